@@ -1,0 +1,37 @@
+"""colorcnn: learn which few colours an image needs so that a frozen network still recognises it.
+
+Everything here loads on first use, so that ``import colorcnn`` (and ``colorcnn --help``) cost nothing.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from colorcnn.version import __version__
+
+if TYPE_CHECKING:
+    from colorcnn.paletted import Paletted
+    from colorcnn.zoo import available, from_pretrained, quantize
+
+_HOME = {
+    "Paletted": "colorcnn.paletted",
+    "available": "colorcnn.zoo",
+    "from_pretrained": "colorcnn.zoo",
+    "quantize": "colorcnn.zoo",
+}
+_MODULES = ("data", "evaluation", "losses", "models", "paletted", "quantizers", "tasks", "zoo")
+
+__all__ = ["Paletted", "__version__", "available", "from_pretrained", "quantize"]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOME:
+        return getattr(importlib.import_module(_HOME[name]), name)
+    if name in _MODULES:
+        return importlib.import_module(f"colorcnn.{name}")
+    raise AttributeError(f"module 'colorcnn' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted([*__all__, *_MODULES])

@@ -1,0 +1,29 @@
+"""Errors a user can cause. Their message is one sentence: the input, the problem, the cure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+
+class ColorCNNError(Exception):
+    """Work that was asked for correctly and failed; the command line prints it and exits with 1."""
+
+    exit_code = 1
+
+
+class UsageError(ColorCNNError, ValueError):
+    """A request that cannot be meant; the command line prints it and exits with 2."""
+
+    exit_code = 2
+
+
+def unknown_name(kind: str, name: str, known: Iterable[str]) -> UsageError:
+    """Build the error for a name that is not registered; it lists those that are.
+
+    Args:
+        kind: what the name should have named, such as ``"quantizer"``.
+        name: the name that was given.
+        known: an iterable of the registered names.
+    """
+    names = ", ".join(sorted(known))
+    return UsageError(f"Unknown {kind} {name!r}: choose one of {names}.")

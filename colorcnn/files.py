@@ -1,0 +1,47 @@
+"""Writing files so that a reader never sees half of one and nobody's file is lost."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from pathlib import Path
+
+from colorcnn.errors import ColorCNNError
+
+
+def write_atomically(path: str | os.PathLike[str], data: bytes, *, overwrite: bool = True) -> Path:
+    """Write ``data`` to ``path`` whole or not at all; missing parent folders are made.
+
+    Args:
+        path: the file to write.
+        data: its content.
+        overwrite: replace an existing file; otherwise it is left alone and the call fails.
+
+    Raises:
+        ColorCNNError: the file exists and ``overwrite`` is false, or the disk or the rights do not allow it.
+    """
+    path = Path(path)
+    if not overwrite and path.exists():
+        raise ColorCNNError(f"{path} exists already: choose another name, or overwrite it with --force.")
+    temporary: str | None = None
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
+        with os.fdopen(handle, "wb") as stream:
+            stream.write(data)
+        os.chmod(temporary, 0o666 & ~_umask())
+        os.replace(temporary, path)
+    except OSError as error:
+        if temporary is not None and os.path.exists(temporary):
+            os.unlink(temporary)
+        reason = error.strerror or str(error)
+        raise ColorCNNError(
+            f"{path} could not be written ({reason}): free some space or choose a folder you may write to."
+        ) from error
+    return path
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask

@@ -1,0 +1,150 @@
+"""The value every quantizer returns: an index map and a palette for each image of a batch."""
+
+from __future__ import annotations
+
+import io
+import os
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+from colorcnn.errors import UsageError
+from colorcnn.files import write_atomically
+
+_INTEGERS = (torch.uint8, torch.int16, torch.int32, torch.int64)
+
+
+def to_bytes(values: Tensor) -> Tensor:
+    """Round values in [0, 1] to uint8, to nearest: x * 255 + 0.5, floored (values outside are clamped)."""
+    return (values.clamp(0, 1) * 255 + 0.5).floor().to(torch.uint8)
+
+
+def from_bytes(values: Tensor, dtype: torch.dtype = torch.float32) -> Tensor:
+    """Turn uint8 values into [0, 1]: the inverse of :func:`to_bytes` on its image."""
+    return values.to(dtype) / 255
+
+
+class Paletted:
+    """A batch of images, each an index map M(x) and a palette T(x).
+
+    Args:
+        indices: (B, H, W) integer tensor, each below C; uint8 saves memory.
+        palette: (B, C, 3) float tensor in [0, 1]; rows that no pixel uses are 0.
+
+    Raises:
+        UsageError: the shapes or types do not fit each other.
+    """
+
+    def __init__(self, indices: Tensor, palette: Tensor) -> None:
+        if indices.ndim != 3 or indices.dtype not in _INTEGERS:
+            raise UsageError(
+                f"indices are {tuple(indices.shape)} {indices.dtype}: give an integer tensor (B, H, W)."
+            )
+        if palette.ndim != 3 or palette.shape[2] != 3 or not palette.is_floating_point():
+            raise UsageError(
+                f"palette is {tuple(palette.shape)} {palette.dtype}: give a float tensor (B, C, 3) in [0, 1]."
+            )
+        if palette.shape[0] != indices.shape[0]:
+            raise UsageError(
+                f"{indices.shape[0]} index maps and {palette.shape[0]} palettes: give one palette per image."
+            )
+        self.indices = indices
+        self.palette = palette
+
+    def __len__(self) -> int:
+        return self.indices.shape[0]
+
+    def __getitem__(self, image: int | slice) -> Paletted:
+        """The sub-batch of one image (an int) or several (a slice), still with a batch dimension."""
+        if isinstance(image, int):
+            image = range(len(self))[image]  # raises IndexError, which also ends iteration
+            image = slice(image, image + 1)
+        return Paletted(self.indices[image], self.palette[image])
+
+    def __repr__(self) -> str:
+        batch, height, width = self.indices.shape
+        return f"Paletted({batch} x {height} x {width}, palettes of {self.palette.shape[1]})"
+
+    def to(self, device: torch.device | str) -> Paletted:
+        """The same value on another device."""
+        return Paletted(self.indices.to(device), self.palette.to(device))
+
+    @property
+    def usage(self) -> Tensor:
+        """(B, C) int64: how many pixels use each palette row."""
+        batch, colors = self.palette.shape[:2]
+        flat = self.indices.reshape(batch, -1).long()
+        counts = torch.zeros(batch, colors, dtype=torch.int64, device=flat.device)
+        return counts.scatter_add_(1, flat, torch.ones_like(flat))
+
+    @property
+    def num_colors(self) -> Tensor:
+        """(B,) int64: the different 8-bit colours each image really shows."""
+        rows = to_bytes(self.palette).long()
+        codes = (rows[..., 0] << 16) | (rows[..., 1] << 8) | rows[..., 2]
+        codes = codes.masked_fill(self.usage == 0, -1).sort(dim=1).values
+        fresh = torch.ones_like(codes, dtype=torch.bool)
+        fresh[:, 1:] = codes[:, 1:] != codes[:, :-1]
+        return (fresh & (codes >= 0)).sum(dim=1)
+
+    def render(self, dtype: torch.dtype = torch.float32) -> Tensor:
+        """Look every pixel up in its palette (Eq 4), rounded to the 8 bits that a file holds.
+
+        Args:
+            dtype: ``torch.uint8`` for bytes 0..255, or a float type for values k/255 in [0, 1].
+
+        Returns:
+            (B, 3, H, W) tensor.
+        """
+        batch, height, width = self.indices.shape
+        rows = to_bytes(self.palette)
+        flat = self.indices.reshape(batch, -1, 1).long().expand(-1, -1, 3)
+        pixels = rows.gather(1, flat).reshape(batch, height, width, 3).permute(0, 3, 1, 2)
+        return pixels.contiguous() if dtype == torch.uint8 else from_bytes(pixels, dtype).contiguous()
+
+    def compact(self, image: int = 0) -> tuple[np.ndarray, np.ndarray]:
+        """One image with exactly the colours it shows: equal rows merged, unused rows dropped.
+
+        Returns:
+            (H, W) uint8 indices and (n, 3) uint8 palette, n the image's number of colours, in order of
+            the first palette row that holds each.
+        """
+        indices = self.indices[image].cpu().numpy()
+        rows = to_bytes(self.palette[image]).cpu().numpy()
+        used = np.flatnonzero(np.bincount(indices.reshape(-1), minlength=len(rows)))
+        _, first, inverse = np.unique(rows[used], axis=0, return_index=True, return_inverse=True)
+        order = np.argsort(first)
+        rank = np.empty_like(order)
+        rank[order] = np.arange(len(order))
+        lookup = np.zeros(len(rows), dtype=np.uint8)
+        lookup[used] = rank[inverse.reshape(-1)]
+        return lookup[indices], rows[used][first[order]]
+
+    def to_pil(self, image: int = 0) -> Image.Image:
+        """One image as a Pillow image of mode P whose palette is exactly the colours it shows."""
+        indices, palette = self.compact(image)
+        picture = Image.fromarray(indices)
+        picture.putpalette(palette.tobytes(), "RGB")
+        return picture
+
+    def png(self, image: int = 0, *, optimize: bool = True) -> bytes:
+        """One image as an indexed PNG file of 1, 2, 4 or 8 bits a pixel, whichever its palette needs."""
+        buffer = io.BytesIO()
+        self.to_pil(image).save(buffer, "PNG", optimize=optimize)
+        return buffer.getvalue()
+
+    def save(self, path: str | os.PathLike[str], *, overwrite: bool = True) -> Path:
+        """Write a single image as an indexed PNG, atomically.
+
+        Raises:
+            UsageError: the batch holds more than one image.
+            ColorCNNError: the file exists and ``overwrite`` is false, or it cannot be written.
+        """
+        if len(self) != 1:
+            raise UsageError(
+                f"This batch holds {len(self)} images: save them one by one, as batch[i].save(path)."
+            )
+        return write_atomically(path, self.png(), overwrite=overwrite)

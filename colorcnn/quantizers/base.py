@@ -1,0 +1,119 @@
+"""The contract of every classical quantizer, and the work they share: checks, bytes, batches, threads."""
+
+from __future__ import annotations
+
+import os
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from colorcnn.errors import UsageError
+from colorcnn.paletted import Paletted, from_bytes, to_bytes
+
+MAX_COLORS = 256
+
+
+def check_num_colors(num_colors: int, maximum: int = MAX_COLORS) -> int:
+    """Return ``num_colors`` when it is a whole number from 1 to ``maximum``; raise UsageError otherwise."""
+    if not isinstance(num_colors, int | np.integer) or not 1 <= num_colors <= maximum:
+        raise UsageError(
+            f"The number of colours is {num_colors!r}: choose a whole number from 1 to {maximum}."
+        )
+    return int(num_colors)
+
+
+def as_pixels(images: Tensor, *, channels_last: bool = False) -> np.ndarray:
+    """Turn a batch of images into (B, H, W, 3) uint8 pixels, without a copy where none is needed.
+
+    Args:
+        images: float (B, 3, H, W) in [0, 1], or uint8 (B, 3, H, W).
+        channels_last: the colours are the last dimension: uint8 or float (B, H, W, 3).
+
+    Raises:
+        UsageError: the tensor is no batch of RGB images, or an image has no pixels.
+    """
+    axis = 3 if channels_last else 1
+    if images.ndim != 4 or images.shape[axis] != 3 or 0 in images.shape[1:]:
+        expected = "(B, H, W, 3)" if channels_last else "(B, 3, H, W)"
+        raise UsageError(f"images are {tuple(images.shape)}: give a batch {expected} with H, W >= 1.")
+    if images.dtype != torch.uint8:
+        if not images.is_floating_point():
+            raise UsageError(f"images are {images.dtype}: give uint8, or floats in [0, 1].")
+        images = to_bytes(images)
+    if not channels_last:
+        images = images.permute(0, 2, 3, 1)
+    return np.ascontiguousarray(images.detach().cpu().numpy())
+
+
+class Quantizer(ABC):
+    """Maps a batch of images and a number of colours to index maps and palettes.
+
+    A subclass names one published method and implements :meth:`quantize_pixels` for a single image.
+    Deterministic; any H, W >= 1, any 1 <= num_colors <= 256; never more than num_colors colours.
+    """
+
+    def __call__(self, images: Tensor, num_colors: int, *, channels_last: bool = False) -> Paletted:
+        """Quantize a batch.
+
+        Args:
+            images: (B, 3, H, W), float in [0, 1] or uint8; (B, H, W, 3) with ``channels_last``.
+            num_colors: the most colours an image may keep, 1..256.
+            channels_last: the colours are the last dimension of ``images``.
+
+        Returns:
+            Paletted on the device of ``images``: uint8 indices, palettes of ``num_colors`` rows.
+
+        Raises:
+            UsageError: a bad shape, type or number of colours.
+        """
+        num_colors = check_num_colors(num_colors)
+        pixels = as_pixels(images, channels_last=channels_last)
+        results = self._map(pixels, num_colors)
+        indices = np.empty(pixels.shape[:3], dtype=np.uint8)
+        palette = np.zeros((len(pixels), num_colors, 3), dtype=np.uint8)
+        for image, (index_map, colors) in enumerate(results):
+            indices[image] = index_map
+            palette[image, : len(colors)] = colors
+        return Paletted(
+            torch.from_numpy(indices).to(images.device),
+            from_bytes(torch.from_numpy(palette)).to(images.device),
+        )
+
+    def quantize_many(self, images: Tensor, sizes: Sequence[int]) -> dict[int, Paletted]:
+        """Quantize one batch to several palette sizes; learned models share their work between them."""
+        return {size: self(images, size) for size in sizes}
+
+    def _map(self, pixels: np.ndarray, num_colors: int) -> list[tuple[np.ndarray, np.ndarray]]:
+        workers = min(len(pixels), os.cpu_count() or 1)
+        if workers <= 1:
+            return [self.quantize_pixels(image, num_colors) for image in pixels]
+        # The methods spend their time in compiled code that releases the GIL; slices keep the overhead low.
+        with ThreadPoolExecutor(workers) as pool:
+            parts = pool.map(
+                lambda part: [self.quantize_pixels(image, num_colors) for image in part],
+                np.array_split(pixels, workers),
+            )
+            return [result for part in parts for result in part]
+
+    @abstractmethod
+    def quantize_pixels(self, pixels: np.ndarray, num_colors: int) -> tuple[np.ndarray, np.ndarray]:
+        """Quantize one image.
+
+        Args:
+            pixels: (H, W, 3) uint8.
+            num_colors: 1..256.
+
+        Returns:
+            (H, W) uint8 indices and an (n, 3) uint8 palette, n <= num_colors, in which every row is used.
+        """
+
+
+def drop_unused(indices: np.ndarray, palette: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Drop the palette rows that no pixel uses and renumber the index map; (n, 3) rows may be equal."""
+    used = np.bincount(indices.reshape(-1), minlength=len(palette)) > 0
+    lookup = np.maximum(np.cumsum(used) - 1, 0).astype(np.uint8)
+    return lookup[indices], palette[used]
