@@ -1,0 +1,376 @@
+"""The one image loader: any picture Pillow can decode, as upright 8-bit sRGB in mode RGB or RGBA."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import os
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+import torch
+from PIL import ExifTags, Image, ImageCms, ImageColor, UnidentifiedImageError
+from torch import Tensor
+
+from colorcnn.errors import ColorCNNError, UsageError
+
+Source = str | os.PathLike[str] | bytes | BinaryIO
+
+IMAGE_SUFFIXES = frozenset(
+    {".avif", ".bmp", ".gif", ".jfif", ".jp2", ".jpeg", ".jpg", ".pbm", ".pgm", ".png"}
+    | {".pnm", ".ppm", ".tga", ".tif", ".tiff", ".webp"}
+)
+"""The file names a folder of images is searched for, in lower case."""
+
+# Other formats with several "frames" keep previews, layers or depth maps in them, not moments in time.
+_ANIMATED = frozenset({"AVIF", "GIF", "PNG", "TIFF", "WEBP"})
+
+# As in PIL.ImageOps.exif_transpose, which also rewrites the metadata and so fails where that is odd.
+_UPRIGHT = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+
+# 16 bits to 8 by dividing by 257, to nearest: 65535 becomes 255, and k * 257 becomes k again.
+_SIXTEEN_TO_EIGHT = ((np.arange(65536, dtype=np.uint32) + 128) // 257).astype(np.uint8)
+
+_pillow_limit = threading.Lock()
+
+
+def read_image(
+    source: Source, *, max_pixels: int | None = None, frame: int = 0, name: str | None = None
+) -> Image.Image:
+    """Read one picture.
+
+    EXIF orientation is applied; an ICC profile is converted to sRGB (one that is damaged or made for another
+    kind of image is ignored, as browsers do). Grey, CMYK, LAB, 1-bit, indexed, 16-bit (divided by 257) and
+    float images become RGB; RGBA where the file says that something is transparent.
+    Of 16-bit *colour* animations Pillow keeps only the high bytes, so these may differ by one level.
+
+    Args:
+        source: a path, the bytes of an image file, or a binary file, which is read to its end.
+        max_pixels: refuse pictures of more pixels than this; by default Pillow's limit holds, 178 million.
+        frame: which frame of an animation or page of a TIFF, from 0.
+        name: what error messages call ``source``; by default its path.
+
+    Returns:
+        A Pillow image of mode RGB or RGBA, loaded, without metadata.
+
+    Raises:
+        ColorCNNError: no such file, not an image, corrupt, empty, or too large.
+        UsageError: ``max_pixels`` is below 1.
+    """
+    with _opened(source, max_pixels, name) as reader:
+        return reader.read(frame)
+
+
+def frames(
+    source: Source, *, max_pixels: int | None = None, name: str | None = None
+) -> Iterator[Image.Image]:
+    """Read every frame of an animated GIF, PNG, WebP or AVIF, or every page of a TIFF, one after the other.
+
+    Arguments, results and errors are those of :func:`read_image`; a still picture has one frame.
+    """
+    with _opened(source, max_pixels, name) as reader:
+        for frame in range(reader.num_frames):
+            yield reader.read(frame)
+
+
+def num_frames(source: Source, *, max_pixels: int | None = None, name: str | None = None) -> int:
+    """How many frames :func:`frames` would give; arguments and errors are those of :func:`read_image`."""
+    with _opened(source, max_pixels, name) as reader:
+        return reader.num_frames
+
+
+def find_images(folder: str | os.PathLike[str], *, recursive: bool = False) -> list[Path]:
+    """The image files of a folder by their suffix, in alphabetical order; hidden ones are left out.
+
+    Args:
+        folder: the folder to look in.
+        recursive: look in the folders below it, too.
+
+    Raises:
+        ColorCNNError: the folder does not exist or may not be read.
+    """
+    folder = Path(folder)
+    try:
+        entries = sorted(folder.rglob("*") if recursive else folder.iterdir())
+    except OSError as error:
+        raise ColorCNNError(f"{folder} could not be read ({error.strerror}): name another folder.") from error
+    return [
+        path
+        for path in entries
+        if path.suffix.lower() in IMAGE_SUFFIXES
+        and not any(part.startswith(".") for part in path.relative_to(folder).parts)
+        and path.is_file()
+    ]
+
+
+def parse_color(color: str) -> tuple[int, int, int]:
+    """Turn a colour as CSS writes it, ``white``, ``#ff8800`` or ``rgb(255, 136, 0)``, into three bytes.
+
+    Raises:
+        UsageError: it is no colour.
+    """
+    try:
+        red, green, blue = ImageColor.getrgb(color)[:3]
+    except ValueError as error:
+        raise UsageError(
+            f"{color!r} is no colour: write a name such as white, or #rrggbb, or rgb(r, g, b)."
+        ) from error
+    return red, green, blue
+
+
+def flatten(picture: Image.Image, background: str = "white") -> Image.Image:
+    """Lay a picture over a plain background: mode RGB; one that has no alpha is returned as it is."""
+    if picture.mode == "RGB":
+        return picture
+    if picture.mode != "RGBA":
+        raise UsageError(f"This picture is of mode {picture.mode}: read it with read_image first.")
+    canvas = Image.new("RGBA", picture.size, (*parse_color(background), 255))
+    return Image.alpha_composite(canvas, picture).convert("RGB")
+
+
+def to_tensor(picture: Image.Image, background: str = "white") -> Tensor:
+    """Turn a picture from :func:`read_image` into a uint8 tensor (3, H, W); alpha is laid over a colour."""
+    pixels = np.array(flatten(picture, background))
+    return torch.from_numpy(pixels).permute(2, 0, 1).contiguous()
+
+
+def normalize(picture: Image.Image) -> Image.Image:
+    """Turn any Pillow image into upright 8-bit sRGB, mode RGB or RGBA, without metadata.
+
+    Raises:
+        UsageError: its numbers have no meaning as colours (floats or integers beyond 16 bits).
+    """
+    picture.load()
+    picture = _in_eight_bits(_upright(picture))
+    if picture.mode == "La":
+        picture = picture.convert("LA")
+    alpha = picture.convert("RGBA").getchannel("A") if picture.has_transparency_data else None
+    colors = _in_srgb(picture)
+    if alpha is not None:
+        colors.putalpha(alpha)
+    colors.info = {}
+    return colors
+
+
+class _Reader:
+    """An open image file, with a name for its errors."""
+
+    def __init__(self, stream: BinaryIO, max_pixels: int | None, name: str) -> None:
+        self.stream = stream
+        self.max_pixels = max_pixels
+        self.name = name
+        with self._errors():
+            self.picture: Image.Image = Image.open(stream)
+            animated = self.picture.format in _ANIMATED
+            self.num_frames = int(getattr(self.picture, "n_frames", 1)) if animated else 1
+            self.deep_mode = _low_byte_mode(self.picture)
+
+    def read(self, frame: int) -> Image.Image:
+        if not 0 <= frame < self.num_frames:
+            raise UsageError(f"{self.name} has no frame {frame}: it holds {self.num_frames}, counted from 0.")
+        with self._errors():
+            if self.num_frames > 1:
+                self.picture.seek(frame)
+            width, height = self.picture.size
+            if self.max_pixels is not None and width * height > self.max_pixels:
+                raise ColorCNNError(
+                    f"{self.name} is {width} x {height}, more than {self.max_pixels} pixels: "
+                    "scale it down, or allow more with --max-pixels."
+                )
+            self.picture.load()
+            if self.num_frames == 1 and self.deep_mode is not None:
+                return normalize(self._all_bits(self.deep_mode))
+            return normalize(self.picture)
+
+    def _all_bits(self, raw_mode: str) -> Image.Image:
+        """A picture of 16 bits a channel, of which Pillow has kept the high bytes: add the low ones."""
+        self.stream.seek(0)
+        other = Image.open(self.stream)
+        other.tile = [_with_raw_mode(tile, raw_mode) for tile in other.tile]
+        high, low = np.asarray(self.picture), np.asarray(other)
+        if raw_mode == "RGBA":  # the four bytes of grey and alpha
+            high, low = low[..., [0, 2]], low[..., [1, 3]]
+        deep = Image.fromarray(_SIXTEEN_TO_EIGHT[high.astype(np.uint16) << 8 | low])
+        deep.info = {key: value for key, value in self.picture.info.items() if key != "transparency"}
+        return deep
+
+    @contextlib.contextmanager
+    def _errors(self) -> Iterator[None]:
+        try:
+            with _raised_limit(self.max_pixels):
+                yield
+        except UsageError as error:
+            raise ColorCNNError(f"{self.name}: {error}") from error
+        except ColorCNNError:
+            raise
+        except Image.DecompressionBombError as error:
+            raise ColorCNNError(
+                f"{self.name} is too large to be opened safely ({error}): allow it with --max-pixels."
+            ) from error
+        except UnidentifiedImageError as error:
+            raise ColorCNNError(
+                f"{self.name} is not an image of a known format: name an image file such as PNG or JPEG."
+            ) from error
+        except MemoryError as error:
+            raise ColorCNNError(f"{self.name} does not fit into memory: scale it down first.") from error
+        except Exception as error:  # Pillow's decoders answer damaged files with almost any exception
+            reason = str(error).strip().rstrip(".") or type(error).__name__
+            raise ColorCNNError(
+                f"{self.name} is corrupt ({reason}): replace it by an intact copy."
+            ) from error
+
+
+@contextlib.contextmanager
+def _opened(source: Source, max_pixels: int | None, name: str | None) -> Iterator[_Reader]:
+    if max_pixels is not None and max_pixels < 1:
+        raise UsageError(f"The largest number of pixels is {max_pixels}: give at least 1.")
+    if name is None:
+        name = os.fspath(source) if isinstance(source, str | os.PathLike) else "The image data"
+    with _stream(source, name) as stream:
+        if not stream.read(1):
+            raise ColorCNNError(f"{name} is empty: it holds no image.")
+        stream.seek(0)
+        yield _Reader(stream, max_pixels, name)
+
+
+def _stream(source: Source, name: str) -> BinaryIO:
+    """The source as a seekable binary file of our own."""
+    if isinstance(source, bytes | bytearray | memoryview):
+        return io.BytesIO(source)
+    try:
+        if not isinstance(source, str | os.PathLike):
+            return io.BytesIO(source.read())
+        path = Path(source)
+        if path.is_dir():
+            raise ColorCNNError(f"{name} is a directory: name an image file.")
+        if path.is_file():
+            return path.open("rb")
+        return io.BytesIO(path.read_bytes())  # a pipe, as `<(command)` makes, cannot be rewound
+    except FileNotFoundError as error:
+        raise ColorCNNError(f"{name} does not exist: check the path.") from error
+    except OSError as error:
+        raise ColorCNNError(
+            f"{name} could not be read ({error.strerror}): check its access rights."
+        ) from error
+
+
+@contextlib.contextmanager
+def _raised_limit(max_pixels: int | None) -> Iterator[None]:
+    """Let Pillow, whose limit is a global, open more pixels than it would by itself."""
+    limit = Image.MAX_IMAGE_PIXELS
+    if max_pixels is None or limit is None or max_pixels <= 2 * limit:
+        yield
+        return
+    with _pillow_limit:
+        Image.MAX_IMAGE_PIXELS = max_pixels
+        try:
+            yield
+        finally:
+            Image.MAX_IMAGE_PIXELS = limit
+
+
+def _low_byte_mode(picture: Image.Image) -> str | None:
+    """The raw mode that decodes the bytes Pillow drops: 16-bit colour in the opposite byte order.
+
+    None where nothing is dropped: 8 bits, or 16-bit grey, for which Pillow has a mode.
+    """
+    tiles = getattr(picture, "tile", ())
+    if picture.format not in ("PNG", "TIFF") or picture.mode not in ("RGB", "RGBA") or not tiles:
+        return None
+    raw_mode = tiles[0].args if isinstance(tiles[0].args, str) else tiles[0].args[0]
+    if raw_mode == "LA;16B":
+        return "RGBA"
+    opposite = {"B": "L", "L": "B", "N": "B" if sys.byteorder == "little" else "L"}
+    return raw_mode[:-1] + opposite[raw_mode[-1]] if raw_mode[:-1].endswith(";16") else None
+
+
+def _with_raw_mode(tile: Any, raw_mode: str) -> Any:
+    args = raw_mode if isinstance(tile.args, str) else (raw_mode, *tile.args[1:])
+    return tile._replace(args=args)
+
+
+def _upright(picture: Image.Image) -> Image.Image:
+    try:
+        orientation = picture.getexif().get(ExifTags.Base.Orientation, 1)
+    except (
+        Exception
+    ):  # damaged metadata, for which Pillow raises many kinds, is no reason to lose the picture
+        return picture
+    if orientation not in _UPRIGHT:
+        return picture
+    upright = picture.transpose(_UPRIGHT[orientation])
+    upright.info = dict(picture.info)
+    return upright
+
+
+def _in_eight_bits(picture: Image.Image) -> Image.Image:
+    """Modes I and I;16 hold 16-bit grey; mode F holds 0..1, or else bytes, or else 16 bits."""
+    if picture.mode == "F":
+        values = _float_grey(np.asarray(picture))
+        transparent = None
+    elif picture.mode == "I" or picture.mode.startswith("I;16"):
+        deep = np.asarray(picture)
+        if deep.min() < 0 or deep.max() > 65535:
+            raise UsageError("its grey values do not lie in 0..65535: save it with 8 or 16 bits a value.")
+        values = _SIXTEEN_TO_EIGHT[deep]
+        transparent = picture.info.get("transparency")
+    else:
+        return picture
+    result = Image.fromarray(values)
+    result.info = {key: value for key, value in picture.info.items() if key != "transparency"}
+    if isinstance(transparent, int):
+        result.putalpha(Image.fromarray(np.where(deep == transparent, 0, 255).astype(np.uint8)))
+    return result
+
+
+def _float_grey(values: np.ndarray) -> np.ndarray:
+    top = values.max()
+    if not np.isfinite(values).all() or values.min() < 0 or top > 65535:
+        raise UsageError("its float values do not lie in 0..1, 0..255 or 0..65535: rescale them to 0..1.")
+    scale = 255.0 if top <= 1 else 1.0 if top <= 255 else 1 / 257
+    return np.floor(values * scale + 0.5).astype(np.uint8)
+
+
+def _in_srgb(picture: Image.Image) -> Image.Image:
+    """The colours of a picture without its alpha, as mode RGB."""
+    if picture.mode in ("P", "RGBa") and picture.has_transparency_data:
+        picture = picture.convert("RGBA")
+    mode = {"1": "L", "L": "L", "LA": "L", "CMYK": "CMYK", "LAB": "LAB"}.get(picture.mode, "RGB")
+    colors = picture.convert(mode)
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("LAB")) if mode == "LAB" else _profile(picture)
+    if profile is not None:
+        wanted = {"RGB": "RGB", "GRAY": "L", "CMYK": "CMYK", "Lab": "LAB"}.get(
+            profile.profile.xcolor_space.strip()
+        )
+        if mode == "L" and wanted == "RGB":
+            colors, mode = colors.convert("RGB"), "RGB"
+        if mode == wanted:
+            srgb = ImageCms.createProfile("sRGB")
+            with contextlib.suppress(ImageCms.PyCMSError):
+                return ImageCms.profileToProfile(colors, profile, srgb, outputMode="RGB") or colors
+    return colors.convert("RGB")
+
+
+def _profile(picture: Image.Image) -> ImageCms.ImageCmsProfile | None:
+    """The embedded profile, or None where there is none to convert from: missing, damaged, or sRGB itself."""
+    data = picture.info.get("icc_profile")
+    if not data:
+        return None
+    try:
+        profile = ImageCms.ImageCmsProfile(io.BytesIO(data))
+        is_srgb = ImageCms.getProfileDescription(profile).strip().startswith("sRGB")
+    except (OSError, ImageCms.PyCMSError):
+        return None
+    return None if is_srgb else profile
