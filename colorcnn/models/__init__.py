@@ -1,0 +1,50 @@
+"""Networks: learned quantizers, their backbones, and the classifiers they are judged by."""
+
+from collections.abc import Callable
+from typing import Any
+
+from torch import nn
+
+from colorcnn.errors import UsageError, unknown_name
+from colorcnn.models import assignment
+from colorcnn.models.backbones import BACKBONES, create_backbone
+from colorcnn.models.classifiers import CLASSIFIERS, Classifier, create_classifier, frozen
+from colorcnn.models.colorcnn import ColorCNN, ColorCNNPlus, LearnedQuantizer
+
+LEARNED: dict[str, type[LearnedQuantizer]] = {"colorcnn": ColorCNN, "colorcnn-plus": ColorCNNPlus}
+MODELS: dict[str, Callable[..., nn.Module]] = {**LEARNED, **CLASSIFIERS}
+
+
+def create_model(architecture: str, **kwargs: Any) -> nn.Module:
+    """Build a network by name from primitive options, as a checkpoint's config names it.
+
+    Args:
+        architecture: a key of :data:`MODELS`.
+        **kwargs: its options.
+
+    Raises:
+        UsageError: the name is unknown, or it has no such option.
+    """
+    if architecture not in MODELS:
+        raise unknown_name("architecture", architecture, MODELS)
+    try:
+        return MODELS[architecture](**kwargs)
+    except TypeError as error:
+        raise UsageError(f"Architecture {architecture!r} does not take {kwargs}: {error}.") from error
+
+
+__all__ = [
+    "BACKBONES",
+    "CLASSIFIERS",
+    "LEARNED",
+    "MODELS",
+    "Classifier",
+    "ColorCNN",
+    "ColorCNNPlus",
+    "LearnedQuantizer",
+    "assignment",
+    "create_backbone",
+    "create_classifier",
+    "create_model",
+    "frozen",
+]

@@ -1,0 +1,150 @@
+"""The equations of ColorCNN and ColorCNN+ as small pure functions of tensors.
+
+Hou, Zheng and Gould, Learning to Structure an Image with Few Colors and Beyond. Shapes are those of the
+vocabulary: images (B, 3, H, W), assignment (B, C, H, W), indices (B, H, W), palette (B, C, 3).
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from colorcnn.errors import UsageError
+
+
+def pool_rows(weights: Tensor, num_colors: int) -> Tensor:
+    """Average the rows of ``weights`` over C contiguous blocks, block c being [floor(cD/C), floor((c+1)D/C)).
+
+    Channel pooling (Eq 8) is linear, so pooling the rows of a 1x1 convolution's weights pools its output.
+
+    Args:
+        weights: (D, ...) tensor.
+        num_colors: C, at most D; it need not divide D.
+
+    Returns:
+        (C, ...) tensor.
+
+    Raises:
+        UsageError: C is outside 1..D.
+    """
+    rows = weights.shape[0]
+    if not 1 <= num_colors <= rows:
+        raise UsageError(
+            f"Number of colours {num_colors!r}: this model has {rows} channels, choose 1 to {rows}."
+        )
+    edges = torch.arange(num_colors + 1, device=weights.device) * rows // num_colors
+    channel = torch.arange(rows, device=weights.device)
+    inside = (channel >= edges[:-1, None]) & (channel < edges[1:, None])
+    means = inside.to(weights.dtype) / (edges[1:] - edges[:-1])[:, None]
+    return torch.tensordot(means, weights, dims=1)
+
+
+def pool_channels(features: Tensor, num_colors: int) -> Tensor:
+    """Pool D feature channels into C (Eq 8; the mean, its printed factor is a misprint).
+
+    Args:
+        features: h(x), (B, D, H, W).
+        num_colors: C, at most D; it need not divide D.
+
+    Returns:
+        h_C(x), (B, C, H, W).
+
+    Raises:
+        UsageError: C is outside 1..D.
+    """
+    return pool_rows(features.transpose(0, 1), num_colors).transpose(0, 1)
+
+
+def top_k_softmax(logits: Tensor, k: int) -> Tensor:
+    """Softmax over the k largest channels of each pixel, 0 in the others (Eq 9).
+
+    Args:
+        logits: h_C(x), (B, C, H, W).
+        k: how many channels stay; all of them when C <= k.
+
+    Returns:
+        Soft assignment m_C(x), (B, C, H, W), which sums to 1 over C.
+
+    Raises:
+        UsageError: k is below 1.
+    """
+    if k < 1:
+        raise UsageError(f"top_k is {k}: keep at least 1 channel.")
+    if k >= logits.shape[1]:
+        return logits.softmax(dim=1)
+    # The last dimension is the contiguous one, where topk is several times faster.
+    largest = logits.movedim(1, -1).topk(k, dim=-1, sorted=False)
+    assignment = torch.zeros_like(logits.movedim(1, -1), memory_format=torch.contiguous_format)
+    return assignment.scatter(-1, largest.indices, largest.values.softmax(dim=-1)).movedim(-1, 1)
+
+
+def hard_indices(assignment: Tensor) -> Tensor:
+    """Index map M(x): the likeliest colour of each pixel (Eq 2).
+
+    Args:
+        assignment: m(x), (B, C, H, W), or any scores.
+
+    Returns:
+        (B, H, W) int64.
+    """
+    return assignment.argmax(dim=1)
+
+
+def one_hot(indices: Tensor, num_colors: int, dtype: torch.dtype = torch.float32) -> Tensor:
+    """Hard assignment I(M(x) = c), (B, C, H, W), of an index map (B, H, W)."""
+    hard = torch.zeros(indices.shape[0], num_colors, *indices.shape[1:], dtype=dtype, device=indices.device)
+    return hard.scatter_(1, indices.long().unsqueeze(1), 1)
+
+
+def straight_through(hard: Tensor, soft: Tensor) -> Tensor:
+    """The value of ``hard`` with the gradient of ``soft``: s = M + m - stopgrad(m)."""
+    return hard + (soft - soft.detach())
+
+
+def hard_palette(images: Tensor, indices: Tensor, num_colors: int) -> Tensor:
+    """Palette T(x): the mean of the pixels that share an index (Eq 3); 0 for an index no pixel has.
+
+    Args:
+        images: (B, 3, H, W).
+        indices: M(x), (B, H, W), each below ``num_colors``.
+        num_colors: C.
+
+    Returns:
+        (B, C, 3), of the type of ``images``.
+    """
+    batch = images.shape[0]
+    pixels = images.flatten(2).transpose(1, 2).double()  # a float32 sum loses digits over millions of pixels
+    index = indices.reshape(batch, -1, 1).long()
+    zeros = torch.zeros(batch, num_colors, 3, dtype=torch.float64, device=images.device)
+    sums = zeros.scatter_add(1, index.expand(-1, -1, 3), pixels)
+    counts = zeros[..., :1].scatter_add(1, index, torch.ones_like(pixels[..., :1]))
+    return (sums / counts.clamp_min(1)).to(images.dtype)
+
+
+def soft_palette(images: Tensor, assignment: Tensor) -> Tensor:
+    """Palette t(x): the mean of all pixels weighted by their assignment (Eq 5).
+
+    Args:
+        images: (B, 3, H, W).
+        assignment: m(x), (B, C, H, W).
+
+    Returns:
+        (B, C, 3); 0 for a colour that no pixel is assigned to at all.
+    """
+    weights = assignment.flatten(2)
+    mass = weights.sum(dim=2, keepdim=True)
+    # A colour that top-K leaves empty has mass 0: dividing by 1 keeps value and gradient at 0, not NaN.
+    return (weights @ images.flatten(2).transpose(1, 2)) / torch.where(mass > 0, mass, 1)
+
+
+def soft_render(palette: Tensor, assignment: Tensor) -> Tensor:
+    """Train-time image x~: every pixel is the mean of the palette weighted by its assignment (Eq 6).
+
+    Args:
+        palette: t(x), (B, C, 3).
+        assignment: m(x), (B, C, H, W).
+
+    Returns:
+        (B, 3, H, W).
+    """
+    return (palette.transpose(1, 2) @ assignment.flatten(2)).unflatten(2, assignment.shape[2:])

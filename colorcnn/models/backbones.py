@@ -1,0 +1,139 @@
+"""Feature extractors of ColorCNN: image in, feature map of the same height and width out, any size >= 1.
+
+Each backbone has ``out_channels``. The U-Net is Ronneberger et al., 2015, in the form the ColorCNN paper uses
+(two padded 3x3 convolutions with BatchNorm per level); DnCNN is Zhang et al., 2017, the paper's ablation.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from itertools import pairwise
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from colorcnn.errors import UsageError, unknown_name
+from colorcnn.models.layers import conv_bn_relu
+
+
+def _double_conv(inputs: int, outputs: int) -> nn.Sequential:
+    return nn.Sequential(conv_bn_relu(inputs, outputs), conv_bn_relu(outputs, outputs))
+
+
+def pad_to_multiple(images: Tensor, multiple: int) -> Tensor:
+    """Repeat the border at the right and bottom until height and width are multiples of ``multiple``."""
+    height, width = images.shape[2:]
+    return F.pad(images, (0, -width % multiple, 0, -height % multiple), mode="replicate")
+
+
+class UNet(nn.Module):
+    """U-Net with a skip at every resolution, the full one included.
+
+    Args:
+        width: channels at full resolution; they double at each level up to 8 x width. 64 with depth 4 is the
+            paper's network (64-128-256-512-512, 13 M weights); 16 with depth 3 trains on a CPU (0.5 M).
+        depth: how many times the resolution is halved.
+    """
+
+    def __init__(self, width: int = 64, depth: int = 4) -> None:
+        super().__init__()
+        widths = [width * min(2**level, 8) for level in range(depth + 1)]
+        self.multiple = 2**depth
+        self.stem = _double_conv(3, width)
+        self.down = nn.ModuleList(_double_conv(a, b) for a, b in pairwise(widths))
+        self.up = nn.ModuleList(_double_conv(a + b, a) for a, b in pairwise(widths))
+        self.out_channels = width
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Map (B, 3, H, W) to features (B, out_channels, H, W)."""
+        height, width = images.shape[2:]
+        features = self.stem(pad_to_multiple(images, self.multiple))
+        skips = []
+        for down in self.down:
+            skips.append(features)
+            features = down(F.max_pool2d(features, 2))
+        for up, skip in zip(reversed(self.up), reversed(skips)):
+            features = F.interpolate(features, scale_factor=2.0, mode="bilinear", align_corners=False)
+            features = up(torch.cat([skip, features], dim=1))
+        return features[..., :height, :width]
+
+
+class DnCNN(nn.Module):
+    """A plain stack of 3x3 convolutions, without bypasses (Fig 17).
+
+    Args:
+        width: channels of every layer.
+        depth: number of layers.
+    """
+
+    def __init__(self, width: int = 64, depth: int = 17) -> None:
+        super().__init__()
+        stem = nn.Sequential(nn.Conv2d(3, width, 3, padding=1), nn.ReLU(inplace=True))
+        self.layers = nn.Sequential(stem, *(conv_bn_relu(width, width) for _ in range(depth - 1)))
+        self.out_channels = width
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Map (B, 3, H, W) to features (B, out_channels, H, W)."""
+        return self.layers(images)
+
+
+class SMPBackbone(nn.Module):
+    """Encoder and decoder of any segmentation-models-pytorch architecture, without its head.
+
+    Args:
+        architecture: its name there, such as ``Unet``, ``UnetPlusPlus`` or ``FPN``.
+        encoder_name: such as ``tu-resnet18`` or ``vgg13_bn``; weights start random.
+        **kwargs: passed on, such as ``encoder_depth=4, decoder_channels=[256, 128, 64, 64]``.
+
+    Raises:
+        UsageError: the library does not know the architecture or the encoder, or refuses the arguments.
+    """
+
+    def __init__(self, architecture: str = "Unet", encoder_name: str = "vgg13_bn", **kwargs: Any) -> None:
+        super().__init__()
+        import segmentation_models_pytorch as smp  # slow to import, and needed by this backbone alone
+
+        try:
+            model = smp.create_model(architecture, encoder_name, encoder_weights=None, **kwargs)
+        except (KeyError, ValueError, TypeError) as error:
+            raise UsageError(
+                f"segmentation-models-pytorch cannot build {architecture!r} on {encoder_name!r} "
+                f"with {kwargs}: {error}"
+            ) from error
+        self.encoder, self.decoder = model.encoder, model.decoder
+        self.multiple = 32
+        with torch.no_grad():
+            self.out_channels = self.eval()(torch.zeros(1, 3, 32, 32)).shape[1]
+        self.train()
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Map (B, 3, H, W) to features (B, out_channels, H, W)."""
+        height, width = images.shape[2:]
+        padded = pad_to_multiple(images, self.multiple)
+        features = self.decoder(self.encoder(padded))
+        if features.shape[2:] != padded.shape[2:]:
+            features = F.interpolate(features, padded.shape[2:], mode="bilinear", align_corners=False)
+        return features[..., :height, :width]
+
+
+BACKBONES: dict[str, Callable[..., nn.Module]] = {"dncnn": DnCNN, "smp": SMPBackbone, "unet": UNet}
+
+
+def create_backbone(name: str, **kwargs: Any) -> nn.Module:
+    """Build a backbone by name.
+
+    Args:
+        name: a key of :data:`BACKBONES`.
+        **kwargs: its options.
+
+    Raises:
+        UsageError: the name is unknown, or it has no such option.
+    """
+    if name not in BACKBONES:
+        raise unknown_name("backbone", name, BACKBONES)
+    try:
+        return BACKBONES[name](**kwargs)
+    except TypeError as error:
+        raise UsageError(f"Backbone {name!r} does not take {kwargs}: {error}.") from error

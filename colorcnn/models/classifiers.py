@@ -1,0 +1,226 @@
+"""Recognition networks in the forms the paper uses for small images, and torchvision's for large ones.
+
+Every classifier takes images in [0, 1]: its normalisation lives inside it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from colorcnn.errors import UsageError, unknown_name
+from colorcnn.models.layers import conv_bn_relu
+
+IMAGENET_MEAN = (0.485, 0.456, 0.406)
+IMAGENET_STD = (0.229, 0.224, 0.225)
+
+
+class Normalize(nn.Module):
+    """Subtract the mean and divide by the standard deviation of each channel.
+
+    Args:
+        mean: three numbers in [0, 1].
+        std: three positive numbers.
+    """
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, mean: Sequence[float], std: Sequence[float]) -> None:
+        super().__init__()
+        self.register_buffer("mean", torch.tensor(mean).view(1, 3, 1, 1))
+        self.register_buffer("std", torch.tensor(std).view(1, 3, 1, 1))
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Map images (B, 3, H, W) in [0, 1] to the space a network was trained in."""
+        return (images - self.mean) / self.std
+
+
+class Classifier(nn.Module):
+    """Normalisation, a feature extractor and a head.
+
+    Args:
+        features: maps normalised images to feature maps (B, F, h, w).
+        head: maps feature maps to logits (B, num_classes).
+        num_classes: how many classes the head tells apart.
+        mean: of the data set's channels, in [0, 1].
+        std: of the data set's channels.
+    """
+
+    def __init__(
+        self,
+        features: nn.Module,
+        head: nn.Module,
+        num_classes: int,
+        mean: Sequence[float] = IMAGENET_MEAN,
+        std: Sequence[float] = IMAGENET_STD,
+    ) -> None:
+        super().__init__()
+        self.num_classes = num_classes
+        self.normalize = Normalize(mean, std)
+        self.features = features
+        self.head = head
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Map images (B, 3, H, W) in [0, 1] to logits (B, num_classes)."""
+        return self.head(self.features(self.normalize(images)))
+
+
+def _pool_and_classify(channels: int, num_classes: int, pool: nn.Module | None = None) -> nn.Sequential:
+    return nn.Sequential(pool or nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(channels, num_classes))
+
+
+def alexnet(num_classes: int, **normalization: Any) -> Classifier:
+    """AlexNet (Krizhevsky et al., 2012) for small images: stride-2 3x3 stem, no BatchNorm, 2.25 M weights."""
+
+    def conv(inputs: int, outputs: int, stride: int = 1) -> list[nn.Module]:
+        return [nn.Conv2d(inputs, outputs, 3, stride, padding=1), nn.ReLU(inplace=True)]
+
+    features = nn.Sequential(
+        *conv(3, 64, stride=2), nn.MaxPool2d(2),
+        *conv(64, 192), nn.MaxPool2d(2),
+        *conv(192, 384), *conv(384, 256), *conv(256, 256), nn.MaxPool2d(2),
+    )  # fmt: skip
+    head = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Dropout(0.5), nn.Linear(256, num_classes))
+    return Classifier(features, head, num_classes, **normalization)
+
+
+def vgg16(num_classes: int, **normalization: Any) -> Classifier:
+    """VGG16 (Simonyan and Zisserman, 2015) with BatchNorm, its last pool removed, one linear layer."""
+    layers: list[nn.Module] = []
+    channels = 3
+    for stage, (width, convolutions) in enumerate([(64, 2), (128, 2), (256, 3), (512, 3), (512, 3)]):
+        if stage:
+            layers.append(nn.MaxPool2d(2))
+        for _ in range(convolutions):
+            layers.append(conv_bn_relu(channels, width))
+            channels = width
+    return Classifier(
+        nn.Sequential(*layers), _pool_and_classify(512, num_classes), num_classes, **normalization
+    )
+
+
+def resnet18(num_classes: int, **normalization: Any) -> Classifier:
+    """ResNet18 (He et al., 2016) with a 3x3 stride-1 stem and no max-pool, 11.17 M weights for 10 classes."""
+    from torchvision.models import resnet18 as build
+
+    network = build(weights=None)
+    first = nn.Conv2d(3, 64, 3, padding=1, bias=False)
+    nn.init.kaiming_normal_(first.weight, mode="fan_out", nonlinearity="relu")
+    stages = (network.layer1, network.layer2, network.layer3, network.layer4)
+    return Classifier(
+        nn.Sequential(first, network.bn1, network.relu, *stages),
+        _pool_and_classify(512, num_classes),
+        num_classes,
+        **normalization,
+    )
+
+
+class _Residual(nn.Module):
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(conv_bn_relu(channels, channels), conv_bn_relu(channels, channels))
+
+    def forward(self, features: Tensor) -> Tensor:
+        return features + self.layers(features)
+
+
+def resnet9(num_classes: int, width: int = 24, **normalization: Any) -> Classifier:
+    """ResNet-9 (the DAWNBench network of D. Page, 2018): the light classifier that trains on a CPU.
+
+    Args:
+        num_classes: size of the output.
+        width: channels of the first layer; 64 is the original, 24 has 0.93 M weights.
+        **normalization: ``mean`` and ``std`` of the data set.
+    """
+    features = nn.Sequential(
+        conv_bn_relu(3, width),
+        conv_bn_relu(width, 2 * width), nn.MaxPool2d(2), _Residual(2 * width),
+        conv_bn_relu(2 * width, 4 * width), nn.MaxPool2d(2),
+        conv_bn_relu(4 * width, 8 * width), nn.MaxPool2d(2), _Residual(8 * width),
+    )  # fmt: skip
+    head = _pool_and_classify(8 * width, num_classes, nn.AdaptiveMaxPool2d(1))
+    return Classifier(features, head, num_classes, **normalization)
+
+
+def torchvision_classifier(
+    num_classes: int, name: str = "resnet18", weights: str | None = None, **normalization: Any
+) -> Classifier:
+    """Any of torchvision's classification networks, for images of ImageNet's size.
+
+    Args:
+        num_classes: size of the output; must be the weights' own where weights are named.
+        name: as in ``torchvision.models``, such as ``resnet50``.
+        weights: such as ``IMAGENET1K_V2`` (downloaded), or None to start random.
+        **normalization: ``mean`` and ``std``; ImageNet's by default.
+
+    Raises:
+        UsageError: torchvision does not know the name, or refuses the weights.
+    """
+    from torchvision.models import get_model
+
+    try:
+        network = get_model(name, weights=weights, num_classes=num_classes)
+    except (ValueError, KeyError) as error:
+        raise UsageError(
+            f"torchvision cannot build {name!r} with weights {weights!r} and {num_classes} classes: {error}"
+        ) from error
+    return Classifier(nn.Identity(), network, num_classes, **normalization)
+
+
+CLASSIFIERS: dict[str, Callable[..., Classifier]] = {
+    "alexnet": alexnet,
+    "resnet18": resnet18,
+    "resnet9": resnet9,
+    "torchvision": torchvision_classifier,
+    "vgg16": vgg16,
+}
+
+
+def create_classifier(name: str, num_classes: int, **kwargs: Any) -> Classifier:
+    """Build a classifier by name.
+
+    Args:
+        name: a key of :data:`CLASSIFIERS`.
+        num_classes: size of its output.
+        **kwargs: ``mean``, ``std`` and the network's own options.
+
+    Raises:
+        UsageError: the name is unknown, or it has no such option.
+    """
+    if name not in CLASSIFIERS:
+        raise unknown_name("classifier", name, CLASSIFIERS)
+    try:
+        return CLASSIFIERS[name](num_classes, **kwargs)
+    except TypeError as error:
+        raise UsageError(f"Classifier {name!r} does not take {kwargs}: {error}.") from error
+
+
+class Frozen(nn.Module):
+    """A network whose weights and BatchNorm statistics never change; gradients still reach its input."""
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network.requires_grad_(False)
+        self.train(False)
+
+    def train(self, mode: bool = True) -> Frozen:
+        """Stay in evaluation mode whatever is asked: BatchNorm and dropout must not move."""
+        del mode
+        return super().train(False)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """The network's output."""
+        return self.network(images)
+
+
+def frozen(classifier: nn.Module) -> Frozen:
+    """Stop gradients to the weights and keep BatchNorm in evaluation mode, even after ``.train()``.
+
+    Args:
+        classifier: any network that takes images in [0, 1]; it is changed in place.
+    """
+    return Frozen(classifier)

@@ -1,0 +1,185 @@
+"""ColorCNN and ColorCNN+: networks that assign every pixel of an image to one of a few colours.
+
+Hou, Zheng and Gould, Learning to Structure an Image with Few Colors and Beyond.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from colorcnn.errors import UsageError
+from colorcnn.models.assignment import hard_indices, hard_palette, pool_rows, top_k_softmax
+from colorcnn.models.backbones import create_backbone
+from colorcnn.paletted import Paletted, from_bytes
+from colorcnn.quantizers.base import check_num_colors
+
+
+class LearnedQuantizer(nn.Module, ABC):
+    """What ColorCNN and ColorCNN+ share: a feature map, logits for C colours, and the hard test-time path."""
+
+    @abstractmethod
+    def encode(self, images: Tensor) -> Tensor:
+        """Map images (B, 3, H, W) to the features all palette sizes share."""
+
+    @abstractmethod
+    def logits(self, features: Tensor, num_colors: int) -> Tensor:
+        """Map features to scores (B, C, H, W) in float32 or wider."""
+
+    def assign(self, logits: Tensor) -> Tensor:
+        """Turn scores (B, C, H, W) into the soft assignment m(x)."""
+        return logits.softmax(dim=1)
+
+    def soft(self, images: Tensor, num_colors: int) -> Tensor:
+        """Soft assignment m_C(x), for training.
+
+        Args:
+            images: (B, 3, H, W) in [0, 1], any H, W >= 1.
+            num_colors: C.
+
+        Returns:
+            (B, C, H, W), summing to 1 over C.
+
+        Raises:
+            UsageError: this model cannot give C colours.
+        """
+        return self.assign(self.logits(self.encode(images), num_colors))
+
+    def quantize(self, images: Tensor, num_colors: int, *, channels_last: bool = False) -> Paletted:
+        """Quantize a batch: hard indices (Eq 2) and the mean colour of each (Eq 3).
+
+        Args:
+            images: (B, 3, H, W), float in [0, 1] or uint8; (B, H, W, 3) with ``channels_last``.
+            num_colors: C.
+            channels_last: the colours are the last dimension of ``images``.
+
+        Returns:
+            Paletted with uint8 indices and palettes of C rows, on the device of ``images``.
+
+        Raises:
+            UsageError: this model cannot give C colours.
+        """
+        images = images.permute(0, 3, 1, 2) if channels_last else images
+        return self.quantize_many(images, [num_colors])[num_colors]
+
+    @torch.no_grad()
+    def quantize_many(self, images: Tensor, sizes: Sequence[int]) -> dict[int, Paletted]:
+        """Quantize one batch to several palette sizes with a single pass through the backbone.
+
+        Args:
+            images: (B, 3, H, W), float in [0, 1] or uint8.
+            sizes: the numbers of colours.
+        """
+        for size in sizes:
+            check_num_colors(size)
+        if images.dtype == torch.uint8:
+            images = from_bytes(images)
+        # Full precision whatever the training runs in, so that a picture does not depend on it.
+        with torch.autocast(images.device.type, enabled=False):
+            features = self.encode(images)
+            return {size: self._decide(images, features, size) for size in sizes}
+
+    def _decide(self, images: Tensor, features: Tensor, num_colors: int) -> Paletted:
+        indices = hard_indices(self.logits(features, num_colors))
+        return Paletted(indices.to(torch.uint8), hard_palette(images, indices, num_colors))
+
+    def forward(self, images: Tensor, num_colors: int, **options: Any) -> Paletted:
+        """The same as :meth:`quantize`."""
+        return self.quantize(images, num_colors, **options)
+
+
+class ColorCNN(LearnedQuantizer):
+    """ColorCNN: one model per number of colours (section 3.2).
+
+    Args:
+        num_colors: C.
+        backbone: a name in :data:`colorcnn.models.backbones.BACKBONES`.
+        backbone_kwargs: its options.
+        hidden: channels of an extra 1x1 convolution before the head (256 in the authors' code); 0 is the
+            paper's single convolution.
+    """
+
+    def __init__(
+        self,
+        num_colors: int,
+        backbone: str = "unet",
+        backbone_kwargs: dict[str, Any] | None = None,
+        hidden: int = 0,
+    ) -> None:
+        super().__init__()
+        self.num_colors = check_num_colors(num_colors)
+        self.backbone = create_backbone(backbone, **(backbone_kwargs or {}))
+        channels = int(self.backbone.out_channels)  # type: ignore[arg-type]
+        head: list[nn.Module] = [nn.Conv2d(hidden or channels, num_colors, 1)]
+        if hidden:
+            head = [nn.Conv2d(channels, hidden, 1), nn.ReLU(inplace=True), *head]
+        self.head = nn.Sequential(*head)
+
+    def encode(self, images: Tensor) -> Tensor:
+        """See :meth:`LearnedQuantizer.encode`."""
+        return self.backbone(images)
+
+    def logits(self, features: Tensor, num_colors: int) -> Tensor:
+        """See :meth:`LearnedQuantizer.logits`."""
+        if num_colors != self.num_colors:
+            raise UsageError(
+                f"This ColorCNN was made for {self.num_colors} colours and cannot give {num_colors}: "
+                f"ask for {self.num_colors}, or use a ColorCNN+ model."
+            )
+        return self.head(features).to(torch.promote_types(features.dtype, torch.float32))
+
+
+class ColorCNNPlus(LearnedQuantizer):
+    """ColorCNN+: one model for every number of colours from 1 to D (section 3.4).
+
+    The D-channel map h(x) is linear in the bottleneck, so pooling it to C channels (Eq 8) is a 1x1
+    convolution with averaged weights: the map itself is never built.
+
+    Args:
+        backbone: a name in :data:`colorcnn.models.backbones.BACKBONES`.
+        backbone_kwargs: its options.
+        bottleneck: channels of the bottleneck layer; 0 leaves it out (Table 4).
+        feature_channels: D.
+        top_k: K of Eq 9; 0 is the plain softmax (Table 4).
+        trained_sizes: the numbers of colours seen in training, for those who want to know.
+    """
+
+    def __init__(
+        self,
+        backbone: str = "unet",
+        backbone_kwargs: dict[str, Any] | None = None,
+        bottleneck: int = 16,
+        feature_channels: int = 256,
+        top_k: int = 4,
+        trained_sizes: Sequence[int] = (),
+    ) -> None:
+        super().__init__()
+        self.top_k = top_k
+        self.trained_sizes = tuple(trained_sizes)
+        self.backbone = create_backbone(backbone, **(backbone_kwargs or {}))
+        channels = int(self.backbone.out_channels)  # type: ignore[arg-type]
+        self.bottleneck: nn.Module = nn.Identity()
+        if bottleneck:
+            self.bottleneck = nn.Sequential(
+                nn.Conv2d(channels, bottleneck, 1), nn.BatchNorm2d(bottleneck), nn.ReLU(inplace=True)
+            )
+        self.features = nn.Conv2d(bottleneck or channels, feature_channels, 1, bias=False)
+
+    def encode(self, images: Tensor) -> Tensor:
+        """See :meth:`LearnedQuantizer.encode`."""
+        return self.bottleneck(self.backbone(images))
+
+    def logits(self, features: Tensor, num_colors: int) -> Tensor:
+        """See :meth:`LearnedQuantizer.logits`: h_C(x) of Eq 8."""
+        weight = pool_rows(self.features.weight, num_colors)
+        with torch.autocast(features.device.type, enabled=False):  # Eq 9 compares near values: no bfloat16
+            return F.conv2d(features.to(weight.dtype), weight)
+
+    def assign(self, logits: Tensor) -> Tensor:
+        """See :meth:`LearnedQuantizer.assign`: Eq 9."""
+        return top_k_softmax(logits, self.top_k or logits.shape[1])

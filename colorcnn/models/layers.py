@@ -1,0 +1,10 @@
+"""The one building block that backbones and classifiers share."""
+
+from torch import nn
+
+
+def conv_bn_relu(inputs: int, outputs: int) -> nn.Sequential:
+    """A padded 3x3 convolution, BatchNorm and ReLU: (B, inputs, H, W) to (B, outputs, H, W)."""
+    return nn.Sequential(
+        nn.Conv2d(inputs, outputs, 3, padding=1, bias=False), nn.BatchNorm2d(outputs), nn.ReLU(inplace=True)
+    )
