@@ -1,0 +1,37 @@
+"""Data sets and what is done to their batches; names load on first use: only DataModules pay for Lightning."""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+_HOME = {
+    "Augment": "augment",
+    "Batch": "datasets",
+    "ImageSplit": "datasets",
+    "ImitationTargets": "imitation",
+    "photo_digits": "photo_digits",
+    **dict.fromkeys(
+        (
+            "CIFAR10",
+            "CIFAR100",
+            "DATASETS",
+            "STL10",
+            "VOC2012",
+            "ImageDataModule",
+            "ImageFolder",
+            "PhotoDigits",
+            "TinyImageNet200",
+            "open_data",
+        ),
+        "datamodule",
+    ),
+}
+
+__all__ = sorted(_HOME)
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module 'colorcnn.data' has no attribute {name!r}")
+    return getattr(importlib.import_module(f"colorcnn.data.{_HOME[name]}"), name)

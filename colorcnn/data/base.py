@@ -1,0 +1,212 @@
+"""What every data set shares: options, the three splits, their loaders, and where data are looked for."""
+
+from __future__ import annotations
+
+import json
+import os
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import pytorch_lightning as pl
+import torch
+from torch.utils.data import DataLoader
+
+from colorcnn.data.cache import cache_folder
+from colorcnn.data.datasets import Batch, ImageSplit, as_is
+from colorcnn.data.sampling import EpochSampler, stratified_cut
+from colorcnn.errors import ColorCNNError, UsageError
+from colorcnn.files import write_atomically
+
+_STATISTICS_IMAGES = 10_000  # that many images fix the channel statistics to about 0.001
+
+
+def data_root(root: str | None) -> Path:
+    """The folder that holds the data sets: ``root``, else $COLORCNN_DATA, else ``data``."""
+    return Path(root or os.environ.get("COLORCNN_DATA") or "data").expanduser()
+
+
+class ImageDataModule(pl.LightningDataModule):
+    """A data set with train, val and test splits of one image size.
+
+    The splits are :class:`ImageSplit` and are read from disk when they are first used.
+
+    Args:
+        root: folder that holds the data sets; default $COLORCNN_DATA, else ``data``.
+        batch_size: images in a batch.
+        val_size: how much of train becomes val where the data set has none: a fraction or a number of images.
+        image_size: side of the square that images are brought to (shorter side resized, centre cropped);
+            None keeps the data set's own size.
+        train_limit: train on that many images only, every class in proportion.
+        num_workers: processes that prepare batches; 0 is best unless files are decoded on demand.
+        download: fetch the data set when it is missing, where that is possible.
+        seed: decides the order of the training images, together with the epoch.
+        split_seed: decides which training images become val.
+
+    Raises:
+        UsageError: an option is out of range.
+    """
+
+    name: str
+    num_classes: int
+    class_names: tuple[str, ...]
+    multi_label: bool = False
+    native_size: int | None = None
+    known_statistics: tuple[tuple[float, float, float], tuple[float, float, float]] | None = None
+
+    def __init__(
+        self,
+        root: str | None = None,
+        batch_size: int = 128,
+        val_size: int | float = 0.1,
+        image_size: int | None = None,
+        train_limit: int | None = None,
+        num_workers: int = 0,
+        download: bool = False,
+        seed: int = 0,
+        split_seed: int = 0,
+    ) -> None:
+        super().__init__()
+        for option, value, least in (
+            ("batch_size", batch_size, 1),
+            ("image_size", image_size, 1),
+            ("train_limit", train_limit, 1),
+            ("num_workers", num_workers, 0),
+            ("seed", seed, 0),
+            ("split_seed", split_seed, 0),
+        ):
+            if value is not None and value < least:
+                raise UsageError(f"{option} is {value}: choose a whole number from {least} up.")
+        self.root = data_root(root)
+        self.batch_size = batch_size
+        self.val_size = val_size
+        self.resize = image_size
+        self.train_limit = train_limit
+        self.num_workers = num_workers
+        self.download = download
+        self.seed = seed
+        self.split_seed = split_seed
+
+    def load_split(self, part: str) -> ImageSplit | None:
+        """Read "train", "val" or "test" as the data set has it; None for "val" where it has none."""
+        raise NotImplementedError
+
+    def required_split(self, part: str) -> ImageSplit:
+        """:meth:`load_split` for the parts that every data set has."""
+        split = self.load_split(part)
+        if split is None or not len(split):
+            raise ColorCNNError(f"{self.name} has no {part} images: check the data set below {self.root}.")
+        return split
+
+    @cached_property
+    def _train_and_val(self) -> tuple[ImageSplit, ImageSplit]:
+        whole, val = self.required_split("train"), self.load_split("val")
+        if val is not None:
+            return whole, val
+        first, second = stratified_cut(whole.labels.numpy(), self.val_size, self.split_seed)
+        return whole.take(first), whole.take(second)
+
+    @cached_property
+    def train(self) -> ImageSplit:
+        """The training split."""
+        whole = self._train_and_val[0]
+        if self.train_limit is None or self.train_limit >= len(whole):
+            return whole
+        return whole.take(stratified_cut(whole.labels.numpy(), self.train_limit, self.split_seed)[1])
+
+    @cached_property
+    def val(self) -> ImageSplit:
+        """The validation split, for choosing and tuning."""
+        return self._train_and_val[1]
+
+    @cached_property
+    def test(self) -> ImageSplit:
+        """The test split, which nothing is chosen on."""
+        return self.required_split("test")
+
+    @property
+    def image_size(self) -> tuple[int, int]:
+        """(H, W) of every image; reads the data where no option and no convention tells."""
+        side = self.resize or self.native_size
+        return (side, side) if side else self.train.image_size
+
+    @property
+    def mean(self) -> tuple[float, ...]:
+        """Mean of the training images' channels, in [0, 1]."""
+        return self._statistics[0]
+
+    @property
+    def std(self) -> tuple[float, ...]:
+        """Standard deviation of the training images' channels, in [0, 1]."""
+        return self._statistics[1]
+
+    @cached_property
+    def _statistics(self) -> tuple[tuple[float, ...], tuple[float, ...]]:
+        if self.known_statistics is not None:
+            return self.known_statistics
+        return channel_statistics(self._train_and_val[0])
+
+    def setup(self, stage: str | None) -> None:
+        """Read the splits that ``stage`` needs: fit, validate, test or predict; None reads all."""
+        needed = {"fit": ("train", "val"), "validate": ("val",), "test": ("test",), "predict": ("test",)}
+        for part in needed.get(stage or "", ("train", "val", "test")):
+            getattr(self, part)
+
+    def train_dataloader(self) -> DataLoader[Batch]:
+        """Shuffled by seed and epoch; the last, incomplete batch is dropped."""
+        if len(self.train) < self.batch_size:
+            raise UsageError(
+                f"batch_size is {self.batch_size} and {self.name} has {len(self.train)} training images: "
+                "choose a smaller batch."
+            )
+        sampler = EpochSampler(len(self.train), self.seed)
+        if self.trainer is not None:
+            sampler.set_epoch(self.trainer.current_epoch)
+        return self._loader(self.train, sampler)
+
+    def val_dataloader(self) -> DataLoader[Batch]:
+        """Every validation image, in order."""
+        return self._loader(self.val)
+
+    def test_dataloader(self) -> DataLoader[Batch]:
+        """Every test image, in order."""
+        return self._loader(self.test)
+
+    def predict_dataloader(self) -> DataLoader[Batch]:
+        """Every test image, in order."""
+        return self._loader(self.test)
+
+    def _loader(self, split: ImageSplit, sampler: EpochSampler | None = None) -> DataLoader[Batch]:
+        return DataLoader(
+            split,
+            batch_size=self.batch_size,
+            sampler=sampler,
+            drop_last=sampler is not None,
+            num_workers=self.num_workers,
+            persistent_workers=self.num_workers > 0,
+            collate_fn=as_is,
+            pin_memory=torch.cuda.is_available(),
+            # A loader without its own generator draws from the global one: evaluating would change training.
+            generator=torch.Generator().manual_seed(self.seed),
+        )
+
+
+def channel_statistics(split: ImageSplit) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Mean and standard deviation per channel, in [0, 1], of (at most 10,000 of) the images; kept on disk."""
+    path = cache_folder() / "statistics" / f"{split.key}.json"
+    if path.exists():
+        mean, std = json.loads(path.read_text())
+        return tuple(mean), tuple(std)
+    chosen = np.linspace(0, len(split) - 1, min(len(split), _STATISTICS_IMAGES)).astype(np.int64)
+    count, total, squares = 0, np.zeros(3), np.zeros(3)
+    for positions in np.array_split(chosen, -(-len(chosen) // 128)):
+        values = split.pixels(positions).reshape(-1, 3) / 255.0
+        count += len(values)
+        total += values.sum(0)
+        squares += (values**2).sum(0)
+    spread = np.sqrt(np.maximum(squares / count - (total / count) ** 2, 0))
+    mean, std = (tuple(round(float(value), 4) for value in values) for values in (total / count, spread))
+    # A channel that never varies would divide by 0.
+    std = tuple(max(value, 1e-3) for value in std)
+    write_atomically(path, json.dumps([mean, std]).encode())
+    return mean, std

@@ -1,0 +1,87 @@
+"""Arrays that take long to compute, kept on disk and mapped into memory; never seen half written."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import tempfile
+import time
+from collections.abc import Iterable
+from pathlib import Path
+
+import numpy as np
+
+from colorcnn.errors import ColorCNNError
+
+_STALE_SECONDS = 86_400
+
+
+def cache_folder(cache_dir: str | os.PathLike[str] | None = None) -> Path:
+    """The folder for computed files: ``cache_dir``, else $COLORCNN_CACHE, else ~/.cache/colorcnn."""
+    chosen = cache_dir or os.environ.get("COLORCNN_CACHE") or Path.home() / ".cache" / "colorcnn"
+    return Path(chosen).expanduser()
+
+
+def content_key(*parts: str | bytes | np.ndarray) -> str:
+    """A short hexadecimal name for ``parts`` that changes whenever one of them does."""
+    digest = hashlib.blake2b(digest_size=12)
+    for part in parts:
+        if isinstance(part, np.ndarray):
+            digest.update(f"{part.shape}{part.dtype}".encode())
+            digest.update(np.ascontiguousarray(part).data)
+        else:
+            raw = part.encode() if isinstance(part, str) else part
+            digest.update(f"{len(raw)}:".encode() + raw)
+    return digest.hexdigest()
+
+
+def write_array(path: Path, shape: tuple[int, ...], dtype: type, chunks: Iterable[np.ndarray]) -> None:
+    """Write an .npy file from consecutive chunks along its first axis, whole or not at all.
+
+    The chunks are streamed, so that an array larger than the memory can be written and a full disk is an
+    ordinary error (in a writable memory map it would kill the process).
+
+    Raises:
+        ColorCNNError: the disk or the rights do not allow it.
+        ValueError: the chunks do not add up to ``shape``.
+    """
+    temporary: str | None = None
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        _remove_stale(path.parent)
+        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
+        written = 0
+        with os.fdopen(handle, "wb") as stream:
+            header = {"descr": np.dtype(dtype).str, "fortran_order": False, "shape": shape}
+            np.lib.format.write_array_header_1_0(stream, header)
+            for chunk in chunks:
+                stream.write(np.ascontiguousarray(chunk, dtype=dtype).data)
+                written += len(chunk)
+        if written != shape[0]:
+            raise ValueError(f"{written} rows were computed for an array of {shape[0]}")
+        os.replace(temporary, path)
+        temporary = None
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise ColorCNNError(
+            f"{path} could not be written ({reason}): free some space, "
+            "or choose another cache folder with COLORCNN_CACHE."
+        ) from error
+    finally:
+        if temporary is not None and os.path.exists(temporary):
+            os.unlink(temporary)
+
+
+def read_array(path: Path) -> np.ndarray:
+    """Map an .npy file into memory, read-only."""
+    return np.load(path, mmap_mode="r", allow_pickle=False)
+
+
+def _remove_stale(folder: Path) -> None:
+    """Remove what killed processes left behind; a day is longer than any computation here."""
+    for leftover in folder.glob(".*.part"):
+        try:
+            if time.time() - leftover.stat().st_mtime > _STALE_SECONDS:
+                leftover.unlink()
+        except OSError:
+            continue  # another process was faster

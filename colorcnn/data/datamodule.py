@@ -1,0 +1,75 @@
+"""The data sets by name, and the embedded one as a DataModule."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from colorcnn.data.base import ImageDataModule, data_root
+from colorcnn.data.datasets import ImageSplit
+from colorcnn.data.folders import ImageFolder, folder_places
+from colorcnn.data.photo_digits import SIZE, photo_digits
+from colorcnn.errors import UsageError
+
+
+class PhotoDigits(ImageDataModule):
+    """Handwritten digits on photographs, built in memory: see :mod:`colorcnn.data.photo_digits`.
+
+    Args:
+        train_size: number of training images.
+        validation_size: number of validation images.
+        test_size: number of test images.
+        options: those of :class:`ImageDataModule`; ``root`` and ``val_size`` do not matter here.
+    """
+
+    name = "photo-digits"
+    num_classes = 10
+    class_names = tuple("0123456789")
+    native_size = SIZE
+
+    def __init__(
+        self, train_size: int = 8000, validation_size: int = 1000, test_size: int = 2000, **options: Any
+    ) -> None:
+        super().__init__(**options)
+        self.sizes = {"train": train_size, "val": validation_size, "test": test_size}
+
+    @cached_property
+    def _arrays(self) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+        return photo_digits(self.split_seed, **self.sizes)
+
+    def load_split(self, part: str) -> ImageSplit:
+        """See :meth:`ImageDataModule.load_split`."""
+        pixels, labels = self._arrays[part]
+        return ImageSplit(pixels, labels)
+
+
+DATASETS: dict[str, type[ImageDataModule]] = {
+    "photo-digits": PhotoDigits,
+}
+
+
+def open_data(spec: str, **options: Any) -> ImageDataModule:
+    """Open a data set by its name or its folder.
+
+    Args:
+        spec: a name in :data:`DATASETS`, or a folder: absolute, relative, or below the data root.
+        options: those of the data set's class.
+
+    Raises:
+        UsageError: neither a known name nor a folder, or an option is wrong.
+    """
+    if spec in DATASETS:
+        return DATASETS[spec](**options)
+    places = folder_places(spec, data_root(options.get("root")))
+    if not any(place.is_dir() for place in places):
+        raise UsageError(
+            f"Unknown data set {spec!r}: choose one of {', '.join(sorted(DATASETS))}, or a folder of images "
+            f"(looked for {' and '.join(map(str, places))}; the data root is set with "
+            "--data.init_args.root or COLORCNN_DATA)."
+        )
+    return ImageFolder(spec, **options)
+
+
+__all__ = ["DATASETS", "ImageDataModule", "ImageFolder", "PhotoDigits", "open_data"]

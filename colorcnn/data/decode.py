@@ -1,0 +1,215 @@
+"""Image files to pixels of one size: decoded once, in parallel, and kept; or read on demand."""
+
+from __future__ import annotations
+
+import json
+import os
+import warnings
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+from tqdm import tqdm
+
+from colorcnn.data.cache import cache_folder, content_key, read_array, write_array
+from colorcnn.data.datasets import PixelSource
+from colorcnn.errors import ColorCNNError, UsageError, unknown_name
+from colorcnn.files import write_atomically
+
+IMAGE_SUFFIXES = frozenset(
+    {".jpg", ".jpeg", ".png", ".bmp", ".ppm", ".pgm", ".gif", ".tif", ".tiff", ".webp"}
+)
+ON_CORRUPT = ("error", "skip")
+
+_RECIPE = "1: shorter side by Pillow's bilinear filter, centre crop"  # change it when fit_image changes
+_CHUNK = 128  # files decoded by one task: few enough for a lively progress bar
+
+
+class CorruptImageError(ColorCNNError):
+    """A file that turned out unreadable while training."""
+
+    def __init__(self, message: str) -> None:
+        # A DataLoader's worker hands over its whole traceback as the message: the sentence is the last line.
+        super().__init__(message.strip().rsplit("\n", 1)[-1].removeprefix(f"{__name__}.CorruptImageError: "))
+
+
+def fit_image(image: Image.Image, size: int | None) -> np.ndarray:
+    """Bring an RGB image to a square: its shorter side resized to ``size``, then the centre cropped.
+
+    Args:
+        image: a Pillow image of mode RGB.
+        size: pixels; None leaves the image as it is.
+
+    Returns:
+        (H, W, 3) uint8.
+    """
+    if size is not None and image.size != (size, size):
+        scale = size / min(image.size)
+        width, height = (max(size, round(side * scale)) for side in image.size)
+        image = image.resize((width, height), Image.Resampling.BILINEAR)
+        left, top = (width - size) // 2, (height - size) // 2
+        image = image.crop((left, top, left + size, top + size))
+    return np.asarray(image)
+
+
+def read_pixels(path: Path, size: int | None) -> np.ndarray:
+    """One file as (H, W, 3) uint8; raises ColorCNNError, which names it, when it cannot be read."""
+    from colorcnn.images import read_image
+
+    return fit_image(read_image(path).convert("RGB"), size)
+
+
+class FilePixels:
+    """Pixels (N, H, W, 3) that are decoded each time they are asked for.
+
+    Args:
+        files: N image files.
+        height: H of the decoded images.
+        width: W of the decoded images.
+        size: what :func:`fit_image` brings them to.
+    """
+
+    def __init__(self, files: Sequence[Path], height: int, width: int, size: int | None) -> None:
+        self.files = list(files)
+        self.shape = (len(self.files), height, width, 3)
+        self.size = size
+
+    def __getitem__(self, rows: np.ndarray) -> np.ndarray:
+        """Decode these files; raises CorruptImageError when one has become unreadable."""
+        pixels = np.empty((len(rows), *self.shape[1:]), dtype=np.uint8)
+        for place, row in enumerate(rows):
+            try:
+                pixels[place] = read_pixels(self.files[row], self.size)
+            except ColorCNNError as error:
+                raise CorruptImageError(str(error)) from error
+        return pixels
+
+
+def decode_files(
+    files: Sequence[Path],
+    *,
+    image_size: int | None,
+    on_corrupt: str = "error",
+    cache: bool = True,
+    cache_dir: str | None = None,
+) -> tuple[PixelSource, np.ndarray, str]:
+    """Check and decode image files, once: what was found is kept on disk and reused while no file changes.
+
+    Args:
+        files: the image files, at least one.
+        image_size: side of the square that every image is brought to; None when all have the same size.
+        on_corrupt: "error" refuses the set when a file cannot be read, "skip" leaves such files out.
+        cache: keep the decoded pixels on disk; otherwise only check the files now, and decode them on demand.
+        cache_dir: where to keep them, see :func:`colorcnn.data.cache.cache_folder`.
+
+    Returns:
+        the pixels of all files, the positions (n,) of the readable ones, and a key that names the content.
+
+    Raises:
+        UsageError: sizes differ and ``image_size`` is None.
+        ColorCNNError: corrupt files with "error", or no readable file at all.
+    """
+    if on_corrupt not in ON_CORRUPT:
+        raise unknown_name("value of on_corrupt", on_corrupt, ON_CORRUPT)
+    key = _files_key(files, image_size)
+    folder = cache_folder(cache_dir) / "pixels"
+    notes, array = folder / f"{key}.json", folder / f"{key}.npy"
+    if not notes.exists() or (cache and not array.exists()):
+        _build(files, image_size, notes, array if cache else None)
+    found = json.loads(notes.read_text())
+    corrupt = {int(row): reason for row, reason in found["corrupt"].items()}
+    if corrupt:
+        _report(corrupt, len(files), on_corrupt)
+    kept = np.setdiff1d(np.arange(len(files)), np.array(list(corrupt), dtype=np.int64))
+    if cache:
+        return read_array(array), kept, key
+    return FilePixels(files, found["height"], found["width"], image_size), kept, key
+
+
+def _files_key(files: Sequence[Path], image_size: int | None) -> str:
+    states = (path.stat() for path in files)
+    listing = "\n".join(
+        f"{os.path.abspath(path)}\t{state.st_size}\t{state.st_mtime_ns}"
+        for path, state in zip(files, states, strict=True)
+    )
+    return content_key("files", _RECIPE, str(image_size), listing)
+
+
+def _build(files: Sequence[Path], image_size: int | None, notes: Path, array: Path | None) -> None:
+    height, width = _common_size(files, image_size)
+    corrupt: dict[int, str] = {}
+    chunks = _checked(files, image_size, (height, width, 3), corrupt)
+    if array is None:
+        for _ in chunks:
+            continue
+    else:
+        write_array(array, (len(files), height, width, 3), np.uint8, chunks)
+    text = json.dumps({"height": height, "width": width, "corrupt": corrupt})
+    write_atomically(notes, text.encode())
+
+
+def _common_size(files: Sequence[Path], image_size: int | None) -> tuple[int, int]:
+    if image_size is not None:
+        return image_size, image_size
+    for path in files:
+        try:
+            height, width, _ = read_pixels(path, None).shape
+        except ColorCNNError:
+            continue
+        return height, width
+    raise ColorCNNError(
+        f"None of {len(files)} files like {files[0]} can be read as an image: check the data set."
+    )
+
+
+def _checked(
+    files: Sequence[Path], image_size: int | None, shape: tuple[int, int, int], corrupt: dict[int, str]
+) -> Iterator[np.ndarray]:
+    """Yield (n, H, W, 3) chunks in order, black where a file is corrupt, and note those in ``corrupt``."""
+    parts = [files[start : start + _CHUNK] for start in range(0, len(files), _CHUNK)]
+    # Pillow releases the GIL while it decodes and resizes.
+    pool = ThreadPoolExecutor(os.cpu_count() or 1)
+    row = 0
+    try:
+        with tqdm(total=len(files), desc="Decoding images", unit="img", disable=None) as progress:
+            for results in pool.map(lambda part: [_try(path, image_size) for path in part], parts):
+                chunk = np.zeros((len(results), *shape), dtype=np.uint8)
+                for place, result in enumerate(results):
+                    if isinstance(result, str):
+                        corrupt[row + place] = result
+                    elif result.shape != shape:
+                        raise _sizes_differ(files[row + place], result.shape, shape)
+                    else:
+                        chunk[place] = result
+                row += len(results)
+                progress.update(len(results))
+                yield chunk
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _try(path: Path, size: int | None) -> np.ndarray | str:
+    try:
+        return read_pixels(path, size)
+    except ColorCNNError as error:
+        return str(error)
+
+
+def _sizes_differ(path: Path, shape: tuple[int, ...], common: tuple[int, ...]) -> UsageError:
+    return UsageError(
+        f"{path} has {shape[1]}x{shape[0]} pixels and the first image {common[1]}x{common[0]}: "
+        f"bring all to one size with image_size, such as --data.init_args.image_size {min(common[:2])}."
+    )
+
+
+def _report(corrupt: dict[int, str], total: int, on_corrupt: str) -> None:
+    shown = " ".join(list(corrupt.values())[:3]) + (" ..." if len(corrupt) > 3 else "")
+    count = f"{len(corrupt)} of {total} image files cannot be read"
+    if on_corrupt == "error":
+        raise ColorCNNError(
+            f"{count}: repair or remove them, or leave them out with --data.init_args.on_corrupt skip. "
+            f"{shown}"
+        )
+    warnings.warn(f"{count} and are left out. {shown}", stacklevel=3)

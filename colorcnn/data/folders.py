@@ -1,0 +1,191 @@
+"""Data sets that are folders of image files: any tree of classes, and Tiny-ImageNet-200."""
+
+from __future__ import annotations
+
+import logging
+import os
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from colorcnn.data.base import ImageDataModule
+from colorcnn.data.datasets import ImageSplit
+from colorcnn.data.decode import IMAGE_SUFFIXES, ON_CORRUPT, decode_files
+from colorcnn.data.sampling import stratified_cut
+from colorcnn.errors import UsageError, unknown_name
+
+_log = logging.getLogger(__name__)
+_VAL_NAMES = ("val", "valid", "validation")
+
+Listing = tuple[list[Path], np.ndarray]
+
+
+def subfolders(folder: Path) -> list[str]:
+    """The names of a folder's visible subfolders, sorted."""
+    return sorted(
+        entry.name for entry in os.scandir(folder) if entry.is_dir() and not entry.name.startswith(".")
+    )
+
+
+def list_images(folder: Path, classes: tuple[str, ...]) -> Listing:
+    """The image files below each class's folder, in order, and their labels (N,) int64.
+
+    Raises:
+        UsageError: there is none.
+    """
+    files: list[Path] = []
+    labels: list[int] = []
+    for label, name in enumerate(classes):
+        for parent, folders, names in os.walk(folder / name, followlinks=True):
+            folders.sort()
+            found = sorted(file for file in names if is_image(file))
+            files += [Path(parent, file) for file in found]
+            labels += [label] * len(found)
+    if not files:
+        raise UsageError(
+            f"{folder} holds no image in any class folder: give a folder of <class>/<image> files."
+        )
+    return files, np.array(labels, dtype=np.int64)
+
+
+def is_image(name: str) -> bool:
+    """Whether a file's name is that of a visible image."""
+    return not name.startswith(".") and os.path.splitext(name)[1].lower() in IMAGE_SUFFIXES
+
+
+class FolderModule(ImageDataModule):
+    """A data set of image files; a subclass says which files are in which split.
+
+    Args:
+        cache: decode all files once and keep the pixels on disk; turn it off for sets too large for that
+            (ImageNet), whose files are then only checked once and decoded for every batch.
+        on_corrupt: "error" refuses a set with unreadable files, "skip" leaves these out with a warning.
+        options: those of :class:`ImageDataModule`.
+    """
+
+    def __init__(self, cache: bool = True, on_corrupt: str = "error", **options: Any) -> None:
+        super().__init__(**options)
+        if on_corrupt not in ON_CORRUPT:
+            raise unknown_name("value of on_corrupt", on_corrupt, ON_CORRUPT)
+        self.cache = cache
+        self.on_corrupt = on_corrupt
+
+    def list_split(self, part: str) -> Listing | None:
+        """The files and labels of "train", "val" or "test"; None for "val" where there is none."""
+        raise NotImplementedError
+
+    def load_split(self, part: str) -> ImageSplit | None:
+        """See :meth:`ImageDataModule.load_split`."""
+        listing = self.list_split(part)
+        if listing is None:
+            return None
+        files, labels = listing
+        pixels, kept, key = decode_files(
+            files, image_size=self.resize or self.native_size, on_corrupt=self.on_corrupt, cache=self.cache
+        )
+        return ImageSplit(pixels, labels, key=key, rows=kept)
+
+
+class ImageFolder(FolderModule):
+    """Any folder of images sorted into one subfolder per class.
+
+    Layouts: train/val/test; train/test (val is cut from train); train/val (val is then the test split, and
+    val is cut from train); or the class folders directly (test and val are cut from them).
+
+    Args:
+        path: the folder, absolute, relative, or below ``root``.
+        test_size: how much becomes test in a single tree of classes: a fraction or a number of images.
+        options: ``cache`` and ``on_corrupt`` of :class:`FolderModule`, and those of :class:`ImageDataModule`.
+
+    Raises:
+        UsageError: there is no such folder, it has no classes, or its splits disagree about them.
+    """
+
+    def __init__(self, path: str, test_size: int | float = 0.2, **options: Any) -> None:
+        super().__init__(**options)
+        self.folder = find_folder(path, self.root)
+        self.test_size = test_size
+        self.name = self.folder.resolve().name
+        self.parts = self._layout()
+        self.class_names = self._classes()
+        self.num_classes = len(self.class_names)
+
+    def _layout(self) -> dict[str, Path]:
+        """Which subfolder is which split; only "train" for a single tree."""
+        found = set(subfolders(self.folder))
+        if "train" not in found or not subfolders(self.folder / "train"):
+            _log.info("%s: a single tree of classes; test and val are cut from it", self.folder)
+            return {"train": self.folder}
+        val = next((name for name in _VAL_NAMES if name in found), None)
+        parts = {"train": self.folder / "train"}
+        if "test" in found and subfolders(self.folder / "test"):
+            parts["test"] = self.folder / "test"
+            if val:
+                parts["val"] = self.folder / val
+        elif val:
+            parts["test"] = self.folder / val
+        _log.info("%s: %s", self.folder, _describe(parts))
+        return parts
+
+    def _classes(self) -> tuple[str, ...]:
+        classes = tuple(subfolders(self.parts["train"]))
+        if not classes:
+            raise UsageError(
+                f"{self.parts['train']} has no class folders: give a folder of <class>/<image> files, "
+                "or one with train/<class>/<image>."
+            )
+        for part, folder in self.parts.items():
+            strange = sorted(set(subfolders(folder)) - set(classes))
+            if strange:
+                raise UsageError(
+                    f"{folder} has classes that train has not ({', '.join(strange[:3])}): "
+                    f"make {part} and train hold the same class folders."
+                )
+        return classes
+
+    @cached_property
+    def _tree(self) -> tuple[Listing, Listing]:
+        """Train and test of a single tree."""
+        files, labels = list_images(self.folder, self.class_names)
+        cuts = stratified_cut(labels, self.test_size, self.split_seed)
+        first, second = (([files[row] for row in rows], labels[rows]) for rows in cuts)
+        return first, second
+
+    def list_split(self, part: str) -> Listing | None:
+        """See :meth:`FolderModule.list_split`."""
+        if part == "val" and "val" not in self.parts:
+            return None
+        if "test" not in self.parts:
+            return self._tree[part == "test"]
+        return list_images(self.parts[part], self.class_names)
+
+
+def folder_places(path: str, root: Path) -> list[Path]:
+    """Where a folder given absolutely, relatively, or below the data root may be."""
+    return list(dict.fromkeys([Path(path).expanduser(), root / path]))
+
+
+def find_folder(path: str, root: Path) -> Path:
+    """The first of :func:`folder_places` that exists.
+
+    Raises:
+        UsageError: there is none.
+    """
+    places = folder_places(path, root)
+    for place in places:
+        if place.is_dir():
+            return place
+    raise UsageError(
+        f"There is no folder {path} (looked for {' and '.join(map(str, places))}): give its path, or name "
+        "the folder that holds it with --data.init_args.root or COLORCNN_DATA."
+    )
+
+
+def _describe(parts: dict[str, Path]) -> str:
+    if "test" not in parts:
+        return "only train/; test and val are cut from it"
+    if "val" in parts:
+        return "train/, val/ and test/ as they are"
+    return f"train/ and {parts['test'].name}/, which is the test split; val is cut from train"

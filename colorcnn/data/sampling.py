@@ -1,0 +1,73 @@
+"""Which images, and in what order: stratified cuts of a data set, and a shuffle that can be resumed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+from torch.utils.data import Sampler
+
+from colorcnn.errors import UsageError
+
+
+def stratified_cut(labels: np.ndarray, size: int | float, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Cut a set into two, every class in proportion; labels (N, classes) are cut without regard to class.
+
+    Args:
+        labels: (N,) integers, or (N, classes).
+        size: the size of the second part: a number of images, or a fraction in (0, 1).
+        seed: decides which images; the same for the same seed on every machine.
+
+    Returns:
+        the positions of the first and of the second part, both ascending.
+
+    Raises:
+        UsageError: the size is not inside the set.
+    """
+    total = len(labels)
+    count = round(size * total) if isinstance(size, float) and size < 1 else int(size)
+    if not 0 < count < total:
+        raise UsageError(
+            f"{size} of {total} images cannot be cut off: choose a fraction between 0 and 1, "
+            f"or a number below {total}."
+        )
+    # RandomState's stream is frozen for ever; a Generator's may change with numpy's version.
+    order = np.random.RandomState(seed).permutation(total)
+    groups = labels[order] if labels.ndim == 1 else np.zeros(total, dtype=np.int64)
+    classes, sizes = np.unique(groups, return_counts=True)
+    share = sizes * count / total
+    quota = np.floor(share).astype(int)
+    missing = count - quota.sum()
+    quota[np.argsort(-(share - quota), kind="stable")[:missing]] += 1
+    chosen = [order[groups == label][:number] for label, number in zip(classes, quota, strict=True)]
+    second = np.sort(np.concatenate(chosen))
+    return np.setdiff1d(np.arange(total), second), second
+
+
+class EpochSampler(Sampler[int]):
+    """A shuffle that depends on the seed and the epoch alone, so that a resumed run sees the same batches.
+
+    Lightning calls :meth:`set_epoch` before every epoch; a loop of one's own must do it too.
+
+    Args:
+        length: how many positions to shuffle.
+        seed: any non-negative integer.
+    """
+
+    def __init__(self, length: int, seed: int = 0) -> None:
+        self.length = length
+        self.seed = seed
+        self.epoch = 0
+
+    def set_epoch(self, epoch: int) -> None:
+        """Choose the order of this epoch, counted from 0."""
+        self.epoch = epoch
+
+    def __len__(self) -> int:
+        return self.length
+
+    def __iter__(self) -> Iterator[int]:
+        mixed = np.random.SeedSequence([self.seed, self.epoch]).generate_state(1)
+        generator = torch.Generator().manual_seed(int(mixed[0]))
+        return iter(torch.randperm(self.length, generator=generator).tolist())
