@@ -1,4 +1,4 @@
-"""Data sets and what is done to their batches; names load on first use, so only DataModules need Lightning."""
+"""Data sets and what is done to their batches. Names load on first use: only DataModules need Lightning."""
 
 from __future__ import annotations
 

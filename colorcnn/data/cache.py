@@ -6,7 +6,8 @@ import hashlib
 import os
 import tempfile
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -35,28 +36,36 @@ def content_key(*parts: str | bytes | np.ndarray) -> str:
     return digest.hexdigest()
 
 
-def write_array(path: Path, shape: tuple[int, ...], dtype: type, chunks: Iterable[np.ndarray]) -> None:
+@contextmanager
+def array_writer(path: Path, shape: tuple[int, ...], dtype: type) -> Iterator[Callable[[np.ndarray], None]]:
     """Write an .npy file from consecutive chunks along its first axis, whole or not at all.
 
     The chunks are streamed, so that an array larger than the memory can be written and a full disk is an
     ordinary error (in a writable memory map it would kill the process).
+
+    Yields:
+        a function that appends a chunk (n, ...).
 
     Raises:
         ColorCNNError: the disk or the rights do not allow it.
         ValueError: the chunks do not add up to ``shape``.
     """
     temporary: str | None = None
+    written = 0
+
+    def append(chunk: np.ndarray) -> None:
+        nonlocal written
+        stream.write(np.ascontiguousarray(chunk, dtype=dtype).data)
+        written += len(chunk)
+
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         _remove_stale(path.parent)
         handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
-        written = 0
         with os.fdopen(handle, "wb") as stream:
             header = {"descr": np.dtype(dtype).str, "fortran_order": False, "shape": shape}
             np.lib.format.write_array_header_1_0(stream, header)
-            for chunk in chunks:
-                stream.write(np.ascontiguousarray(chunk, dtype=dtype).data)
-                written += len(chunk)
+            yield append
         if written != shape[0]:
             raise ValueError(f"{written} rows were computed for an array of {shape[0]}")
         os.replace(temporary, path)

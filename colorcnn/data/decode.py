@@ -13,7 +13,7 @@ import numpy as np
 from PIL import Image
 from tqdm import tqdm
 
-from colorcnn.data.cache import cache_folder, content_key, read_array, write_array
+from colorcnn.data.cache import array_writer, cache_folder, content_key, read_array
 from colorcnn.data.datasets import PixelSource
 from colorcnn.errors import ColorCNNError, UsageError, unknown_name
 from colorcnn.files import write_atomically
@@ -145,7 +145,9 @@ def _build(files: Sequence[Path], image_size: int | None, notes: Path, array: Pa
         for _ in chunks:
             continue
     else:
-        write_array(array, (len(files), height, width, 3), np.uint8, chunks)
+        with array_writer(array, (len(files), height, width, 3), np.uint8) as append:
+            for chunk in chunks:
+                append(chunk)
     text = json.dumps({"height": height, "width": width, "corrupt": corrupt})
     write_atomically(notes, text.encode())
 

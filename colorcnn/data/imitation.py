@@ -1,0 +1,119 @@
+"""Imitation targets: what a classical quantizer makes of every training image, computed once and kept.
+
+The imitation loss (ColorCNN+, equations 10-12) compares a learned index map with them, as partitions: which
+pixels share a colour matters, the numbering of the colours does not.
+"""
+
+from __future__ import annotations
+
+import inspect
+import os
+from collections.abc import Iterable
+from contextlib import ExitStack
+from pathlib import Path
+
+import numpy as np
+import PIL
+import torch
+from torch import Tensor
+from tqdm import tqdm
+
+from colorcnn.data.cache import array_writer, cache_folder, content_key, read_array
+from colorcnn.data.datasets import ImageSplit
+from colorcnn.errors import UsageError, unknown_name
+from colorcnn.quantizers import QUANTIZERS, Quantizer, check_num_colors
+
+_CHUNK_PIXELS = 2**20  # pixels quantized between two steps of the progress bar
+
+
+class ImitationTargets:
+    """Index maps of a quantizer for the images of one split, at several palette sizes.
+
+    What is missing in the cache is computed on construction, on every core: quantizers spread a batch over
+    threads, which for Pillow's methods is as fast as processes.
+
+    Args:
+        split: the images; a batch's ``index`` counts in it.
+        sizes: the palette sizes, each 1..256.
+        quantizer: a name in :data:`colorcnn.quantizers.QUANTIZERS`.
+        cache_dir: where to keep the maps, see :func:`colorcnn.data.cache.cache_folder`.
+
+    Raises:
+        UsageError: an unknown quantizer, a bad palette size, or none.
+        ColorCNNError: the maps cannot be written.
+    """
+
+    def __init__(
+        self,
+        split: ImageSplit,
+        sizes: Iterable[int],
+        quantizer: str = "median-cut",
+        cache_dir: str | os.PathLike[str] | None = None,
+    ) -> None:
+        if quantizer not in QUANTIZERS:
+            raise unknown_name("quantizer", quantizer, QUANTIZERS)
+        self.sizes = sorted({check_num_colors(size) for size in sizes})
+        if not self.sizes:
+            raise UsageError("There is no palette size to compute imitation targets for: give at least one.")
+        method = QUANTIZERS[quantizer]
+        key = content_key(split.key, quantizer, method_version(method), PIL.__version__)
+        folder = cache_folder(cache_dir) / "imitation"
+        paths = {size: folder / f"{key}-c{size}.npy" for size in self.sizes}
+        missing = {size: path for size, path in paths.items() if not path.exists()}
+        if missing:
+            _compute(split, method(), missing)
+        self._maps = {size: read_array(path) for size, path in paths.items()}
+
+    def lookup(self, index: Tensor, num_colors: int) -> Tensor:
+        """The index maps of a batch; flip them together with the images.
+
+        Args:
+            index: int64 (B,), the ``index`` of a :class:`Batch`.
+            num_colors: one of the sizes.
+
+        Returns:
+            uint8 (B, H, W) on the device of ``index``, each entry below ``num_colors``.
+
+        Raises:
+            UsageError: there are no targets of that size.
+        """
+        if num_colors not in self._maps:
+            raise UsageError(
+                f"There are no imitation targets of {num_colors} colours, "
+                f"only of {', '.join(map(str, self.sizes))}: add that size."
+            )
+        maps = self._maps[num_colors][index.cpu().numpy()]
+        return torch.from_numpy(np.ascontiguousarray(maps)).to(index.device)
+
+
+def method_version(method: type[Quantizer]) -> str:
+    """A key that changes when the code of a quantizer, or of a class it builds on, does."""
+    sources = []
+    for ancestor in method.__mro__:
+        module = inspect.getmodule(ancestor)
+        if module is None or ancestor is object:
+            continue
+        try:
+            sources.append(inspect.getsource(module))
+        except (OSError, TypeError):  # defined interactively or compiled: its name must do
+            sources.append(f"{ancestor.__module__}.{ancestor.__qualname__}")
+    return content_key(*sources)
+
+
+def _compute(split: ImageSplit, quantizer: Quantizer, paths: dict[int, Path]) -> None:
+    """Write the index maps of all sizes in one pass over the images (which may have to be decoded)."""
+    height, width = split.image_size
+    chunk = max(1, _CHUNK_PIXELS // (height * width))
+    with ExitStack() as stack:
+        shape = (len(split), height, width)
+        writers = {
+            size: stack.enter_context(array_writer(path, shape, np.uint8)) for size, path in paths.items()
+        }
+        progress = stack.enter_context(
+            tqdm(total=len(split) * len(paths), desc="Imitation targets", unit="map", disable=None)
+        )
+        for start in range(0, len(split), chunk):
+            images = torch.from_numpy(split.pixels(slice(start, start + chunk)))
+            for size, append in writers.items():
+                append(quantizer(images, size, channels_last=True).indices.numpy())
+                progress.update(len(images))

@@ -1,0 +1,117 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from colorcnn.data import ImageSplit, ImitationTargets
+from colorcnn.data import imitation as module
+from colorcnn.errors import UsageError
+from colorcnn.quantizers import QUANTIZERS, MedianCut, Quantizer
+
+
+def smooth_split(count: int = 6, height: int = 9, width: int = 12, seed: int = 0) -> ImageSplit:
+    random = np.random.RandomState(seed)
+    ramp = np.linspace(0, 1, height)[:, None, None] * random.randint(0, 256, (count, 1, 1, 3))
+    noise = random.randint(0, 40, (count, height, width, 3))
+    return ImageSplit(np.clip(ramp + noise, 0, 255).astype(np.uint8), np.arange(count) % 2)
+
+
+def as_partition(indices: np.ndarray) -> np.ndarray:
+    """The indices renumbered in order of appearance, so that equal partitions are equal arrays."""
+    _, first, inverse = np.unique(indices, return_index=True, return_inverse=True)
+    return np.argsort(np.argsort(first))[inverse.reshape(indices.shape)]
+
+
+def test_targets_are_what_the_quantizer_gives() -> None:
+    split = smooth_split()
+    targets = ImitationTargets(split, [2, 5])
+    index = torch.tensor([4, 0, 4])
+    for size in (2, 5):
+        pixels = torch.from_numpy(split.pixels(index.numpy()))
+        expected = MedianCut()(pixels, size, channels_last=True).indices
+        found = targets.lookup(index, size)
+        assert found.dtype == torch.uint8
+        assert torch.equal(found, expected)
+
+
+def test_flipped_targets_partition_the_flipped_images() -> None:
+    split = smooth_split(count=20)
+    index = torch.arange(len(split))
+    for size in (2, 4, 16):
+        flipped = ImitationTargets(split, [size]).lookup(index, size).flip(2).numpy()
+        images = split.__getitems__(list(range(len(split)))).images.flip(3)
+        fresh = MedianCut()(images, size).indices.numpy()
+        for mine, theirs in zip(flipped, fresh, strict=True):
+            np.testing.assert_array_equal(as_partition(mine), as_partition(theirs))
+
+
+def test_a_second_construction_computes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    split = smooth_split()
+    first = ImitationTargets(split, [2, 4])
+    monkeypatch.setattr(module, "_compute", lambda *arguments: pytest.fail("computed again"))
+    second = ImitationTargets(split, [4])
+    index = torch.arange(len(split))
+    assert torch.equal(first.lookup(index, 4), second.lookup(index, 4))
+
+
+def test_other_images_or_another_order_have_targets_of_their_own() -> None:
+    split = smooth_split()
+    ImitationTargets(split, [3])
+    turned = split.take([5, 4, 3, 2, 1, 0])
+    expected = ImitationTargets(split, [3]).lookup(torch.arange(6), 3).flip(0)
+    assert torch.equal(ImitationTargets(turned, [3]).lookup(torch.arange(6), 3), expected)
+    other = smooth_split(seed=1)
+    assert not torch.equal(
+        ImitationTargets(other, [3]).lookup(torch.arange(6), 3),
+        ImitationTargets(split, [3]).lookup(torch.arange(6), 3),
+    )
+
+
+def test_an_interrupted_computation_leaves_nothing_half_done(
+    cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    split = smooth_split()
+    monkeypatch.setattr(module, "_CHUNK_PIXELS", 9 * 12 * 2)
+    real = MedianCut.__call__
+    calls = iter(range(100))
+
+    def interrupted(self: Quantizer, *arguments: object, **options: object) -> object:
+        if next(calls) == 3:
+            raise KeyboardInterrupt
+        return real(self, *arguments, **options)  # type: ignore[arg-type]
+
+    with monkeypatch.context() as patched:
+        patched.setattr(MedianCut, "__call__", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            ImitationTargets(split, [2, 4])
+    assert not [path for path in cache.rglob("*") if path.is_file()]
+    pixels = torch.from_numpy(split.pixels(slice(None)))
+    expected = MedianCut()(pixels, 4, channels_last=True).indices
+    assert torch.equal(ImitationTargets(split, [2, 4]).lookup(torch.arange(6), 4), expected)
+
+
+def test_any_registered_quantizer_can_be_imitated(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Halves(Quantizer):
+        def quantize_pixels(self, pixels: np.ndarray, num_colors: int) -> tuple[np.ndarray, np.ndarray]:
+            indices = np.zeros(pixels.shape[:2], dtype=np.uint8)
+            indices[:, pixels.shape[1] // 2 :] = 1
+            return indices, np.array([[0, 0, 0], [9, 9, 9]], dtype=np.uint8)
+
+    monkeypatch.setitem(QUANTIZERS, "halves", Halves)
+    found = ImitationTargets(smooth_split(), [2], quantizer="halves").lookup(torch.tensor([1]), 2)
+    assert found.sum() == 9 * 6
+
+
+def test_mistakes_are_named() -> None:
+    split = smooth_split()
+    with pytest.raises(UsageError, match=r"choose one of .*median-cut"):
+        ImitationTargets(split, [2], quantizer="nearest")
+    with pytest.raises(UsageError, match="1 to 256"):
+        ImitationTargets(split, [300])
+    with pytest.raises(UsageError, match="at least one"):
+        ImitationTargets(split, [])
+    with pytest.raises(UsageError, match="only of 2"):
+        ImitationTargets(split, [2]).lookup(torch.tensor([0]), 4)
