@@ -1,0 +1,82 @@
+"""How many bits a quantized image costs: the indexed PNG file as written, and its uncompressed parts."""
+
+from __future__ import annotations
+
+import io
+import os
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import NamedTuple, TypeVar
+
+import numpy as np
+from PIL import Image
+from torch import Tensor
+
+from colorcnn.paletted import Paletted
+
+_T = TypeVar("_T")
+
+
+class Rate(NamedTuple):
+    """Bits of one image.
+
+    Attributes:
+        png: the whole indexed PNG file, header and palette included.
+        packed: the index map alone, uncompressed: 1, 2, 4 or 8 bits a pixel, whichever the colours it
+            shows need, each row padded to whole bytes as PNG packs it.
+        palette: the colours it shows, 24 bits each.
+        pixels: how many pixels those bits pay for.
+    """
+
+    png: int
+    packed: int
+    palette: int
+    pixels: int
+
+
+def index_depth(colors: int) -> int:
+    """Bits per index of an indexed PNG that shows ``colors`` (1..256) colours: 1, 2, 4 or 8."""
+    return next(depth for depth in (1, 2, 4, 8) if colors <= 1 << depth)
+
+
+def packed_bits(height: int, width: int, colors: int) -> int:
+    """Bits of an index map of ``colors`` colours, packed as PNG packs it: rows padded to whole bytes."""
+    return height * 8 * -(-width * index_depth(colors) // 8)
+
+
+def rates(paletted: Paletted) -> list[Rate]:
+    """Measure each image of a batch, across the processor's cores."""
+    paletted = paletted.to("cpu")
+    height, width = paletted.indices.shape[1:]
+    colors = paletted.num_colors.tolist()
+
+    def measure(image: int) -> Rate:
+        png = 8 * len(paletted.png(image))
+        count = colors[image]
+        return Rate(png, packed_bits(height, width, count), 24 * count, height * width)
+
+    return _map(measure, len(paletted))
+
+
+def truecolor_png_bits(images: Tensor) -> list[int]:
+    """Bits of each image of a (B, 3, H, W) uint8 batch as a truecolour PNG file: what full colour costs."""
+    pixels = images.permute(0, 2, 3, 1).contiguous().cpu().numpy()
+
+    def measure(image: int) -> int:
+        buffer = io.BytesIO()
+        Image.fromarray(pixels[image]).save(buffer, "PNG", optimize=True)
+        return 8 * buffer.tell()
+
+    return _map(measure, len(pixels))
+
+
+def _map(function: Callable[[int], _T], count: int) -> list[_T]:
+    """Call ``function`` on 0..count-1 in threads, a slice each: compressing releases the global lock."""
+    workers = min(count, os.cpu_count() or 1)
+    if workers <= 1:
+        return [function(image) for image in range(count)]
+    with ThreadPoolExecutor(workers) as pool:
+        parts = pool.map(
+            lambda part: [function(int(image)) for image in part], np.array_split(range(count), workers)
+        )
+        return [result for part in parts for result in part]
