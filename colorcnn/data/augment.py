@@ -1,7 +1,7 @@
 """Augmentation of quantized batches: on the batch's device, differentiable, drawn for every image on its own.
 
-It comes after the quantizer (ColorCNN+, section 4.4), so that the quantizer sees whole images and the gradient
-flows back through the augmentation.
+It comes after the quantizer, as in ColorCNN+, so that the quantizer sees whole images and the gradient flows
+back through the augmentation.
 """
 
 from __future__ import annotations
@@ -51,18 +51,17 @@ def random_crop(
         fill: colour of the padding, one number or one per channel.
         generator: draws the shifts; default the global one.
     """
-    batch, _, height, width = images.shape
+    batch, channels, height, width = images.shape
     if padding == 0:
         return images
-    # Padding with 0 around the difference to the fill makes the border the fill, whatever its channels are.
-    color = _fill_like(images, fill)
-    padded = F.pad(images - color, [padding] * 4)
+    size = (batch, channels, height + 2 * padding, width + 2 * padding)
+    canvas = _fill_like(images, fill).expand(size).clone()
+    canvas[:, :, padding : padding + height, padding : padding + width] = images
     shifts = (_uniform(images, generator, 2, batch) * (2 * padding + 1)).long()
     rows = shifts[0][:, None] + torch.arange(height, device=images.device)
     columns = shifts[1][:, None] + torch.arange(width, device=images.device)
     image = torch.arange(batch, device=images.device)[:, None, None]
-    cropped = padded.permute(0, 2, 3, 1)[image, rows[:, :, None], columns[:, None, :]]
-    return cropped.permute(0, 3, 1, 2) + color
+    return canvas.permute(0, 2, 3, 1)[image, rows[:, :, None], columns[:, None, :]].permute(0, 3, 1, 2)
 
 
 def random_rotation(
