@@ -11,6 +11,8 @@ from colorcnn.data.base import ImageDataModule, data_root
 from colorcnn.data.datasets import ImageSplit
 from colorcnn.data.folders import ImageFolder, folder_places
 from colorcnn.data.photo_digits import SIZE, photo_digits
+from colorcnn.data.tiny_imagenet import TinyImageNet200
+from colorcnn.data.torchvision_sets import CIFAR10, CIFAR100, STL10, VOC2012
 from colorcnn.errors import UsageError
 
 
@@ -46,6 +48,11 @@ class PhotoDigits(ImageDataModule):
 
 
 DATASETS: dict[str, type[ImageDataModule]] = {
+    "cifar10": CIFAR10,
+    "cifar100": CIFAR100,
+    "stl10": STL10,
+    "voc2012": VOC2012,
+    "tiny-imagenet-200": TinyImageNet200,
     "photo-digits": PhotoDigits,
 }
 
@@ -72,4 +79,15 @@ def open_data(spec: str, **options: Any) -> ImageDataModule:
     return ImageFolder(spec, **options)
 
 
-__all__ = ["DATASETS", "ImageDataModule", "ImageFolder", "PhotoDigits", "open_data"]
+__all__ = [
+    "CIFAR10",
+    "CIFAR100",
+    "DATASETS",
+    "STL10",
+    "VOC2012",
+    "ImageDataModule",
+    "ImageFolder",
+    "PhotoDigits",
+    "TinyImageNet200",
+    "open_data",
+]

@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 import os
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
+from typing import Any, TypeVar
 
 import numpy as np
 from PIL import Image
@@ -24,6 +26,7 @@ IMAGE_SUFFIXES = frozenset(
 ON_CORRUPT = ("error", "skip")
 
 _RECIPE = "1: shorter side by Pillow's bilinear filter, centre crop"  # change it when fit_image changes
+_Result = TypeVar("_Result")
 _CHUNK = 128  # files decoded by one task: few enough for a lively progress bar
 
 
@@ -128,6 +131,46 @@ def decode_files(
     return FilePixels(files, found["height"], found["width"], image_size), kept, key
 
 
+def resize_array(pixels: np.ndarray, size: int, key: str) -> tuple[np.ndarray, str]:
+    """Bring an array of images to another size, once, as :func:`fit_image` does; kept like decoded files.
+
+    Args:
+        pixels: (N, H, W, 3) uint8.
+        size: side of the square.
+        key: names the content of ``pixels``.
+
+    Returns:
+        (N, size, size, 3) uint8, and a key that names it.
+    """
+    key = content_key(key, _RECIPE, str(size))
+    path = cache_folder() / "pixels" / f"{key}.npy"
+    if not path.exists():
+        parts = [pixels[start : start + _CHUNK] for start in range(0, len(pixels), _CHUNK)]
+
+        def resize(part: np.ndarray) -> np.ndarray:
+            return np.stack([fit_image(Image.fromarray(image), size) for image in part])
+
+        shape = (len(pixels), size, size, 3)
+        with (
+            array_writer(path, shape, np.uint8) as append,
+            closing(_spread(resize, parts)) as chunks,
+            tqdm(total=len(pixels), desc="Resizing images", unit="img", disable=None) as progress,
+        ):
+            for chunk in chunks:
+                append(chunk)
+                progress.update(len(chunk))
+    return read_array(path), key
+
+
+def _spread(work: Callable[[Any], _Result], parts: Iterable[Any]) -> Generator[_Result, None, None]:
+    """Map over threads, in order; Pillow releases the GIL while it decodes and resizes."""
+    pool = ThreadPoolExecutor(os.cpu_count() or 1)
+    try:
+        yield from pool.map(work, parts)
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
 def _files_key(files: Sequence[Path], image_size: int | None) -> str:
     states = (path.stat() for path in files)
     listing = "\n".join(
@@ -171,25 +214,23 @@ def _checked(
 ) -> Iterator[np.ndarray]:
     """Yield (n, H, W, 3) chunks in order, black where a file is corrupt, and note those in ``corrupt``."""
     parts = [files[start : start + _CHUNK] for start in range(0, len(files), _CHUNK)]
-    # Pillow releases the GIL while it decodes and resizes.
-    pool = ThreadPoolExecutor(os.cpu_count() or 1)
     row = 0
-    try:
-        with tqdm(total=len(files), desc="Decoding images", unit="img", disable=None) as progress:
-            for results in pool.map(lambda part: [_try(path, image_size) for path in part], parts):
-                chunk = np.zeros((len(results), *shape), dtype=np.uint8)
-                for place, result in enumerate(results):
-                    if isinstance(result, str):
-                        corrupt[row + place] = result
-                    elif result.shape != shape:
-                        raise _sizes_differ(files[row + place], result.shape, shape)
-                    else:
-                        chunk[place] = result
-                row += len(results)
-                progress.update(len(results))
-                yield chunk
-    finally:
-        pool.shutdown(cancel_futures=True)
+    with (
+        closing(_spread(lambda part: [_try(path, image_size) for path in part], parts)) as decoded,
+        tqdm(total=len(files), desc="Decoding images", unit="img", disable=None) as progress,
+    ):
+        for results in decoded:
+            chunk = np.zeros((len(results), *shape), dtype=np.uint8)
+            for place, result in enumerate(results):
+                if isinstance(result, str):
+                    corrupt[row + place] = result
+                elif result.shape != shape:
+                    raise _sizes_differ(files[row + place], result.shape, shape)
+                else:
+                    chunk[place] = result
+            row += len(results)
+            progress.update(len(results))
+            yield chunk
 
 
 def _try(path: Path, size: int | None) -> np.ndarray | str:
