@@ -21,10 +21,13 @@ def write_atomically(path: str | os.PathLike[str], data: bytes, *, overwrite: bo
         ColorCNNError: the file exists and ``overwrite`` is false, or the disk or the rights do not allow it.
     """
     path = Path(path)
-    if not overwrite and path.exists():
-        raise ColorCNNError(f"{path} exists already: choose another name, or overwrite it with --force.")
+    if not overwrite:
+        refuse_existing(path)
     temporary: str | None = None
     try:
+        if _is_device(path):  # /dev/null, a pipe: to be written to, never to be replaced
+            path.write_bytes(data)
+            return path
         path.parent.mkdir(parents=True, exist_ok=True)
         handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
         with os.fdopen(handle, "wb") as stream:
@@ -39,6 +42,17 @@ def write_atomically(path: str | os.PathLike[str], data: bytes, *, overwrite: bo
             f"{path} could not be written ({reason}): free some space or choose a folder you may write to."
         ) from error
     return path
+
+
+def refuse_existing(path: str | os.PathLike[str]) -> None:
+    """Raise ColorCNNError when a file is there that would be overwritten."""
+    path = Path(path)
+    if path.exists() and not _is_device(path):
+        raise ColorCNNError(f"{path} exists already: choose another name, or overwrite it with --force.")
+
+
+def _is_device(path: Path) -> bool:
+    return path.exists() and not path.is_file() and not path.is_dir()
 
 
 def _umask() -> int:

@@ -105,8 +105,14 @@ class Paletted:
         pixels = rows.gather(1, flat).reshape(batch, height, width, 3).permute(0, 3, 1, 2)
         return pixels.contiguous() if dtype == torch.uint8 else from_bytes(pixels, dtype).contiguous()
 
-    def compact(self, image: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    def compact(
+        self, image: int = 0, *, transparent: np.ndarray | None = None
+    ) -> tuple[np.ndarray, np.ndarray]:
         """One image with exactly the colours it shows: equal rows merged, unused rows dropped.
+
+        Args:
+            image: which of the batch.
+            transparent: (H, W) bool; pixels whose colour does not count and whose index becomes 0.
 
         Returns:
             (H, W) uint8 indices and (n, 3) uint8 palette, n the image's number of colours, in order of
@@ -114,26 +120,54 @@ class Paletted:
         """
         indices = self.indices[image].cpu().numpy()
         rows = to_bytes(self.palette[image]).cpu().numpy()
-        used = np.flatnonzero(np.bincount(indices.reshape(-1), minlength=len(rows)))
+        shown = indices.reshape(-1) if transparent is None else indices[~transparent]
+        used = np.flatnonzero(np.bincount(shown, minlength=len(rows)))
         _, first, inverse = np.unique(rows[used], axis=0, return_index=True, return_inverse=True)
         order = np.argsort(first)
         rank = np.empty_like(order)
         rank[order] = np.arange(len(order))
         lookup = np.zeros(len(rows), dtype=np.uint8)
         lookup[used] = rank[inverse.reshape(-1)]
-        return lookup[indices], rows[used][first[order]]
+        compacted = lookup[indices]
+        if transparent is not None:
+            compacted[transparent] = 0
+        return compacted, rows[used][first[order]]
 
-    def to_pil(self, image: int = 0) -> Image.Image:
-        """One image as a Pillow image of mode P whose palette is exactly the colours it shows."""
-        indices, palette = self.compact(image)
-        picture = Image.fromarray(indices)
-        picture.putpalette(palette.tobytes(), "RGB")
+    def to_pil(self, image: int = 0, *, transparent: np.ndarray | None = None) -> Image.Image:
+        """One image as a Pillow image of mode P whose palette is exactly the colours it shows.
+
+        Args:
+            image: which of the batch.
+            transparent: (H, W) bool; these pixels get a transparent entry of their own, which comes first
+                because a PNG file lists alpha up to its last transparent entry.
+
+        Raises:
+            UsageError: ``transparent`` is of another size, or leaves no room beside 256 colours.
+        """
+        if transparent is None or not transparent.any():
+            indices, palette = self.compact(image)
+            picture = Image.fromarray(indices)
+            picture.putpalette(palette.tobytes(), "RGB")
+            return picture
+        if transparent.shape != self.indices.shape[1:]:
+            raise UsageError(
+                f"The transparent mask is {transparent.shape}: give one of {tuple(self.indices.shape[1:])}."
+            )
+        indices, palette = self.compact(image, transparent=transparent)
+        if len(palette) > 255:
+            raise UsageError("This image shows 256 colours: keep at most 255 beside a transparent one.")
+        picture = Image.fromarray(np.where(transparent, 0, indices + 1).astype(np.uint8))
+        picture.putpalette(bytes(3) + palette.tobytes(), "RGB")
+        picture.info["transparency"] = 0
         return picture
 
-    def png(self, image: int = 0, *, optimize: bool = True) -> bytes:
-        """One image as an indexed PNG file of 1, 2, 4 or 8 bits a pixel, whichever its palette needs."""
+    def png(self, image: int = 0, *, optimize: bool = True, transparent: np.ndarray | None = None) -> bytes:
+        """One image as an indexed PNG file of 1, 2, 4 or 8 bits a pixel, whichever its palette needs.
+
+        Arguments and errors are those of :meth:`to_pil`; ``optimize`` spends time on a smaller file.
+        """
         buffer = io.BytesIO()
-        self.to_pil(image).save(buffer, "PNG", optimize=optimize)
+        self.to_pil(image, transparent=transparent).save(buffer, "PNG", optimize=optimize)
         return buffer.getvalue()
 
     def save(self, path: str | os.PathLike[str], *, overwrite: bool = True) -> Path:

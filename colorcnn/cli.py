@@ -1,0 +1,99 @@
+"""The command ``colorcnn``: finds the module of a sub-command, and turns what goes wrong into a sentence.
+
+Nothing heavy is imported here, so that ``colorcnn --help`` answers at once.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import os
+import sys
+from typing import NamedTuple
+
+from colorcnn.errors import ColorCNNError, unknown_name
+from colorcnn.version import __version__
+
+
+class Command(NamedTuple):
+    """A sub-command: its module has ``main(argv) -> int``."""
+
+    module: str
+    help: str
+    passes_name: bool = False
+    """Whether the sub-command's own name is the first argument its module is given."""
+
+
+COMMANDS = {
+    "demo": Command("colorcnn.commands.demo", "train, compare and draw on an embedded data set, in minutes"),
+    "quantize": Command(
+        "colorcnn.commands.quantize", "reduce pictures to a few colours, as indexed PNG files"
+    ),
+    "evaluate": Command("colorcnn.commands.evaluate", "how well a classifier recognises quantized images"),
+    "fit": Command("colorcnn.commands.lightning", "train a classifier or a quantizer from a YAML file", True),
+    "validate": Command("colorcnn.commands.lightning", "score a checkpoint on the validation split", True),
+    "test": Command("colorcnn.commands.lightning", "score a checkpoint on the test split", True),
+    "predict": Command("colorcnn.commands.lightning", "run a checkpoint over images", True),
+}
+
+INTERRUPTED = 130  # as a shell reports a command that SIGINT ended
+BROKEN_PIPE = 141  # and one that SIGPIPE ended
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run one command.
+
+    Args:
+        argv: its arguments; those of the process by default.
+
+    Returns:
+        The exit status: 0, or 1 when work failed, 2 when the request cannot be meant, 130 when interrupted.
+    """
+    try:
+        status = _dispatch(sys.argv[1:] if argv is None else argv)
+        sys.stdout.flush()
+    except ColorCNNError as error:
+        print(f"colorcnn: error: {error}", file=sys.stderr)
+        return error.exit_code
+    except SystemExit as stop:  # argparse's way to end after --help or a wrong option
+        return stop.code if isinstance(stop.code, int) else int(bool(stop.code))
+    except KeyboardInterrupt:
+        print("colorcnn: interrupted", file=sys.stderr)
+        return INTERRUPTED
+    except BrokenPipeError:
+        # Whoever read our output has gone; the interpreter must not fail again when it flushes at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return BROKEN_PIPE
+    return status
+
+
+def _dispatch(argv: list[str]) -> int:
+    parser = _parser()
+    if not argv:
+        parser.print_help(sys.stderr)
+        return 2
+    if argv[0].startswith("-"):
+        parser.parse_args(argv[:1])  # ends the process after --help and --version, and for anything else
+    name, rest = argv[0], argv[1:]
+    if name not in COMMANDS:
+        raise unknown_name("command", name, COMMANDS)
+    command = COMMANDS[name]
+    module = importlib.import_module(command.module)
+    return module.main([name, *rest] if command.passes_name else rest)
+
+
+def _parser() -> argparse.ArgumentParser:
+    width = max(map(len, COMMANDS))
+    lines = [f"  {name:{width}}  {command.help}" for name, command in COMMANDS.items()]
+    parser = argparse.ArgumentParser(
+        prog="colorcnn",
+        usage="colorcnn COMMAND [OPTION ...]",
+        description="Learn which few colours an image needs so that a frozen network still recognises it.",
+        epilog="commands:\n"
+        + "\n".join(lines)
+        + "\n\n`colorcnn COMMAND --help` describes each, with examples.",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument("--version", action="version", version=f"colorcnn {__version__}")
+    return parser

@@ -1,0 +1,321 @@
+"""``colorcnn quantize``: pictures in, indexed PNG files of a few colours out."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+import time
+import warnings
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import nn
+from tqdm import tqdm
+
+from colorcnn.alpha import quantize_visible
+from colorcnn.commands.quantize_jobs import Job, plan
+from colorcnn.errors import ColorCNNError, UsageError
+from colorcnn.files import refuse_existing, write_atomically
+from colorcnn.images import IMAGE_SUFFIXES, flatten, frames, num_frames, parse_color, read_image
+from colorcnn.paletted import Paletted
+from colorcnn.quantizers import DITHERS, QUANTIZERS, Dithered, check_num_colors
+from colorcnn.zoo import LEARNED_METHODS, available, load_quantizer, parse_method
+
+CLASSICAL_PIXELS = 178_956_970  # where Pillow, too, stops trusting a file
+LEARNED_PIXELS = 16_777_216  # at about 0.5 kB a pixel in a light U-Net
+OPAQUE = 128  # the least alpha that is seen
+
+DESCRIPTION = """\
+Reduce pictures to a few colours and write them as indexed PNG files of 1, 2, 4 or 8 bits a pixel,
+whose palette is exactly the colours shown. Reads whatever Pillow can; orientation is applied, colour
+profiles become sRGB, 16 bits become 8. The paths written go to standard output, messages to standard
+error. photo.jpg becomes photo-c4.png at 4 colours, frames photo-c4-frame001.png and so on.
+"""
+EXAMPLES = """\
+examples:
+  colorcnn quantize photo.jpg --colors 4
+      writes photo-c4.png beside it
+  colorcnn quantize photos/ --recursive --colors 16 --method median-cut --out-dir small/ --dither
+  colorcnn quantize photo.jpg --colors 2 --method colorcnn-plus:checkpoints/mine -o two.png --force
+  cat photo.jpg | colorcnn quantize - --colors 8 --method octree > photo.png
+
+exit status: 0 when all pictures were written, 1 when some failed (the others are written), 2 for a
+wrong option.
+"""
+
+
+class Session:
+    """One run of the command: its options, the quantizer, and how each picture fared."""
+
+    def __init__(self, options: argparse.Namespace, quantizer: Any, data: bytes) -> None:
+        self.options = options
+        self.quantizer = quantizer
+        self.data = data
+        self.done = 0
+        self.failed = 0
+
+    def fail(self, name: str, error: ColorCNNError) -> None:
+        """Report one picture that could not be quantized; the others go on."""
+        self.failed += 1
+        _say(f"error: {error}")
+        if self.options.json:
+            _print(json.dumps({"input": name, "error": str(error)}))
+
+    def run(self, jobs: list[Job]) -> None:
+        """Quantize all pictures, with a progress bar where there are several."""
+        total = sum(len(job.targets) for job in jobs)
+        with tqdm(total=total, unit="image", disable=None if total > 1 else True) as bar:
+            for job in jobs:
+                try:
+                    self._quantize_all(job, bar)
+                except ColorCNNError as error:
+                    self.fail(job.name, error)
+
+    def _quantize_all(self, job: Job, bar: tqdm) -> None:
+        for target in job.targets:
+            if target is not None and not self.options.force:
+                refuse_existing(target)
+        for frame, (target, picture) in enumerate(zip(job.targets, self._read(job))):
+            report = self._quantize(job, target, picture)
+            if self.options.all_frames:
+                report["frame"] = frame
+            if self.options.json:
+                _print(json.dumps(report))
+            elif target is not None:
+                _print(str(target))
+            self.done += 1
+            bar.update()
+
+    def _read(self, job: Job) -> Iterable[Image.Image]:
+        source = self.data if job.source is None else job.source
+        limits = {"max_pixels": self.options.max_pixels, "name": job.name}
+        if self.options.all_frames:
+            return frames(source, **limits)
+        count = num_frames(source, **limits)
+        if count > 1:
+            _say(f"warning: {job.name} holds {count} frames, the first is taken: --all-frames takes all.")
+        return [read_image(source, **limits)]
+
+    def _quantize(self, job: Job, target: Path | None, picture: Image.Image) -> dict[str, Any]:
+        start = time.perf_counter()
+        try:
+            paletted, transparent = self._reduce(picture)
+        except (MemoryError, RuntimeError) as error:  # torch has several errors for a full memory
+            if "memory" not in str(error).lower() and not isinstance(error, MemoryError):
+                raise
+            raise ColorCNNError(
+                f"{job.name} ({picture.width} x {picture.height}) does not fit into memory: "
+                "scale it down, or use a classical method."
+            ) from error
+        file = paletted.png(transparent=transparent)
+        if target is None:
+            sys.stdout.buffer.write(file)
+            sys.stdout.buffer.flush()
+        else:
+            write_atomically(target, file, overwrite=self.options.force)
+        return {
+            "input": "-" if job.source is None else str(job.source),
+            "output": "-" if target is None else str(target),
+            "method": self.options.method,
+            "width": picture.width,
+            "height": picture.height,
+            "colors": len(paletted.compact(transparent=transparent)[1]),
+            "transparent": transparent is not None,
+            "bits": file[24],  # the bit depth in the header of a PNG file
+            "bytes": len(file),
+            "seconds": round(time.perf_counter() - start, 3),
+        }
+
+    def _reduce(self, picture: Image.Image) -> tuple[Paletted, np.ndarray | None]:
+        """The quantized picture and the (H, W) mask of what is transparent in it, if anything is."""
+        options = self.options
+        if options.background is not None:
+            picture = flatten(picture, options.background)
+        transparent = None
+        if picture.mode == "RGBA":
+            transparent = np.asarray(picture.getchannel("A")) < OPAQUE
+            picture = picture.convert("RGB")
+            transparent = transparent if transparent.any() else None
+        pixels = np.array(picture)
+        visible = np.ones(pixels.shape[:2], dtype=bool) if transparent is None else ~transparent
+        colors = options.colors if transparent is None else min(options.colors, 255)
+        return quantize_visible(self.quantizer, pixels, visible, colors, options.device), transparent
+
+
+def main(argv: list[str]) -> int:
+    """Run the command.
+
+    Args:
+        argv: its arguments.
+
+    Returns:
+        0 when all pictures were written, 1 when some failed.
+
+    Raises:
+        UsageError: the options cannot be meant; nothing has been written.
+        ColorCNNError: the method's checkpoint is damaged.
+    """
+    options = _parse(argv)
+    warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # --max-pixels decides
+    session = Session(options, _prepare(options), _read_stdin(options))
+    jobs, notes, failures = plan(options, session.data)
+    for note in notes:
+        _say(f"note: {note}")
+    for name, error in failures:
+        session.fail(name, error)
+    session.run(jobs)
+    if session.failed and session.done + session.failed > 1:
+        _say(f"{session.done} pictures written, {session.failed} failed.")
+    return 1 if session.failed else 0
+
+
+def _parse(argv: list[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="colorcnn quantize",
+        description=DESCRIPTION,
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    add = parser.add_argument
+    add("inputs", nargs="+", metavar="IMG|DIR|-", help="picture files, folders, or - for standard input")
+    add("--colors", type=int, required=True, metavar="N", help="the most colours a picture keeps, 1 to 256")
+    _add_method(parser)
+    _add_output(parser)
+    add("--recursive", action="store_true", help="look in the folders below a DIR, too (default: it alone)")
+    add(
+        "--background",
+        metavar="COLOR",
+        help="lay transparent pictures over a colour such as white or #ff8800 (default: pixels of alpha "
+        f"below {OPAQUE} of 255 become one transparent entry, beside at most 255 colours)",
+    )
+    add(
+        "--all-frames",
+        action="store_true",
+        help="all frames of an animation, a file each (default: the first)",
+    )
+    add(
+        "--max-pixels",
+        type=int,
+        metavar="N",
+        help=f"refuse pictures of more pixels (default: {CLASSICAL_PIXELS}, as Pillow; {LEARNED_PIXELS} for "
+        "learned methods, which need more memory)",
+    )
+    return parser.parse_intermixed_args(_split_dither(argv))
+
+
+def _add_method(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    classical, learned = ", ".join(sorted(QUANTIZERS)), " or ".join(LEARNED_METHODS)
+    add(
+        "--method",
+        default="colorcnn-plus",
+        metavar="NAME[:CHECKPOINT][+DITHER]",
+        help=f"{classical}; or {learned} with a pretrained name, a checkpoint folder or a .ckpt "
+        f"(default: colorcnn-plus; pretrained: {', '.join(available()) or 'none'})",
+    )
+    add(
+        "--dither",
+        nargs="?",
+        const="floyd-steinberg",
+        metavar="NAME",
+        help=f"spread the rounding error: {', '.join(sorted(DITHERS))} (default: none; if unnamed: "
+        "floyd-steinberg)",
+    )
+    add(
+        "--device", default="cpu", help="where a learned model computes: cpu, cuda, cuda:1 ... (default: cpu)"
+    )
+    add("--seed", type=int, default=0, metavar="N", help="for methods that draw random numbers (default: 0)")
+
+
+def _add_output(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    add("-o", "--output", metavar="FILE", help="the result of a single picture; - is standard output")
+    add("--out-dir", type=Path, metavar="DIR", help="folder for the results (default: beside each picture)")
+    add("--force", action="store_true", help="overwrite results that exist (default: refuse)")
+    add(
+        "--json",
+        action="store_true",
+        help="print a JSON object a picture instead of its path: input, output, method, width and height in "
+        "pixels, colors shown, transparent, bits a pixel, bytes, seconds; or input and error",
+    )
+
+
+def _split_dither(argv: list[str]) -> list[str]:
+    """Let ``--dither photo.jpg`` mean the flag and a picture, though the flag may take a name."""
+    return [
+        "--dither=floyd-steinberg" if word == "--dither" and (after == "-" or os.path.exists(after)) else word
+        for word, after in zip(argv, [*argv[1:], ""])
+    ]
+
+
+def _prepare(options: argparse.Namespace) -> Any:
+    """Check the options against each other, complete them, and load the quantizer."""
+    check_num_colors(options.colors)
+    if options.background is not None:
+        parse_color(options.background)
+    if options.output is not None:
+        if options.out_dir is not None:
+            raise UsageError("-o and --out-dir both say where the result goes: give one of them.")
+        suffix = Path(options.output).suffix.lower()
+        if suffix != ".png" and suffix in IMAGE_SUFFIXES:
+            raise UsageError(f"{options.output} would hold a PNG file: give it a name that ends in .png.")
+        if Path(options.output).is_dir():
+            raise UsageError(f"{options.output} is a folder: write --out-dir {options.output}.")
+        if options.all_frames:
+            raise UsageError("-o names one file and --all-frames writes several: use --out-dir.")
+    method = parse_method(options.method)
+    if options.dither is not None:
+        if method.dither is not None:
+            raise UsageError(f"--method {options.method} and --dither both name a dither: give one of them.")
+        options.method = f"{options.method}+{options.dither}"
+    if options.max_pixels is None:
+        options.max_pixels = CLASSICAL_PIXELS if method.name in QUANTIZERS else LEARNED_PIXELS
+    quantizer = load_quantizer(options.method, options.device, options.seed)
+    if method.name in QUANTIZERS:
+        options.device = "cpu"
+    # One black pixel shows before any work whether the method can give so many colours.
+    quantizer(torch.zeros(1, 3, 1, 1, device=options.device), options.colors)
+    _warn_of_untrained_size(quantizer, options)
+    return quantizer
+
+
+def _warn_of_untrained_size(quantizer: Any, options: argparse.Namespace) -> None:
+    model = quantizer.quantizer if isinstance(quantizer, Dithered) else quantizer
+    sizes = getattr(model, "trained_sizes", ()) if isinstance(model, nn.Module) else ()
+    if sizes and options.colors not in sizes:
+        _say(
+            f"warning: this model was trained for {', '.join(map(str, sizes))} colours, not {options.colors}."
+        )
+
+
+def _read_stdin(options: argparse.Namespace) -> bytes:
+    to_stdout = options.output == "-" or ("-" in options.inputs and not (options.output or options.out_dir))
+    if to_stdout and len(options.inputs) > 1:
+        raise UsageError("Standard output can hold one picture: give a single input, or use --out-dir.")
+    if to_stdout and options.json:
+        raise UsageError("--json would mix with the picture on standard output: name a file with -o.")
+    if to_stdout and options.all_frames:
+        raise UsageError("Standard output can hold one picture: use --out-dir with --all-frames.")
+    if to_stdout and sys.stdout.isatty():
+        raise UsageError("The picture would be printed on the terminal: add > FILE, or -o FILE.")
+    if "-" not in options.inputs:
+        return b""
+    if sys.stdin.isatty():
+        raise UsageError("No picture comes in on standard input: pipe one in, or name a file instead of -.")
+    return sys.stdin.buffer.read()
+
+
+def _say(message: str) -> None:
+    tqdm.write(f"colorcnn: {message}", file=sys.stderr)
+
+
+def _print(line: str) -> None:
+    tqdm.write(line, file=sys.stdout)
+    sys.stdout.flush()

@@ -1,0 +1,264 @@
+"""Weights on disk: the checkpoint folder `<name>/{model.safetensors, config.json}`, and Lightning's .ckpt."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import os
+import pickle
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import safetensors.torch
+import torch
+from safetensors import SafetensorError
+from torch import Tensor, nn
+
+from colorcnn import models
+from colorcnn.errors import ColorCNNError, UsageError
+from colorcnn.files import write_atomically
+
+FORMAT_VERSION = 1
+WEIGHTS = "model.safetensors"
+CONFIG = "config.json"
+KINDS = ("quantizer", "classifier")
+_LFS = b"version https://git-lfs.github.com/spec/"
+
+
+@dataclasses.dataclass(frozen=True)
+class Config:
+    """What config.json holds.
+
+    Attributes:
+        kind: ``quantizer`` or ``classifier``.
+        architecture: a key of :data:`colorcnn.models.MODELS`.
+        kwargs: its options, of JSON's types.
+        dataset: what it was trained on.
+        classes: names of the classes, in the order of a classifier's outputs.
+        metrics: measured scores; may be nested.
+        recipe: how it was trained: the path of an experiment file in the repository, or a sentence.
+        seed: of the training.
+        sha256: of model.safetensors, in hexadecimal.
+        format_version: of the folder.
+    """
+
+    kind: str
+    architecture: str
+    kwargs: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    dataset: str = ""
+    classes: tuple[str, ...] = ()
+    metrics: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    recipe: str = ""
+    seed: int | None = None
+    sha256: str = ""
+    format_version: int = FORMAT_VERSION
+
+    def to_json(self) -> str:
+        """The text of config.json."""
+        return json.dumps(dataclasses.asdict(self), indent=2, ensure_ascii=False) + "\n"
+
+
+def read_config(folder: str | os.PathLike[str]) -> Config:
+    """Read and check a checkpoint folder's config.json.
+
+    Raises:
+        ColorCNNError: the file is missing, damaged, incomplete, or of a later format.
+    """
+    path = Path(folder) / CONFIG
+    cure = f"give a folder that holds {CONFIG} and {WEIGHTS}, as tools/publish_checkpoint.py writes it"
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise ColorCNNError(f"{folder} is no checkpoint, {CONFIG} is missing: {cure}.") from error
+    except OSError as error:
+        raise ColorCNNError(f"{path} could not be read ({error.strerror}): check its rights.") from error
+    except ValueError as error:
+        raise ColorCNNError(f"{path} is not valid JSON ({error}): fetch an intact copy.") from error
+    if not isinstance(content, dict):
+        raise ColorCNNError(f"{path} holds no JSON object: {cure}.")
+    version = content.get("format_version")
+    if isinstance(version, int) and version > FORMAT_VERSION:
+        raise ColorCNNError(
+            f"{path} has format version {version} and this colorcnn reads up to {FORMAT_VERSION}: "
+            "update colorcnn."
+        )
+    missing = [key for key in ("format_version", "kind", "architecture", "sha256") if not content.get(key)]
+    if missing or content["kind"] not in KINDS:
+        problem = f"lacks {', '.join(missing)}" if missing else f"has the unknown kind {content['kind']!r}"
+        raise ColorCNNError(f"{path} {problem}: {cure}.")
+    known = {field.name for field in dataclasses.fields(Config)}
+    content["classes"] = tuple(content.get("classes") or ())
+    return Config(**{key: value for key, value in content.items() if key in known})
+
+
+def load_folder(folder: str | os.PathLike[str]) -> nn.Module:
+    """Build the network of a checkpoint folder on the CPU, in evaluation mode.
+
+    Raises:
+        ColorCNNError: the folder is incomplete or damaged, or does not fit this version of colorcnn.
+    """
+    config = read_config(folder)
+    path = Path(folder) / WEIGHTS
+    state = _read_weights(path, config.sha256)
+    return _fill(_build(config.architecture, config.kwargs, path), state, path)
+
+
+def save_pretrained(
+    model: nn.Module, directory: str | os.PathLike[str], config: Config, *, overwrite: bool = False
+) -> Config:
+    """Write a checkpoint folder: the weights, and config.json with their hash.
+
+    Args:
+        model: the network ``config.architecture`` builds with ``config.kwargs``.
+        directory: the folder; it is made where it is missing.
+        config: everything but the hash.
+        overwrite: replace a checkpoint that is there.
+
+    Returns:
+        The configuration with its hash.
+
+    Raises:
+        ColorCNNError: a checkpoint is there and ``overwrite`` is false, or it cannot be written.
+        UsageError: the configuration does not build this network.
+    """
+    folder = Path(directory)
+    if (folder / CONFIG).exists() and not overwrite:
+        raise ColorCNNError(f"{folder} holds a checkpoint already: choose another name, or use --force.")
+    state = {key: value.detach().cpu().contiguous() for key, value in model.state_dict().items()}
+    _fill(_build(config.architecture, config.kwargs, folder / CONFIG), state, folder / CONFIG)
+    data = safetensors.torch.save({key: value.clone() for key, value in state.items()}, {"format": "pt"})
+    config = dataclasses.replace(config, sha256=hashlib.sha256(data).hexdigest())
+    write_atomically(folder / WEIGHTS, data)
+    write_atomically(folder / CONFIG, config.to_json().encode())
+    return config
+
+
+def load_lightning(path: str | os.PathLike[str]) -> tuple[nn.Module, Config]:
+    """Take the trained network out of a Lightning .ckpt of ClassifierTask or ColorCNNTask.
+
+    Args:
+        path: the file; it is read without running any code it may hold.
+
+    Returns:
+        The network on the CPU in evaluation mode, and a configuration that builds it.
+
+    Raises:
+        ColorCNNError: the file is missing, damaged, or no checkpoint of these tasks.
+    """
+    path = Path(path)
+    content = _read_lightning(path)
+    options, state = content.get("hyper_parameters"), content.get("state_dict")
+    if not isinstance(options, dict) or not isinstance(state, dict):
+        raise ColorCNNError(f"{path} is no Lightning checkpoint: give one that `colorcnn fit` wrote.")
+    if "network" in options and "num_classes" in options:
+        kind, prefix, architecture = "classifier", "classifier.", options["network"]
+        kwargs = {
+            "num_classes": options["num_classes"],
+            **{key: list(options[key]) for key in ("mean", "std") if options.get(key) is not None},
+            **(options.get("network_kwargs") or {}),
+        }
+    elif "architecture" in options:
+        kind, prefix, architecture = "quantizer", "quantizer.", options["architecture"]
+        sizes = list(options["sizes"])
+        extra = {"num_colors": sizes[0]} if architecture == "colorcnn" else {"trained_sizes": sizes}
+        kwargs = {**extra, **(options.get("quantizer_kwargs") or {})}
+    else:
+        raise ColorCNNError(
+            f"{path} is of another task: give a checkpoint of a ClassifierTask or a ColorCNNTask."
+        )
+    kwargs = _without_download(kwargs)
+    weights = {key.removeprefix(prefix): value for key, value in state.items() if key.startswith(prefix)}
+    model = _fill(_build(architecture, kwargs, path), weights, path)
+    return model, Config(kind=kind, architecture=architecture, kwargs=kwargs)
+
+
+def is_lfs_pointer(data: bytes) -> bool:
+    """Whether a file's first bytes are those Git LFS puts in the place of large files."""
+    return data.startswith(_LFS)
+
+
+def _read_weights(path: Path, sha256: str) -> dict[str, Tensor]:
+    try:
+        data = path.read_bytes()
+    except FileNotFoundError as error:
+        raise ColorCNNError(f"{path} is missing: fetch the whole checkpoint folder.") from error
+    except OSError as error:
+        raise ColorCNNError(f"{path} could not be read ({error.strerror}): check its rights.") from error
+    _refuse_lfs(path, data)
+    try:
+        state = safetensors.torch.load(data)
+    except SafetensorError as error:
+        raise ColorCNNError(
+            f"{path} is truncated or corrupt ({len(data)} bytes, {error}): fetch it again."
+        ) from error
+    if hashlib.sha256(data).hexdigest() != sha256:
+        raise ColorCNNError(
+            f"{path} does not have the sha256 that {CONFIG} names: fetch both files again, "
+            "or publish changed weights with tools/publish_checkpoint.py."
+        )
+    return state
+
+
+def _read_lightning(path: Path) -> dict[str, Any]:
+    try:
+        with path.open("rb") as stream:
+            _refuse_lfs(path, stream.read(len(_LFS)))
+        if not zipfile.is_zipfile(path):  # the index lies at the end, so a cut file has none
+            raise EOFError
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except FileNotFoundError as error:
+        raise ColorCNNError(f"{path} does not exist: check the path.") from error
+    except IsADirectoryError as error:
+        raise ColorCNNError(f"{path} is a directory: name a .ckpt file.") from error
+    except pickle.UnpicklingError as error:
+        raise ColorCNNError(
+            f"{path} holds more than weights and plain values, so it is not loaded: "
+            "give a checkpoint that `colorcnn fit` wrote."
+        ) from error
+    except (OSError, RuntimeError, EOFError, ValueError, KeyError) as error:
+        raise ColorCNNError(
+            f"{path} is truncated or no checkpoint: use another one, such as last.ckpt beside it."
+        ) from error
+    return content if isinstance(content, dict) else {}
+
+
+def _refuse_lfs(path: Path, data: bytes) -> None:
+    if is_lfs_pointer(data):
+        raise ColorCNNError(f"{path} is a Git LFS pointer, not the weights: run `git lfs pull`.")
+
+
+def _build(architecture: str, kwargs: Mapping[str, Any], source: Path) -> nn.Module:
+    if architecture not in models.MODELS:
+        raise ColorCNNError(
+            f"{source} needs the architecture {architecture!r}, which this colorcnn does not have "
+            f"({', '.join(sorted(models.MODELS))}): update colorcnn."
+        )
+    try:
+        return models.create_model(architecture, **_without_download(kwargs)).eval()
+    except (UsageError, RuntimeError, ValueError) as error:
+        raise ColorCNNError(f"{source} does not describe a network that can be built: {error}") from error
+
+
+def _without_download(kwargs: Mapping[str, Any]) -> dict[str, Any]:
+    """The options of a network whose weights are about to be replaced: it need not fetch others first."""
+    return {key: None if key == "weights" else value for key, value in kwargs.items()}
+
+
+def _fill(model: nn.Module, state: Mapping[str, Tensor], source: Path) -> nn.Module:
+    own = model.state_dict()
+    problems = [
+        (f"lacks {len(own.keys() - state.keys())} of its weights", sorted(own.keys() - state.keys())),
+        (f"has {len(state.keys() - own.keys())} weights too many", sorted(state.keys() - own.keys())),
+        ("has weights of another shape", [k for k in own if k in state and own[k].shape != state[k].shape]),
+    ]
+    for problem, keys in problems:
+        if keys:
+            raise ColorCNNError(
+                f"{source} does not fit its architecture, it {problem} ({keys[0]}, ...): "
+                "fetch or publish weights and configuration together."
+            )
+    model.load_state_dict(state)
+    return model
