@@ -19,13 +19,11 @@ from colorcnn.data.cache import array_writer, cache_folder, content_key, read_ar
 from colorcnn.data.datasets import PixelSource
 from colorcnn.errors import ColorCNNError, UsageError, unknown_name
 from colorcnn.files import write_atomically
+from colorcnn.images import flatten, read_image
 
-IMAGE_SUFFIXES = frozenset(
-    {".jpg", ".jpeg", ".png", ".bmp", ".ppm", ".pgm", ".gif", ".tif", ".tiff", ".webp"}
-)
 ON_CORRUPT = ("error", "skip")
 
-_RECIPE = "1: shorter side by Pillow's bilinear filter, centre crop"  # change it when fit_image changes
+_RECIPE = "1: transparent parts white, shorter side bilinear, centre crop"  # change it with fit_image
 _Result = TypeVar("_Result")
 _CHUNK = 128  # files decoded by one task: few enough for a lively progress bar
 
@@ -59,9 +57,7 @@ def fit_image(image: Image.Image, size: int | None) -> np.ndarray:
 
 def read_pixels(path: Path, size: int | None) -> np.ndarray:
     """One file as (H, W, 3) uint8; raises ColorCNNError, which names it, when it cannot be read."""
-    from colorcnn.images import read_image
-
-    return fit_image(read_image(path).convert("RGB"), size)
+    return fit_image(flatten(read_image(path)), size)
 
 
 class FilePixels:
