@@ -10,7 +10,6 @@ _HOME = {
     "Batch": "datasets",
     "ImageSplit": "datasets",
     "ImitationTargets": "imitation",
-    "photo_digits": "photo_digits",
     **dict.fromkeys(
         (
             "CIFAR10",

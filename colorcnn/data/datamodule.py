@@ -30,6 +30,7 @@ class PhotoDigits(ImageDataModule):
     num_classes = 10
     class_names = tuple("0123456789")
     native_size = SIZE
+    known_statistics = ((0.4650, 0.4278, 0.3668), (0.3064, 0.2535, 0.2730))
 
     def __init__(
         self, train_size: int = 8000, validation_size: int = 1000, test_size: int = 2000, **options: Any

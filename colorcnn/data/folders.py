@@ -149,7 +149,7 @@ class ImageFolder(FolderModule):
     @cached_property
     def _tree(self) -> tuple[Listing, Listing]:
         """Train and test of a single tree."""
-        files, labels = list_images(self.folder, self.class_names)
+        files, labels = list_images(self.parts["train"], self.class_names)
         cuts = stratified_cut(labels, self.test_size, self.split_seed)
         first, second = (([files[row] for row in rows], labels[rows]) for rows in cuts)
         return first, second

@@ -1,5 +1,8 @@
 """PhotoDigits: real handwritten digits drawn with a see-through colour on real photographs, 32x32 RGB.
 
+A digit is about as bright as its background and differs in hue, on a crop with strong contrasts of its own:
+a person sees it at once, while a palette of two colours that follows the pixels often goes to the photograph.
+
 The digits are the 1,797 of scikit-learn's ``load_digits`` (E. Alpaydin and C. Kaynak, Optical Recognition of
 Handwritten Digits, UCI, 1998), the backgrounds crops of the two photographs of ``load_sample_images``. Train,
 val and test share neither a digit nor a pixel of a photograph. Nothing is downloaded.
@@ -13,7 +16,10 @@ SIZE = 32
 _BAND = 64  # each photograph is cut into vertical bands of this width, and every band belongs to one split
 _BANDS = {"train": (0, 1, 3, 5, 6, 8, 9), "val": (4,), "test": (2, 7)}
 _DIGITS = {"train": (0.0, 0.7), "val": (0.7, 0.8), "test": (0.8, 1.0)}
-_ALPHA = (0.5, 0.9)
+_TRIES = 4  # places looked at for one crop
+_LUMINANCE = np.array([0.299, 0.587, 0.114])
+_BRIGHTER = (-40, 40)  # how much brighter than its background's mean a colour is, of 255
+_ALPHA = (0.7, 0.9)  # how opaque a stroke is
 
 
 def photo_digits(
@@ -52,13 +58,27 @@ def photo_digits(
 def _crops(
     photos: np.ndarray, bands: tuple[int, ...], count: int, random: np.random.RandomState
 ) -> np.ndarray:
-    """(count, 32, 32, 3) crops of (P, H, W, 3) photographs, each inside one of the bands."""
-    photo = random.randint(len(photos), size=count)
-    top = random.randint(photos.shape[1] - SIZE + 1, size=count)
-    left = random.choice(bands, count) * _BAND + random.randint(_BAND - SIZE + 1, size=count)
-    rows = top[:, None, None] + np.arange(SIZE)[:, None]
-    columns = left[:, None, None] + np.arange(SIZE)
-    return photos[photo[:, None, None], rows, columns]
+    """(count, 32, 32, 3) crops of (P, H, W, 3) photographs inside the bands: the liveliest of a few."""
+    contrast = _contrast(photos @ _LUMINANCE)
+    shape = (count, _TRIES)
+    photo = random.randint(len(photos), size=shape)
+    top = random.randint(photos.shape[1] - SIZE + 1, size=shape)
+    left = random.choice(bands, shape) * _BAND + random.randint(_BAND - SIZE + 1, size=shape)
+    best = contrast[photo, top, left].argmax(axis=1)
+    photo, top, left = (values[np.arange(count), best][:, None, None] for values in (photo, top, left))
+    return photos[photo, top + np.arange(SIZE)[:, None], left + np.arange(SIZE)]
+
+
+def _contrast(luminance: np.ndarray) -> np.ndarray:
+    """Variance inside every 32x32 window of (P, H, W) photographs, at the window's upper left pixel."""
+
+    def window_mean(values: np.ndarray) -> np.ndarray:
+        sums = np.pad(values, ((0, 0), (1, 0), (1, 0))).cumsum(1).cumsum(2)
+        far, near = slice(SIZE, None), slice(None, -SIZE)
+        boxes = sums[:, far, far] - sums[:, far, near] - sums[:, near, far] + sums[:, near, near]
+        return boxes / SIZE**2
+
+    return window_mean(luminance**2) - window_mean(luminance) ** 2
 
 
 def _resample(strokes: np.ndarray, random: np.random.RandomState) -> np.ndarray:
@@ -86,6 +106,10 @@ def _cubic(distance: np.ndarray) -> np.ndarray:
 def _draw(strokes: np.ndarray, crops: np.ndarray, random: np.random.RandomState) -> np.ndarray:
     """Blend each stroke (n, 32, 32) in a colour of its own into its crop (n, 32, 32, 3)."""
     count = len(strokes)
-    color = random.uniform(0, 255, size=(count, 1, 1, 3))
+    hue = random.uniform(size=(count, 3))
+    low, high = hue.min(1, keepdims=True), hue.max(1, keepdims=True)
+    color = 255 * (hue - low) / (high - low)
+    brightness = (crops @ _LUMINANCE).mean(axis=(1, 2)) + random.uniform(*_BRIGHTER, size=count)
+    color = np.clip(color + (brightness - color @ _LUMINANCE)[:, None], 0, 255)
     alpha = random.uniform(*_ALPHA, size=(count, 1, 1, 1)) * strokes[..., None]
-    return np.floor((1 - alpha) * crops + alpha * color + 0.5).astype(np.uint8)
+    return np.floor((1 - alpha) * crops + alpha * color[:, None, None] + 0.5).astype(np.uint8)

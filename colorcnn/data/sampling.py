@@ -26,12 +26,13 @@ def stratified_cut(labels: np.ndarray, size: int | float, seed: int) -> tuple[np
         UsageError: the size is not inside the set.
     """
     total = len(labels)
-    count = round(size * total) if isinstance(size, float) and size < 1 else int(size)
-    if not 0 < count < total:
+    count = round(size * total) if 0 < size < 1 else size
+    if not 0 < count < total or count != int(count):
         raise UsageError(
             f"{size} of {total} images cannot be cut off: choose a fraction between 0 and 1, "
             f"or a number below {total}."
         )
+    count = int(count)
     # RandomState's stream is frozen for ever; a Generator's may change with numpy's version.
     order = np.random.RandomState(seed).permutation(total)
     groups = labels[order] if labels.ndim == 1 else np.zeros(total, dtype=np.int64)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,8 +11,19 @@ import pytest
 from PIL import Image
 
 
+@pytest.fixture
+def real_data() -> str:
+    """The folder of real images; tests that ask for it are skipped where there is none."""
+    folder = os.environ.get("COLORCNN_DATA", "")
+    if not folder:
+        pytest.skip("COLORCNN_DATA is not set")
+    return folder
+
+
 @pytest.fixture(autouse=True)
-def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> Path:
+    if "real_data" in request.fixturenames:
+        request.getfixturevalue("real_data")
     folder = tmp_path / "cache"
     monkeypatch.setenv("COLORCNN_CACHE", str(folder))
     monkeypatch.delenv("COLORCNN_DATA", raising=False)

@@ -79,7 +79,9 @@ def test_an_epoch_of_cifar_size_takes_about_a_second() -> None:
         len(batch.labels) for batch in DataLoader(split, batch_size=128, shuffle=True, collate_fn=as_is)
     )
     assert seen == 45_000
-    assert time.thread_time() - start < 2  # typically 0.1; a thread's own time, as tests may run beside others
+    assert (
+        time.thread_time() - start < 2
+    )  # typically 0.1; a thread's own time, as tests may run beside others
 
 
 def test_decoding_happens_once_and_again_when_a_file_changes(
