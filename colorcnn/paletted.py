@@ -27,6 +27,19 @@ def from_bytes(values: Tensor, dtype: torch.dtype = torch.float32) -> Tensor:
     return values.to(dtype) / 255
 
 
+def count_indices(indices: np.ndarray, colors: int) -> np.ndarray:
+    """How often each of ``colors`` indices occurs; in pieces, as NumPy counts in eight bytes an element."""
+    flat = indices.reshape(-1)
+    pieces = np.array_split(flat, 1 + flat.size // 2**22)
+    return np.sum([np.bincount(piece, minlength=colors) for piece in pieces], axis=0)
+
+
+def map_indices(indices: np.ndarray, table: np.ndarray) -> np.ndarray:
+    """Replace every uint8 index by its entry in a uint8 table; a NumPy look-up takes eight bytes each."""
+    translated = indices.tobytes().translate(table.tobytes().ljust(256, b"\0"))
+    return np.frombuffer(bytearray(translated), dtype=np.uint8).reshape(indices.shape)
+
+
 class Paletted:
     """A batch of images, each an index map M(x) and a palette T(x).
 
@@ -117,18 +130,23 @@ class Paletted:
         Returns:
             (H, W) uint8 indices and (n, 3) uint8 palette, n the image's number of colours, in order of
             the first palette row that holds each.
+
+        Raises:
+            UsageError: the palette has more than 256 rows.
         """
-        indices = self.indices[image].cpu().numpy()
         rows = to_bytes(self.palette[image]).cpu().numpy()
-        shown = indices.reshape(-1) if transparent is None else indices[~transparent]
-        used = np.flatnonzero(np.bincount(shown, minlength=len(rows)))
+        if len(rows) > 256:
+            raise UsageError(f"The palette has {len(rows)} rows: an indexed picture holds at most 256.")
+        indices = self.indices[image].cpu().numpy().astype(np.uint8, copy=False)
+        shown = indices if transparent is None else indices[~transparent]
+        used = np.flatnonzero(count_indices(shown, len(rows)))
         _, first, inverse = np.unique(rows[used], axis=0, return_index=True, return_inverse=True)
         order = np.argsort(first)
         rank = np.empty_like(order)
         rank[order] = np.arange(len(order))
-        lookup = np.zeros(len(rows), dtype=np.uint8)
-        lookup[used] = rank[inverse.reshape(-1)]
-        compacted = lookup[indices]
+        table = np.zeros(len(rows), dtype=np.uint8)
+        table[used] = rank[inverse.reshape(-1)]
+        compacted = map_indices(indices, table)
         if transparent is not None:
             compacted[transparent] = 0
         return compacted, rows[used][first[order]]

@@ -125,7 +125,7 @@ class Session:
             "method": self.options.method,
             "width": picture.width,
             "height": picture.height,
-            "colors": len(paletted.compact(transparent=transparent)[1]),
+            "colors": _palette_length(file) - (transparent is not None),
             "transparent": transparent is not None,
             "bits": file[24],  # the bit depth in the header of a PNG file
             "bytes": len(file),
@@ -310,6 +310,12 @@ def _read_stdin(options: argparse.Namespace) -> bytes:
     if sys.stdin.isatty():
         raise UsageError("No picture comes in on standard input: pipe one in, or name a file instead of -.")
     return sys.stdin.buffer.read()
+
+
+def _palette_length(png: bytes) -> int:
+    """How many entries the palette of a PNG file has; its chunk comes right after the header."""
+    start = png.index(b"PLTE")
+    return int.from_bytes(png[start - 4 : start]) // 3
 
 
 def _say(message: str) -> None:

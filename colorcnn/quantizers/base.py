@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from colorcnn.errors import UsageError
-from colorcnn.paletted import Paletted, from_bytes, to_bytes
+from colorcnn.paletted import Paletted, count_indices, from_bytes, map_indices, to_bytes
 
 MAX_COLORS = 256
 
@@ -114,6 +114,6 @@ class Quantizer(ABC):
 
 def drop_unused(indices: np.ndarray, palette: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Drop the palette rows that no pixel uses and renumber the index map; (n, 3) rows may be equal."""
-    used = np.bincount(indices.reshape(-1), minlength=len(palette)) > 0
-    lookup = np.maximum(np.cumsum(used) - 1, 0).astype(np.uint8)
-    return lookup[indices], palette[used]
+    used = count_indices(indices, len(palette)) > 0
+    table = np.maximum(np.cumsum(used) - 1, 0).astype(np.uint8)
+    return map_indices(indices, table), palette[used]
