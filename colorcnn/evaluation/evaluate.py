@@ -71,8 +71,8 @@ def evaluate(
     runs = {name: _Run(name, quantizer, sizes, device) for name, quantizer in methods.items()}
     original = _Tally()
     order: list[Tensor] = []
-    modules = [classifier, *(module for method in methods.values() for module in _modules_of(method))]
-    with _evaluating(modules, device), _bar(batches, limit, progress) as bar:
+    modules = [classifier, *(module for method in methods.values() for module in modules_of(method))]
+    with evaluating(modules, device), _bar(batches, limit, progress) as bar:
         for batch in _first(batches, limit):
             images, labels = _checked(batch)
             logits = predict(classifier, images, device)
@@ -305,7 +305,7 @@ def _bar(batches: Iterable[Batch], limit: int | None, progress: bool) -> tqdm[An
     )
 
 
-def _modules_of(quantizer: object) -> Iterator[nn.Module]:
+def modules_of(quantizer: object) -> Iterator[nn.Module]:
     """The network of a quantizer, or of the one that a wrapper such as ``Dithered`` holds."""
     for candidate in (quantizer, getattr(quantizer, "quantizer", None)):
         if isinstance(candidate, nn.Module):
@@ -313,7 +313,7 @@ def _modules_of(quantizer: object) -> Iterator[nn.Module]:
 
 
 @contextmanager
-def _evaluating(modules: Sequence[nn.Module], device: torch.device) -> Iterator[None]:
+def evaluating(modules: Sequence[nn.Module], device: torch.device) -> Iterator[None]:
     """Move networks to the device and keep them in evaluation mode, without gradients, for a while."""
     parts = [part for module in modules for part in module.to(device).modules()]
     modes = [part.training for part in parts]

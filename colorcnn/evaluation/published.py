@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from colorcnn.errors import unknown_name
+from colorcnn.evaluation.naming import family
 
 Curve = Mapping[int, float]
 
@@ -36,7 +37,7 @@ class PublishedTable:
 
     def lookup(self, method: str, num_colors: int) -> float | None:
         """The printed accuracy of a method, named with or without its weights (``method:weights``)."""
-        return self.accuracy.get(method.partition(":")[0], {}).get(num_colors)
+        return self.accuracy.get(family(method), {}).get(num_colors)
 
     def to_json(self) -> dict[str, object]:
         """The table as plain JSON values; the numbers of colours become strings."""

@@ -19,6 +19,7 @@ def test_table_4_is_kept_as_printed():
 def test_weights_do_not_change_which_published_curve_belongs_to_a_method():
     table = published_table("style14-resnet18")
     assert table.lookup("colorcnn-plus:somebody", 64) == 0.717
+    assert table.lookup("colorcnn-plus:somebody+floyd-steinberg", 64) is None
 
 
 def test_what_was_not_printed_is_absent():

@@ -1,0 +1,259 @@
+"""Curves of an evaluation, drawn with matplotlib without a display."""
+
+from __future__ import annotations
+
+import io
+import math
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from colorcnn.evaluation.naming import display_names, family
+from colorcnn.evaluation.style import Style, Theme, styles, theme
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+Metrics = Mapping[str, Any]
+"""What :meth:`colorcnn.evaluation.scores.Evaluation.to_json` returns; records keep it as their metrics."""
+
+_SIZE = (6.2, 4.3)
+_LEFT, _RIGHT = 0.68, 1.86  # inches beside a panel, for numbers and for the names of the curves
+_LABEL_GAP = 0.062  # of the height of the axes: a line of text
+_FAR = 0.6  # of the width of the axes: curves that end before it are named where they end
+_PERCENT = 100
+
+
+def accuracy_curve(metrics: Metrics, *, dark: bool = False) -> Figure:
+    """Accuracy over the number of colours, each method with its 95 % interval as a band.
+
+    Where the metrics hold a published table, its numbers are drawn as thin dotted lines.
+    """
+    figure, (axes,) = _new_figure(1, dark)
+    _draw_accuracy(axes, metrics, dark)
+    return figure
+
+
+def rate_curve(metrics: Metrics, *, dark: bool = False) -> Figure:
+    """Accuracy over the bits per pixel of the PNG files, each method with its 95 % interval as a band."""
+    figure, (axes,) = _new_figure(1, dark)
+    _draw_rate(axes, metrics, dark)
+    return figure
+
+
+def both_curves(metrics: Metrics, *, dark: bool = False) -> Figure:
+    """:func:`accuracy_curve` and :func:`rate_curve` side by side."""
+    figure, (left, right) = _new_figure(2, dark)
+    _draw_accuracy(left, metrics, dark)
+    _draw_rate(right, metrics, dark)
+    return figure
+
+
+def to_png(figure: Figure) -> bytes:
+    """A figure as a PNG file, the same bytes for the same figure."""
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi="figure", metadata={"Software": None})
+    return buffer.getvalue()
+
+
+def to_svg(figure: Figure) -> bytes:
+    """A figure as an SVG file whose text needs no fonts, the same bytes for the same figure."""
+    import matplotlib as mpl
+
+    buffer = io.BytesIO()
+    with mpl.rc_context({"svg.fonttype": "path", "svg.hashsalt": "colorcnn"}):
+        figure.savefig(buffer, format="svg", metadata={"Date": None})
+    return buffer.getvalue()
+
+
+def new_canvas(width: float, height: float, dark: bool, dpi: float = 200) -> Figure:
+    """An empty figure of so many inches that draws with Agg and touches no global state."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(width, height), dpi=dpi, facecolor=theme(dark).paper)
+    FigureCanvasAgg(figure)
+    return figure
+
+
+def _new_figure(columns: int, dark: bool) -> tuple[Figure, Sequence[Axes]]:
+    width, height = _SIZE
+    figure = new_canvas(columns * width, height, dark)
+    colors = theme(dark)
+    axes = figure.subplots(1, columns, squeeze=False)[0]
+    panel_width = width - _LEFT - _RIGHT
+    figure.subplots_adjust(
+        left=_LEFT / width / columns,
+        right=1 - _RIGHT / width / columns,
+        top=0.92,
+        bottom=0.17,
+        wspace=(_LEFT + _RIGHT) / panel_width,
+    )
+    for panel in axes:
+        panel.set_facecolor(colors.paper)
+        panel.grid(axis="y", color=colors.grid, linewidth=0.8)
+        panel.set_axisbelow(True)
+        panel.tick_params(colors=colors.muted, labelsize=10, length=0)
+        for side, spine in panel.spines.items():
+            spine.set_visible(side == "bottom")
+            spine.set_color(colors.muted)
+    return figure, list(axes)
+
+
+def _draw_accuracy(axes: Axes, metrics: Metrics, dark: bool) -> None:
+    looks = styles(metrics["methods"], dark=dark)
+    sizes = sorted(metrics["sizes"])
+    ends = _draw_methods(axes, metrics, looks, lambda size, score: math.log2(size))
+    _draw_published(axes, metrics, looks, theme(dark))
+    axes.set_xticks([math.log2(size) for size in _thinned(sizes)], map(_tick, _thinned(sizes)))
+    low, high = math.log2(sizes[0]), math.log2(sizes[-1])
+    room = max(0.04 * (high - low), 0.15)
+    axes.set_xlim(low - room, high + room)
+    axes.set_xlabel("colours in an image", color=theme(dark).ink, fontsize=11)
+    _finish(axes, metrics, looks, ends, theme(dark))
+
+
+def _draw_rate(axes: Axes, metrics: Metrics, dark: bool) -> None:
+    from matplotlib.ticker import FixedLocator, FuncFormatter, NullFormatter, NullLocator
+
+    looks = styles(metrics["methods"], dark=dark)
+    ends = _draw_methods(axes, metrics, looks, lambda size, score: score["png_bpp"])
+    axes.set_xscale("log", base=2)
+    axes.xaxis.set_major_locator(FixedLocator([2.0**power for power in range(-6, 7)]))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axes.xaxis.set_minor_locator(NullLocator())
+    axes.xaxis.set_minor_formatter(NullFormatter())
+    low, high = axes.get_xlim()
+    if high < 2 * low:  # too narrow for two ticks
+        axes.set_xlim(low / 1.5, high * 1.5)
+    axes.set_xlabel("bits per pixel of the PNG files", color=theme(dark).ink, fontsize=11)
+    _finish(axes, metrics, looks, ends, theme(dark))
+
+
+def _draw_methods(
+    axes: Axes, metrics: Metrics, looks: Mapping[str, Style], place: Callable[[int, Metrics], float]
+) -> dict[str, tuple[float, float]]:
+    """Draw every method's curve; returns where each one ends."""
+    ends = {}
+    # The first method lies on top: it is the one that was asked for first.
+    for layer, (method, result) in enumerate(metrics["methods"].items()):
+        scores = sorted((int(size), score) for size, score in result["scores"].items())
+        if not scores:
+            continue
+        look = looks[method]
+        x = [place(size, score) for size, score in scores]
+        y = [_PERCENT * score["accuracy"] for _, score in scores]
+        low, high = (_PERCENT * np.array([score["interval"][end] for _, score in scores]) for end in (0, 1))
+        order = 3 + 1 / (1 + layer)
+        axes.fill_between(x, low, high, color=look.color, alpha=0.16, linewidth=0, zorder=2)
+        axes.plot(
+            x, y, look.line, color=look.color, marker=look.marker, markersize=6, linewidth=2, zorder=order,
+            markerfacecolor=axes.get_facecolor() if look.hollow else look.color, markeredgewidth=1.4,
+        )  # fmt: skip
+        ends[method] = (x[-1], y[-1])
+    return ends
+
+
+def _draw_published(axes: Axes, metrics: Metrics, looks: Mapping[str, Style], colors: Theme) -> None:
+    curves = metrics.get("published", {}).get("accuracy", {})
+    drawn = False
+    for method, look in looks.items():
+        points = sorted((int(size), value) for size, value in curves.get(family(method), {}).items())
+        points = [(size, value) for size, value in points if size in metrics["sizes"]]
+        if points:
+            x = [math.log2(size) for size, _ in points]
+            axes.plot(x, [_PERCENT * value for _, value in points], ":", color=look.color, linewidth=1.4)
+            drawn = True
+    if drawn:
+        axes.text(
+            0.99, 0.02, "dotted: published", transform=axes.transAxes, ha="right", va="bottom",
+            color=colors.muted, fontsize=9.5,
+        )  # fmt: skip
+
+
+def _finish(
+    axes: Axes,
+    metrics: Metrics,
+    looks: Mapping[str, Style],
+    ends: Mapping[str, tuple[float, float]],
+    colors: Theme,
+) -> None:
+    """Scale the accuracy axis, draw the line of full colour, and name the curves at their ends."""
+    full = _PERCENT * metrics["original"]["accuracy"]
+    lines = [float(value) for line in axes.get_lines() for value in np.asarray(line.get_ydata())]
+    lowest, highest = min([full, *lines]), max([full, *lines])
+    bottom = max(0, 10 * math.floor((lowest - 3) / 10))
+    axes.set_ylim(bottom, min(102, max(highest, bottom + 10) + 0.08 * max(highest - bottom, 10)))
+    axes.yaxis.set_major_formatter(lambda value, _: f"{value:g} %")
+    axes.axhline(full, color=colors.muted, linewidth=1.2, linestyle=(0, (1, 1.5)), zorder=1)
+    axes.annotate(
+        f"full colour {full:.1f} %", (0.01, full), xycoords=("axes fraction", "data"), xytext=(0, 4),
+        textcoords="offset points", color=colors.muted, fontsize=10,
+    )  # fmt: skip
+    axes.set_title("accuracy, with its 95 % interval", loc="left", color=colors.ink, fontsize=11, pad=8)
+    _label_ends(axes, looks, ends)
+
+
+def _label_ends(axes: Axes, looks: Mapping[str, Style], ends: Mapping[str, tuple[float, float]]) -> None:
+    """Write each method's name at the right, near the end of its curve; beside the end where that is far."""
+    names = display_names(ends)
+    to_axes = axes.transData + axes.transAxes.inverted()
+    places = {method: to_axes.transform(end) for method, end in ends.items()}
+    inside = [method for method, (x, _) in places.items() if x < _FAR]
+    methods = sorted(ends.keys() - inside, key=lambda method: places[method][1])
+    for method in inside:
+        axes.annotate(
+            _shortened(names[method]), ends[method], xytext=(9, 0), textcoords="offset points", fontsize=10.5,
+            va="center_baseline", color=looks[method].color, zorder=6,
+            bbox={"facecolor": axes.get_facecolor(), "edgecolor": "none", "alpha": 0.8, "pad": 1},
+        )  # fmt: skip
+    for method, level in zip(methods, spread([places[method][1] for method in methods], _LABEL_GAP)):
+        look = looks[method]
+        axes.annotate(
+            "", ends[method], xytext=(1.06, level), textcoords="axes fraction", annotation_clip=False,
+            arrowprops={"arrowstyle": "-", "color": look.color, "linewidth": 0.8, "alpha": 0.6,
+                        "shrinkA": 0, "shrinkB": 5},
+        )  # fmt: skip
+        axes.plot(
+            1.06, level, look.marker, transform=axes.transAxes, clip_on=False, color=look.color, markersize=6,
+            markerfacecolor=axes.get_facecolor() if look.hollow else look.color, markeredgewidth=1.4,
+        )  # fmt: skip
+        axes.text(
+            1.09, level, _shortened(names[method]), transform=axes.transAxes, color=look.color,
+            fontsize=10.5, va="center_baseline",
+        )  # fmt: skip
+
+
+def spread(wished: Sequence[float], gap: float) -> list[float]:
+    """Move ascending positions in [0, 1] apart by at least ``gap``, as little as possible in square.
+
+    With the gaps taken out, that is isotonic regression within what room is left.
+    """
+    from sklearn.isotonic import isotonic_regression
+
+    if not wished:
+        return []
+    steps = gap * np.arange(len(wished))
+    room = max(0.0, 1 - steps[-1])
+    return list(isotonic_regression(np.asarray(wished) - steps, y_min=0, y_max=room) + steps)
+
+
+def _shortened(name: str, length: int = 18) -> str:
+    return name if len(name) <= length else f"{name[: length - 1]}…"
+
+
+def _tick(size: int) -> str:
+    bits = size.bit_length() - 1
+    exact = bits and size == 1 << bits
+    return f"{size}\n{bits} bit{'s' * (bits != 1)}" if exact else str(size)
+
+
+def _thinned(sizes: Sequence[int]) -> Sequence[int]:
+    """At most nine ticks that do not touch, powers of two before others."""
+    kept: list[int] = []
+    for size in sorted(sizes, key=lambda size: (size & (size - 1) != 0, size)):
+        if all(abs(math.log2(size / other)) > 0.45 for other in kept):
+            kept.append(size)
+    return sorted(kept)

@@ -1,0 +1,229 @@
+"""The same few images through several methods, with what the classifier makes of each, as one picture."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from colorcnn.errors import UsageError
+from colorcnn.evaluation.evaluate import QuantizesMany, evaluating, modules_of, predict
+from colorcnn.evaluation.naming import colors_and_bits, display_names
+from colorcnn.evaluation.style import Theme, styles, theme
+from colorcnn.paletted import from_bytes
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+_CELL = 192  # pixels of a cell: 32-pixel images six times enlarged; larger images get up to twice that
+_GAP = 30
+_EDGE = 24
+_CAPTION = 50
+_MARGIN = 330  # for the names of the rows
+_HEADING = 84
+_DPI = 200
+
+
+@dataclass(frozen=True)
+class Shown:
+    """Pictures and predictions of one row.
+
+    Attributes:
+        pixels: (N, 3, H, W) uint8.
+        predictions: (N,) int64 class numbers.
+    """
+
+    pixels: Tensor
+    predictions: Tensor
+
+
+@dataclass(frozen=True)
+class Gallery:
+    """What :func:`image_grid` draws.
+
+    Attributes:
+        labels: (N,) int64 true class numbers.
+        original: the images in full colour.
+        rows: number of colours -> method -> its pictures; methods that cannot give a number are left out.
+    """
+
+    labels: Tensor
+    original: Shown
+    rows: Mapping[int, Mapping[str, Shown]]
+
+
+def make_gallery(
+    methods: Mapping[str, QuantizesMany],
+    classifier: nn.Module,
+    images: Tensor,
+    labels: Tensor,
+    sizes: Sequence[int],
+    *,
+    device: torch.device | str = "cpu",
+) -> Gallery:
+    """Quantize a few images with every method and ask the classifier about each.
+
+    Args:
+        methods: name -> quantizer.
+        classifier: maps images (N, 3, H, W) in [0, 1] to logits (N, K).
+        images: (N, 3, H, W) uint8.
+        labels: (N,) class numbers.
+        sizes: the numbers of colours to show.
+        device: where classifier and quantizers run.
+    """
+    device = torch.device(device)
+    modules = [classifier, *(module for method in methods.values() for module in modules_of(method))]
+    rows: dict[int, dict[str, Shown]] = {}
+    with evaluating(modules, device):
+        floats = from_bytes(images.to(device))
+        for size in sizes:
+            for name, quantizer in methods.items():
+                try:
+                    paletted = quantizer.quantize_many(floats, [size])[size]
+                except UsageError:  # a model made for another number of colours
+                    continue
+                pixels = paletted.render(torch.uint8).cpu()
+                found = predict(classifier, pixels, device).argmax(dim=1)
+                rows.setdefault(size, {})[name] = Shown(pixels, found)
+        original = Shown(images.cpu(), predict(classifier, images, device).argmax(dim=1))
+    return Gallery(labels.cpu(), original, rows)
+
+
+def image_grid(gallery: Gallery, class_names: Sequence[str], *, dark: bool = False) -> Figure:
+    """Draw a gallery: a column per image, a row per method and number of colours, the originals first.
+
+    Pixels are enlarged whole. A picture that is not recognised has a red frame, a cross, and the class it
+    is taken for.
+
+    Args:
+        gallery: the pictures.
+        class_names: names of the classes, by number.
+        dark: for a dark page.
+    """
+    methods = list(dict.fromkeys(name for row in gallery.rows.values() for name in row))
+    looks, names = styles(methods, dark=dark), display_names(methods)
+    grid = _Grid(gallery, class_names, theme(dark), dark)
+    grid.add_heads()
+    grid.add_row("Original", grid.colors.ink, gallery.original)
+    for size, row in gallery.rows.items():
+        grid.add_section(colors_and_bits(size))
+        for method, shown in row.items():
+            grid.add_row(names[method], looks[method].color, shown)
+    return grid.finish()
+
+
+class _Grid:
+    """A figure whose units are its pixels: pictures go into an array, text and frames over it."""
+
+    def __init__(self, gallery: Gallery, class_names: Sequence[str], colors: Theme, dark: bool) -> None:
+        from colorcnn.evaluation.figures import new_canvas
+
+        self.labels = gallery.labels.tolist()
+        self.class_names = class_names
+        self.colors = colors
+        longest = max(gallery.original.pixels.shape[2:])
+        self.cell = min(max(_CELL, longest), 2 * _CELL)
+        rows = 1 + sum(len(row) for row in gallery.rows.values())
+        self.width = _MARGIN + len(self.labels) * (self.cell + _GAP)
+        self.height = _HEADING * (1 + len(gallery.rows)) + rows * (self.cell + _CAPTION)
+        self.top = 0
+        paper = [int(colors.paper[place : place + 2], 16) for place in (1, 3, 5)]
+        self.canvas = np.full((self.height, self.width, 3), paper, dtype=np.uint8)
+        self.figure = new_canvas(self.width / _DPI, self.height / _DPI, dark, _DPI)
+        self.axes = self.figure.add_axes((0, 0, 1, 1))
+        self.axes.set_axis_off()
+        self.axes.set_xlim(0, self.width)
+        self.axes.set_ylim(self.height, 0)
+
+    def finish(self) -> Figure:
+        extent = (0, self.width, self.height, 0)
+        self.axes.imshow(self.canvas, extent=extent, interpolation="none", aspect="auto", zorder=0)
+        return self.figure
+
+    def add_heads(self) -> None:
+        """The true classes, above the columns."""
+        for column, label in enumerate(self.labels):
+            name = self._name(label, 15)
+            self._text(self._centre(column), _HEADING - 24, name, 9.5, self.colors.ink, bold=True)
+        self.top = _HEADING
+
+    def add_section(self, text: str) -> None:
+        line = [self.top + 16, self.top + 16]
+        self.axes.plot([_EDGE, self.width - _GAP], line, color=self.colors.grid, linewidth=1)
+        self._text(_EDGE, self.top + 50, text, 10, self.colors.muted, align="left")
+        self.top += _HEADING
+
+    def add_row(self, name: str, color: str, shown: Shown) -> None:
+        predictions = shown.predictions.tolist()
+        right = sum(found == label for found, label in zip(predictions, self.labels))
+        middle = self.top + self.cell / 2
+        self._text(_EDGE, middle - 16, name, 11, color, bold=True, align="left")
+        tally = f"{right} of {len(self.labels)} recognised"
+        self._text(_EDGE, middle + 22, tally, 8.5, self.colors.muted, align="left")
+        for column, (found, label) in enumerate(zip(predictions, self.labels)):
+            picture = enlarge(shown.pixels[column].permute(1, 2, 0).numpy(), self.cell)
+            high, wide = picture.shape[:2]
+            x = round(self._centre(column) - wide / 2)
+            y = self.top + (self.cell - high) // 2
+            self.canvas[y : y + high, x : x + wide] = picture
+            below = y + high + 24
+            text = self._name(found, 16)
+            if found == label:
+                self._text(self._centre(column), below, text, 8.5, self.colors.muted)
+            else:
+                self._mark_wrong(x, y, wide, high)
+                self._text(self._centre(column), below, f"✗ {text}", 8.5, self.colors.wrong, bold=True)
+        self.top += self.cell + _CAPTION
+
+    def _mark_wrong(self, x: int, y: int, wide: int, high: int) -> None:
+        from matplotlib.patches import Rectangle
+
+        color = self.colors.wrong
+        frame = Rectangle((x - 4, y - 4), wide + 8, high + 8, fill=False, edgecolor=color, linewidth=2.6)
+        left, top = x + wide - 34, y - 6
+        self.axes.add_patch(frame)
+        self.axes.add_patch(Rectangle((left, top), 40, 40, facecolor=color, edgecolor="none", zorder=4))
+        for start, end in ((8, 32), (32, 8)):
+            self.axes.plot(
+                [left + 8, left + 32], [top + start, top + end],
+                color="white", linewidth=2.2, solid_capstyle="round", zorder=5,
+            )  # fmt: skip
+
+    def _text(
+        self,
+        x: float,
+        y: float,
+        text: str,
+        size: float,
+        color: str,
+        *,
+        bold: bool = False,
+        align: str = "center",
+    ) -> None:
+        weight = "bold" if bold else "normal"
+        self.axes.text(x, y, text, ha=align, va="center", fontsize=size, fontweight=weight, color=color)
+
+    def _centre(self, column: int) -> float:
+        return _MARGIN + column * (self.cell + _GAP) + self.cell / 2
+
+    def _name(self, label: int, points: float) -> str:
+        """A class name cut to what fits a column: so many pixels a letter."""
+        name = self.class_names[label]
+        length = int(self.cell // points)
+        return name if len(name) <= length else f"{name[: length - 1]}…"
+
+
+def enlarge(pixels: np.ndarray, side: int) -> np.ndarray:
+    """Bring (H, W, 3) pixels near ``side``: each repeated a whole number of times, or some left out."""
+    longest = max(pixels.shape[:2])
+    if longest <= side:
+        times = side // longest
+        return pixels.repeat(times, axis=0).repeat(times, axis=1)
+    high, wide = (max(1, extent * side // longest) for extent in pixels.shape[:2])
+    rows = np.arange(high) * pixels.shape[0] // high
+    columns = np.arange(wide) * pixels.shape[1] // wide
+    return pixels[rows][:, columns]

@@ -1,0 +1,57 @@
+"""Method names as the command line writes them, and as people read them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from colorcnn.quantizers import DITHERS
+
+_NAMES = {
+    "colorcnn": "ColorCNN",
+    "colorcnn-plus": "ColorCNN+",
+    "k-means": "k-means",
+    "max-coverage": "Maximum coverage",
+    "median-cut": "MedianCut",
+    "octree": "Octree",
+}
+
+
+def split_method(method: str) -> tuple[str, str, str]:
+    """Take ``NAME[:WEIGHTS][+DITHER]`` apart into three strings, empty where a part is missing."""
+    head, _, dither = method.rpartition("+")
+    if dither not in DITHERS:
+        head, dither = method, ""
+    name, _, weights = head.partition(":")
+    return name, weights, dither
+
+
+def family(method: str) -> str:
+    """The method without its weights: ``colorcnn:mine+floyd-steinberg`` is ``colorcnn+floyd-steinberg``."""
+    name, _, dither = split_method(method)
+    return f"{name}+{dither}" if dither else name
+
+
+def display_names(methods: Iterable[str]) -> dict[str, str]:
+    """Readable names; weights are told only where one method appears with several."""
+    methods = list(methods)
+    families = [family(method) for method in methods]
+    return {method: _display(method, tell_weights=families.count(family(method)) > 1) for method in methods}
+
+
+def _display(method: str, *, tell_weights: bool) -> str:
+    name, weights, dither = split_method(method)
+    text = _NAMES.get(name, name)
+    if tell_weights and weights:
+        text += f" ({weights})"
+    if dither:
+        text += " + dither" if dither == "floyd-steinberg" else f" + {dither}"
+    return text
+
+
+def colors_and_bits(num_colors: int) -> str:
+    """``4 colours (2 bits)``; the bits are told for powers of two only."""
+    text = f"{num_colors} colour{'s' * (num_colors != 1)}"
+    bits = num_colors.bit_length() - 1
+    if bits and num_colors == 1 << bits:
+        text += f" ({bits} bit{'s' * (bits != 1)})"
+    return text

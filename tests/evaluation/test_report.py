@@ -1,0 +1,149 @@
+from __future__ import annotations
+
+import re
+from html.parser import HTMLParser
+
+import pytest
+from evaluation_samples import metrics, record
+
+from colorcnn.errors import ColorCNNError
+from colorcnn.evaluation.published import published_table
+from colorcnn.evaluation.report import Picture, summary, write_report
+from colorcnn.evaluation.table import MISSING, columns_explained, table_rows, text_table
+
+
+def with_gap():
+    content = metrics(median_cut=[0.36, 0.73], colorcnn=[0.6])
+    content["methods"]["colorcnn"]["unavailable"] = {"4": "made for 2 colours."}
+    return content
+
+
+def test_the_table_holds_the_originals_and_every_cell():
+    head, rows = table_rows(with_gap())
+    assert [row[:2] for row in rows] == [
+        ["original", "all"],
+        ["median-cut", "2"],
+        ["median-cut", "4"],
+        ["colorcnn", "2"],
+        ["colorcnn", "4"],
+    ]
+    first = dict(zip(head, rows[1]))
+    assert first["accuracy %"] == "36.00"
+    assert first["95 % interval"] == "33.08-39.02"
+    assert first["colours used"] == "1.5 (1-2)"
+    assert (first["PNG bpp"], first["index bpp"], first["palette bpp"]) == ("1.500", "1.000", "0.125")
+    assert (first["PSNR dB"], first["SSIM"], first["images/s"]) == ("21.50", "0.7500", "800")
+    assert set(rows[-1][2:]) == {MISSING}
+
+
+def test_published_and_measured_numbers_have_their_own_columns():
+    content = metrics()
+    assert "published %" not in table_rows(content)[0]
+    content["published"] = published_table("cifar100-resnet18").to_json()
+    head, rows = table_rows(content)
+    cells = [dict(zip(head, row)) for row in rows]
+    assert [row["published %"] for row in cells[:3]] == ["76.4", "19.9", "39.7"]
+    assert [row["accuracy %"] for row in cells[:3]] == ["92.10", "78.40", "87.00"]
+    assert "Published numbers" in text_table(content)
+
+
+def test_precision_has_a_column_for_several_labels_only():
+    content = metrics(median_cut=[0.3])
+    assert "mAP %" not in table_rows(content)[0]
+    content["original"]["mean_average_precision"] = 0.5
+    content["methods"]["median-cut"]["scores"]["2"]["mean_average_precision"] = 0.25
+    content["published"] = published_table("voc2012-resnet18").to_json()
+    head, rows = table_rows(content)
+    cells = [dict(zip(head, row)) for row in rows]
+    assert [(row["mAP %"], row["published mAP %"]) for row in cells] == [("50.0", "55.3"), ("25.0", "24.5")]
+
+
+def test_the_text_is_aligned_and_says_what_is_missing():
+    text = text_table(with_gap())
+    lines = text.splitlines()
+    assert len({line.index("  ", 10) for line in lines[:2]}) == 1
+    assert lines[-1] == "colorcnn at 4 colours is not available: made for 2 colours."
+    assert all(line == line.rstrip() for line in lines)
+
+
+def test_broken_logits_are_said():
+    content = metrics(median_cut=[0.3])
+    content["methods"]["median-cut"]["scores"]["2"]["not_finite"] = 3
+    assert "gave 3 images of median-cut at 2 colours a logit that is not finite" in text_table(content)
+
+
+def test_every_column_is_explained():
+    content = metrics()
+    content["original"]["mean_average_precision"] = 0.5
+    content["published"] = published_table("voc2012-resnet18").to_json()
+    head = table_rows(content)[0]
+    assert set(head) - set(columns_explained(head)) == {"method", "colours"}
+
+
+def test_the_summary_names_the_best_at_both_ends():
+    assert summary(record()) == (
+        "On 1,000 test images of tiny, the classifier small recognises 92.1 % in full colour. "
+        "With 2 colours (1 bit), ColorCNN+ keeps 78.4 % and MedianCut keeps 36.0 %. "
+        "With 8 colours (3 bits), MedianCut keeps 91.0 % and ColorCNN+ keeps 90.0 %."
+    )
+
+
+def test_the_summary_of_one_method_at_one_size_is_short():
+    assert summary(record(metrics(octree=[0.5]))).endswith("With 2 colours (1 bit), Octree keeps 50.0 %.")
+
+
+class Page(HTMLParser):
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.links: list[str] = []
+        self.open: list[str] = []
+        self.feed(text)
+
+    def handle_starttag(self, tag, attributes):
+        self.links += [value for name, value in attributes if name in ("src", "srcset", "href", "data")]
+        if tag not in ("meta", "img", "source", "br"):
+            self.open.append(tag)
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+
+def test_a_report_is_one_file_that_asks_for_nothing(tmp_path):
+    png = b"\x89PNG\r\n\x1a\n"
+    picture = Picture("Grid", png + b"light", png + b"dark", "A caption.", "alt <text>", wide=True)
+    path = write_report(record(with_gap()), tmp_path / "report.html", pictures=[picture])
+    text = path.read_text()
+    page = Page(text)
+    assert page.open == []
+    assert len(page.links) == 6  # two curves and a picture, light and dark
+    assert all(link.startswith(("data:image/png", "data:image/svg+xml")) for link in page.links)
+    assert not re.search(r"url\(|@import|<script|<link", text)
+    assert "prefers-color-scheme: dark" in text
+    assert 'name="viewport"' in text
+    assert "made for 2 colours." in text
+    assert "A caption." in text
+    assert "alt &lt;text&gt;" in text
+
+
+def test_names_cannot_break_out_of_the_page(tmp_path):
+    content = metrics(median_cut=[0.5])
+    content["methods"]["<script>alert(1)</script>"] = content["methods"].pop("median-cut")
+    path = write_report(record(content), tmp_path / "r.html", title="<b>&")
+    text = path.read_text()
+    assert "<script" not in text
+    assert "<h1>&lt;b&gt;&amp;</h1>" in text
+
+
+def test_several_records_get_a_section_each(tmp_path):
+    path = write_report([record(), record(with_gap())], tmp_path / "r.html")
+    text = path.read_text()
+    assert text.count("<h2>") == 2
+    assert Page(text).open == []
+
+
+def test_an_existing_report_is_left_alone(tmp_path):
+    path = tmp_path / "r.html"
+    path.write_text("mine")
+    with pytest.raises(ColorCNNError, match="exists already"):
+        write_report(record(), path, overwrite=False)
+    assert path.read_text() == "mine"
