@@ -4,7 +4,7 @@
     python tools/publish_checkpoint.py runs/plus/last.ckpt colorcnn-plus-cifar10 --dataset cifar10 \\
         --recipe experiments/colorcnn/cifar10_resnet9.yaml --seed 0 --metrics runs/plus/record.json
 
-The weights are read without running any code the file may hold. `--index` only rebuilds checkpoints/index.json.
+The weights are read without running any code the file may hold. `--index` only rebuilds the index.
 """
 
 from __future__ import annotations
