@@ -1,0 +1,193 @@
+"""``colorcnn fit|validate|test|predict``: Lightning's command line over our tasks and data sets."""
+
+from __future__ import annotations
+
+import errno
+import sys
+import warnings
+from pathlib import Path
+from typing import Any, Literal
+
+import pytorch_lightning as pl
+import torch
+from pytorch_lightning.callbacks import LearningRateMonitor, ModelCheckpoint
+from pytorch_lightning.cli import LightningArgumentParser, LightningCLI, SaveConfigCallback
+
+import colorcnn.data.datamodule
+import colorcnn.tasks.classifier
+import colorcnn.tasks.colorcnn  # noqa: F401 (imported so that configurations may name their classes)
+from colorcnn.data.base import ImageDataModule
+from colorcnn.errors import ColorCNNError, UsageError
+from colorcnn.tasks.base import ImageTask
+from colorcnn.tasks.callbacks import EpochSeed, Pictures, PredictionFiles, ScoreLog
+
+RUNS = Path("runs")
+_NOISE = (  # true of Lightning and of no use to whoever runs us
+    ".*does not have many workers.*",
+    ".*Checkpoint directory .* exists and is not empty.*",
+    ".*LightningCLI's args parameter.*",
+    ".*isinstance.treespec, LeafSpec.*",
+    ".*smaller than the logging interval.*",
+    ".*You have overridden `on_after_batch_transfer`.*",
+)
+
+
+class _SaveFitConfig(SaveConfigCallback):
+    """Keeps the configuration of the training: testing must not overwrite what replays it."""
+
+    def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
+        if stage == "fit":
+            super().setup(trainer, pl_module, stage)
+
+
+def run_name(argv: list[str]) -> str:
+    """Name a run: ``--name``, else the last ``--config`` without its ending, else the subcommand."""
+    values: dict[str, str] = {}
+    for position, word in enumerate(argv):
+        option, _, value = word.partition("=")
+        if option in ("--name", "--config", "-c"):
+            values[option.lstrip("-")[0]] = value or (argv[position + 1] if position + 1 < len(argv) else "")
+    config = Path(values.get("c", argv[0] if argv else "run"))
+    return values.get("n") or (config.parent.name if config.name == "config.yaml" else config.stem)
+
+
+def trainer_defaults(name: str) -> dict[str, Any]:
+    """What a run has unless its configuration says otherwise; the callbacks are always there."""
+    return {
+        "default_root_dir": str(RUNS / name),
+        "logger": {
+            "class_path": "pytorch_lightning.loggers.TensorBoardLogger",
+            "init_args": {"save_dir": str(RUNS), "name": "", "version": name},
+        },
+        "enable_progress_bar": sys.stderr.isatty(),
+        "enable_model_summary": sys.stderr.isatty(),
+        "callbacks": [
+            EpochSeed(),
+            ScoreLog(),
+            Pictures(),
+            PredictionFiles(),
+            LearningRateMonitor("step"),
+            ModelCheckpoint(
+                filename="best", monitor="val/accuracy", mode="max", enable_version_counter=False
+            ),
+            # On its own, because a monitored checkpoint's own `last` goes stale.
+            ModelCheckpoint(filename="last", save_on_train_epoch_end=True, enable_version_counter=False),
+        ],
+    }
+
+
+class ColorCNNCLI(LightningCLI):
+    """Lightning's command line with runs that have names, and resuming that refuses to start from scratch."""
+
+    def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
+        """Add our options, and pass what the data set knows on to the task."""
+        parser.add_argument(
+            "--kind",
+            type=Literal["fit"],
+            default="fit",
+            help="what a configuration file is, as it says itself",
+        )
+        parser.add_argument(
+            "--name",
+            type=str | None,
+            default=None,
+            help="the run's folder below runs/ (default: the config's name)",
+        )
+        parser.add_argument(
+            "--force", type=bool, default=False, help="start anew where a run of this name exists"
+        )
+        parser.link_arguments("seed_everything", "data.init_args.seed", compute_fn=int)
+        for value in ("num_classes", "mean", "std", "multi_label"):
+            parser.link_arguments(f"data.{value}", f"model.init_args.{value}", apply_on="instantiate")
+
+    def before_fit(self) -> None:
+        """Resume from the checkpoint that was asked for, or refuse to overwrite a run."""
+        for callback in self.trainer.callbacks:  # type: ignore[attr-defined]
+            if isinstance(callback, EpochSeed):
+                callback.seed = self._get(self.config, "seed_everything")
+        if self._use_checkpoint() is None and not self._get(self.config, "force"):
+            last = self._checkpoint("last")
+            if last.exists() and not self._get(self.config_init, "trainer").fast_dev_run:
+                raise UsageError(
+                    f"The run {last.parent.parent} exists: continue it with --ckpt_path last, choose another "
+                    "--name, or start anew with --force true."
+                )
+
+    def before_validate(self) -> None:
+        """Load the checkpoint that was asked for, the best one otherwise."""
+        self._use_checkpoint(default="best")
+
+    before_test = before_predict = before_validate
+
+    def _checkpoint(self, name: str) -> Path:
+        return Path(self.trainer.log_dir or self.trainer.default_root_dir) / "checkpoints" / f"{name}.ckpt"
+
+    def _use_checkpoint(self, default: str | None = None) -> str | None:
+        options = self.config_init[self.subcommand]
+        asked = options.get("ckpt_path") or default
+        if asked is None:
+            return None
+        path = self._checkpoint(asked) if asked in ("last", "best") else Path(asked)
+        if not path.is_file():
+            raise UsageError(f"There is no checkpoint {path}: train first, or name another with --ckpt_path.")
+        self._check_fit(path)
+        options["ckpt_path"] = str(path)
+        options["weights_only"] = True
+        return str(path)
+
+    def _check_fit(self, path: Path) -> None:
+        """Refuse a checkpoint of another task or network before its weights are half loaded."""
+        try:
+            saved = torch.load(path, map_location="cpu", weights_only=True)["hyper_parameters"]
+        except Exception as error:  # any of a dozen types, whatever is wrong with a file
+            raise ColorCNNError(
+                f"{path} is not a readable checkpoint: name another with --ckpt_path."
+            ) from error
+        mine = dict(self.model.hparams)
+        decisive = ("network", "network_kwargs", "num_classes", "architecture", "quantizer_kwargs")
+        names = [key for key in decisive if saved.get(key, mine.get(key)) != mine.get(key)]
+        if (odd := saved.keys() ^ mine.keys()) or names:
+            differing = ", ".join(sorted(odd)[:3] or names)
+            raise UsageError(
+                f"{path} holds another model than the configuration describes (they differ in {differing}): "
+                "give the configuration it was trained with."
+            )
+
+
+def main(argv: list[str]) -> int:
+    """Run ``colorcnn fit|validate|test|predict``.
+
+    Args:
+        argv: the subcommand and its options.
+
+    Returns:
+        The exit code.
+
+    Raises:
+        ColorCNNError: for everything a user can mend.
+    """
+    for message in _NOISE:
+        warnings.filterwarnings("ignore", message)
+    try:
+        ColorCNNCLI(
+            ImageTask,
+            ImageDataModule,
+            save_config_callback=_SaveFitConfig,
+            save_config_kwargs={"overwrite": True},
+            seed_everything_default=0,
+            trainer_defaults=trainer_defaults(run_name(argv)),
+            subclass_mode_model=True,
+            subclass_mode_data=True,
+            auto_configure_optimizers=False,
+            load_from_checkpoint_support=False,
+            args=argv,
+        )
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+            raise
+        last = RUNS / run_name(argv) / "checkpoints" / "last.ckpt"
+        kept = f"{last} is whole" if last.exists() else "no checkpoint was written yet"
+        raise ColorCNNError(
+            f"The disk is full ({error.strerror}), {kept}: free some space, resume with --ckpt_path last."
+        ) from error
+    return 0

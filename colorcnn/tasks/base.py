@@ -1,0 +1,107 @@
+"""What the image tasks share: float batches on the device, optimisers, schedules, and a guard against NaN."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, Literal
+
+import pytorch_lightning as pl
+import torch
+from pytorch_lightning.callbacks import ModelCheckpoint
+from torch import Tensor, nn
+from torch.optim import SGD, AdamW, Optimizer
+from torch.optim.lr_scheduler import (
+    ConstantLR,
+    CosineAnnealingLR,
+    CosineAnnealingWarmRestarts,
+    LRScheduler,
+    OneCycleLR,
+)
+
+from colorcnn.data.datasets import Batch
+from colorcnn.errors import ColorCNNError
+from colorcnn.paletted import from_bytes
+
+OptimizerName = Literal["sgd", "adamw"]
+ScheduleName = Literal["onecycle", "cosine-restarts", "cosine", "constant"]
+
+
+def make_optimizer(
+    parameters: Iterable[nn.Parameter], name: OptimizerName, learning_rate: float, weight_decay: float
+) -> Optimizer:
+    """Build the paper's SGD (momentum 0.9) or AdamW."""
+    if name == "sgd":
+        return SGD(parameters, learning_rate, momentum=0.9, weight_decay=weight_decay)
+    return AdamW(parameters, learning_rate, weight_decay=weight_decay)
+
+
+def make_schedule(
+    optimizer: Optimizer, name: ScheduleName, learning_rate: float, steps: int, restart_steps: int
+) -> LRScheduler:
+    """Build a schedule that is stepped after every batch.
+
+    Args:
+        optimizer: what it drives.
+        name: ``onecycle`` (L. Smith, 2017), ``cosine-restarts`` (Loshchilov and Hutter, 2017) down to 0,
+            ``cosine`` once down to 0, or ``constant``.
+        learning_rate: the peak.
+        steps: batches in the whole training.
+        restart_steps: batches between two restarts.
+    """
+    if name == "onecycle":
+        return OneCycleLR(optimizer, learning_rate, total_steps=steps)
+    if name == "cosine-restarts":
+        return CosineAnnealingWarmRestarts(optimizer, restart_steps)
+    if name == "cosine":
+        return CosineAnnealingLR(optimizer, steps)
+    return ConstantLR(optimizer, factor=1.0)
+
+
+class ImageTask(pl.LightningModule):
+    """A Lightning module over batches of images; subclasses keep their options in ``self.hparams``."""
+
+    def on_after_batch_transfer(self, batch: Batch, dataloader_idx: int) -> Batch:
+        """Bytes travel to the device; floats in [0, 1] are made there, in the layout convolutions like."""
+        images = from_bytes(batch.images).contiguous(memory_format=torch.channels_last)
+        return batch._replace(images=images)
+
+    def trained(self) -> nn.Module:
+        """The network whose weights are trained."""
+        raise NotImplementedError
+
+    def configure_optimizers(self) -> Any:
+        """The optimiser over the trained network and a schedule stepped after every batch."""
+        options = self.hparams
+        optimizer = make_optimizer(
+            self.trained().parameters(),
+            options["optimizer"],
+            options["learning_rate"],
+            options["weight_decay"],
+        )
+        steps = int(self.trainer.estimated_stepping_batches)
+        epochs = self.trainer.max_epochs or 1
+        restart_steps = max(1, round(steps / max(1, epochs) * options["restart_epochs"]))
+        schedule = make_schedule(
+            optimizer, options["schedule"], options["learning_rate"], steps, restart_steps
+        )
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+    def checked(self, loss: Tensor) -> Tensor:
+        """Return ``loss``, or stop the training when it is not a finite number.
+
+        Raises:
+            ColorCNNError: names the step and the last good checkpoint.
+        """
+        if torch.isfinite(loss):
+            return loss
+        saved = [
+            callback.best_model_path or callback.last_model_path
+            for callback in self.trainer.checkpoint_callbacks
+            if isinstance(callback, ModelCheckpoint)
+        ]
+        last = next((path for path in reversed(saved) if path), None)
+        advice = f"the last good checkpoint is {last}" if last else "no checkpoint had been written yet"
+        raise ColorCNNError(
+            f"The loss became {loss.item()} at step {self.global_step} (epoch {self.current_epoch}) and "
+            f"{advice}: lower model.init_args.learning_rate and resume."
+        )

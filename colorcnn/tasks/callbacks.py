@@ -1,0 +1,162 @@
+"""What happens around training: seeding for exact resume, scores, pictures, and predictions as files."""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytorch_lightning as pl
+import torch
+from pytorch_lightning.callbacks import BasePredictionWriter, Callback
+from pytorch_lightning.loggers import TensorBoardLogger
+from torch import Tensor
+
+from colorcnn.data.datasets import Batch
+from colorcnn.files import write_atomically
+from colorcnn.paletted import Paletted, from_bytes, to_bytes
+from colorcnn.quantizers import QUANTIZERS
+from colorcnn.tasks.colorcnn import ColorCNNTask
+
+
+class EpochSeed(Callback):
+    """Seeds every random draw of an epoch from (seed, epoch), so that resuming repeats what would have been.
+
+    Args:
+        seed: the run's seed.
+    """
+
+    def __init__(self, seed: int = 0) -> None:
+        self.seed = seed
+
+    def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Seed Python, NumPy and torch."""
+        state = np.random.SeedSequence([self.seed, trainer.current_epoch]).generate_state(1)
+        pl.seed_everything(int(state[0]), verbose=False)
+
+
+class ScoreLog(Callback):
+    """Appends one JSON line per epoch to the run's scores.jsonl: every number logged, and the time."""
+
+    def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Drop the lines of epochs that are about to be repeated."""
+        self._last = time.perf_counter()
+        path = self._path(trainer)
+        if not trainer.is_global_zero or not path.exists():
+            return
+        kept = [
+            line
+            for line in path.read_text().splitlines()
+            if json.loads(line)["epoch"] < trainer.current_epoch
+        ]
+        write_atomically(path, "".join(line + "\n" for line in kept).encode())
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Write the epoch's line."""
+        now = time.perf_counter()
+        line: dict[str, Any] = {"epoch": trainer.current_epoch, "step": trainer.global_step}
+        line["seconds"], self._last = round(now - self._last, 1), now
+        line |= {name: round(float(value), 6) for name, value in sorted(trainer.callback_metrics.items())}
+        if trainer.is_global_zero and not trainer.fast_dev_run:  # type: ignore[attr-defined]
+            path = self._path(trainer)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with path.open("a") as stream:
+                stream.write(json.dumps(line) + "\n")
+
+    @staticmethod
+    def _path(trainer: pl.Trainer) -> Path:
+        return Path(trainer.log_dir or trainer.default_root_dir) / "scores.jsonl"
+
+
+def strips(paletted: Paletted, height: int, width: int) -> Tensor:
+    """Palettes as bars of their used colours, sorted by brightness.
+
+    Args:
+        paletted: a batch of B images.
+        height: of a bar, in pixels.
+        width: of a bar, in pixels.
+
+    Returns:
+        uint8 (B, 3, height, width).
+    """
+    bars = []
+    for image in range(len(paletted)):
+        rows = paletted.compact(image)[1]
+        rows = rows[np.argsort(rows @ np.array([0.299, 0.587, 0.114]))]
+        bar = torch.from_numpy(rows[np.arange(width) * len(rows) // width])
+        bars.append(bar.T[:, None].expand(3, height, width))
+    return torch.stack(bars)
+
+
+class Pictures(Callback):
+    """Draws validation images into TensorBoard: original, MedianCut and ours, each with its palettes below.
+
+    Args:
+        images: how many images.
+        sizes: the numbers of colours; those of them that the quantizer was trained for are drawn.
+    """
+
+    def __init__(self, images: int = 8, sizes: tuple[int, ...] = (2, 8, 32)) -> None:
+        self.images = images
+        self.sizes = sizes
+
+    def on_validation_batch_end(
+        self,
+        trainer: pl.Trainer,
+        pl_module: pl.LightningModule,
+        outputs: Any,
+        batch: Batch,
+        batch_idx: int,
+        dataloader_idx: int = 0,
+    ) -> None:
+        """Draw the first images of the first batch."""
+        logger = trainer.logger
+        if batch_idx or not isinstance(pl_module, ColorCNNTask) or not isinstance(logger, TensorBoardLogger):
+            return
+        images = batch.images[: self.images]
+        sizes = [size for size in self.sizes if size in pl_module.sizes] or pl_module.sizes[:1]
+        height, width = images.shape[2:]
+        rows = [to_bytes(images).cpu()]
+        for size, ours in pl_module.quantizer.quantize_many(images, sizes).items():
+            for paletted in (QUANTIZERS["median-cut"]()(images, size), ours):
+                bars = strips(paletted.to("cpu"), max(2, height // 8), width)
+                rows += [paletted.render(torch.uint8).cpu(), bars]
+        grid = torch.cat([torch.cat(list(row), dim=2) for row in rows], dim=1)
+        title = "original, then MedianCut and ours at " + ", ".join(str(size) for size in sizes) + " colours"
+        logger.experiment.add_image("val/pictures", from_bytes(grid), trainer.current_epoch)
+        logger.experiment.add_text("val/pictures", title, trainer.current_epoch)
+
+
+class PredictionFiles(BasePredictionWriter):
+    """Writes what ``colorcnn predict`` finds: indexed PNG files of a quantizer, a CSV of a classifier."""
+
+    def __init__(self) -> None:
+        super().__init__(write_interval="batch")
+
+    def write_on_batch_end(
+        self,
+        trainer: pl.Trainer,
+        pl_module: pl.LightningModule,
+        prediction: Any,
+        batch_indices: Any,
+        batch: Batch,
+        batch_idx: int,
+        dataloader_idx: int,
+    ) -> None:
+        """Write one batch below the run's folder, named by the images' positions in their split."""
+        folder = Path(trainer.log_dir or trainer.default_root_dir) / "predictions"
+        positions = batch.index.tolist()
+        if isinstance(prediction, Tensor):
+            lines = [
+                ",".join(str(value) for value in [position, *np.atleast_1d(row)])
+                for position, row in zip(positions, prediction.cpu().numpy())
+            ]
+            folder.mkdir(parents=True, exist_ok=True)
+            with (folder / "classes.csv").open("a" if batch_idx else "w") as stream:
+                stream.writelines(line + "\n" for line in lines)
+            return
+        for size, paletted in prediction.items():
+            for row, position in enumerate(positions):
+                paletted[row].save(folder / f"{position:06d}-c{size}.png")

@@ -1,0 +1,108 @@
+"""Training the recognition network that quantizers are later judged by."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from colorcnn.data.augment import Augment
+from colorcnn.data.datasets import Batch
+from colorcnn.models.classifiers import create_classifier
+from colorcnn.tasks.base import ImageTask, OptimizerName, ScheduleName
+
+
+class ClassifierTask(ImageTask):
+    """Trains a classifier on original images (section 4.1: SGD, 1cycle with peak 0.1, 60 epochs).
+
+    Args:
+        network: a name in :data:`colorcnn.models.classifiers.CLASSIFIERS`.
+        num_classes: size of the output; the data set's, through the command line.
+        mean: of the data set's channels in [0, 1]; likewise.
+        std: of the data set's channels; likewise.
+        multi_label: an image has any number of classes: binary cross-entropy instead of cross-entropy.
+        network_kwargs: the network's own options.
+        augment: what is done to a training batch, as options of :class:`Augment`; default crop 4 and flip.
+        label_smoothing: of the cross-entropy.
+        optimizer: ``sgd`` or ``adamw``.
+        learning_rate: its peak.
+        weight_decay: L2 penalty.
+        schedule: of the learning rate.
+        restart_epochs: period of ``cosine-restarts``.
+    """
+
+    def __init__(
+        self,
+        network: str,
+        num_classes: int,
+        mean: list[float],
+        std: list[float],
+        multi_label: bool = False,
+        network_kwargs: dict[str, Any] | None = None,
+        augment: dict[str, Any] | None = None,
+        label_smoothing: float = 0.0,
+        optimizer: OptimizerName = "sgd",
+        learning_rate: float = 0.1,
+        weight_decay: float = 5e-4,
+        schedule: ScheduleName = "onecycle",
+        restart_epochs: int = 20,
+    ) -> None:
+        super().__init__()
+        self.save_hyperparameters()
+        self.classifier = create_classifier(
+            network, num_classes, mean=mean, std=std, **(network_kwargs or {})
+        ).to(memory_format=torch.channels_last)
+        self.augment = Augment(**{"crop": 4, "flip": True} if augment is None else augment, fill=mean)
+
+    def trained(self) -> nn.Module:
+        """See :meth:`ImageTask.trained`."""
+        return self.classifier
+
+    def loss(self, logits: Tensor, labels: Tensor) -> Tensor:
+        """Cross-entropy, or its binary form for images with several labels."""
+        if self.hparams["multi_label"]:
+            return F.binary_cross_entropy_with_logits(logits, labels)
+        return F.cross_entropy(logits, labels, label_smoothing=self.hparams["label_smoothing"])
+
+    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        """One batch of the training split."""
+        logits = self.classifier(self.augment(batch.images)).float()
+        loss = self.checked(self.loss(logits, batch.labels))
+        self.log_dict({"train/loss": loss, "train/accuracy": accuracy(logits, batch.labels)}, prog_bar=True)
+        return loss
+
+    def validation_step(self, batch: Batch, batch_idx: int) -> None:
+        """One batch of the validation split."""
+        self._score(batch, "val")
+
+    def test_step(self, batch: Batch, batch_idx: int) -> None:
+        """One batch of the test split."""
+        self._score(batch, "test")
+
+    def predict_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        """The classes (B,) of a batch, or (B, num_classes) probabilities where images have several labels."""
+        logits = self.classifier(batch.images).float()
+        return logits.sigmoid() if self.hparams["multi_label"] else logits.argmax(dim=1)
+
+    def _score(self, batch: Batch, split: str) -> None:
+        logits = self.classifier(batch.images).float()
+        scores = {"loss": self.loss(logits, batch.labels), "accuracy": accuracy(logits, batch.labels)}
+        self.log_dict(
+            {f"{split}/{name}": value for name, value in scores.items()},
+            prog_bar=True,
+            batch_size=len(batch.images),
+        )
+
+
+def accuracy(logits: Tensor, labels: Tensor) -> Tensor:
+    """Share of a batch that is classified rightly: the class, or all labels where images have several.
+
+    Args:
+        logits: (B, num_classes).
+        labels: (B,) classes, or (B, num_classes) of 0 and 1.
+    """
+    if labels.ndim == 2:
+        return ((logits > 0) == (labels > 0)).all(dim=1).float().mean()
+    return (logits.argmax(dim=1) == labels).float().mean()

@@ -1,0 +1,307 @@
+"""Training ColorCNN and ColorCNN+ against frozen classifiers."""
+
+from __future__ import annotations
+
+import math
+from typing import Any, Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from colorcnn.data.augment import Augment, random_crop, random_flip
+from colorcnn.data.datasets import Batch
+from colorcnn.data.imitation import ImitationTargets
+from colorcnn.data.jitter import contrast_jitter, gaussian_jitter
+from colorcnn.errors import UsageError
+from colorcnn.losses import (
+    color_appearance,
+    confidence_entropy,
+    distillation_loss,
+    imitation_loss,
+    information_entropy,
+)
+from colorcnn.models import LEARNED, LearnedQuantizer, frozen
+from colorcnn.models.assignment import hard_indices, one_hot, soft_palette, soft_render, straight_through
+from colorcnn.paletted import Paletted
+from colorcnn.tasks.base import ImageTask, OptimizerName, ScheduleName
+from colorcnn.tasks.classifier import accuracy
+
+POWERS_OF_TWO = (2, 4, 8, 16, 32, 64)
+AFTER_QUANTIZATION: dict[str, Any] = {"flip": True, "crop": 4, "rotation": 15.0, "erasing": 0.5}
+
+
+def imitation_factor(schedule: str, num_colors: int) -> float:
+    """How much of the imitation weight counts at a number of colours.
+
+    ``constant`` is the paper's; ``large`` leaves it out up to 8 colours and ``sigmoid`` fades it in around
+    16, as two versions of the authors' code do.
+    """
+    if schedule == "sigmoid":
+        return 1 / (1 + math.exp(4 - math.log2(num_colors)))
+    return float(schedule == "constant" or num_colors > 8)
+
+
+class ColorCNNTask(ImageTask):
+    """Trains a quantizer so that frozen classifiers recognise its images (Eq 13 and 16).
+
+    loss = recognition + lambda L_RP + gamma (R_color + alpha R_info + beta R_conf)
+
+    The defaults are the paper's ColorCNN+; its ColorCNN is ``architecture: colorcnn`` with one size,
+    ``imitation_weight``, ``information_weight`` and ``confidence_weight`` 0, and crop and flip before.
+
+    Args:
+        classifiers: the frozen judges, one or several: pretrained names, checkpoint folders, Lightning .ckpt
+            files or ``module:function``.
+        num_classes: of the data set, through the command line.
+        mean: of the data set's channels in [0, 1]; likewise.
+        std: of the data set's channels; likewise.
+        multi_label: images have any number of classes: binary cross-entropy.
+        architecture: ``colorcnn`` or ``colorcnn-plus``.
+        quantizer_kwargs: its options, such as the backbone.
+        sizes: the numbers of colours to train for; validation looks at the same.
+        size_weights: how often each is drawn, in proportion; equally often by default.
+        task_batches: a new number of colours is drawn every so many batches (section 3.6.3).
+        regularization_weight: gamma.
+        information_weight: alpha.
+        confidence_weight: beta.
+        imitation_weight: lambda.
+        imitation_schedule: lambda's course over the numbers of colours, see :func:`imitation_factor`.
+        imitation_method: the classical quantizer that is imitated.
+        imitation_pixels: share of an image's pixels the imitation loss looks at; 1 looks at all.
+        distillation: share of knowledge distillation in the recognition loss; 0 is cross-entropy alone.
+        straight_through: share of the training, at its end, whose forward pass uses the hard assignment
+            (with the soft one's gradient); 0 is the paper's soft training.
+        jitter: xi, standard deviation of the noise in the classifier's normalised space.
+        jitter_contrast: what the quantized image's contrast is divided by before the noise.
+        contrast: largest relative change of a quantized image's contrast, a milder jitter.
+        brightness: largest shift of its brightness, likewise.
+        flip_before: mirror half of the images (and their imitation targets) before they are quantized.
+        crop_before: padding of a random crop before quantization, as ColorCNN has it; without imitation only.
+        augment: done to the quantized images, as options of :class:`Augment`; default crop 4, rotation 15,
+            erasing 0.5 and flip.
+        optimizer: ``sgd`` or ``adamw``.
+        learning_rate: its peak.
+        weight_decay: L2 penalty.
+        schedule: of the learning rate.
+        restart_epochs: period of ``cosine-restarts``.
+
+    Raises:
+        UsageError: an option is out of range, or a classifier does not fit the data set.
+    """
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(
+        self,
+        classifiers: list[str],
+        num_classes: int,
+        mean: list[float],
+        std: list[float],
+        multi_label: bool = False,
+        architecture: Literal["colorcnn", "colorcnn-plus"] = "colorcnn-plus",
+        quantizer_kwargs: dict[str, Any] | None = None,
+        sizes: list[int] = list(POWERS_OF_TWO),  # noqa: B006 (read by the command line, never changed)
+        size_weights: list[float] | None = None,
+        task_batches: int = 20,
+        regularization_weight: float = 1.0,
+        information_weight: float = 1.0,
+        confidence_weight: float = 1.0,
+        imitation_weight: float = 3.0,
+        imitation_schedule: Literal["constant", "large", "sigmoid"] = "constant",
+        imitation_method: str = "median-cut",
+        imitation_pixels: float = 0.3,
+        distillation: float = 0.0,
+        straight_through: float = 0.0,
+        jitter: float = 1.0,
+        jitter_contrast: float = 4.0,
+        contrast: float = 0.0,
+        brightness: float = 0.0,
+        flip_before: bool = True,
+        crop_before: int = 0,
+        augment: dict[str, Any] | None = None,
+        optimizer: OptimizerName = "sgd",
+        learning_rate: float = 0.01,
+        weight_decay: float = 5e-4,
+        schedule: ScheduleName = "cosine-restarts",
+        restart_epochs: int = 20,
+    ) -> None:
+        super().__init__()
+        self.save_hyperparameters()
+        self.strict_loading = False  # the frozen judges are not part of a checkpoint
+        self.sizes = sizes
+        self.quantizer = self._make_quantizer(architecture, quantizer_kwargs or {})
+        self.judges = nn.ModuleList(frozen(self._load_judge(spec)) for spec in classifiers)
+        self.augment = Augment(**(AFTER_QUANTIZATION if augment is None else augment), fill=mean)
+        self.num_colors = sizes[0]
+        self.targets: ImitationTargets | None = None
+        self.register_buffer("mean", torch.tensor(mean).view(1, 3, 1, 1), persistent=False)
+        self.register_buffer("std", torch.tensor(std).view(1, 3, 1, 1), persistent=False)
+
+    def _make_quantizer(self, architecture: str, options: dict[str, Any]) -> LearnedQuantizer:
+        if self.hparams["crop_before"] and self.hparams["imitation_weight"]:
+            raise UsageError(
+                "crop_before moves pixels away from their imitation targets: set one of crop_before and "
+                "imitation_weight to 0."
+            )
+        if not self.sizes or self.hparams["task_batches"] < 1:
+            raise UsageError(
+                "sizes is empty or task_batches is below 1: name at least one number of colours."
+            )
+        if architecture == "colorcnn" and len(self.sizes) != 1:
+            raise UsageError(
+                f"A ColorCNN has one number of colours and sizes is {self.sizes}: name one, "
+                "or train colorcnn-plus."
+            )
+        if architecture == "colorcnn":
+            options = {"num_colors": self.sizes[0], **options}
+        else:
+            options = {"trained_sizes": self.sizes, **options}
+        quantizer = LEARNED[architecture](**options)
+        return quantizer.to(memory_format=torch.channels_last)
+
+    def _load_judge(self, spec: str) -> nn.Module:
+        from colorcnn.zoo import load_classifier
+
+        judge = load_classifier(spec)
+        classes = getattr(judge, "num_classes", self.hparams["num_classes"])
+        if classes != self.hparams["num_classes"]:
+            raise UsageError(
+                f"Classifier {spec!r} tells {classes} classes apart and the data set has "
+                f"{self.hparams['num_classes']}: choose a classifier trained on this data set."
+            )
+        return judge.to(memory_format=torch.channels_last)
+
+    def trained(self) -> nn.Module:
+        """See :meth:`ImageTask.trained`."""
+        return self.quantizer
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Leave the judges out: they are someone else's weights and are loaded anew."""
+        for key in [key for key in checkpoint["state_dict"] if key.startswith("judges.")]:
+            del checkpoint["state_dict"][key]
+
+    def on_fit_start(self) -> None:
+        """Compute (or open) the imitation targets of every size that imitates."""
+        sizes = [size for size in self.sizes if self._imitation_weight(size) > 0]
+        if sizes:
+            data = self.trainer.datamodule  # type: ignore[attr-defined]
+            self.targets = ImitationTargets(data.train, sizes, self.hparams["imitation_method"])
+
+    def _imitation_weight(self, num_colors: int) -> float:
+        return self.hparams["imitation_weight"] * imitation_factor(
+            self.hparams["imitation_schedule"], num_colors
+        )
+
+    def _select_task(self) -> int:
+        weights = self.hparams["size_weights"] or [1.0] * len(self.sizes)
+        return self.sizes[int(torch.multinomial(torch.tensor(weights), 1))]
+
+    def _is_hard(self) -> bool:
+        epochs = self.trainer.max_epochs or 1
+        return self.current_epoch >= epochs * (1 - self.hparams["straight_through"])
+
+    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        """One batch of the training split, at the number of colours that is drawn every so many batches."""
+        if batch_idx % self.hparams["task_batches"] == 0:
+            self.num_colors = self._select_task()
+        size = self.num_colors
+        images, targets = batch.images, None
+        if self._imitation_weight(size) > 0 and self.targets is not None:
+            targets = self.targets.lookup(batch.index.cpu(), size).to(images.device)
+        images, targets = self._before(images, targets)
+        assignment = self.quantizer.soft(images, size)
+        quantized = self.render(images, assignment)
+        with torch.autocast(images.device.type, enabled=False):
+            terms = self._regularizers(assignment, targets, size)
+        terms["recognition"] = self._recognition(quantized, images, batch.labels)
+        loss = self.checked(torch.stack(list(terms.values())).sum())
+        self.log("train/loss", loss, prog_bar=True)
+        self.log("train/num_colors", float(size), prog_bar=True)
+        self.log_dict({f"train/{name}": value for name, value in terms.items()})
+        return loss
+
+    def _before(self, images: Tensor, targets: Tensor | None) -> tuple[Tensor, Tensor | None]:
+        if self.hparams["flip_before"]:
+            flipped = random_flip(images, *([] if targets is None else [targets]))
+            images, targets = flipped[0], flipped[1] if targets is not None else None
+        return random_crop(images, self.hparams["crop_before"], self.mean), targets
+
+    def render(self, images: Tensor, assignment: Tensor) -> Tensor:
+        """The quantized image that gradients flow through: soft (Eq 5-6), or hard with the soft gradient."""
+        with torch.autocast(images.device.type, enabled=False):
+            if self._is_hard():
+                hard = one_hot(hard_indices(assignment), assignment.shape[1], assignment.dtype)
+                assignment = straight_through(hard, assignment)
+            return soft_render(soft_palette(images, assignment), assignment)
+
+    def _regularizers(self, assignment: Tensor, targets: Tensor | None, size: int) -> dict[str, Tensor]:
+        options = self.hparams
+        gamma = options["regularization_weight"]
+        weighted = {
+            "color": (gamma, color_appearance),
+            "information": (gamma * options["information_weight"], information_entropy),
+            "confidence": (gamma * options["confidence_weight"], confidence_entropy),
+        }
+        terms = {name: weight * term(assignment) for name, (weight, term) in weighted.items() if weight}
+        if targets is not None:
+            pixels = self._sample_pixels(assignment)
+            terms["imitation"] = self._imitation_weight(size) * imitation_loss(assignment, targets, pixels)
+        return terms
+
+    def _sample_pixels(self, assignment: Tensor) -> Tensor | None:
+        share, total = self.hparams["imitation_pixels"], assignment[0, 0].numel()
+        if share >= 1:
+            return None
+        order = torch.rand(assignment.shape[0], total, device=assignment.device).argsort(dim=1)
+        return order[:, : max(1, round(share * total))]
+
+    def _recognition(self, quantized: Tensor, images: Tensor, labels: Tensor) -> Tensor:
+        """Cross-entropy, knowledge distillation or a mixture, averaged over the judges."""
+        options = self.hparams
+        seen = gaussian_jitter(quantized, self.mean, self.std, options["jitter"], options["jitter_contrast"])
+        seen = self.augment(contrast_jitter(seen, options["contrast"], options["brightness"]))
+        share = options["distillation"]
+        losses = []
+        for judge in self.judges:
+            logits = judge(seen).float()
+            loss = torch.zeros((), device=logits.device)
+            if share < 1:
+                loss = loss + (1 - share) * self._label_loss(logits, labels)
+            if share > 0:
+                with torch.no_grad():
+                    teacher = judge(images).float()
+                loss = loss + share * distillation_loss(logits, teacher)
+            losses.append(loss)
+        return torch.stack(losses).mean()
+
+    def _label_loss(self, logits: Tensor, labels: Tensor) -> Tensor:
+        if self.hparams["multi_label"]:
+            return F.binary_cross_entropy_with_logits(logits, labels)
+        return F.cross_entropy(logits, labels)
+
+    def validation_step(self, batch: Batch, batch_idx: int) -> None:
+        """One batch of the validation split, at every number of colours trained for."""
+        self._score(batch, "val")
+
+    def test_step(self, batch: Batch, batch_idx: int) -> None:
+        """One batch of the test split, likewise."""
+        self._score(batch, "test")
+
+    def predict_step(self, batch: Batch, batch_idx: int) -> dict[int, Paletted]:
+        """The quantized batch at every number of colours trained for."""
+        return self.quantizer.quantize_many(batch.images, self.sizes)
+
+    def _score(self, batch: Batch, split: str) -> None:
+        """Accuracy and colours used on what a file would hold, in full precision."""
+        scores: dict[str, Tensor] = {}
+        with torch.autocast(batch.images.device.type, enabled=False):
+            for size, paletted in self.quantizer.quantize_many(batch.images, self.sizes).items():
+                images = paletted.render().contiguous(memory_format=torch.channels_last)
+                right = [accuracy(judge(images), batch.labels) for judge in self.judges]
+                scores[f"{split}/accuracy_{size}"] = torch.stack(right).mean()
+                scores[f"{split}/colors_{size}"] = paletted.num_colors.float().mean()
+        of_all = torch.stack([scores[f"{split}/accuracy_{size}"] for size in self.sizes]).mean()
+        self.log_dict(scores, batch_size=len(batch.images))
+        self.log(f"{split}/accuracy", of_all, prog_bar=True, batch_size=len(batch.images))
