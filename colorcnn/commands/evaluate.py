@@ -285,26 +285,17 @@ def _pictures(
     split: ImageSplit,
     metrics: Mapping[str, Any],
 ) -> list[Picture]:
-    """A grid of images spread evenly over the split, whatever they show; none for several labels."""
+    """A grid of some images; none for several labels."""
     if data.multi_label:
         return []
-    import numpy as np
+    from colorcnn.evaluation.gallery import grid_picture
 
-    from colorcnn.evaluation.figures import to_png
-    from colorcnn.evaluation.gallery import image_grid, make_gallery
-    from colorcnn.evaluation.report import Picture
-
-    count = min(SHOWN_IMAGES, len(split))
-    batch = split.__getitems__(np.linspace(0, len(split) - 1, count).astype(int).tolist())
     sizes = metrics["sizes"][:SHOWN_SIZES]
-    gallery = make_gallery(methods, classifier, batch.images, batch.labels, sizes, device=options.device)
-    light, dark = (to_png(image_grid(gallery, data.class_names, dark=night)) for night in (False, True))
-    caption = (
-        "Images spread evenly over the split, not chosen. Above each column its class; below each picture "
-        "what the classifier takes it for, framed and crossed in red where that is wrong."
-    )
-    alt = "Rows of pictures: the originals, then every method at the smallest numbers of colours."
-    return [Picture("What the classifier sees", light, dark, caption, alt, wide=True)]
+    return [
+        grid_picture(
+            methods, classifier, split, data.class_names, sizes, count=SHOWN_IMAGES, device=options.device
+        )
+    ]
 
 
 def _write_results(options: argparse.Namespace, record: Record, pictures: list[Picture]) -> None:

@@ -12,12 +12,16 @@ from torch import Tensor, nn
 
 from colorcnn.errors import UsageError
 from colorcnn.evaluation.evaluate import QuantizesMany, evaluating, modules_of, predict
+from colorcnn.evaluation.figures import to_png
 from colorcnn.evaluation.naming import colors_and_bits, display_names
+from colorcnn.evaluation.report import Picture
 from colorcnn.evaluation.style import Theme, styles, theme
 from colorcnn.paletted import from_bytes
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+
+    from colorcnn.data.datasets import ImageSplit
 
 _CELL = 192  # pixels of a cell: 32-pixel images six times enlarged; larger images get up to twice that
 _GAP = 30
@@ -91,6 +95,39 @@ def make_gallery(
                 rows.setdefault(size, {})[name] = Shown(pixels, found)
         original = Shown(images.cpu(), predict(classifier, images, device).argmax(dim=1))
     return Gallery(labels.cpu(), original, rows)
+
+
+def grid_picture(
+    methods: Mapping[str, QuantizesMany],
+    classifier: nn.Module,
+    split: ImageSplit,
+    class_names: Sequence[str],
+    sizes: Sequence[int],
+    *,
+    count: int,
+    device: torch.device | str = "cpu",
+) -> Picture:
+    """Draw images spread evenly over a split, whatever they show, for a report; light and dark.
+
+    Args:
+        methods: name -> quantizer.
+        classifier: maps images (N, 3, H, W) in [0, 1] to logits (N, K).
+        split: where the images are from; one label each.
+        class_names: names of the classes, by number.
+        sizes: the numbers of colours to show.
+        count: how many images, at most.
+        device: where classifier and quantizers run.
+    """
+    chosen = np.linspace(0, len(split) - 1, min(count, len(split))).astype(int)
+    batch = split.__getitems__(chosen.tolist())
+    gallery = make_gallery(methods, classifier, batch.images, batch.labels, sizes, device=device)
+    light, dark = (to_png(image_grid(gallery, class_names, dark=night)) for night in (False, True))
+    caption = (
+        "Images spread evenly over the split, not chosen. Above each column its class; below each picture "
+        "what the classifier takes it for, framed and crossed in red where that is wrong."
+    )
+    alt = "Rows of pictures: the originals, then every method at the smallest numbers of colours."
+    return Picture("What the classifier sees", light, dark, caption, alt, wide=True)
 
 
 def image_grid(gallery: Gallery, class_names: Sequence[str], *, dark: bool = False) -> Figure:

@@ -1,0 +1,187 @@
+"""The real command line on tiny experiment files: training, resuming, testing, and what goes wrong."""
+
+import json
+import os
+import resource
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+from colorcnn.cli import main
+from colorcnn.weights import load_lightning
+from colorcnn.zoo import load_quantizer
+
+TESTS = Path(__file__).resolve().parent.parent
+CONF = TESTS / "conf"
+
+
+@pytest.fixture
+def run(tmp_path, monkeypatch):
+    """Run `colorcnn` in an empty folder, in this process; returns its exit status."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLORCNN_CACHE", str(tmp_path / "cache"))
+    return lambda *argv: main([str(word) for word in argv])
+
+
+def start(*argv, cwd, **options):
+    """Start `colorcnn` in a process of its own."""
+    environment = {
+        **os.environ,
+        "PYTHONPATH": str(TESTS),
+        "COLORCNN_CACHE": str(cwd / "cache"),
+        "OMP_NUM_THREADS": "1",
+    }
+    command = [sys.executable, "-m", "colorcnn", *map(str, argv)]
+    return subprocess.Popen(command, cwd=cwd, env=environment, stderr=subprocess.PIPE, text=True, **options)
+
+
+def scores(folder):
+    return [json.loads(line) for line in (folder / "scores.jsonl").read_text().splitlines()]
+
+
+def validation(lines):
+    return [{key: line[key] for key in line if key.startswith("val/")} for line in lines]
+
+
+def test_a_classifier_is_trained_tested_and_asked(run, tmp_path):
+    assert run("fit", "--config", CONF / "classifier.yaml") == 0
+    folder = tmp_path / "runs" / "classifier"
+    assert [line["epoch"] for line in scores(folder)] == [0, 1]
+    model, config = load_lightning(folder / "checkpoints" / "last.ckpt")
+    assert config.architecture == "resnet9"
+    assert model(torch.rand(1, 3, 32, 32)).shape == (1, 10)
+    saved = (folder / "config.yaml").read_text()
+    assert run("test", "--config", CONF / "classifier.yaml") == 0
+    assert (folder / "config.yaml").read_text() == saved, "testing keeps what replays the training"
+    assert run("predict", "--config", folder / "config.yaml", "--ckpt_path", "last") == 0
+    assert len((folder / "predictions" / "classes.csv").read_text().splitlines()) == 32
+
+
+def test_colorcnn_plus_is_trained_watched_and_used(run, tmp_path):
+    assert run("fit", "--config", CONF / "colorcnn-plus.yaml", "--trainer.log_every_n_steps", "1") == 0
+    folder = tmp_path / "runs" / "colorcnn-plus"
+    last = scores(folder)[-1]
+    expected = {f"val/{what}_{size}" for what in ("accuracy", "colors") for size in (2, 5, 16)}
+    assert expected | {"val/accuracy"} <= last.keys()
+    events = EventAccumulator(str(folder), size_guidance={"images": 0}).Reload()
+    terms = {f"train/{name}" for name in ("loss", "color", "information", "confidence", "imitation")}
+    watched = terms | {"train/recognition", "train/num_colors", "lr-SGD"}
+    assert watched <= set(events.Tags()["scalars"])
+    assert "val/pictures" in events.Tags()["images"]
+    drawn = {event.value for event in events.Scalars("train/num_colors")}
+    assert drawn <= {2, 5, 16}
+    checkpoint = folder / "checkpoints" / "best.ckpt"
+    state = torch.load(checkpoint, weights_only=True)["state_dict"]
+    assert all(key.startswith("quantizer.") for key in state), "the judges stay outside"
+    paletted = load_quantizer(f"colorcnn-plus:{checkpoint}")(torch.rand(2, 3, 9, 5), 7)
+    assert (paletted.num_colors <= 7).all()
+    assert run("predict", "--config", CONF / "colorcnn-plus.yaml") == 0
+    assert len(list((folder / "predictions").glob("*-c5.png"))) == 32
+
+
+def test_the_first_colorcnn_is_trained_for_one_number_of_colours(run, tmp_path):
+    assert run("fit", "--config", CONF / "colorcnn.yaml") == 0
+    checkpoint = tmp_path / "runs" / "colorcnn" / "checkpoints" / "last.ckpt"
+    assert load_lightning(checkpoint)[0].num_colors == 2
+    assert run("fit", "--config", CONF / "colorcnn.yaml", "--model.init_args.sizes", "[2, 4]") == 2
+
+
+@pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGKILL])
+def test_resuming_an_interrupted_run_gives_the_uninterrupted_numbers(stop, run, tmp_path):
+    config = CONF / "colorcnn-plus.yaml"
+    whole, broken = tmp_path / "runs" / "whole", tmp_path / "runs" / "broken"
+    with torch.random.fork_rng():
+        assert run("fit", "--config", config, "--name", "whole") == 0
+    process = start("fit", "--config", config, "--name", "broken", cwd=tmp_path)
+    while not (broken / "checkpoints" / "last.ckpt").exists() and process.poll() is None:
+        time.sleep(0.01)
+    process.send_signal(stop)
+    process.communicate()
+    assert len(scores(broken)) < 3, "the run was too quick to be interrupted"
+    resumed = start("fit", "--config", config, "--name", "broken", "--ckpt_path", "last", cwd=tmp_path)
+    assert resumed.communicate()[0] is None
+    assert resumed.returncode == 0
+    assert [line["epoch"] for line in scores(broken)] == [0, 1, 2]
+    assert validation(scores(broken)) == validation(scores(whole))
+
+
+def test_a_run_is_not_overwritten(run, tmp_path, capsys):
+    argv = ("fit", "--config", CONF / "classifier.yaml", "--trainer.max_epochs", "1")
+    assert run(*argv) == 0
+    assert run(*argv) == 2
+    assert "--ckpt_path last" in capsys.readouterr().err
+    assert run(*argv, "--force", "true") == 0
+
+
+@pytest.mark.parametrize("asked", ["last", "best", "nowhere.ckpt"])
+def test_a_missing_checkpoint_is_named_instead_of_starting_from_scratch(asked, run, capsys):
+    assert run("fit", "--config", CONF / "classifier.yaml", "--ckpt_path", asked) == 2
+    error = capsys.readouterr().err
+    assert "There is no checkpoint" in error
+    assert asked in error
+
+
+def test_a_checkpoint_of_another_model_is_refused(run, tmp_path, capsys):
+    assert run("fit", "--config", CONF / "classifier.yaml", "--trainer.max_epochs", "1") == 0
+    last = tmp_path / "runs" / "classifier" / "checkpoints" / "last.ckpt"
+    assert run("test", "--config", CONF / "colorcnn.yaml", "--ckpt_path", last) == 2
+    assert "another model" in capsys.readouterr().err
+    wider = ("--model.init_args.network_kwargs.width", "8")
+    assert run("test", "--config", CONF / "classifier.yaml", *wider, "--ckpt_path", last) == 2
+    assert "network_kwargs" in capsys.readouterr().err
+    last.write_bytes(b"no checkpoint")
+    assert run("test", "--config", CONF / "classifier.yaml") in (0, 1)
+    assert run("test", "--config", CONF / "classifier.yaml", "--ckpt_path", last) == 1
+    assert "no readable checkpoint" in capsys.readouterr().err
+
+
+def test_a_loss_that_is_no_number_stops_with_the_step_and_the_checkpoint(run, capsys):
+    argv = ("fit", "--config", CONF / "classifier.yaml", "--model.init_args.learning_rate", "1e30")
+    assert run(*argv) == 1
+    error = capsys.readouterr().err
+    assert "The loss became nan at step" in error
+    assert "checkpoint" in error
+
+
+def test_a_judge_of_other_classes_is_refused(run, tmp_path, capsys):
+    assert run("fit", "--config", CONF / "classifier.yaml", "--trainer.max_epochs", "1") == 0
+    last = tmp_path / "runs" / "classifier" / "checkpoints" / "last.ckpt"
+    content = torch.load(last, weights_only=True)
+    content["hyper_parameters"]["num_classes"] = 7
+    for key in ("classifier.head.2.weight", "classifier.head.2.bias"):
+        content["state_dict"][key] = content["state_dict"][key][:7]
+    torch.save(content, tmp_path / "seven.ckpt")
+    judges = ("--model.init_args.classifiers", f"[{tmp_path / 'seven.ckpt'}]")
+    assert run("fit", "--config", CONF / "colorcnn.yaml", *judges) == 2
+    assert "7 classes" in capsys.readouterr().err
+
+
+def test_a_full_disk_is_told_and_the_earlier_checkpoint_is_whole(run, tmp_path):
+    config = CONF / "classifier.yaml"
+    assert run("fit", "--config", config, "--trainer.max_epochs", "1") == 0
+    last = tmp_path / "runs" / "classifier" / "checkpoints" / "last.ckpt"
+    size = last.stat().st_size
+
+    def fill_the_disk():
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (size // 2, size // 2))
+
+    process = start("fit", "--config", config, "--ckpt_path", "last", cwd=tmp_path, preexec_fn=fill_the_disk)
+    error = process.communicate()[1]
+    assert process.returncode == 1, error
+    assert "free some space" in error
+    assert "Traceback" not in error
+    assert last.stat().st_size == size
+    load_lightning(last)
+
+
+def test_help_of_a_subcommand_and_unknown_classes(run, capsys):
+    assert run("fit", "--help") == 0
+    assert run("fit", "--model", "Nothing", "--data", "PhotoDigits") == 2
+    assert "Nothing" in capsys.readouterr().err

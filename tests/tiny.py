@@ -1,0 +1,15 @@
+"""A user's own classifier, as ``module:function`` names one."""
+
+import torch
+from torch import nn
+
+from colorcnn.models.classifiers import Classifier
+
+
+def classifier(num_classes: int = 10) -> Classifier:
+    """One convolution and a linear layer with fixed weights."""
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        features = nn.Sequential(nn.Conv2d(3, 4, 3, stride=2), nn.BatchNorm2d(4), nn.ReLU())
+        head = nn.Sequential(nn.AdaptiveAvgPool2d(2), nn.Flatten(), nn.Linear(16, num_classes))
+        return Classifier(features, head, num_classes)
