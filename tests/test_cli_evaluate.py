@@ -1,0 +1,227 @@
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from colorcnn.cli import main
+from colorcnn.evaluation.scores import unpack_bits
+from colorcnn.models.colorcnn import ColorCNN
+from colorcnn.quantizers import QUANTIZERS, Quantizer
+from colorcnn.records import read_record
+
+CLASSES = ("blue", "green", "red")
+MODULE = '''
+import torch
+from torch import nn
+
+class Brightest(nn.Module):
+    """Blue, green or red, whichever channel is the brightest."""
+
+    def forward(self, images):
+        return images.mean(dim=(2, 3)).flip(1)
+
+def brightest():
+    return Brightest()
+
+def of_ten(num_classes=10):
+    return nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(3, 10))
+
+def broken():
+    raise RuntimeError("no weights")
+'''
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """Where the user stands: a module of their own, and photos/ with 4 test images of each of 3 classes."""
+    random = np.random.default_rng(0)
+    for part in ("train", "test"):
+        for place, name in enumerate(CLASSES):
+            (tmp_path / "photos" / part / name).mkdir(parents=True)
+            for number in range(4):
+                pixels = random.integers(0, 60, (12, 12, 3), dtype=np.uint8)
+                pixels[..., 2 - place] += 150
+                Image.fromarray(pixels).save(tmp_path / "photos" / part / name / f"{number}.png")
+    (tmp_path / "evaluate_toys.py").write_text(MODULE)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLORCNN_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("COLORCNN_CHECKPOINTS", str(tmp_path))
+    monkeypatch.delenv("COLORCNN_DATA", raising=False)
+    yield tmp_path
+    sys.modules.pop("evaluate_toys", None)
+
+
+def run(*argv: str) -> int:
+    defaults = () if "--classifier" in argv else ("--classifier", "evaluate_toys:brightest")
+    return main(["evaluate", *argv, *defaults])
+
+
+def sentence(capsys) -> str:
+    """The one line of an error."""
+    error = capsys.readouterr().err
+    lines = [line for line in error.splitlines() if line.startswith("colorcnn: error: ")]
+    assert len(lines) == 1, error
+    assert "Traceback" not in error
+    return lines[0]
+
+
+def test_a_folder_of_images_from_end_to_end(folder, capsys):
+    status = run(
+        "photos", "--methods", "median-cut,octree,median-cut+floyd-steinberg", "--colors", "2,4",
+        "--batch-size", "5", "-o", "out",
+    )  # fmt: skip
+    assert status == 0
+    shown = capsys.readouterr()
+    assert (
+        "On 12 test images of photos, the classifier evaluate_toys:brightest recognises 100.0 %" in shown.out
+    )
+    rows = [line.split()[:3] for line in shown.out.splitlines()]
+    for method in ("median-cut", "octree", "median-cut+floyd-steinberg"):
+        assert [method, "2", "100.00"] in rows
+        assert [method, "4", "100.00"] in rows
+    record = read_record("out/record.json")
+    assert record.n == 12
+    assert record.command.startswith("colorcnn evaluate photos --methods median-cut,octree")
+    assert record.config["data"] == "photos"
+    assert record.seeds == {"seed": 0}
+    score = record.metrics["methods"]["median-cut"]["scores"]["4"]
+    assert unpack_bits(score["correct"], 12).all()
+    assert score["colors"] == {"mean": 4, "min": 4, "max": 4}
+    assert score["packed_bpp"] == 2  # 12 pixels of 2 bits fill 3 bytes
+    assert (folder / "out" / "report.html").read_text().count("<img") == 3
+    assert Image.open("out/figure.png").format == "PNG"
+
+
+def test_json_alone_goes_to_standard_output(folder, capsys):
+    assert run("photos", "--colors", "2", "--json") == 0
+    content = json.loads(capsys.readouterr().out)
+    assert content["metrics"]["sizes"] == [2]
+    assert content["config"]["split"] == "test"
+
+
+def test_a_limit_draws_a_stratified_sample(folder, capsys):
+    assert run("photos", "--colors", "2", "--limit", "6", "--json") == 0
+    content = json.loads(capsys.readouterr().out)
+    assert content["n"] == 6
+    assert run("photos", "--colors", "2", "--limit", "6") == 0
+    assert "a sample of 6 images drawn with seed 0" in capsys.readouterr().out
+
+
+def test_other_splits_can_be_measured(folder, capsys):
+    assert run("photos", "--colors", "2", "--split", "val", "--json") == 0
+    assert json.loads(capsys.readouterr().out)["n"] < 12
+
+
+def test_published_numbers_stand_in_their_own_column(folder, capsys):
+    assert run("photos", "--colors", "2", "--published", "cifar100-resnet18", "-o", "out") == 0
+    out = capsys.readouterr().out
+    assert "published %" in out
+    assert "10.2" in out
+    assert read_record("out/record.json").metrics["published"]["name"] == "cifar100-resnet18"
+
+
+def test_a_registered_toy_quantizer_can_be_evaluated(folder, capsys, monkeypatch):
+    class Grey(Quantizer):
+        def quantize_pixels(self, pixels, num_colors):
+            return np.zeros(pixels.shape[:2], np.uint8), np.full((1, 3), 128, np.uint8)
+
+    monkeypatch.setitem(QUANTIZERS, "grey", Grey)
+    assert run("photos", "--methods", "grey", "--colors", "2", "-o", "out") == 0
+    assert ["grey", "2", "33.33"] in [line.split()[:3] for line in capsys.readouterr().out.splitlines()]
+
+
+def use_model(monkeypatch, model) -> None:
+    from colorcnn import zoo
+
+    real = zoo.load_quantizer
+    monkeypatch.setattr(
+        zoo, "load_quantizer", lambda name, *rest: model if name == "colorcnn:two" else real(name, *rest)
+    )
+
+
+def test_a_model_of_one_size_leaves_the_other_cells_empty(folder, capsys, monkeypatch):
+    torch.manual_seed(0)
+    use_model(monkeypatch, ColorCNN(2, backbone_kwargs={"width": 4}))
+    assert run("photos", "--methods", "median-cut,colorcnn:two", "--colors", "2,4", "-o", "out") == 0
+    out = capsys.readouterr().out
+    assert "colorcnn:two at 4 colours is not available: This ColorCNN was made for 2 colours" in out
+    methods = read_record("out/record.json").metrics["methods"]
+    assert list(methods["colorcnn:two"]["scores"]) == ["2"]
+    assert list(methods["median-cut"]["scores"]) == ["2", "4"]
+
+
+def test_a_model_that_can_give_nothing_asked_for_is_an_error(folder, capsys, monkeypatch):
+    use_model(monkeypatch, ColorCNN(2, backbone_kwargs={"width": 4}))
+    assert run("photos", "--methods", "colorcnn:two", "--colors", "4,8") == 1
+    assert "No method can give any of these numbers of colours" in sentence(capsys)
+
+
+@pytest.mark.parametrize(
+    ("argv", "status", "problem"),
+    [
+        (["photos", "--methods", "median-cut,magic"], 2, "Unknown method 'magic'"),
+        (["photos", "--methods", ","], 2, "name at least one"),
+        (["photos", "--methods", "median-cut+magic"], 2, "magic"),
+        (["photos", "--methods", "colorcnn-plus:nowhere"], 2, "nowhere"),
+        (["photos", "--classifier", "nobody"], 2, "nobody"),
+        (["photos", "--classifier", "evaluate_toys:nobody"], 2, "nobody"),
+        (["photos", "--classifier", "evaluate_toys:broken"], 1, "no weights"),
+        (["photos", "--classifier", "evaluate_toys:of_ten"], 2, "tells 10 classes apart and the data have 3"),
+        (["nowhere"], 2, "nowhere"),
+        (["empty"], 2, "empty"),
+        (["photos", "--colors", "0"], 2, "from 1 to 256"),
+        (["photos", "--colors", "2,300"], 2, "from 1 to 256"),
+        (["photos", "--colors", "two"], 2, "whole numbers such as 2,4,8"),
+        (["photos", "--published", "magic"], 2, "Unknown published table 'magic'"),
+        (["photos", "--device", "magic"], 2, "magic"),
+        (["photos", "--limit", "0"], 2, "--limit is 0"),
+        (["photos", "--batch-size", "0"], 2, "--batch-size is 0"),
+        (["photos", "--seed", "-1"], 2, "--seed is -1"),
+        (["photos", "--out", "evaluate_toys.py"], 2, "is a file"),
+    ],
+)
+def test_bad_input_is_told_in_one_sentence(folder, capsys, argv, status, problem):
+    (folder / "empty").mkdir()
+    assert run(*argv) == status
+    assert problem in sentence(capsys)
+
+
+def test_results_are_not_overwritten_unasked(folder, capsys):
+    (folder / "out").mkdir()
+    (folder / "out" / "report.html").write_text("mine")
+    assert run("photos", "--colors", "2", "--out", "out") == 1
+    assert "report.html exists already" in sentence(capsys)
+    assert [path.name for path in (folder / "out").iterdir()] == ["report.html"]
+    assert run("photos", "--colors", "2", "--out", "out", "--force") == 0
+    assert (folder / "out" / "report.html").read_text() != "mine"
+
+
+def test_several_labels_per_image_are_measured_without_a_grid(folder, capsys, monkeypatch):
+    from colorcnn.data import base, datasets
+
+    class Labelled(base.ImageDataModule):
+        name, num_classes, class_names, multi_label = "labelled", 3, CLASSES, True
+
+        def load_split(self, part):
+            pixels = np.random.default_rng(0).integers(0, 256, (6, 16, 16, 3), dtype=np.uint8)
+            return datasets.ImageSplit(pixels, np.eye(3, dtype=np.float32)[[0, 1, 2, 0, 1, 2]])
+
+    monkeypatch.setattr("colorcnn.data.datamodule.open_data", lambda spec, **options: Labelled(**options))
+    assert run("labelled", "--colors", "2", "-o", "out", "--limit", "5") == 0
+    assert "mAP %" in capsys.readouterr().out
+    assert (folder / "out" / "report.html").read_text().count("<img") == 2
+
+
+def test_help_loads_nothing_heavy():
+    code = (
+        "import sys; from colorcnn.cli import main; assert main(['evaluate', '--help']) == 0;"
+        "print([name for name in ('torch', 'matplotlib', 'pytorch_lightning') if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "[]"
