@@ -1,8 +1,6 @@
 import contextlib
 import io
 import os
-import subprocess
-import sys
 import threading
 import zlib
 
@@ -352,8 +350,3 @@ def test_to_tensor_gives_bytes_channels_first():
     tensor = to_tensor(Image.fromarray(RGB))
     assert tensor.dtype == torch.uint8
     assert torch.equal(tensor, torch.from_numpy(RGB).permute(2, 0, 1))
-
-
-def test_reading_needs_no_lightning():
-    code = "import sys, colorcnn.images; sys.exit('pytorch_lightning' in sys.modules)"
-    assert subprocess.run([sys.executable, "-c", code]).returncode == 0

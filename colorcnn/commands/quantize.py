@@ -81,7 +81,7 @@ class Session:
         for target in job.targets:
             if target is not None and not self.options.force:
                 refuse_existing(target)
-        for frame, (target, picture) in enumerate(zip(job.targets, self._read(job))):
+        for frame, (target, picture) in enumerate(zip(job.targets, self._read(job)), 1):
             report = self._quantize(job, target, picture)
             if self.options.all_frames:
                 report["frame"] = frame
@@ -277,6 +277,8 @@ def _prepare(options: argparse.Namespace) -> Any:
         options.method = f"{options.method}+{options.dither}"
     if options.max_pixels is None:
         options.max_pixels = CLASSICAL_PIXELS if method.name in QUANTIZERS else LEARNED_PIXELS
+    if options.max_pixels < 1:
+        raise UsageError(f"--max-pixels is {options.max_pixels}: give at least 1.")
     quantizer = load_quantizer(options.method, options.device, options.seed)
     if method.name in QUANTIZERS:
         options.device = "cpu"
