@@ -1,0 +1,106 @@
+import configparser
+import importlib.util
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from toy_checkpoints import CLASSES, PLUS
+
+import colorcnn
+from colorcnn.models import create_model
+from colorcnn.zoo import load_quantizer
+
+ROOT = Path(__file__).parents[1]
+IMAGES = torch.rand(1, 3, 8, 8, generator=torch.Generator().manual_seed(0))
+
+
+@pytest.fixture(scope="module")
+def tool():
+    spec = importlib.util.spec_from_file_location(
+        "publish_checkpoint", ROOT / "tools" / "publish_checkpoint.py"
+    )
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture
+def ckpt(tmp_path):
+    torch.manual_seed(0)
+    model = create_model("colorcnn-plus", **PLUS)
+    options = {"architecture": "colorcnn-plus", "sizes": [2, 4], "quantizer_kwargs": PLUS}
+    state = {f"quantizer.{key}": value for key, value in model.state_dict().items()}
+    torch.save({"state_dict": state, "hyper_parameters": options}, tmp_path / "last.ckpt")
+    return tmp_path / "last.ckpt"
+
+
+def test_a_training_becomes_a_checkpoint_with_its_card_and_an_index(
+    tool, ckpt, tmp_path, monkeypatch, capsys
+):
+    (tmp_path / "record.json").write_text(json.dumps({"metrics": {"accuracy": {"1": 0.51239}}, "n": 3}))
+    (tmp_path / "classes.txt").write_text("cat\nsea lion\n")
+    root = tmp_path / "checkpoints"
+    arguments = [
+        str(ckpt), "toy", "--root", str(root), "--dataset", "toys", "--recipe", "experiments/toy.yaml",
+        "--seed", "7", "--metrics", str(tmp_path / "record.json"), "--classes", str(tmp_path / "classes.txt"),
+        "--note", "Only a toy.",
+    ]  # fmt: skip
+    assert tool.main(arguments) == 0
+    assert capsys.readouterr().out.split() == [str(root / "toy"), str(root / "index.json")]
+    monkeypatch.setenv("COLORCNN_CHECKPOINTS", str(root))
+    assert "toy" in colorcnn.available()
+    assert torch.equal(
+        colorcnn.from_pretrained("toy").quantize(IMAGES, 4).indices,
+        load_quantizer(f"colorcnn-plus:{ckpt}")(IMAGES, 4).indices,
+    )
+    card = (root / "toy" / "README.md").read_text()
+    for words in ("# toy", "Only a toy.", "toys", "`experiments/toy.yaml`", "| Seed | 7 |", "cat, sea lion",
+                  "| accuracy, 1 | 0.5124 |", "--method colorcnn-plus:toy"):  # fmt: skip
+        assert words in card
+    entry = json.loads((root / "index.json").read_text())["checkpoints"]["toy"]
+    assert entry["metrics"] == {"accuracy": {"1": 0.51239}}
+    assert entry["bytes"] == (root / "toy" / "model.safetensors").stat().st_size
+    assert tool.main(arguments) == 1
+    assert "holds a checkpoint already" in capsys.readouterr().err
+    assert tool.main([*arguments, "--force"]) == 0
+
+
+def test_a_classifier_has_a_card_of_its_own(tool, tmp_path):
+    config = tool.Config("classifier", "resnet9", CLASSES)
+    tool.publish(create_model("resnet9", **CLASSES), tmp_path / "net", config)
+    card = (tmp_path / "net" / "README.md").read_text()
+    assert "--classifier net" in card
+    assert "No scores are recorded." in card
+
+
+def test_what_cannot_be_published_is_refused(tool, ckpt, tmp_path, capsys, monkeypatch):
+    root = ["--root", str(tmp_path / "checkpoints")]
+    assert tool.main([str(tmp_path / "none.ckpt"), "toy", *root]) == 1
+    assert "none.ckpt does not exist" in capsys.readouterr().err
+    (tmp_path / "bad.json").write_text("[]")
+    assert tool.main([str(ckpt), "toy", *root, "--metrics", str(tmp_path / "bad.json")]) == 2
+    monkeypatch.setattr(tool, "LARGEST", 10)
+    assert tool.main([str(ckpt), "toy", *root]) == 2
+    assert "publish it elsewhere" in capsys.readouterr().err
+    for arguments in ([str(ckpt)], [str(ckpt), "a/b"]):
+        with pytest.raises(SystemExit):
+            tool.main(arguments)
+
+
+def test_the_index_of_the_repository_is_up_to_date(tool, tmp_path):
+    published = ROOT / "checkpoints" / "index.json"
+    entries = json.loads(published.read_text())["checkpoints"]
+    assert sorted(entries) == sorted(path.parent.name for path in published.parent.glob("*/config.json"))
+    for name, entry in entries.items():
+        assert entry["sha256"] == json.loads((published.parent / name / "config.json").read_text())["sha256"]
+
+
+def test_every_package_is_listed_for_the_wheel():
+    setup = configparser.ConfigParser()
+    setup.read(ROOT / "setup.cfg")
+    listed = set(setup["options"]["packages"].split())
+    found = {
+        ".".join(path.parent.relative_to(ROOT).parts) for path in (ROOT / "colorcnn").rglob("__init__.py")
+    }
+    assert listed == found | {"colorcnn.checkpoints"}
