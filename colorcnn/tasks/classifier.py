@@ -10,8 +10,10 @@ from torch import Tensor, nn
 
 from colorcnn.data.augment import Augment
 from colorcnn.data.datasets import Batch
+from colorcnn.errors import UsageError
 from colorcnn.models.classifiers import create_classifier
 from colorcnn.tasks.base import ImageTask, OptimizerName, ScheduleName
+from colorcnn.zoo import load_classifier
 
 
 class ClassifierTask(ImageTask):
@@ -24,6 +26,7 @@ class ClassifierTask(ImageTask):
         std: of the data set's channels; likewise.
         multi_label: an image has any number of classes: binary cross-entropy instead of cross-entropy.
         network_kwargs: the network's own options.
+        start_from: fine-tune these weights: a pretrained name, a checkpoint folder or a Lightning .ckpt.
         augment: what is done to a training batch, as options of :class:`Augment`; default crop 4 and flip.
         label_smoothing: of the cross-entropy.
         optimizer: ``sgd`` or ``adamw``.
@@ -41,6 +44,7 @@ class ClassifierTask(ImageTask):
         std: list[float],
         multi_label: bool = False,
         network_kwargs: dict[str, Any] | None = None,
+        start_from: str | None = None,
         augment: dict[str, Any] | None = None,
         label_smoothing: float = 0.0,
         optimizer: OptimizerName = "sgd",
@@ -54,11 +58,22 @@ class ClassifierTask(ImageTask):
         self.classifier = create_classifier(
             network, num_classes, mean=mean, std=std, **(network_kwargs or {})
         ).to(memory_format=torch.channels_last)
+        if start_from is not None:
+            self._start_from(start_from)
         self.augment = Augment(**{"crop": 4, "flip": True} if augment is None else augment, fill=mean)
 
     def trained(self) -> nn.Module:
         """See :meth:`ImageTask.trained`."""
         return self.classifier
+
+    def _start_from(self, weights: str) -> None:
+        try:
+            self.classifier.load_state_dict(load_classifier(weights).state_dict())
+        except RuntimeError as error:
+            raise UsageError(
+                f"start_from {weights!r} holds another network than {self.hparams['network']!r} with "
+                f"{self.hparams['num_classes']} classes: name weights of this network."
+            ) from error
 
     def loss(self, logits: Tensor, labels: Tensor) -> Tensor:
         """Cross-entropy, or its binary form for images with several labels."""

@@ -26,6 +26,7 @@ from colorcnn.models.assignment import hard_indices, one_hot, soft_palette, soft
 from colorcnn.paletted import Paletted
 from colorcnn.tasks.base import ImageTask, OptimizerName, ScheduleName
 from colorcnn.tasks.classifier import accuracy
+from colorcnn.zoo import load_classifier
 
 POWERS_OF_TWO = (2, 4, 8, 16, 32, 64)
 AFTER_QUANTIZATION: dict[str, Any] = {"flip": True, "crop": 4, "rotation": 15.0, "erasing": 0.5}
@@ -162,8 +163,6 @@ class ColorCNNTask(ImageTask):
         return quantizer.to(memory_format=torch.channels_last)
 
     def _load_judge(self, spec: str) -> nn.Module:
-        from colorcnn.zoo import load_classifier
-
         judge = load_classifier(spec)
         classes = getattr(judge, "num_classes", self.hparams["num_classes"])
         if classes != self.hparams["num_classes"]:
