@@ -341,6 +341,16 @@ class TestMethods:
         with pytest.raises(UsageError, match="made for 2 colours and cannot give 4"):
             quantizer(IMAGES, 4)
 
+    def test_a_dithered_model_encodes_a_batch_once_for_all_sizes(self, checkpoints, monkeypatch):
+        quantizer = load_quantizer("colorcnn-plus:toy-plus+floyd-steinberg")
+        expected = {size: quantizer(IMAGES, size) for size in (2, 4)}
+        calls = []
+        encode = quantizer.quantizer.encode
+        monkeypatch.setattr(quantizer.quantizer, "encode", lambda images: calls.append(1) or encode(images))
+        for size, result in quantizer.quantize_many(IMAGES, [2, 4]).items():
+            assert torch.equal(result.indices, expected[size].indices)
+        assert len(calls) == 1
+
     def test_the_seed_reaches_methods_that_draw(self, monkeypatch):
         class Drawn(Quantizer):
             def __init__(self, seed=0):
