@@ -1,0 +1,34 @@
+"""The colour jitter of section 3.3.2, handed back in image space."""
+
+import torch
+
+from colorcnn.data.jitter import contrast_jitter, gaussian_jitter
+
+MEAN = torch.tensor([0.4, 0.5, 0.6], dtype=torch.float64).view(1, 3, 1, 1)
+STD = torch.tensor([0.2, 0.25, 0.3], dtype=torch.float64).view(1, 3, 1, 1)
+
+
+def test_a_classifier_sees_the_papers_jitter():
+    images = torch.rand(2, 3, 64, 64, dtype=torch.float64)
+    torch.manual_seed(0)
+    seen = (gaussian_jitter(images, MEAN, STD, noise=1.0, contrast=4.0) - MEAN) / STD
+    torch.manual_seed(0)
+    expected = (images - MEAN) / (4 * STD) + torch.randn_like(images)
+    torch.testing.assert_close(seen, expected, rtol=0, atol=1e-10)
+
+
+def test_no_jitter_changes_nothing():
+    images = torch.rand(2, 3, 4, 4)
+    assert gaussian_jitter(images, MEAN, STD, noise=0.0, contrast=1.0) is images
+    assert contrast_jitter(images, 0.0, 0.0) is images
+
+
+def test_contrast_jitter_keeps_the_structure_of_each_image():
+    images = torch.rand(8, 3, 5, 5, dtype=torch.float64)
+    seen = contrast_jitter(images, contrast=0.5, brightness=0.1)
+    middle = images.mean((1, 2, 3), keepdim=True)
+    ratio = (seen - seen.mean((1, 2, 3), keepdim=True)) / (images - middle)
+    assert torch.allclose(ratio, ratio[:, :1, :1, :1].expand_as(ratio))
+    assert ((ratio > 0.5 - 1e-9) & (ratio < 1.5 + 1e-9)).all()
+    assert ((seen - images).mean((1, 2, 3)).abs() <= 0.1 + 1e-9).all()
+    assert ratio[:, 0, 0, 0].unique().numel() == 8

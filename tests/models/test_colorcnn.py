@@ -1,0 +1,135 @@
+"""ColorCNN and ColorCNN+: the contract of a learned quantizer, and what is particular to each."""
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from colorcnn.errors import UsageError
+from colorcnn.models import BACKBONES, ColorCNN, ColorCNNPlus, create_backbone, create_model
+from colorcnn.models.assignment import hard_indices, hard_palette, pool_channels, top_k_softmax
+from colorcnn.paletted import to_bytes
+
+TINY = {"backbone_kwargs": {"width": 4, "depth": 2}}
+
+
+def plus(**options):
+    torch.manual_seed(0)
+    return ColorCNNPlus(**{**TINY, "feature_channels": 40, **options}).eval()
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.integers(1, 19), st.integers(1, 19), st.integers(1, 40), st.integers(1, 3))
+def test_any_size_and_any_number_of_colours_up_to_d(height, width, colors, batch):
+    images = torch.rand(batch, 3, height, width)
+    model = plus()
+    paletted = model(images, colors)
+    assert paletted.indices.shape == (batch, height, width)
+    assert paletted.palette.shape == (batch, colors, 3)
+    assert paletted.indices.dtype == torch.uint8
+    assert paletted.indices.max() < colors
+    assert (paletted.num_colors <= colors).all()
+    assert (paletted.palette[paletted.usage == 0] == 0).all()
+    assignment = model.soft(images, colors)
+    torch.testing.assert_close(assignment.sum(dim=1), torch.ones(batch, height, width))
+
+
+def test_more_colours_than_channels_are_refused():
+    with pytest.raises(UsageError, match="choose 1 to 40"):
+        plus()(torch.rand(1, 3, 4, 4), 41)
+    with pytest.raises(UsageError, match="1 to 256"):
+        plus()(torch.rand(1, 3, 4, 4), 300)
+    with pytest.raises(UsageError, match="1 to 256"):
+        plus()(torch.rand(1, 3, 4, 4), 0)
+
+
+@pytest.mark.parametrize("colors", [1, 3, 7, 40])
+def test_the_folded_head_equals_pooling_the_d_channel_map(colors):
+    model = plus().double()
+    bottleneck = model.encode(torch.rand(2, 3, 8, 8, dtype=torch.float64))
+    whole = torch.nn.functional.conv2d(bottleneck, model.features.weight)
+    expected = top_k_softmax(pool_channels(whole, colors), 4)
+    torch.testing.assert_close(model.assign(model.logits(bottleneck, colors)), expected, rtol=0, atol=1e-10)
+
+
+def test_quantizing_is_the_hard_path_of_the_equations():
+    model, images = plus(), torch.rand(2, 3, 8, 8)
+    paletted = model(images, 5)
+    with torch.no_grad():
+        indices = hard_indices(model.soft(images, 5))
+    assert torch.equal(paletted.indices.long(), indices)
+    torch.testing.assert_close(paletted.palette, hard_palette(images, indices, 5))
+
+
+def test_one_pass_through_the_backbone_serves_all_sizes():
+    model, passes = plus(), []
+    model.backbone.register_forward_hook(lambda *_: passes.append(1))
+    images = torch.rand(2, 3, 8, 8)
+    many = model.quantize_many(images, [2, 4, 8])
+    assert len(passes) == 1
+    for size, paletted in many.items():
+        assert torch.equal(paletted.indices, model(images, size).indices)
+
+
+def test_bytes_and_channels_last_mean_the_same_image():
+    model, images = plus(), torch.rand(1, 3, 6, 5)
+    pixels = to_bytes(images)
+    from_floats = model(pixels.float() / 255, 4)
+    assert torch.equal(model(pixels, 4).indices, from_floats.indices)
+    last = model(pixels.permute(0, 2, 3, 1), 4, channels_last=True)
+    assert torch.equal(last.indices, from_floats.indices)
+
+
+def test_variants_without_bottleneck_and_without_top_k():
+    model = plus(bottleneck=0, top_k=0)
+    assignment = model.soft(torch.rand(1, 3, 8, 8), 12)
+    assert (assignment > 0).all()
+    assert ((plus().soft(torch.rand(1, 3, 8, 8), 12) > 0).sum(dim=1) == 4).all()
+
+
+def test_a_colorcnn_refuses_another_number_of_colours():
+    model = ColorCNN(4, **TINY).eval()
+    assert model(torch.rand(1, 3, 9, 9), 4).palette.shape == (1, 4, 3)
+    with pytest.raises(UsageError, match="made for 4 colours and cannot give 2"):
+        model(torch.rand(1, 3, 9, 9), 2)
+
+
+def test_the_hidden_layer_of_the_authors_code():
+    assert len(ColorCNN(2, **TINY).head) == 1
+    assert ColorCNN(2, **TINY, hidden=16).head[0].out_channels == 16
+
+
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        ("unet", {"width": 4, "depth": 3}),
+        ("dncnn", {"width": 4, "depth": 3}),
+        (
+            "smp",
+            {"encoder_name": "tu-resnet18", "encoder_depth": 3, "decoder_channels": [16, 8, 8]},
+        ),
+    ],
+)
+@pytest.mark.parametrize("size", [(1, 1), (13, 30), (32, 32)])
+def test_backbones_keep_height_and_width(name, options, size):
+    assert name in BACKBONES
+    backbone = create_backbone(name, **options).eval()
+    features = backbone(torch.rand(2, 3, *size))
+    assert features.shape == (2, backbone.out_channels, *size)
+
+
+def test_the_papers_unet_has_its_widths():
+    backbone = create_backbone("unet", width=64, depth=4)
+    widths = [backbone.stem[1][0].out_channels, *(down[1][0].out_channels for down in backbone.down)]
+    assert widths == [64, 128, 256, 512, 512]
+
+
+def test_unknown_names_and_options_are_told():
+    with pytest.raises(UsageError, match="dncnn, smp, unet"):
+        create_backbone("vnet")
+    with pytest.raises(UsageError, match="does not take"):
+        create_backbone("unet", breadth=3)
+    with pytest.raises(UsageError, match="segmentation-models-pytorch cannot build"):
+        create_backbone("smp", encoder_name="nothing")
+    with pytest.raises(UsageError, match="colorcnn-plus"):
+        create_model("colornet")

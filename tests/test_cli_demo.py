@@ -1,0 +1,45 @@
+"""`colorcnn demo` from end to end, with hardly any training."""
+
+import json
+
+import pytest
+from PIL import Image
+
+from colorcnn.cli import main
+from colorcnn.commands import demo
+
+METHODS = {"colorcnn-plus", "median-cut", "median-cut+floyd-steinberg", "octree"}
+
+
+@pytest.fixture
+def tiny_budget(monkeypatch, tmp_path):
+    budget = demo.Budget(train_images=128, classifier_epochs=1, quantizer_epochs=1, test_images=40)
+    monkeypatch.setattr(demo, "FAST", budget)
+    monkeypatch.setenv("COLORCNN_CACHE", str(tmp_path / "cache"))
+    return tmp_path / "demo"
+
+
+def test_the_demo_trains_compares_and_draws(tiny_budget, capsys):
+    assert main(["demo", "--fast", "--out", str(tiny_budget)]) == 0
+    results = json.loads((tiny_budget / "results.json").read_text())
+    assert 0 <= results["full"] <= 1
+    assert set(results["accuracy"]) == METHODS
+    for curve in results["accuracy"].values():
+        assert set(curve) == {"1", "2", "3", "4", "5", "6"}
+        assert all(0 <= value <= 1 for value in curve.values())
+    for name in ("grid.png", "curve.png"):
+        assert Image.open(tiny_budget / name).width > 500
+    page = (tiny_budget / "report.html").read_text()
+    assert "PhotoDigits" in page
+    assert "http://" not in page.replace("http://www.w3.org", "")
+    table = capsys.readouterr().out
+    assert "MedianCut" in table
+    assert "ColorCNN+" in table
+
+
+def test_the_demo_does_not_overwrite_results(tiny_budget, capsys):
+    tiny_budget.mkdir()
+    (tiny_budget / "results.json").write_text("mine")
+    assert main(["demo", "--fast", "--out", str(tiny_budget)]) == 1
+    assert "--force" in capsys.readouterr().err
+    assert (tiny_budget / "results.json").read_text() == "mine"
