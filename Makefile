@@ -15,7 +15,7 @@ $(VENV)/.installed-test: $(VENV)/.installed
 	touch $@
 
 demo: $(VENV)/.installed
-	$(BIN)/colorcnn demo
+	$(BIN)/colorcnn demo --force
 
 lint: $(VENV)/.installed-test
 	$(BIN)/ruff check .
