@@ -86,6 +86,13 @@ class TestNames:
         assert run(picture("a/x.png"), picture("b/y.png"), "--out-dir", "new/results") == 0
         assert sorted(os.listdir("new/results")) == ["x-c4.png", "y-c4.png"]
 
+    @pytest.mark.skipif(sys.platform != "linux", reason="other systems refuse such names")
+    def test_names_that_are_no_text_are_printed_as_they_are(self, monkeypatch):
+        monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(io.BytesIO(), "utf-8", errors="strict"))
+        os.rename(picture("a.png"), b"\xff.png")
+        assert run(os.fsdecode(b"\xff.png")) == 0
+        assert sys.stdout.buffer.getvalue() == b"\xff-c4.png\n"
+
     def test_o_names_the_result_of_one_picture(self):
         assert run(picture("a.png"), "-o", "new/two.png") == 0
         assert parts("new/two.png")[1] == 4

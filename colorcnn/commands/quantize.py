@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import io
 import json
 import os
 import sys
@@ -325,5 +326,7 @@ def _say(message: str) -> None:
 
 
 def _print(line: str) -> None:
+    if isinstance(sys.stdout, io.TextIOWrapper):  # a file's name need not be valid text
+        sys.stdout.reconfigure(errors="surrogateescape")
     tqdm.write(line, file=sys.stdout)
     sys.stdout.flush()
