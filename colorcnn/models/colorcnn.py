@@ -176,8 +176,8 @@ class ColorCNNPlus(LearnedQuantizer):
 
     def logits(self, features: Tensor, num_colors: int) -> Tensor:
         """See :meth:`LearnedQuantizer.logits`: h_C(x) of Eq 8."""
-        weight = pool_rows(self.features.weight, num_colors)
         with torch.autocast(features.device.type, enabled=False):  # Eq 9 compares near values: no bfloat16
+            weight = pool_rows(self.features.weight, num_colors)
             return F.conv2d(features.to(weight.dtype), weight)
 
     def assign(self, logits: Tensor) -> Tensor:

@@ -133,3 +133,10 @@ def test_unknown_names_and_options_are_told():
         create_backbone("smp", encoder_name="nothing")
     with pytest.raises(UsageError, match="colorcnn-plus"):
         create_model("colornet")
+
+
+def test_training_in_bfloat16_keeps_the_assignment_in_float32():
+    model, images = plus().train(), torch.rand(2, 3, 8, 8)
+    with torch.autocast("cpu", torch.bfloat16):
+        assert model.soft(images, 5).dtype == torch.float32
+        assert ColorCNN(2, **TINY).soft(images, 2).dtype == torch.float32
