@@ -29,6 +29,7 @@ _NOISE = (  # true of Lightning and of no use to whoever runs us
     ".*isinstance.treespec, LeafSpec.*",
     ".*smaller than the logging interval.*",
     ".*You have overridden `on_after_batch_transfer`.*",
+    ".*module.s. in eval mode.*",  # the frozen judges
 )
 
 
