@@ -183,6 +183,8 @@ def main(argv: list[str]) -> int:
             load_from_checkpoint_support=False,
             args=argv,
         )
+    except ColorCNNError:
+        raise
     except OSError as error:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
             raise
@@ -191,4 +193,16 @@ def main(argv: list[str]) -> int:
         raise ColorCNNError(
             f"The disk is full ({error.strerror}), {kept}: free some space, resume with --ckpt_path last."
         ) from error
+    except Exception as error:
+        ours = _ours_behind(error)
+        if ours is None:
+            raise
+        raise ours from None
     return 0
+
+
+def _ours_behind(error: BaseException | None) -> ColorCNNError | None:
+    """Our own error, where the parser wrapped it in its own when a class could not be built."""
+    while error is not None and not isinstance(error, ColorCNNError):
+        error = error.__cause__ or error.__context__
+    return error
