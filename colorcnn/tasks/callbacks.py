@@ -40,8 +40,8 @@ class EpochSeed(Callback):
 class ScoreLog(Callback):
     """Appends one JSON line per epoch to the run's scores.jsonl: every number logged, and the time."""
 
-    def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Drop the lines of epochs that are about to be repeated."""
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Drop the lines of epochs that are about to be repeated (the epoch is not known any earlier)."""
         self._last = time.perf_counter()
         path = self._path(trainer)
         if not trainer.is_global_zero or not path.exists():
