@@ -101,6 +101,9 @@ class ColorCNNCLI(LightningCLI):
         for value in ("num_classes", "mean", "std", "multi_label"):
             parser.link_arguments(f"data.{value}", f"model.init_args.{value}", apply_on="instantiate")
 
+    def _parse_ckpt_path(self) -> None:
+        """Keep the configuration as given: Lightning would let a checkpoint's options override it."""
+
     def before_fit(self) -> None:
         """Resume from the checkpoint that was asked for, or refuse to overwrite a run."""
         for callback in self.trainer.callbacks:  # type: ignore[attr-defined]

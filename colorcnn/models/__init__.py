@@ -15,7 +15,7 @@ LEARNED: dict[str, type[LearnedQuantizer]] = {"colorcnn": ColorCNN, "colorcnn-pl
 MODELS: dict[str, Callable[..., nn.Module]] = {**LEARNED, **CLASSIFIERS}
 
 
-def create_model(architecture: str, **kwargs: Any) -> nn.Module:
+def create_model(architecture: str, /, **kwargs: Any) -> nn.Module:
     """Build a network by name from primitive options, as a checkpoint's config names it.
 
     Args:

@@ -121,7 +121,7 @@ class SMPBackbone(nn.Module):
 BACKBONES: dict[str, Callable[..., nn.Module]] = {"dncnn": DnCNN, "smp": SMPBackbone, "unet": UNet}
 
 
-def create_backbone(name: str, **kwargs: Any) -> nn.Module:
+def create_backbone(name: str, /, **kwargs: Any) -> nn.Module:
     """Build a backbone by name.
 
     Args:

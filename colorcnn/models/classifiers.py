@@ -180,7 +180,7 @@ CLASSIFIERS: dict[str, Callable[..., Classifier]] = {
 }
 
 
-def create_classifier(name: str, num_classes: int, **kwargs: Any) -> Classifier:
+def create_classifier(name: str, num_classes: int, /, **kwargs: Any) -> Classifier:
     """Build a classifier by name.
 
     Args:

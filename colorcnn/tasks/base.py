@@ -19,7 +19,7 @@ from torch.optim.lr_scheduler import (
 )
 
 from colorcnn.data.datasets import Batch
-from colorcnn.errors import ColorCNNError
+from colorcnn.errors import ColorCNNError, UsageError
 from colorcnn.paletted import from_bytes
 
 OptimizerName = Literal["sgd", "adamw"]
@@ -85,6 +85,20 @@ class ImageTask(pl.LightningModule):
             optimizer, options["schedule"], options["learning_rate"], steps, restart_steps
         )
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+    def on_train_start(self) -> None:
+        """Refuse to resume a schedule that was made for another length of training.
+
+        Raises:
+            UsageError: the checkpoint's number of steps is not this run's.
+        """
+        schedule, steps = self.lr_schedulers(), int(self.trainer.estimated_stepping_batches)
+        planned = getattr(schedule, "total_steps", getattr(schedule, "T_max", steps))
+        if planned != steps:
+            raise UsageError(
+                f"The checkpoint's learning rate is planned for {planned} steps and this run has {steps}: "
+                "resume with the trainer.max_epochs, batch size and data it was started with."
+            )
 
     def checked(self, loss: Tensor) -> Tensor:
         """Return ``loss``, or stop the training when it is not a finite number.
