@@ -195,7 +195,7 @@ class ColorCNNTask(ImageTask):
 
     def _select_task(self) -> int:
         weights = self.hparams["size_weights"] or [1.0] * len(self.sizes)
-        return self.sizes[int(torch.multinomial(torch.tensor(weights), 1))]
+        return self.sizes[int(torch.multinomial(torch.tensor(weights, dtype=torch.float32), 1))]
 
     def _is_hard(self) -> bool:
         epochs = self.trainer.max_epochs or 1
