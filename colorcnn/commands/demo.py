@@ -34,14 +34,15 @@ CLASSIFIER: dict[str, Any] = {
     "augment": {"crop": 2},
     "learning_rate": 0.05,
 }
-# The light recipe of experiments/colorcnn/cifar10-jpeg_colorcnn-plus.yaml; digits are not flipped.
+# The light recipe of experiments/colorcnn for CIFAR-10 (JPEG); digits are not flipped.
 QUANTIZER: dict[str, Any] = {
     "quantizer_kwargs": {"backbone": "unet", "backbone_kwargs": {"width": 16, "depth": 3}},
     "size_weights": [3, 2, 1, 1, 1, 1],
     "task_batches": 4,
     "regularization_weight": 0.1,
     "information_weight": 3.0,
-    "confidence_weight": 0.0,
+    "confidence_weight": 40.0,
+    "confidence_schedule": "sigmoid",
     "imitation_weight": 10.0,
     "imitation_schedule": "sigmoid",
     "imitation_pixels": 0.5,
@@ -68,7 +69,7 @@ class Budget:
     test_images: int
 
 
-FULL = Budget(train_images=8000, classifier_epochs=12, quantizer_epochs=20, test_images=2000)
+FULL = Budget(train_images=8000, classifier_epochs=12, quantizer_epochs=12, test_images=2000)
 FAST = Budget(train_images=2000, classifier_epochs=6, quantizer_epochs=2, test_images=500)
 
 

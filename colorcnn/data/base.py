@@ -104,6 +104,8 @@ class ImageDataModule(pl.LightningDataModule):
         if val is not None:
             return whole, val
         first, second = stratified_cut(whole.labels.numpy(), self.val_size, self.split_seed)
+        # Folders come class by class: shuffled once, the first images of val are a fair sample of it.
+        second = np.random.RandomState(self.split_seed).permutation(second)
         return whole.take(first), whole.take(second)
 
     @cached_property

@@ -57,6 +57,26 @@ def make_schedule(
     return ConstantLR(optimizer, factor=1.0)
 
 
+def copy_weights(source: object, target: nn.Module, name: str) -> None:
+    """Start a training from the weights of another network of the same make.
+
+    Args:
+        source: the network that has them.
+        target: the network to be trained.
+        name: what the user called ``source``.
+
+    Raises:
+        UsageError: the networks differ.
+    """
+    try:
+        target.load_state_dict(source.state_dict() if isinstance(source, nn.Module) else {})
+    except RuntimeError as error:
+        raise UsageError(
+            f"start_from {name!r} holds another network than the configuration describes: "
+            "name weights of this network, or change its options."
+        ) from error
+
+
 class ImageTask(pl.LightningModule):
     """A Lightning module over batches of images; subclasses keep their options in ``self.hparams``."""
 

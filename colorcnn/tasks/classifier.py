@@ -10,9 +10,8 @@ from torch import Tensor, nn
 
 from colorcnn.data.augment import Augment
 from colorcnn.data.datasets import Batch
-from colorcnn.errors import UsageError
 from colorcnn.models.classifiers import create_classifier
-from colorcnn.tasks.base import ImageTask, OptimizerName, ScheduleName
+from colorcnn.tasks.base import ImageTask, OptimizerName, ScheduleName, copy_weights
 from colorcnn.zoo import load_classifier
 
 
@@ -59,21 +58,12 @@ class ClassifierTask(ImageTask):
             network, num_classes, mean=mean, std=std, **(network_kwargs or {})
         ).to(memory_format=torch.channels_last)
         if start_from is not None:
-            self._start_from(start_from)
+            copy_weights(load_classifier(start_from), self.classifier, start_from)
         self.augment = Augment(**{"crop": 4, "flip": True} if augment is None else augment, fill=mean)
 
     def trained(self) -> nn.Module:
         """See :meth:`ImageTask.trained`."""
         return self.classifier
-
-    def _start_from(self, weights: str) -> None:
-        try:
-            self.classifier.load_state_dict(load_classifier(weights).state_dict())
-        except RuntimeError as error:
-            raise UsageError(
-                f"start_from {weights!r} holds another network than {self.hparams['network']!r} with "
-                f"{self.hparams['num_classes']} classes: name weights of this network."
-            ) from error
 
     def loss(self, logits: Tensor, labels: Tensor) -> Tensor:
         """Cross-entropy, or its binary form for images with several labels."""

@@ -24,9 +24,9 @@ from colorcnn.losses import (
 from colorcnn.models import LEARNED, LearnedQuantizer, frozen
 from colorcnn.models.assignment import hard_indices, one_hot, soft_palette, soft_render, straight_through
 from colorcnn.paletted import Paletted
-from colorcnn.tasks.base import ImageTask, OptimizerName, ScheduleName
+from colorcnn.tasks.base import ImageTask, OptimizerName, ScheduleName, copy_weights
 from colorcnn.tasks.classifier import accuracy
-from colorcnn.zoo import load_classifier
+from colorcnn.zoo import load_classifier, load_quantizer
 
 POWERS_OF_TWO = (2, 4, 8, 16, 32, 64)
 AFTER_QUANTIZATION: dict[str, Any] = {"flip": True, "crop": 4, "rotation": 15.0, "erasing": 0.5}
@@ -60,12 +60,15 @@ class ColorCNNTask(ImageTask):
         multi_label: images have any number of classes: binary cross-entropy.
         architecture: ``colorcnn`` or ``colorcnn-plus``.
         quantizer_kwargs: its options, such as the backbone.
+        start_from: go on from these weights: a pretrained name, a checkpoint folder or a Lightning .ckpt.
         sizes: the numbers of colours to train for; validation looks at the same.
         size_weights: how often each is drawn, in proportion; equally often by default.
         task_batches: a new number of colours is drawn every so many batches (section 3.6.3).
         regularization_weight: gamma.
         information_weight: alpha.
         confidence_weight: beta.
+        confidence_schedule: beta's course over the numbers of colours: ``constant`` is the paper's;
+            ``sigmoid`` fades it out around 16. With few colours it keeps the soft image from showing more.
         imitation_weight: lambda.
         imitation_schedule: lambda's course over the numbers of colours, see :func:`imitation_factor`.
         imitation_method: the classical quantizer that is imitated.
@@ -103,12 +106,14 @@ class ColorCNNTask(ImageTask):
         multi_label: bool = False,
         architecture: Literal["colorcnn", "colorcnn-plus"] = "colorcnn-plus",
         quantizer_kwargs: dict[str, Any] | None = None,
+        start_from: str | None = None,
         sizes: list[int] = list(POWERS_OF_TWO),  # noqa: B006 (read by the command line, never changed)
         size_weights: list[float] | None = None,
         task_batches: int = 20,
         regularization_weight: float = 1.0,
         information_weight: float = 1.0,
         confidence_weight: float = 1.0,
+        confidence_schedule: Literal["constant", "sigmoid"] = "constant",
         imitation_weight: float = 3.0,
         imitation_schedule: Literal["constant", "large", "sigmoid"] = "constant",
         imitation_method: str = "median-cut",
@@ -133,6 +138,8 @@ class ColorCNNTask(ImageTask):
         self.strict_loading = False  # the frozen judges are not part of a checkpoint
         self.sizes = sizes
         self.quantizer = self._make_quantizer(architecture, quantizer_kwargs or {})
+        if start_from is not None:
+            copy_weights(load_quantizer(f"{architecture}:{start_from}"), self.quantizer, start_from)
         self.judges = nn.ModuleList(frozen(self._load_judge(spec)) for spec in classifiers)
         self.augment = Augment(**(AFTER_QUANTIZATION if augment is None else augment), fill=mean)
         self.num_colors = sizes[0]
@@ -193,6 +200,12 @@ class ColorCNNTask(ImageTask):
             self.hparams["imitation_schedule"], num_colors
         )
 
+    def _confidence_weight(self, num_colors: int) -> float:
+        fade = self.hparams["confidence_schedule"] == "sigmoid"
+        return self.hparams["confidence_weight"] * (
+            1 - imitation_factor("sigmoid", num_colors) if fade else 1
+        )
+
     def _select_task(self) -> int:
         weights = self.hparams["size_weights"] or [1.0] * len(self.sizes)
         return self.sizes[int(torch.multinomial(torch.tensor(weights, dtype=torch.float32), 1))]
@@ -241,7 +254,7 @@ class ColorCNNTask(ImageTask):
         weighted = {
             "color": (gamma, color_appearance),
             "information": (gamma * options["information_weight"], information_entropy),
-            "confidence": (gamma * options["confidence_weight"], confidence_entropy),
+            "confidence": (gamma * self._confidence_weight(size), confidence_entropy),
         }
         terms = {name: weight * term(assignment) for name, (weight, term) in weighted.items() if weight}
         if targets is not None:
