@@ -104,3 +104,26 @@ def test_every_package_is_listed_for_the_wheel():
         ".".join(path.parent.relative_to(ROOT).parts) for path in (ROOT / "colorcnn").rglob("__init__.py")
     }
     assert listed == found | {"colorcnn.checkpoints"}
+
+
+def test_the_log_and_the_configuration_of_the_run_go_with_the_weights(tool, ckpt, tmp_path):
+    run = tmp_path / "runs" / "plus"
+    (run / "checkpoints").mkdir(parents=True)
+    moved = ckpt.rename(run / "checkpoints" / "last.ckpt")
+    (run / "scores.jsonl").write_text('{"epoch": 0}\n')
+    (run / "config.yaml").write_text("seed_everything: 1\n")
+    record = {
+        "n": 3,
+        "metrics": {
+            "original": {"accuracy": 0.75},
+            "methods": {"octree": {"scores": {"2": {"accuracy": 0.5, "psnr": 20.0}}}},
+        },
+    }
+    (tmp_path / "record.json").write_text(json.dumps(record))
+    root = tmp_path / "published"
+    argv = [str(moved), "plus", "--root", str(root), "--metrics", str(tmp_path / "record.json")]
+    assert tool.main(argv) == 0
+    assert (root / "plus" / "scores.jsonl").read_text() == '{"epoch": 0}\n'
+    assert (root / "plus" / "config.yaml").exists()
+    metrics = json.loads((root / "plus" / "config.json").read_text())["metrics"]
+    assert metrics == {"n": 3, "test accuracy": {"original": 0.75, "octree": {"2": 0.5}}}

@@ -33,6 +33,7 @@ from colorcnn.weights import (
 )
 
 ROOT = Path(__file__).resolve().parents[1] / "checkpoints"
+RUN_FILES = ("config.yaml", "scores.jsonl")
 LARGEST = 60_000_000  # bytes; a repository is no place for more
 
 
@@ -50,11 +51,9 @@ def main(argv: list[str] | None = None) -> int:
                 metrics=_read_json(options.metrics) if options.metrics else {},
                 classes=tuple(options.classes.read_text().splitlines()) if options.classes else (),
             )
-            print(
-                publish(
-                    model, options.root / options.name, config, note=options.note, overwrite=options.force
-                )
-            )
+            folder = options.root / options.name
+            print(publish(model, folder, config, note=options.note, overwrite=options.force))
+            copy_run(options.ckpt, folder)
         print(write_index(options.root))
     except (ColorCNNError, OSError) as error:
         print(f"publish_checkpoint: error: {error}", file=sys.stderr)
@@ -87,6 +86,14 @@ def publish(
     parameters = sum(parameter.numel() for parameter in model.parameters())
     write_atomically(folder / "README.md", model_card(folder.name, config, parameters, note).encode())
     return folder
+
+
+def copy_run(ckpt: Path, folder: Path) -> None:
+    """Put the configuration and the log of scores of the run, where it has them, beside the weights."""
+    for name in RUN_FILES:
+        source = ckpt.parent.parent / name
+        if source.is_file():
+            write_atomically(folder / name, source.read_bytes())
 
 
 def model_card(name: str, config: Config, parameters: int, note: str = "") -> str:
@@ -158,7 +165,13 @@ def _read_json(path: Path) -> dict[str, Any]:
         raise UsageError(f"{path} is not valid JSON ({error}): give a JSON object of scores.") from error
     if not isinstance(content, dict):
         raise UsageError(f"{path} holds no JSON object: give one of scores, or a record that has `metrics`.")
-    return content.get("metrics", content)
+    metrics = content.get("metrics", content)
+    if "methods" not in metrics:
+        return metrics
+    accuracy = {"original": metrics["original"]["accuracy"]}
+    for method, results in metrics["methods"].items():
+        accuracy[method] = {size: score["accuracy"] for size, score in results["scores"].items()}
+    return {"n": content.get("n"), "test accuracy": accuracy}
 
 
 def _parse(argv: list[str] | None) -> argparse.Namespace:
