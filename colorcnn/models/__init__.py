@@ -5,11 +5,11 @@ from typing import Any
 
 from torch import nn
 
-from colorcnn.errors import UsageError, unknown_name
 from colorcnn.models import assignment
 from colorcnn.models.backbones import BACKBONES, create_backbone
 from colorcnn.models.classifiers import CLASSIFIERS, Classifier, create_classifier, frozen
 from colorcnn.models.colorcnn import ColorCNN, ColorCNNPlus, LearnedQuantizer
+from colorcnn.models.registry import build
 
 LEARNED: dict[str, type[LearnedQuantizer]] = {"colorcnn": ColorCNN, "colorcnn-plus": ColorCNNPlus}
 MODELS: dict[str, Callable[..., nn.Module]] = {**LEARNED, **CLASSIFIERS}
@@ -25,12 +25,7 @@ def create_model(architecture: str, /, **kwargs: Any) -> nn.Module:
     Raises:
         UsageError: the name is unknown, or it has no such option.
     """
-    if architecture not in MODELS:
-        raise unknown_name("architecture", architecture, MODELS)
-    try:
-        return MODELS[architecture](**kwargs)
-    except TypeError as error:
-        raise UsageError(f"Architecture {architecture!r} does not take {kwargs}: {error}.") from error
+    return build("architecture", MODELS, architecture, **kwargs)
 
 
 __all__ = [

@@ -14,8 +14,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from colorcnn.errors import UsageError, unknown_name
+from colorcnn.errors import UsageError
 from colorcnn.models.layers import conv_bn_relu
+from colorcnn.models.registry import build
 
 
 def _double_conv(inputs: int, outputs: int) -> nn.Sequential:
@@ -131,9 +132,4 @@ def create_backbone(name: str, /, **kwargs: Any) -> nn.Module:
     Raises:
         UsageError: the name is unknown, or it has no such option.
     """
-    if name not in BACKBONES:
-        raise unknown_name("backbone", name, BACKBONES)
-    try:
-        return BACKBONES[name](**kwargs)
-    except TypeError as error:
-        raise UsageError(f"Backbone {name!r} does not take {kwargs}: {error}.") from error
+    return build("backbone", BACKBONES, name, **kwargs)

@@ -11,8 +11,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from colorcnn.errors import UsageError, unknown_name
+from colorcnn.errors import UsageError
 from colorcnn.models.layers import conv_bn_relu
+from colorcnn.models.registry import build
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
@@ -191,12 +192,7 @@ def create_classifier(name: str, num_classes: int, /, **kwargs: Any) -> Classifi
     Raises:
         UsageError: the name is unknown, or it has no such option.
     """
-    if name not in CLASSIFIERS:
-        raise unknown_name("classifier", name, CLASSIFIERS)
-    try:
-        return CLASSIFIERS[name](num_classes, **kwargs)
-    except TypeError as error:
-        raise UsageError(f"Classifier {name!r} does not take {kwargs}: {error}.") from error
+    return build("classifier", CLASSIFIERS, name, num_classes, **kwargs)
 
 
 class Frozen(nn.Module):
