@@ -6,6 +6,7 @@ from colorcnn.quantizers.k_means import KMeans
 from colorcnn.quantizers.max_coverage import MaxCoverage
 from colorcnn.quantizers.median_cut import MedianCut
 from colorcnn.quantizers.octree import Octree
+from colorcnn.quantizers.stochastic import Stochastic
 from colorcnn.quantizers.variance_cut import VarianceCut
 from colorcnn.quantizers.wu import Wu
 
@@ -14,6 +15,7 @@ QUANTIZERS: dict[str, type[Quantizer]] = {
     "max-coverage": MaxCoverage,
     "median-cut": MedianCut,
     "octree": Octree,
+    "stochastic": Stochastic,
     "variance-cut": VarianceCut,
     "wu": Wu,
 }

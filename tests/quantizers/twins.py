@@ -41,6 +41,20 @@ def macqueen(points, order, centers, fixed, power):
     return centers
 
 
+def stochastic(points, order, elements, r, rate, fall):
+    """SQ by plain gradient steps, one element a step."""
+    elements = elements.astype(float)
+    times = np.zeros(elements.shape[1])
+    for i in order:
+        k = squares(points[:, i : i + 1], elements).argmin()
+        away = elements[:, k] - points[:, i]
+        times[k] += 1
+        distance = np.linalg.norm(away)
+        if distance:
+            elements[:, k] -= rate * times[k] ** -fall * r * distance ** (r - 2) * away
+    return elements
+
+
 def moments(points, weights):
     low, high = points.min(axis=1).astype(float), points.max(axis=1).astype(float)
     scale = np.where(high > low, CELLS * 0.999999 / np.where(high > low, high - low, 1), 0)
