@@ -19,14 +19,14 @@ _LOW = 0xFFFFFFFF
 
 @njit(nogil=True, cache=True)
 def _count_hashed(pixels, start, keys, counts, used):
-    """Count pixels from ``start`` on until the table is half full; returns the next pixel and the colours."""
+    """Count pixels from ``start`` on until 7 of 10 slots are taken; returns the next and the colours."""
     mask = keys.size - 1
     shift = 32
     size = keys.size
     while size > 1:
         size >>= 1
         shift -= 1
-    limit = keys.size >> 1
+    limit = 7 * keys.size // 10
     for i in range(start, pixels.shape[0]):
         code = (np.int32(pixels[i, 0]) << 16) | (np.int32(pixels[i, 1]) << 8) | np.int32(pixels[i, 2])
         slot = ((np.int64(code) * _GOLDEN) & _LOW) >> shift
@@ -87,23 +87,18 @@ def _index_hashed(pixels, keys, labels, out):
     while size > 1:
         size >>= 1
         shift -= 1
-    by_slot = np.empty(keys.size, np.uint8)
+    both = np.empty(keys.size, np.int32)  # key and label in one word: one look into memory for a pixel
     n = 0
     for slot in range(keys.size):
         if keys[slot] >= 0:
-            by_slot[slot] = labels[n]
+            both[slot] = keys[slot] | (np.int32(labels[n]) << 24)
             n += 1
-    before = -1
-    label = np.uint8(0)
     for i in range(pixels.shape[0]):
-        code = (int(pixels[i, 0]) << 16) | (int(pixels[i, 1]) << 8) | int(pixels[i, 2])
-        if code != before:
-            slot = ((code * _GOLDEN) & _LOW) >> shift
-            while keys[slot] != code:
-                slot = (slot + 1) & mask
-            label = by_slot[slot]
-            before = code
-        out[i] = label
+        code = (np.int32(pixels[i, 0]) << 16) | (np.int32(pixels[i, 1]) << 8) | np.int32(pixels[i, 2])
+        at = ((np.int64(code) * _GOLDEN) & _LOW) >> shift
+        while (both[at] & 0xFFFFFF) != code:
+            at = (at + 1) & mask
+        out[i] = (both[at] >> 24) & 255
 
 
 @njit(nogil=True, cache=True)
@@ -170,7 +165,7 @@ class Histogram:
         keys, counts = np.full(size, -1, np.int32), np.empty(size, np.uint32)
         done, used = _count_hashed(self._pixels, 0, keys, counts, 0)
         while done < len(self._pixels):
-            larger = np.full(4 * len(keys), -1, np.int32), np.empty(4 * len(keys), np.uint32)
+            larger = np.full(2 * len(keys), -1, np.int32), np.empty(2 * len(keys), np.uint32)
             _rehash(keys, counts, *larger)
             keys, counts = larger
             done, used = _count_hashed(self._pixels, done, keys, counts, used)

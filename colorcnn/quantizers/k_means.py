@@ -15,7 +15,7 @@ import numpy as np
 
 from colorcnn.errors import unknown_name
 from colorcnn.quantizers.designed import Designed, Points
-from colorcnn.quantizers.lloyd import lloyd, macqueen, sample, split_merge
+from colorcnn.quantizers.lloyd import lloyd, lloyd_few, macqueen, sample, split_merge
 from colorcnn.quantizers.seeding import INITS
 
 
@@ -23,23 +23,27 @@ class Preset(NamedTuple):
     """How much work a quality is worth."""
 
     starts: int
-    """From how many beginnings where there are at most 16 colours; a quarter where there are more."""
+    """From how many beginnings, up to 16 colours; the more colours, the fewer, as they differ less."""
     samples: int
-    """Points that each online pass looks at, plus as many for every 16 colours."""
+    """Points that each online pass looks at for every colour, plus 4096."""
+    most_samples: int
+    """But no more than these."""
     iterations: int
-    """The most of Lloyd's iterations at the end."""
+    """The most of Lloyd's iterations at the end, where there are more than 16 colours; otherwise a third."""
     exchanges: int
     """How often clusters are united and cut, kept where it helped."""
 
 
 QUALITIES = {
-    "fast": Preset(starts=1, samples=1 << 13, iterations=0, exchanges=0),
-    "default": Preset(starts=4, samples=1 << 14, iterations=5, exchanges=0),
-    "best": Preset(starts=16, samples=1 << 16, iterations=60, exchanges=30),
+    "fast": Preset(starts=2, samples=1 << 8, most_samples=1 << 16, iterations=0, exchanges=0),
+    "default": Preset(starts=6, samples=1 << 10, most_samples=1 << 17, iterations=5, exchanges=0),
+    "best": Preset(starts=32, samples=1 << 13, most_samples=1 << 18, iterations=40, exchanges=20),
 }
 REFINEMENTS = ("both", "lloyd", "macqueen")
 
-_TRIAL = 8192
+_FEW = 16
+"""Up to so many colours the problem has few, far apart optima, and distances cost little."""
+_TRIAL = 4096
 """Points on which beginnings are compared."""
 _FORGET = 0.5
 _SETTLED = np.float32(0.02)
@@ -87,9 +91,10 @@ class KMeans(Designed):
         """See :meth:`Designed.design`."""
         random = np.random.default_rng(self.seed)
         centers = self._begin(points, num_colors, kept, random)
-        iterations = self.preset.iterations
         if self.refine == "macqueen":
             return centers
+        # With few colours a sample of thousands has told where the means are, to a thousandth of the error.
+        iterations = self.preset.iterations if num_colors > _FEW else -(-self.preset.iterations // 3)
         if self.refine == "lloyd":
             iterations = 2 + 4 * iterations  # nothing has been moved yet
         search = _Search(points, centers, kept.shape[1])
@@ -104,8 +109,8 @@ class KMeans(Designed):
         self, points: Points, num_colors: int, kept: np.ndarray, random: np.random.Generator
     ) -> np.ndarray:
         """The best of several beginnings, each after its online pass."""
-        starts = self.preset.starts if num_colors <= 16 else max(1, self.preset.starts // 4)
-        size = self.preset.samples * (16 + num_colors) // 16
+        starts = max(1, self.preset.starts * _FEW // max(_FEW, num_colors))
+        size = min(4096 + self.preset.samples * num_colors, self.preset.most_samples)
         size = min(size, 16 * max(len(points.weights), num_colors))
         chosen = sample(points.weights, size) if self.refine != "lloyd" else None
         trial = _thin(points)
@@ -120,7 +125,7 @@ class KMeans(Designed):
                 macqueen(points.coordinates, chosen, first, _stride(size), centers, kept.shape[1], _FORGET)
             if starts > 1:
                 search = _Search(trial, centers.copy(), kept.shape[1])
-                error = search.settle(3)
+                error = search.settle(4)
                 if error < least:
                     best, least = search.centers, error
         return best if starts > 1 else centers
@@ -138,7 +143,8 @@ class _Search:
     def settle(self, iterations: int, stretch: float = 1.0) -> float:
         """Run Lloyd's algorithm; returns the squared error there, less a constant."""
         arguments = (*self.points, self.centers, self.fixed, self.labels, self.sums)
-        lloyd(*arguments, iterations, _SETTLED, stretch)
+        run = lloyd_few if self.centers.shape[1] <= _FEW else lloyd
+        run(*arguments, iterations, _SETTLED, stretch)
         self.error = self._error()
         return self.error
 
@@ -164,7 +170,7 @@ class _Search:
 
 
 def _thin(points: Points) -> Points:
-    """At most 8192 points that stand for all: drawn as often as they weigh."""
+    """At most 4096 points that stand for all: drawn as often as they weigh."""
     if len(points.weights) <= _TRIAL:
         return points
     chosen = sample(points.weights, _TRIAL)

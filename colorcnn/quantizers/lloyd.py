@@ -179,6 +179,31 @@ def lloyd(points, weights, centers, fixed, labels, sums, iterations, tolerance, 
 
 
 @njit(nogil=True, cache=True)
+def lloyd_few(points, weights, centers, fixed, labels, sums, iterations, tolerance, stretch):
+    """As :func:`lloyd`, without bounds: of few centres all distances cost less than keeping them."""
+    cx, cy, cz = centers[0], centers[1], centers[2]
+    moves = np.empty(cx.size, np.float32)
+    for iteration in range(iterations + 1):
+        sums[:] = 0.0
+        for i in range(points.shape[1]):
+            x, y, z, w = points[0, i], points[1, i], points[2, i], weights[i]
+            best = np.int32(0x7FFFFFFF)
+            for k in range(cx.size):
+                dx, dy, dz = cx[k] - x, cy[k] - y, cz[k] - z
+                key = (np.float32(dx * dx + dy * dy + dz * dz).view(np.int32) & np.int32(-256)) | np.int32(k)
+                best = min(best, key)
+            label = best & 255
+            labels[i] = label
+            sums[0, label] += w * x
+            sums[1, label] += w * y
+            sums[2, label] += w * z
+            sums[3, label] += w
+        if iteration == iterations or _move(centers, sums, fixed, stretch, moves)[0] <= tolerance:
+            return iteration
+    return iterations
+
+
+@njit(nogil=True, cache=True)
 def _principal_axes(points, weights, labels, centers, axes):
     """The direction of largest variance of each cluster, by power iteration on its 3 x 3 scatter matrix."""
     colors = centers.shape[1]

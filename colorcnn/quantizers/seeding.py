@@ -118,10 +118,14 @@ def _from_plus_plus(points: Points, centers: np.ndarray, given: int, random: np.
 
 
 def _from_random(points: Points, centers: np.ndarray, given: int, random: np.random.Generator) -> None:
-    share = points.weights.astype(np.float64)
+    reach = np.cumsum(points.weights, dtype=np.float64)
     wanted = centers.shape[1] - given
-    chosen = random.choice(len(share), wanted, replace=wanted > len(share), p=share / share.sum())
-    centers[:, given:] = points.coordinates[:, chosen]
+    chosen: dict[int, None] = {}  # in order, each once
+    while len(chosen) < min(wanted, len(reach)):
+        draws = np.searchsorted(reach, random.random(2 * wanted) * reach[-1], side="right")
+        chosen.update(dict.fromkeys(np.minimum(draws, len(reach) - 1).tolist()))
+    places = np.resize(np.fromiter(chosen, np.int64), wanted)
+    centers[:, given:] = points.coordinates[:, places]
 
 
 def _from_maximin(points: Points, centers: np.ndarray, given: int, random: np.random.Generator) -> None:

@@ -68,13 +68,15 @@ def test_the_nearest_centre_is_nearest(colors):
 
 @pytest.mark.parametrize("colors", [1, 2, 9, 64])
 @pytest.mark.parametrize(("fixed", "stretch"), [(0, 1.0), (1, 1.0), (0, 1.5)])
-def test_bounds_change_nothing_in_lloyds_algorithm(colors, fixed, stretch):
+@pytest.mark.parametrize("bounds", [True, False])
+def test_bounds_change_nothing_in_lloyds_algorithm(bounds, colors, fixed, stretch):
     points, weights = cloud(3, 3000)
     for iterations in (0, 1, 12):
         centers = some_centers(points, colors, 4)
         expected = twins.lloyd(points, weights, centers, fixed, iterations, stretch)
         labels, sums = np.empty(points.shape[1], np.uint8), np.empty((4, colors))
-        lloyd.lloyd(points, weights, centers, fixed, labels, sums, iterations, np.float32(0), stretch)
+        run = lloyd.lloyd if bounds else lloyd.lloyd_few
+        run(points, weights, centers, fixed, labels, sums, iterations, np.float32(0), stretch)
         np.testing.assert_allclose(centers, expected, atol=0.05)
         np.testing.assert_allclose(sums, twins.cluster_sums(points, weights, labels, colors), rtol=1e-6)
         squares = twins.squares(points, centers)
