@@ -9,6 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from colorcnn.errors import UsageError
+from colorcnn.paletted import count_indices, map_indices
 from colorcnn.quantizers.base import MAX_COLORS, Quantizer
 from colorcnn.quantizers.boxes import coarse
 from colorcnn.quantizers.histogram import Histogram
@@ -164,10 +165,10 @@ def complete(
     palette = distinct(palette)
     while True:
         labels = nearest(colors, palette, space)
-        used = np.bincount(labels, minlength=len(palette)) > 0
+        used = count_indices(labels, len(palette)) > 0
         if not used.all():
             palette = palette[used]
-            labels = (np.cumsum(used) - 1).astype(np.uint8)[labels]
+            labels = map_indices(labels, np.maximum(np.cumsum(used) - 1, 0).astype(np.uint8))
         if len(palette) >= wanted:
             return labels, palette
         errors = _errors(colors, palette, labels, space) * counts

@@ -23,7 +23,9 @@ class Preset(NamedTuple):
     """How much work a quality is worth."""
 
     starts: int
-    """From how many beginnings, up to 16 colours; the more colours, the fewer, as they differ less."""
+    """From how many beginnings, up to 8 colours."""
+    starts_of_more: int
+    """From how many, from 9 to 16; beyond, the fewer the more colours, as results then differ less."""
     samples: int
     """Points that each online pass looks at for every colour, plus 4096."""
     most_samples: int
@@ -35,9 +37,15 @@ class Preset(NamedTuple):
 
 
 QUALITIES = {
-    "fast": Preset(starts=2, samples=1 << 8, most_samples=1 << 16, iterations=0, exchanges=0),
-    "default": Preset(starts=6, samples=1 << 10, most_samples=1 << 17, iterations=5, exchanges=0),
-    "best": Preset(starts=32, samples=1 << 13, most_samples=1 << 18, iterations=40, exchanges=20),
+    "fast": Preset(
+        starts=2, starts_of_more=2, samples=1 << 8, most_samples=1 << 16, iterations=0, exchanges=0
+    ),
+    "default": Preset(
+        starts=6, starts_of_more=9, samples=1 << 10, most_samples=1 << 17, iterations=5, exchanges=0
+    ),
+    "best": Preset(
+        starts=32, starts_of_more=32, samples=1 << 13, most_samples=1 << 18, iterations=40, exchanges=20
+    ),
 }
 REFINEMENTS = ("both", "lloyd", "macqueen")
 
@@ -109,11 +117,14 @@ class KMeans(Designed):
         self, points: Points, num_colors: int, kept: np.ndarray, random: np.random.Generator
     ) -> np.ndarray:
         """The best of several beginnings, each after its online pass."""
-        starts = max(1, self.preset.starts * _FEW // max(_FEW, num_colors))
+        starts = self.preset.starts
+        if num_colors > 8:
+            starts = max(1, self.preset.starts_of_more * _FEW // max(_FEW, num_colors))
         size = min(4096 + self.preset.samples * num_colors, self.preset.most_samples)
-        size = min(size, 16 * max(len(points.weights), num_colors))
+        size = min(size, 2 * max(len(points.weights), num_colors))
         chosen = sample(points.weights, size) if self.refine != "lloyd" else None
         trial = _thin(points)
+        rounds = min(16, 4 * _TRIAL // len(trial.weights))  # for the same work, more of them on few points
         best, least = np.empty((3, 0), np.float32), np.inf
         for start in range(starts):
             centers = np.empty((3, num_colors), np.float32)
@@ -125,7 +136,7 @@ class KMeans(Designed):
                 macqueen(points.coordinates, chosen, first, _stride(size), centers, kept.shape[1], _FORGET)
             if starts > 1:
                 search = _Search(trial, centers.copy(), kept.shape[1])
-                error = search.settle(4)
+                error = search.settle(rounds)
                 if error < least:
                     best, least = search.centers, error
         return best if starts > 1 else centers
