@@ -31,7 +31,7 @@ class Preset(NamedTuple):
     most_samples: int
     """But no more than these."""
     iterations: int
-    """The most of Lloyd's iterations at the end, where there are more than 16 colours; otherwise a third."""
+    """The most of Lloyd's iterations at the end, where there are more than 16 colours; otherwise half."""
     exchanges: int
     """How often clusters are united and cut, kept where it helped."""
 
@@ -41,7 +41,7 @@ QUALITIES = {
         starts=2, starts_of_more=2, samples=1 << 8, most_samples=1 << 16, iterations=0, exchanges=0
     ),
     "default": Preset(
-        starts=6, starts_of_more=9, samples=1 << 10, most_samples=1 << 17, iterations=5, exchanges=0
+        starts=6, starts_of_more=9, samples=1 << 10, most_samples=1 << 18, iterations=3, exchanges=0
     ),
     "best": Preset(
         starts=32, starts_of_more=32, samples=1 << 13, most_samples=1 << 18, iterations=40, exchanges=20
@@ -53,6 +53,7 @@ _FEW = 16
 """Up to so many colours the problem has few, far apart optima, and distances cost little."""
 _TRIAL = 4096
 """Points on which beginnings are compared."""
+_REPAIRS = 3
 _FORGET = 0.5
 _SETTLED = np.float32(0.02)
 
@@ -102,10 +103,12 @@ class KMeans(Designed):
         if self.refine == "macqueen":
             return centers
         # With few colours a sample of thousands has told where the means are, to a thousandth of the error.
-        iterations = self.preset.iterations if num_colors > _FEW else -(-self.preset.iterations // 3)
+        iterations = self.preset.iterations if num_colors > _FEW else -(-self.preset.iterations // 2)
         if self.refine == "lloyd":
             iterations = 2 + 4 * iterations  # nothing has been moved yet
         search = _Search(points, centers, kept.shape[1])
+        if num_colors > _FEW and iterations:
+            search.repair()
         search.settle(iterations)
         for _ in range(self.preset.exchanges):
             search.exchange(random)
@@ -121,7 +124,7 @@ class KMeans(Designed):
         if num_colors > 8:
             starts = max(1, self.preset.starts_of_more * _FEW // max(_FEW, num_colors))
         size = min(4096 + self.preset.samples * num_colors, self.preset.most_samples)
-        size = min(size, 2 * max(len(points.weights), num_colors))
+        size = min(size, 16 * max(len(points.weights), num_colors) // starts)  # thumbnails need no more
         chosen = sample(points.weights, size) if self.refine != "lloyd" else None
         trial = _thin(points)
         rounds = min(16, 4 * _TRIAL // len(trial.weights))  # for the same work, more of them on few points
@@ -165,6 +168,15 @@ class _Search:
         return float(
             (self.sums[3] * (centers**2).sum(axis=0) - 2 * (self.sums[:3] * centers).sum(axis=0)).sum()
         )
+
+    def repair(self) -> None:
+        """Unite and cut clusters where that is sure to help: a large plain area, say, has drawn too many."""
+        self.settle(2)
+        for _ in range(_REPAIRS):
+            arguments = (*self.points, self.centers, self.fixed, self.labels, self.sums)
+            if not split_merge(*arguments, 1.0, self.centers.shape[1]):
+                return
+            self.settle(2)
 
     def exchange(self, random: np.random.Generator) -> None:
         """Unite and cut clusters, a bet on what a few iterations make of it, and go back if it is lost."""
