@@ -10,8 +10,9 @@ from torch import nn
 
 from colorcnn.models.assignment import hard_palette
 from colorcnn.paletted import Paletted, from_bytes
-from colorcnn.quantizers import DITHERS, Dithered
+from colorcnn.quantizers import Dithered
 from colorcnn.quantizers.base import drop_unused
+from colorcnn.quantizers.palettes import Keeping
 
 
 def quantize_visible(
@@ -48,7 +49,11 @@ def quantize_visible(
         plain = quantize_visible(quantizer.quantizer, pixels, visible, num_colors, device)
         rows = plain.compact(transparent=~visible)[1]
         filled = np.where(visible[..., None], pixels, rows[0])  # a colour of the palette leaves no error
-        indices, rows = drop_unused(DITHERS[quantizer.dither](filled, rows)[visible], rows)
+        indices, rows = drop_unused(quantizer.assign(filled, rows)[visible], rows)
+        return _assemble(visible, indices, rows, num_colors)
+    if isinstance(quantizer, Keeping):
+        plain = quantize_visible(quantizer.quantizer, pixels, visible, quantizer.room(num_colors), device)
+        indices, rows = quantizer.assign(pixels[visible], plain.compact(transparent=~visible)[1])
         return _assemble(visible, indices, rows, num_colors)
     if isinstance(quantizer, nn.Module):
         mean = np.floor(pixels[visible].mean(axis=0) + 0.5).astype(np.uint8)

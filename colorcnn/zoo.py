@@ -21,6 +21,7 @@ from colorcnn.errors import ColorCNNError, UsageError, unknown_name
 from colorcnn.images import flatten, normalize, read_image
 from colorcnn.paletted import Paletted
 from colorcnn.quantizers import DITHERS, QUANTIZERS, Dithered
+from colorcnn.quantizers.palettes import Keeping
 
 if TYPE_CHECKING:
     from colorcnn.weights import Config
@@ -181,7 +182,16 @@ def parse_method(method: str) -> Method:
     return Method(name, checkpoint or DEFAULTS.get(name), dither or None)
 
 
-def load_quantizer(method: str, device: str | torch.device = "cpu", seed: int = 0) -> AnyQuantizer:
+def load_quantizer(
+    method: str,
+    device: str | torch.device = "cpu",
+    seed: int = 0,
+    *,
+    keep: Sequence[tuple[int, int, int]] = (),
+    serpentine: bool = False,
+    space: str | None = None,
+    **options: Any,
+) -> AnyQuantizer:
     """Build what a method stands for.
 
     Args:
@@ -190,6 +200,11 @@ def load_quantizer(method: str, device: str | torch.device = "cpu", seed: int = 
             of ColorCNNTask; DITHER is in :data:`colorcnn.quantizers.DITHERS`.
         device: where a learned model computes; images are handed to it there.
         seed: for the methods that draw random numbers.
+        keep: colours of three bytes that are part of every palette.
+        serpentine: whether Floyd-Steinberg turns at the end of a row.
+        space: where distances are measured, a name in :data:`colorcnn.quantizers.spaces.SPACES`; methods that
+            have no choice leave it to their dithering.
+        options: what the class of the method takes besides, such as ``quality`` of k-means.
 
     Returns:
         A quantizer that takes batches, as :class:`AnyQuantizer` says.
@@ -199,13 +214,34 @@ def load_quantizer(method: str, device: str | torch.device = "cpu", seed: int = 
         ColorCNNError: its checkpoint is damaged.
     """
     parsed = parse_method(method)
+    if serpentine and not parsed.dither:
+        raise UsageError(f"{method} does not dither, so no row of it can turn: add +floyd-steinberg.")
+    takes = _options_of(parsed.name)
+    if space is not None and ("space" in takes or not parsed.dither):
+        options["space"] = space
+    for name in options:
+        if name not in takes:
+            able = ", ".join(other for other in sorted(QUANTIZERS) if name in _options_of(other))
+            raise UsageError(f"{parsed.name} has no {name}: {f'choose {able}' if able else 'leave it out'}.")
+    if "seed" in takes:
+        options["seed"] = seed
+    if "keep" in takes:
+        options["keep"] = keep
     if parsed.name in QUANTIZERS:
-        cls: Any = QUANTIZERS[parsed.name]
-        seeded = "seed" in inspect.signature(cls).parameters
-        quantizer: Any = cls(seed=seed) if seeded else cls()
+        quantizer: Any = QUANTIZERS[parsed.name](**options)
     else:
         quantizer = _learned_quantizer(parsed).to(find_device(device))
-    return Dithered(quantizer, parsed.dither) if parsed.dither else quantizer
+    if len(keep) and "keep" not in takes:
+        quantizer = Keeping(quantizer, keep)
+    if parsed.dither:
+        return Dithered(quantizer, parsed.dither, space=space, serpentine=serpentine)
+    return quantizer
+
+
+def _options_of(method: str) -> set[str]:
+    """The names of what the class of a classical method takes."""
+    cls: Any = QUANTIZERS.get(method)
+    return set() if cls is None else set(inspect.signature(cls).parameters)
 
 
 def quantize(
@@ -217,6 +253,7 @@ def quantize(
     background: str = "white",
     device: str | torch.device = "cpu",
     seed: int = 0,
+    **options: Any,
 ) -> Paletted:
     """Quantize one image or a batch.
 
@@ -230,6 +267,8 @@ def quantize(
         background: what transparent parts of a file or Pillow image are laid over.
         device: where a learned model computes.
         seed: for the methods that draw random numbers.
+        options: of the method, as :func:`load_quantizer` takes them: ``quality="best"``, ``space="oklab"``,
+            ``keep=[(0, 0, 0)]``, ``serpentine=True``.
 
     Returns:
         Paletted with one entry per image, on the device of a given tensor, else on the CPU.
@@ -244,7 +283,7 @@ def quantize(
         image = np.array(flatten(normalize(image), background))
         channels_last = True
     images, channels_last = _as_batch(image, channels_last)
-    quantizer = load_quantizer(method, device, seed)
+    quantizer = load_quantizer(method, device, seed, **options)
     # Classical methods work on the CPU whatever the device, and hand the result back to where images are.
     place = images.device if parse_method(method).name in QUANTIZERS else find_device(device)
     result = quantizer(images.to(place), num_colors, channels_last=channels_last)

@@ -452,3 +452,78 @@ class TestLearned:
     def test_a_device_that_is_not_there_is_refused(self, capsys):
         assert run(picture("a.png"), "--device", "cuda:99", method="colorcnn-plus:toy-plus") == 2
         assert "Device 'cuda:99' is not available" in errors(capsys)[0]
+
+
+class TestPalettes:
+    SHADES = np.array([[0, 0, 0], [90, 90, 90], [255, 255, 255]], np.uint8)
+
+    def colors(self, path):
+        return {tuple(color) for color in parts(path)[2][..., :3].reshape(-1, 3).tolist()}
+
+    def test_a_palette_file_takes_the_place_of_a_method(self, capsys):
+        picture("a.png")
+        Path("three.hex").write_text("000000\n5a5a5a\nffffff\n")
+        assert main(["quantize", "a.png", "--palette", "three.hex", "--json"]) == 0
+        report = json.loads(capsys.readouterr().out)
+        assert (report["output"], report["method"], report["colors"]) == ("a-c3.png", "palette", 3)
+        assert self.colors("a-c3.png") == set(map(tuple, self.SHADES.tolist()))
+        assert main(["quantize", "a.png", "--palette=three.hex", "--dither", "--serpentine", "--force"]) == 0
+        assert self.colors("a-c3.png") == set(map(tuple, self.SHADES.tolist()))
+
+    def test_kept_colours_are_kept(self):
+        assert run(picture("a.png"), "--keep", "black, rgb(255, 0, 0)", method="median-cut") == 0
+        assert {(0, 0, 0), (255, 0, 0)} <= self.colors("a-c4.png")
+
+    def test_a_shared_palette_is_one(self, capsys):
+        picture("a.png", np.full((4, 4, 3), 20, np.uint8))
+        picture("b.png")
+        Path("c.png").write_bytes(b"nothing")
+        assert run("a.png", "b.png", "c.png", "--shared-palette", method="k-means", colors=3) == 1
+        assert capsys.readouterr().out == "a-c3.png\nb-c3.png\n"
+        assert self.colors("a-c3.png") < self.colors("b-c3.png")
+        assert len(self.colors("b-c3.png")) == 3
+
+    @pytest.mark.parametrize("method", ["median-cut", "k-means+ordered"])
+    def test_a_shared_palette_works_with_any_method_and_transparency(self, method):
+        alpha = np.where(np.arange(30) < 10, 0, 255).astype(np.uint8)
+        picture("a.png", np.dstack([PIXELS, np.broadcast_to(alpha, (20, 30))]))
+        picture("b.png", PIXELS[::-1])
+        assert run("a.png", "b.png", "--shared-palette", method=method, colors=256) == 0
+        assert len(self.colors("a-c256.png") | self.colors("b-c256.png")) <= 256
+
+    def test_a_strip_of_the_palette_comes_beside_the_picture(self, capsys):
+        assert run(picture("a.png"), "--strip") == 0
+        assert capsys.readouterr().out == "a-c4.png\n"
+        assert self.colors("a-c4-palette.png") == self.colors("a-c4.png")
+        os.remove("a-c4.png")
+        assert run("a.png", "--strip") == 1
+        assert "a-c4-palette.png exists already" in errors(capsys)[0]
+        assert run(".", "--strip", "--force") == 0
+        assert sorted(os.listdir()) == ["a-c4-palette.png", "a-c4.png", "a.png"]
+
+    def test_quality_and_space_reach_the_method(self):
+        picture("a.png")
+        seen = []
+        for extra in ([], ["--quality", "fast"], ["--space", "oklab"], ["--space=linear", "--dither"]):
+            assert run("a.png", *extra, "--force", method="k-means", colors=16) == 0
+            seen.append(Path("a-c16.png").read_bytes())
+        assert len(set(seen)) == 4
+
+    @pytest.mark.parametrize(
+        ("arguments", "problem"),
+        [
+            (["--quality", "best"], "median-cut has no quality"),
+            (["--space", "oklab"], "median-cut has no space"),
+            (["--space", "hsv", "--dither"], "Unknown colour space 'hsv'"),
+            (["--serpentine"], "does not dither"),
+            (["--keep", "black,blurple"], "'blurple' is no colour"),
+            (["--keep", "#000,#111,#222,#333"], "leaves none to choose"),
+            (["--palette", "none.gpl"], "none.gpl does not exist"),
+            (["--palette", "none.gpl", "--keep", "black"], "so --keep changes nothing"),
+            (["--strip", "-o", "-"], "--strip needs a name"),
+        ],
+    )
+    def test_what_cannot_be_meant_writes_nothing(self, capsys, arguments, problem):
+        assert run(picture("a.png"), *arguments) in (1, 2)
+        assert problem in errors(capsys)[0]
+        assert os.listdir() == ["a.png"]

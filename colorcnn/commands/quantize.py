@@ -21,12 +21,20 @@ from tqdm import tqdm
 
 from colorcnn.alpha import quantize_visible
 from colorcnn.commands.quantize_jobs import Job, plan
+from colorcnn.commands.quantize_palette import (
+    add_palette_options,
+    build_quantizer,
+    names_palette,
+    with_palette,
+)
 from colorcnn.errors import ColorCNNError, UsageError
 from colorcnn.files import refuse_existing, write_atomically
 from colorcnn.images import IMAGE_SUFFIXES, flatten, frames, num_frames, parse_color, read_image
 from colorcnn.paletted import Paletted
 from colorcnn.quantizers import DITHERS, QUANTIZERS, Dithered, check_num_colors
-from colorcnn.zoo import LEARNED_METHODS, available, load_quantizer, parse_method
+from colorcnn.quantizers.designed import Designed
+from colorcnn.quantizers.palettes import SharedPalette, palette_strip
+from colorcnn.zoo import LEARNED_METHODS, available, parse_method
 
 CLASSICAL_PIXELS = 178_956_970  # where Pillow, too, stops trusting a file
 LEARNED_PIXELS = 4_194_304  # at 0.7 (4 colours) to 1.2 kB (256) a pixel in a light U-Net of width 16
@@ -43,6 +51,8 @@ examples:
   colorcnn quantize photo.jpg --colors 4
       writes photo-c4.png beside it
   colorcnn quantize photos/ --recursive --colors 16 --method median-cut --out-dir small/ --dither
+  colorcnn quantize a.png b.png --colors 32 --method k-means --quality best --space oklab --shared-palette
+  colorcnn quantize photo.jpg --palette pico-8.hex --dither floyd-steinberg --serpentine
   colorcnn quantize photo.jpg --colors 2 --method colorcnn-plus:checkpoints/mine -o two.png --force
   cat photo.jpg | colorcnn quantize - --colors 8 --method octree > photo.png
 
@@ -70,6 +80,8 @@ class Session:
 
     def run(self, jobs: list[Job]) -> None:
         """Quantize all pictures; a bar on a terminal shows how far it is."""
+        if self.options.shared_palette:
+            jobs = self._share(jobs)
         total = sum(len(job.targets) for job in jobs)
         with tqdm(total=total, unit="image", disable=None, leave=total > 1) as bar:
             for job in jobs:
@@ -78,10 +90,38 @@ class Session:
                 except ColorCNNError as error:
                     self.fail(job.name, error)
 
+    def _share(self, jobs: list[Job]) -> list[Job]:
+        """Design one palette for all pictures; returns the jobs whose pictures could be read."""
+        quantizer = self.quantizer.quantizer if isinstance(self.quantizer, Dithered) else self.quantizer
+        shared = SharedPalette(quantizer, self.options.colors)
+        readable = []
+        for job in tqdm(jobs, unit="image", desc="palette", disable=None, leave=False):
+            try:
+                for picture in self._read(job, warn=False):
+                    pixels, visible, transparent = self._pixels(picture)
+                    if transparent is not None:
+                        shared.num_colors = min(shared.num_colors, 255)
+                    if isinstance(quantizer, Designed):
+                        shared.show(pixels[visible])
+                    else:
+                        colors, device = shared.num_colors, self.options.device
+                        shared.show_quantized(
+                            quantize_visible(quantizer, pixels, visible, colors, device), visible
+                        )
+                readable.append(job)
+            except ColorCNNError as error:
+                self.fail(job.name, error)
+        if readable:
+            self.quantizer = with_palette(self.quantizer, shared.design())
+            self.options.device = "cpu"
+        return readable
+
     def _quantize_all(self, job: Job, bar: tqdm) -> None:
         for target in job.targets:
             if target is not None and not self.options.force:
                 refuse_existing(target)
+                if self.options.strip:
+                    refuse_existing(strip_path(target))
         for frame, (target, picture) in enumerate(zip(job.targets, self._read(job)), 1):
             report = self._quantize(job, target, picture)
             if self.options.all_frames:
@@ -93,13 +133,13 @@ class Session:
             self.done += 1
             bar.update()
 
-    def _read(self, job: Job) -> Iterable[Image.Image]:
+    def _read(self, job: Job, *, warn: bool = True) -> Iterable[Image.Image]:
         source = self.data if job.source is None else job.source
         limits = {"max_pixels": self.options.max_pixels, "name": job.name}
         if self.options.all_frames:
             return frames(source, **limits)
         count = num_frames(source, **limits)
-        if count > 1:
+        if count > 1 and warn:
             _say(f"warning: {job.name} holds {count} frames, the first is taken: --all-frames takes all.")
         return [read_image(source, **limits)]
 
@@ -120,6 +160,8 @@ class Session:
             sys.stdout.buffer.flush()
         else:
             write_atomically(target, file, overwrite=self.options.force)
+            if self.options.strip:
+                self._write_strip(paletted, transparent, target)
         return {
             "input": "-" if job.source is None else str(job.source),
             "output": "-" if target is None else str(target),
@@ -133,8 +175,23 @@ class Session:
             "seconds": round(time.perf_counter() - start, 3),
         }
 
+    def _write_strip(self, paletted: Paletted, transparent: np.ndarray | None, target: Path) -> None:
+        palette = paletted.compact(transparent=transparent)[1]
+        if not len(palette):
+            return  # nothing can be seen
+        buffer = io.BytesIO()
+        palette_strip(palette).save(buffer, "PNG")
+        write_atomically(strip_path(target), buffer.getvalue(), overwrite=self.options.force)
+
     def _reduce(self, picture: Image.Image) -> tuple[Paletted, np.ndarray | None]:
         """The quantized picture and the (H, W) mask of what is transparent in it, if anything is."""
+        options = self.options
+        pixels, visible, transparent = self._pixels(picture)
+        colors = options.colors if transparent is None else min(options.colors, 255)
+        return quantize_visible(self.quantizer, pixels, visible, colors, options.device), transparent
+
+    def _pixels(self, picture: Image.Image) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
+        """The (H, W, 3) pixels of a picture, which can be seen, and which cannot, if any."""
         options = self.options
         if options.background is not None:
             picture = flatten(picture, options.background)
@@ -145,8 +202,7 @@ class Session:
             transparent = transparent if transparent.any() else None
         pixels = np.array(picture)
         visible = np.ones(pixels.shape[:2], dtype=bool) if transparent is None else ~transparent
-        colors = options.colors if transparent is None else min(options.colors, 255)
-        return quantize_visible(self.quantizer, pixels, visible, colors, options.device), transparent
+        return pixels, visible, transparent
 
 
 def main(argv: list[str]) -> int:
@@ -186,8 +242,10 @@ def _parse(argv: list[str]) -> argparse.Namespace:
     )
     add = parser.add_argument
     add("inputs", nargs="+", metavar="IMG|DIR|-", help="picture files, folders, or - for standard input")
-    add("--colors", type=int, required=True, metavar="N", help="the most colours a picture keeps, 1 to 256")
+    needed = not names_palette(argv)
+    add("--colors", type=int, required=needed, metavar="N", help="the most colours a picture keeps, 1 to 256")
     _add_method(parser)
+    add_palette_options(parser)
     _add_output(parser)
     add("--recursive", action="store_true", help="look in the folders below a DIR, too (default: it alone)")
     add(
@@ -258,7 +316,8 @@ def _split_dither(argv: list[str]) -> list[str]:
 
 def _prepare(options: argparse.Namespace) -> Any:
     """Check the options against each other, complete them, and load the quantizer."""
-    check_num_colors(options.colors)
+    if options.colors is not None:
+        check_num_colors(options.colors)
     if options.background is not None:
         parse_color(options.background)
     if options.output is not None:
@@ -277,11 +336,12 @@ def _prepare(options: argparse.Namespace) -> Any:
             raise UsageError(f"--method {options.method} and --dither both name a dither: give one of them.")
         options.method = f"{options.method}+{options.dither}"
     if options.max_pixels is None:
-        options.max_pixels = CLASSICAL_PIXELS if method.name in QUANTIZERS else LEARNED_PIXELS
+        light = method.name in QUANTIZERS or options.palette is not None
+        options.max_pixels = CLASSICAL_PIXELS if light else LEARNED_PIXELS
     if options.max_pixels < 1:
         raise UsageError(f"--max-pixels is {options.max_pixels}: give at least 1.")
-    quantizer = load_quantizer(options.method, options.device, options.seed)
-    if method.name in QUANTIZERS:
+    quantizer = build_quantizer(options)
+    if method.name in QUANTIZERS or options.palette is not None:
         options.device = "cpu"
     # One black pixel shows before any work whether the method can give so many colours.
     quantizer(torch.zeros(1, 3, 1, 1, device=options.device), options.colors)
@@ -304,6 +364,8 @@ def _read_stdin(options: argparse.Namespace) -> bytes:
         raise UsageError("Standard output can hold one picture: give a single input, or use --out-dir.")
     if to_stdout and options.json:
         raise UsageError("--json would mix with the picture on standard output: name a file with -o.")
+    if to_stdout and options.strip:
+        raise UsageError("--strip needs a name to go beside: name a file with -o.")
     if to_stdout and options.all_frames:
         raise UsageError("Standard output can hold one picture: use --out-dir with --all-frames.")
     if to_stdout and sys.stdout.isatty():
@@ -313,6 +375,11 @@ def _read_stdin(options: argparse.Namespace) -> bytes:
     if sys.stdin.isatty():
         raise UsageError("No picture comes in on standard input: pipe one in, or name a file instead of -.")
     return sys.stdin.buffer.read()
+
+
+def strip_path(target: Path) -> Path:
+    """Where the strip of a result's palette goes."""
+    return target.with_name(f"{target.stem}-palette.png")
 
 
 def _palette_length(png: bytes) -> int:

@@ -89,7 +89,7 @@ def _without_results(files: list[Path]) -> list[Path]:
     originals = {file.with_suffix("") for file in files}
 
     def is_result(file: Path) -> bool:
-        match = re.fullmatch(r"(.+)-c\d+(-frame\d+)?\.png", file.name)
+        match = re.fullmatch(r"(.+)-c\d+(-frame\d+)?(-palette)?\.png", file.name)
         return match is not None and file.with_name(match[1]) in originals
 
     return [file for file in files if not is_result(file)]

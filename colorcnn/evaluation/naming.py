@@ -13,6 +13,9 @@ _NAMES = {
     "max-coverage": "Maximum coverage",
     "median-cut": "MedianCut",
     "octree": "Octree",
+    "stochastic": "Stochastic Quantization",
+    "variance-cut": "Variance cut",
+    "wu": "Wu",
 }
 
 

@@ -2,36 +2,71 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 import torch
-from PIL import Image
 from torch import Tensor
 
-from colorcnn.errors import unknown_name
+from colorcnn.errors import UsageError, unknown_name
 from colorcnn.paletted import Paletted, from_bytes
 from colorcnn.quantizers.base import as_pixels, drop_unused
+from colorcnn.quantizers.diffusion import diffuse, follow, plan, void_and_cluster
+from colorcnn.quantizers.spaces import check_space, enter
+
+LEVELS = 16
+"""Steps between two colours in ordered dithering."""
+
+_STRIP = 1 << 18  # pixels whose coordinates are in memory at once
+_MASK_SIDE = 64
 
 
-def floyd_steinberg(pixels: np.ndarray, palette: np.ndarray) -> np.ndarray:
-    """Error diffusion by R. Floyd and L. Steinberg (1976), Pillow's code.
+def floyd_steinberg(
+    pixels: np.ndarray, palette: np.ndarray, *, space: str = "srgb", serpentine: bool = False
+) -> np.ndarray:
+    """Error diffusion by R. Floyd and L. Steinberg (1976), to the exactly nearest colour at every pixel.
 
     Args:
         pixels: (H, W, 3) uint8.
         palette: (n, 3) uint8, 1 <= n <= 256.
+        space: where errors and distances are measured.
+        serpentine: run through every second row from right to left, which breaks up the worm-like patterns.
 
     Returns:
         (H, W) uint8 indices into ``palette``.
     """
-    carrier = Image.new("P", (1, 1))
-    carrier.putpalette(palette.tobytes(), "RGB")
-    picture = Image.fromarray(pixels).quantize(palette=carrier, dither=Image.Dither.FLOYDSTEINBERG)
-    return np.asarray(picture)
+    height, width = pixels.shape[:2]
+    centers = enter(palette.T, space)
+    low, high = _range(space)
+    carry = np.zeros((width + 2, 3), np.float32)
+    indices = np.empty((height, width), np.uint8)
+    for top, bottom in _strips(height, width):
+        rows = enter(pixels[top:bottom].reshape(-1, 3).T, space).T.reshape(-1, width, 3).copy()
+        diffuse(rows, centers, low, high, serpentine, carry, top & 1, indices[top:bottom])
+    return indices
 
 
-DITHERS: dict[str, Callable[[np.ndarray, np.ndarray], np.ndarray]] = {"floyd-steinberg": floyd_steinberg}
+def ordered(pixels: np.ndarray, palette: np.ndarray, *, space: str = "srgb") -> np.ndarray:
+    """Ordered dithering with B. Bayer's 8 x 8 matrix (1973); for arguments see :func:`floyd_steinberg`.
+
+    Each colour is given 16 palette colours whose mean comes nearest to it (T. Knoll, US patent 6606166, 1999,
+    expired), and the matrix says which of them a pixel takes: so it works with palettes of any spacing.
+    """
+    return _ordered(pixels, palette, space, _bayer())
+
+
+def blue_noise(pixels: np.ndarray, palette: np.ndarray, *, space: str = "srgb") -> np.ndarray:
+    """As :func:`ordered`, with a 64 x 64 matrix of blue noise, which shows no pattern (R. Ulichney, 1993)."""
+    return _ordered(pixels, palette, space, _blue_noise())
+
+
+DITHERS: dict[str, Callable[..., np.ndarray]] = {
+    "blue-noise": blue_noise,
+    "floyd-steinberg": floyd_steinberg,
+    "ordered": ordered,
+}
 
 
 class Dithered:
@@ -40,13 +75,32 @@ class Dithered:
     Args:
         quantizer: what chooses the palette; answers the calls of :class:`Quantizer`.
         dither: a name in :data:`DITHERS`.
+        space: where errors are spread and the nearest colour is looked for; by default that of the
+            quantizer, or sRGB where it has none.
+        serpentine: for Floyd-Steinberg: run through every second row from right to left.
+
+    Raises:
+        UsageError: an unknown dither or space, or one that has no serpentine form.
     """
 
-    def __init__(self, quantizer: Any, dither: str = "floyd-steinberg") -> None:
+    def __init__(
+        self,
+        quantizer: Any,
+        dither: str = "floyd-steinberg",
+        *,
+        space: str | None = None,
+        serpentine: bool = False,
+    ) -> None:
         if dither not in DITHERS:
             raise unknown_name("dither", dither, DITHERS)
+        if serpentine and dither != "floyd-steinberg":
+            raise UsageError(
+                f"{dither} has no serpentine form: leave that out, or dither by floyd-steinberg."
+            )
         self.quantizer = quantizer
         self.dither = dither
+        self.space = check_space(space or str(getattr(quantizer, "space", "srgb")))
+        self.options = {"serpentine": True} if serpentine else {}
 
     def __call__(self, images: Tensor, num_colors: int, *, channels_last: bool = False) -> Paletted:
         """Quantize, then assign the pixels anew; arguments and result as :class:`Quantizer` has them."""
@@ -60,13 +114,62 @@ class Dithered:
         pixels = as_pixels(images)
         return {size: self._spread(pixels, plain[size]) for size in sizes}
 
+    def assign(self, pixels: np.ndarray, palette: np.ndarray) -> np.ndarray:
+        """Dither (H, W, 3) uint8 pixels with an (n, 3) uint8 palette: (H, W) uint8 indices."""
+        return DITHERS[self.dither](pixels, palette, space=self.space, **self.options)
+
     def _spread(self, pixels: np.ndarray, plain: Paletted) -> Paletted:
         """Assign (B, H, W, 3) uint8 pixels to the palettes of ``plain``, spreading the error."""
         indices = torch.empty(plain.indices.shape, dtype=torch.uint8)
         palette = torch.zeros_like(plain.palette, device="cpu")
         for image in range(len(plain)):
             rows = plain.compact(image)[1]
-            index_map, rows = drop_unused(DITHERS[self.dither](pixels[image], rows), rows)
+            index_map, rows = drop_unused(self.assign(pixels[image], rows), rows)
             indices[image] = torch.from_numpy(index_map)
             palette[image, : len(rows)] = from_bytes(torch.from_numpy(rows), palette.dtype)
         return Paletted(indices.to(plain.indices.device), palette.to(plain.palette.device))
+
+
+def _strips(height: int, width: int) -> list[tuple[int, int]]:
+    """Top and bottom of parts of an image; a part begins at an even row."""
+    rows = max(2, _STRIP // width & ~1)
+    return [(top, min(top + rows, height)) for top in range(0, height, rows)]
+
+
+@functools.cache
+def _range(space: str) -> tuple[np.ndarray, np.ndarray]:
+    """The least and largest coordinates of 8-bit colours; each lies on an edge of the cube, near enough."""
+    steps = np.linspace(0, 255, 18)
+    grid = enter(np.stack(np.meshgrid(steps, steps, steps)).reshape(3, -1), space)
+    return grid.min(axis=1), grid.max(axis=1)
+
+
+@functools.cache
+def _bayer() -> np.ndarray:
+    """Bayer's 8 x 8 matrix in :data:`LEVELS` steps."""
+    matrix = np.zeros((1, 1), dtype=np.int64)
+    for _ in range(3):
+        matrix = np.block([[4 * matrix, 4 * matrix + 2], [4 * matrix + 3, 4 * matrix + 1]])
+    return (matrix * LEVELS // matrix.size).astype(np.uint8)
+
+
+@functools.cache
+def _blue_noise() -> np.ndarray:
+    """A 64 x 64 matrix of blue noise in :data:`LEVELS` steps."""
+    return (void_and_cluster(_MASK_SIDE, 0) * LEVELS // _MASK_SIDE**2).astype(np.uint8)
+
+
+def _ordered(pixels: np.ndarray, palette: np.ndarray, space: str, thresholds: np.ndarray) -> np.ndarray:
+    height, width = pixels.shape[:2]
+    centers = enter(palette.T, space)
+    lightness = enter(palette.T, "cielab")[0]
+    order = np.argsort(np.argsort(lightness, kind="stable"), kind="stable")
+    indices = np.empty((height, width), np.uint8)
+    for top, bottom in _strips(height, width):
+        codes = pixels[top:bottom].astype(np.int32) @ np.array([65536, 256, 1], np.int32)
+        unique, ranks = np.unique(codes, return_inverse=True)
+        colors = np.stack([unique >> 16, unique >> 8 & 255, unique & 255])
+        plans = np.empty((len(unique), LEVELS), np.uint8)
+        plan(enter(colors, space), centers, order, plans)
+        follow(ranks.reshape(codes.shape).astype(np.int32), plans, thresholds, top, indices[top:bottom])
+    return indices

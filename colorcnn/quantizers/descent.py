@@ -1,0 +1,126 @@
+"""The compiled loop of Stochastic Quantization: gradient steps on the elements nearest to drawn points."""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import njit
+
+SGD, MOMENTUM, NESTEROV, ADAGRAD, RMSPROP, ADAM = range(6)
+_TINY = 1e-8
+
+
+@njit(nogil=True, cache=True)
+def _nearest(x, y, z, cx, cy, cz):
+    best = np.int32(0x7FFFFFFF)
+    for k in range(cx.size):
+        dx, dy, dz = cx[k] - x, cy[k] - y, cz[k] - z
+        key = (np.float32(dx * dx + dy * dy + dz * dz).view(np.int32) & np.int32(-256)) | np.int32(k)
+        best = min(best, key)
+    return best & 255
+
+
+@njit(nogil=True, cache=True)
+def _gradient(norm, away, out):
+    """The gradient r |y - x|^(r-2) (y - x) of |y - x|^r, of which ``away`` is y - x; 0 at 0."""
+    square = 0.0
+    for c in range(3):
+        square += away[c] * away[c]
+    scale = norm if norm == 2.0 else (norm * square ** (0.5 * norm - 1.0) if square > 0.0 else 0.0)
+    for c in range(3):
+        out[c] = scale * away[c]
+
+
+@njit(nogil=True, cache=True)
+def _step(method, rate, gradient, first, second, times, momentum, decay, out):
+    """What to take off an element: first and second are its running moments, times counts its steps."""
+    for c in range(3):
+        g = gradient[c]
+        if method == SGD:
+            out[c] = rate * g
+        elif method in (MOMENTUM, NESTEROV):
+            first[c] = momentum * first[c] + rate * g
+            out[c] = first[c]
+        elif method == ADAGRAD:
+            second[c] += g * g
+            out[c] = rate * g / np.sqrt(second[c] + _TINY)
+        elif method == RMSPROP:
+            second[c] = decay * second[c] + (1.0 - decay) * g * g
+            # Uncorrected for its start at 0, the first step would be (1 - decay)**-0.5 times too long.
+            out[c] = rate * g / np.sqrt(second[c] / (1.0 - decay**times) + _TINY)
+        else:
+            first[c] = momentum * first[c] + (1.0 - momentum) * g
+            second[c] = decay * second[c] + (1.0 - decay) * g * g
+            mean = first[c] / (1.0 - momentum**times)
+            out[c] = rate * mean / np.sqrt(second[c] / (1.0 - decay**times) + _TINY)
+
+
+@njit(nogil=True, cache=True)
+def descend(points, order, elements, fixed, state, low, high, settings, batch):
+    """Run through drawn points, moving the nearest element against the gradient at each (Eq 4 of the paper).
+
+    Args:
+        points: (3, n) float32.
+        order: (m,) int32, the drawn points.
+        elements: (3, K) float32, moved in place; the first ``fixed`` stay.
+        fixed: how many stay.
+        state: (11, K) float64, kept between calls: first and second moments, steps taken, the sum of the
+            places that were averaged and their number.
+        low, high: (3,) float64, the box elements are projected onto.
+        settings: method, r, learning rate, power of its fall, momentum, decay, whether to average.
+        batch: how many points make up one step.
+    """
+    method, norm, rate, fall, momentum, decay, averaging = settings
+    colors = elements.shape[1]
+    cx, cy, cz = elements[0], elements[1], elements[2]
+    away, gradient, move = np.empty(3), np.empty(3), np.empty(3)
+    total, members = np.zeros((3, colors)), np.zeros(colors)
+    touched = np.empty(batch, np.int64)
+    for start in range(0, order.size, batch):
+        count = 0
+        for i in order[start : start + batch]:
+            x, y, z = points[0, i], points[1, i], points[2, i]
+            k = _nearest(x, y, z, cx, cy, cz)
+            if k < fixed:
+                continue
+            away[0], away[1], away[2] = cx[k] - x, cy[k] - y, cz[k] - z
+            if method == NESTEROV:
+                for c in range(3):
+                    away[c] -= momentum * state[c, k]
+            _gradient(norm, away, gradient)
+            if members[k] == 0:
+                touched[count] = k
+                count += 1
+            members[k] += 1.0
+            for c in range(3):
+                total[c, k] += gradient[c]
+        for place in range(count):
+            k = touched[place]
+            state[6, k] += 1.0
+            for c in range(3):
+                gradient[c] = total[c, k] / members[k]
+                total[c, k] = 0.0
+            members[k] = 0.0
+            now = rate if fall == 0.0 else rate * state[6, k] ** -fall
+            _step(method, now, gradient, state[0:3, k], state[3:6, k], state[6, k], momentum, decay, move)
+            for c in range(3):
+                elements[c, k] = min(max(elements[c, k] - move[c], low[c]), high[c])
+                if averaging:
+                    state[7 + c, k] += elements[c, k]
+            state[10, k] += averaging
+
+
+@njit(nogil=True, cache=True)
+def objective(points, weights, elements, norm):
+    """Means over weighted points: of d**norm, of d and of d**2, d the distance to the nearest element."""
+    cx, cy, cz = elements[0], elements[1], elements[2]
+    total = powers = distances = squares = 0.0
+    for i in range(points.shape[1]):
+        x, y, z, w = points[0, i], points[1, i], points[2, i], weights[i]
+        k = _nearest(x, y, z, cx, cy, cz)
+        dx, dy, dz = np.float64(cx[k] - x), np.float64(cy[k] - y), np.float64(cz[k] - z)
+        square = dx * dx + dy * dy + dz * dz
+        total += w
+        squares += w * square
+        distances += w * np.sqrt(square)
+        powers += w * square ** (0.5 * norm)
+    return powers / total, distances / total, squares / total

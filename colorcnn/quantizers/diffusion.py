@@ -1,0 +1,162 @@
+"""Compiled dithering: error diffusion, and plans of colours for ordered dithering."""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import njit
+
+
+@njit(nogil=True, cache=True)
+def _nearest(x, y, z, cx, cy, cz):
+    best = np.int32(0x7FFFFFFF)
+    for k in range(cx.size):
+        dx, dy, dz = cx[k] - x, cy[k] - y, cz[k] - z
+        key = (np.float32(dx * dx + dy * dy + dz * dz).view(np.int32) & np.int32(-256)) | np.int32(k)
+        best = min(best, key)
+    return best & 255
+
+
+@njit(nogil=True, cache=True)
+def diffuse(rows, centers, low, high, serpentine, carry, turned, out):
+    """Floyd and Steinberg's error diffusion over some rows of an image.
+
+    A value that the errors push out of the space's range is cut off, or else errors that no colour of the
+    palette can make good would add up and bleed over what follows.
+
+    Args:
+        rows: (H, W, 3) float32 coordinates.
+        centers: (3, K) float32.
+        low, high: (3,) float32, the range of the space.
+        serpentine: run through every second row from right to left.
+        carry: (W + 2, 3) float32, the errors handed down to the first row; receives those of the last.
+        turned: whether the first row is one of those run through from the right.
+        out: (H, W) uint8, receives the indices.
+    """
+    height, width = rows.shape[0], rows.shape[1]
+    cx, cy, cz = centers[0], centers[1], centers[2]
+    below = np.zeros((width + 2, 3), np.float32)
+    value = np.empty(3, np.float32)
+    for y in range(height):
+        backwards = serpentine and (y & 1) != turned
+        below[:] = 0
+        ahead = np.zeros(3, np.float32)
+        for place in range(width):
+            x = width - 1 - place if backwards else place
+            step = -1 if backwards else 1
+            for c in range(3):
+                value[c] = min(max(rows[y, x, c] + carry[x + 1, c] + ahead[c], low[c]), high[c])
+            k = _nearest(value[0], value[1], value[2], cx, cy, cz)
+            out[y, x] = k
+            for c in range(3):
+                sixteenth = (value[c] - centers[c, k]) * np.float32(0.0625)
+                ahead[c] = 7 * sixteenth
+                below[x + 1 - step, c] += 3 * sixteenth
+                below[x + 1, c] += 5 * sixteenth
+                below[x + 1 + step, c] += sixteenth
+        carry[:] = below
+
+
+@njit(nogil=True, cache=True)
+def plan(colors, centers, order, plans):
+    """For each colour the palette rows whose mean comes nearest to it, from dark to light (T. Knoll).
+
+    Args:
+        colors: (3, n) float32 coordinates.
+        centers: (3, K) float32.
+        order: (K,) int64, the rank of each palette row by lightness.
+        plans: (n, levels) uint8, receives them.
+    """
+    cx, cy, cz = centers[0], centers[1], centers[2]
+    levels = plans.shape[1]
+    for i in range(colors.shape[1]):
+        ex = ey = ez = np.float32(0)
+        row = plans[i]
+        for level in range(levels):
+            k = _nearest(colors[0, i] + ex, colors[1, i] + ey, colors[2, i] + ez, cx, cy, cz)
+            ex += colors[0, i] - cx[k]
+            ey += colors[1, i] - cy[k]
+            ez += colors[2, i] - cz[k]
+            place = level
+            while place > 0 and order[row[place - 1]] > order[k]:
+                row[place] = row[place - 1]
+                place -= 1
+            row[place] = k
+
+
+@njit(nogil=True, cache=True)
+def follow(ranks, plans, thresholds, top, out):
+    """Take from each pixel's plan the colour its place in the tiled (T, T) threshold matrix asks for.
+
+    Args:
+        ranks: (H, W) int32, the place of each pixel's colour among the plans.
+        plans: (n, levels) uint8.
+        thresholds: (T, T) uint8, each below the number of levels.
+        top: the row of the image that ``ranks`` begins with.
+        out: (H, W) uint8, receives the indices.
+    """
+    side = thresholds.shape[0]
+    for y in range(ranks.shape[0]):
+        for x in range(ranks.shape[1]):
+            out[y, x] = plans[ranks[y, x], thresholds[(top + y) % side, x % side]]
+
+
+@njit(nogil=True, cache=True)
+def void_and_cluster(side, seed):
+    """A (side, side) matrix of ranks whose every lower part is spread as evenly as it can be (blue noise).
+
+    Source: R. Ulichney, The void-and-cluster method for dither array generation, SPIE 1993.
+    """
+    size = side * side
+    kernel = np.empty((side, side))
+    for y in range(side):
+        for x in range(side):
+            dy, dx = min(y, side - y), min(x, side - x)
+            kernel[y, x] = np.exp(-(dx * dx + dy * dy) / (2 * 1.5**2))
+    on = np.zeros((side, side), np.bool_)
+    energy = np.zeros((side, side))
+    np.random.seed(seed)
+    first = size // 10
+    for place in np.random.permutation(size)[:first]:
+        _toggle(on, energy, kernel, place // side, place % side)
+    while True:  # move the tightest to the largest void until that is where it came from
+        tight = _extreme(on, energy, True)
+        _toggle(on, energy, kernel, tight // side, tight % side)
+        void = _extreme(on, energy, False)
+        _toggle(on, energy, kernel, void // side, void % side)
+        if void == tight:
+            break
+    ranks = np.empty((side, side), np.int64)
+    start_on, start_energy = on.copy(), energy.copy()
+    for rank in range(first - 1, -1, -1):
+        tight = _extreme(on, energy, True)
+        _toggle(on, energy, kernel, tight // side, tight % side)
+        ranks[tight // side, tight % side] = rank
+    on[:], energy[:] = start_on, start_energy
+    for rank in range(first, size):
+        void = _extreme(on, energy, False)
+        _toggle(on, energy, kernel, void // side, void % side)
+        ranks[void // side, void % side] = rank
+    return ranks
+
+
+@njit(nogil=True, cache=True)
+def _toggle(on, energy, kernel, y, x):
+    side = on.shape[0]
+    sign = -1.0 if on[y, x] else 1.0
+    on[y, x] = not on[y, x]
+    for v in range(side):
+        for u in range(side):
+            energy[v, u] += sign * kernel[(v - y) % side, (u - x) % side]
+
+
+@njit(nogil=True, cache=True)
+def _extreme(on, energy, tightest):
+    """The place of the most crowded point, or of the emptiest without one."""
+    side = on.shape[0]
+    best, chosen = np.inf, -1
+    for y in range(side):
+        for x in range(side):
+            value = -energy[y, x] if tightest else energy[y, x]
+            if on[y, x] == tightest and value < best:
+                best, chosen = value, y * side + x
+    return chosen

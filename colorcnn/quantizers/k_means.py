@@ -1,0 +1,208 @@
+"""k-means: J. MacQueen's online pass to leave poor optima, S. Lloyd's iterations to settle in a good one.
+
+The online pass forgets (S. Thompson, M. Celebi and K. Buck, Fast color quantization using MacQueen's k-means
+algorithm, 2020); for the cost of a few iterations of Lloyd's it comes within a few parts in a hundred of the
+best known. Lloyd's iterations on the image's real colours, and uniting and cutting clusters, do the rest.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from math import gcd
+from typing import NamedTuple
+
+import numpy as np
+
+from colorcnn.errors import unknown_name
+from colorcnn.quantizers.designed import Designed, Points
+from colorcnn.quantizers.lloyd import lloyd, lloyd_few, macqueen, sample, split_merge
+from colorcnn.quantizers.seeding import INITS
+
+
+class Preset(NamedTuple):
+    """How much work a quality is worth."""
+
+    starts: int
+    """From how many beginnings, up to 8 colours."""
+    starts_of_more: int
+    """From how many, from 9 to 16; beyond, the fewer the more colours, as results then differ less."""
+    samples: int
+    """Points that each online pass looks at for every colour, plus 4096."""
+    most_samples: int
+    """But no more than these."""
+    iterations: int
+    """The most of Lloyd's iterations at the end, where there are more than 16 colours; otherwise half."""
+    exchanges: int
+    """How often clusters are united and cut, kept where it helped."""
+
+
+QUALITIES = {
+    "fast": Preset(
+        starts=2, starts_of_more=2, samples=1 << 8, most_samples=1 << 16, iterations=0, exchanges=0
+    ),
+    "default": Preset(
+        starts=6, starts_of_more=9, samples=1 << 10, most_samples=1 << 18, iterations=3, exchanges=0
+    ),
+    "best": Preset(
+        starts=32, starts_of_more=32, samples=1 << 13, most_samples=1 << 18, iterations=40, exchanges=20
+    ),
+}
+REFINEMENTS = ("both", "lloyd", "macqueen")
+
+_FEW = 16
+"""Up to so many colours the problem has few, far apart optima, and distances cost little."""
+_TRIAL = 4096
+"""Points on which beginnings are compared."""
+_REPAIRS = 3
+_FORGET = 0.5
+_SETTLED = np.float32(0.02)
+
+
+class KMeans(Designed):
+    """Moves every colour to the mean of the pixels nearest to it.
+
+    Args:
+        quality: ``fast``, ``default`` or ``best``.
+        init: ``wu``, ``k-means++`` (greedy), ``random`` or ``maximin``; where several beginnings are tried,
+            the others are random.
+        refine: ``lloyd``, ``macqueen``, or ``both``, the second before the first.
+        space: as :class:`Designed` has it.
+        keep: as :class:`Designed` has it; kept colours take part and do not move.
+        seed: for what is drawn at random.
+
+    Raises:
+        UsageError: an unknown quality, beginning, refinement or space.
+    """
+
+    def __init__(
+        self,
+        *,
+        quality: str = "default",
+        init: str = "wu",
+        refine: str = "both",
+        space: str = "srgb",
+        keep: Iterable[tuple[int, int, int]] = (),
+        seed: int = 0,
+    ) -> None:
+        super().__init__(space=space, keep=keep)
+        if quality not in QUALITIES:
+            raise unknown_name("quality", quality, QUALITIES)
+        if init not in INITS:
+            raise unknown_name("beginning of k-means", init, INITS)
+        if refine not in REFINEMENTS:
+            raise unknown_name("refinement", refine, REFINEMENTS)
+        self.preset = QUALITIES[quality]
+        self.init = init
+        self.refine = refine
+        self.seed = seed
+
+    def design(self, points: Points, num_colors: int, kept: np.ndarray) -> np.ndarray:
+        """See :meth:`Designed.design`."""
+        random = np.random.default_rng(self.seed)
+        centers = self._begin(points, num_colors, kept, random)
+        if self.refine == "macqueen":
+            return centers
+        # With few colours a sample of thousands has told where the means are, to a thousandth of the error.
+        iterations = self.preset.iterations if num_colors > _FEW else -(-self.preset.iterations // 2)
+        if self.refine == "lloyd":
+            iterations = 2 + 4 * iterations  # nothing has been moved yet
+        search = _Search(points, centers, kept.shape[1])
+        if num_colors > _FEW and iterations:
+            search.repair()
+        search.settle(iterations)
+        for _ in range(self.preset.exchanges):
+            search.exchange(random)
+        if self.preset.exchanges:
+            search.settle(iterations)
+        return search.centers
+
+    def _begin(
+        self, points: Points, num_colors: int, kept: np.ndarray, random: np.random.Generator
+    ) -> np.ndarray:
+        """The best of several beginnings, each after its online pass."""
+        starts = self.preset.starts
+        if num_colors > 8:
+            starts = max(1, self.preset.starts_of_more * _FEW // max(_FEW, num_colors))
+        size = min(4096 + self.preset.samples * num_colors, self.preset.most_samples)
+        size = min(size, 16 * max(len(points.weights), num_colors) // starts)  # thumbnails need no more
+        chosen = sample(points.weights, size) if self.refine != "lloyd" else None
+        trial = _thin(points)
+        rounds = min(16, 4 * _TRIAL // len(trial.weights))  # for the same work, more of them on few points
+        best, least = np.empty((3, 0), np.float32), np.inf
+        for start in range(starts):
+            centers = np.empty((3, num_colors), np.float32)
+            centers[:, : kept.shape[1]] = kept
+            init = INITS[self.init if start == 0 else "random"]
+            init(points, centers, kept.shape[1], random)
+            if chosen is not None:
+                first = int(random.integers(size)) if start else 0
+                macqueen(points.coordinates, chosen, first, _stride(size), centers, kept.shape[1], _FORGET)
+            if starts > 1:
+                search = _Search(trial, centers.copy(), kept.shape[1])
+                error = search.settle(rounds)
+                if error < least:
+                    best, least = search.centers, error
+        return best if starts > 1 else centers
+
+
+class _Search:
+    """Centres that Lloyd's algorithm moves over points, and their squared error."""
+
+    def __init__(self, points: Points, centers: np.ndarray, fixed: int) -> None:
+        self.points, self.centers, self.fixed = points, centers, fixed
+        self.labels = np.empty(len(points.weights), np.uint8)
+        self.sums = np.empty((4, centers.shape[1]))
+        self.error = np.inf
+
+    def settle(self, iterations: int, stretch: float = 1.0) -> float:
+        """Run Lloyd's algorithm; returns the squared error there, less a constant."""
+        arguments = (*self.points, self.centers, self.fixed, self.labels, self.sums)
+        run = lloyd_few if self.centers.shape[1] <= _FEW else lloyd
+        run(*arguments, iterations, _SETTLED, stretch)
+        self.error = self._error()
+        return self.error
+
+    def _error(self) -> float:
+        # With n points of sum s, sum |x - c|^2 = sum |x|^2 - 2 s.c + n |c|^2; the first is the same for all.
+        centers = self.centers.astype(np.float64)
+        return float(
+            (self.sums[3] * (centers**2).sum(axis=0) - 2 * (self.sums[:3] * centers).sum(axis=0)).sum()
+        )
+
+    def repair(self) -> None:
+        """Unite and cut clusters where that is sure to help: a large plain area, say, has drawn too many."""
+        self.settle(2)
+        for _ in range(_REPAIRS):
+            arguments = (*self.points, self.centers, self.fixed, self.labels, self.sums)
+            if not split_merge(*arguments, 1.0, self.centers.shape[1]):
+                return
+            self.settle(2)
+
+    def exchange(self, random: np.random.Generator) -> None:
+        """Unite and cut clusters, a bet on what a few iterations make of it, and go back if it is lost."""
+        before, error = self.centers.copy(), self.error
+        margin, most = random.uniform(0.2, 1.0), int(random.integers(1, 5))
+        arguments = (*self.points, self.centers, self.fixed, self.labels, self.sums)
+        made = split_merge(*arguments, margin, most)
+        if not made:
+            place = random.integers(self.fixed, self.centers.shape[1])
+            self.centers[:, place] = self.points.coordinates[:, random.integers(len(self.points.weights))]
+        if self.settle(4) >= error:
+            self.centers[:] = before
+            self.settle(0)
+
+
+def _thin(points: Points) -> Points:
+    """At most 4096 points that stand for all: drawn as often as they weigh."""
+    if len(points.weights) <= _TRIAL:
+        return points
+    chosen = sample(points.weights, _TRIAL)
+    return Points(np.ascontiguousarray(points.coordinates[:, chosen]), np.ones(_TRIAL, np.float32))
+
+
+def _stride(size: int) -> int:
+    """A step near the golden section of ``size`` without a common divisor: it visits all, evenly."""
+    step = max(1, round(size * 0.6180339887))
+    while gcd(step, size) > 1:
+        step += 1
+    return step

@@ -1,0 +1,253 @@
+"""Palettes that are given rather than designed: from files, with colours kept, or one for many images."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+from colorcnn.errors import ColorCNNError, UsageError
+from colorcnn.images import IMAGE_SUFFIXES, flatten, read_image
+from colorcnn.paletted import Paletted, from_bytes
+from colorcnn.quantizers.base import MAX_COLORS, Quantizer, as_pixels, drop_unused
+from colorcnn.quantizers.designed import Designed, check_kept, complete, distinct, nearest
+from colorcnn.quantizers.histogram import Histogram
+from colorcnn.quantizers.k_means import KMeans
+from colorcnn.quantizers.spaces import check_space
+
+_WEIGHT = np.array([65536, 256, 1], np.int32)
+
+
+def read_palette(path: str | os.PathLike[str]) -> np.ndarray:
+    """Read the different colours of a palette file, in its order.
+
+    Args:
+        path: a GIMP palette (.gpl), a list of rrggbb lines (.hex), an Adobe colour table (.act), or an image
+            of at most 256 colours.
+
+    Returns:
+        (n, 3) uint8, 1 <= n <= 256.
+
+    Raises:
+        ColorCNNError: there is no such file, or it holds no palette.
+    """
+    path = Path(path)
+    suffix = path.suffix.lower()
+    if suffix in IMAGE_SUFFIXES:
+        palette = Histogram(np.array(flatten(read_image(path)))).colors
+        palette = palette[np.argsort(palette.astype(np.int32) @ _WEIGHT)]
+    elif suffix in _READERS:
+        palette = distinct(_READERS[suffix](_content(path), path))
+    else:
+        known = ", ".join(sorted(_READERS))
+        raise UsageError(f"{path} is no palette file: name one that ends in {known}, or an image.")
+    if not 1 <= len(palette) <= MAX_COLORS:
+        raise ColorCNNError(
+            f"{path} holds {len(palette)} different colours: a palette has from 1 to {MAX_COLORS}."
+        )
+    return palette
+
+
+def _content(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except FileNotFoundError as error:
+        raise ColorCNNError(f"{path} does not exist: check the path.") from error
+    except OSError as error:
+        raise ColorCNNError(
+            f"{path} could not be read ({error.strerror}): check its access rights."
+        ) from error
+
+
+def _read_gpl(data: bytes, path: Path) -> np.ndarray:
+    lines = data.decode("utf-8", "replace").splitlines()
+    if not lines or lines[0].strip() != "GIMP Palette":
+        raise ColorCNNError(f"{path} does not begin with 'GIMP Palette': save it anew from GIMP or Inkscape.")
+    rows = []
+    for number, line in enumerate(lines[1:], 2):
+        text = line.strip()
+        if not text or text.startswith("#") or re.match(r"[A-Za-z]+:", text):
+            continue
+        match = re.match(r"(\d+)\s+(\d+)\s+(\d+)(\s|$)", text)
+        if match is None or max(values := [int(match[i]) for i in (1, 2, 3)]) > 255:
+            raise ColorCNNError(f"{path}, line {number}, {text!r}, is no colour: write three numbers to 255.")
+        rows.append(values)
+    return np.array(rows, np.uint8).reshape(-1, 3)
+
+
+def _read_hex(data: bytes, path: Path) -> np.ndarray:
+    rows = []
+    for number, line in enumerate(data.decode("utf-8", "replace").splitlines(), 1):
+        text = line.strip().removeprefix("#")
+        if not text or text.startswith(";"):
+            continue
+        if re.fullmatch(r"[0-9a-fA-F]{6}", text) is None:
+            raise ColorCNNError(f"{path}, line {number}, {line.strip()!r}, is no colour: write rrggbb.")
+        rows.append(list(bytes.fromhex(text)))
+    return np.array(rows, np.uint8).reshape(-1, 3)
+
+
+def _read_act(data: bytes, path: Path) -> np.ndarray:
+    """256 colours of three bytes, then in files of 772 bytes their number and the transparent one."""
+    if len(data) not in (768, 772):
+        raise ColorCNNError(
+            f"{path} has {len(data)} bytes: an Adobe colour table has 768 or 772, save it anew."
+        )
+    count = int.from_bytes(data[768:770], "big") if len(data) == 772 else MAX_COLORS
+    return np.frombuffer(data[:768], np.uint8).reshape(-1, 3)[: count or MAX_COLORS]
+
+
+_READERS = {".act": _read_act, ".gpl": _read_gpl, ".hex": _read_hex}
+
+
+def palette_strip(palette: np.ndarray, side: int = 32) -> Image.Image:
+    """Draw an (n, 3) uint8 palette as squares, at most 16 in a row: an indexed picture of its colours."""
+    columns = min(16, len(palette))
+    rows = -(-len(palette) // columns)
+    cells = np.minimum(np.arange(rows * columns), len(palette) - 1).astype(np.uint8).reshape(rows, columns)
+    picture = Image.fromarray(np.kron(cells, np.ones((side, side), np.uint8)))
+    picture.putpalette(palette.tobytes(), "RGB")
+    return picture
+
+
+class Fixed(Quantizer):
+    """Gives every pixel the nearest colour of a given palette.
+
+    Args:
+        palette: (n, 3) uint8, 1 <= n <= 256.
+        space: where the nearest colour is looked for.
+    """
+
+    def __init__(self, palette: np.ndarray, *, space: str = "srgb") -> None:
+        self.palette = check_kept(palette.tolist())
+        self.space = check_space(space)
+
+    def quantize_pixels(self, pixels: np.ndarray, num_colors: int) -> tuple[np.ndarray, np.ndarray]:
+        """See :meth:`Quantizer.quantize_pixels`.
+
+        Raises:
+            UsageError: the palette has more than ``num_colors`` colours.
+        """
+        if len(self.palette) > num_colors:
+            raise UsageError(
+                f"The palette has {len(self.palette)} colours, not {num_colors}: allow all of them."
+            )
+        histogram = Histogram(pixels)
+        return drop_unused(
+            histogram.spread(nearest(histogram.colors, self.palette, self.space)), self.palette
+        )
+
+
+class Keeping:
+    """Any quantizer, with given colours in each of its palettes; the project's own take ``keep`` themselves.
+
+    Args:
+        quantizer: what chooses the other colours; answers the calls of :class:`Quantizer`.
+        keep: colours of three bytes.
+    """
+
+    def __init__(self, quantizer: Any, keep: Iterable[tuple[int, int, int]]) -> None:
+        self.quantizer = quantizer
+        self.keep = check_kept(keep)
+
+    def room(self, num_colors: int) -> int:
+        """How many colours are left for the quantizer to choose.
+
+        Raises:
+            UsageError: none.
+        """
+        if len(self.keep) >= num_colors:
+            raise UsageError(
+                f"{len(self.keep)} colours are to be kept of {num_colors}, which leaves none to choose: "
+                "allow more colours."
+            )
+        return num_colors - len(self.keep)
+
+    def assign(self, pixels: np.ndarray, palette: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Map uint8 pixels (..., 3) to the kept colours and a palette; rows no pixel uses are dropped."""
+        palette = distinct(np.concatenate([self.keep, palette]))
+        histogram = Histogram(pixels)
+        return drop_unused(histogram.spread(nearest(histogram.colors, palette)), palette)
+
+    def __call__(self, images: Tensor, num_colors: int, *, channels_last: bool = False) -> Paletted:
+        """Quantize; arguments and result as :class:`Quantizer` has them."""
+        options = {"channels_last": True} if channels_last else {}
+        plain = self.quantizer(images, self.room(num_colors), **options)
+        return self._join(as_pixels(images, channels_last=channels_last), plain, num_colors)
+
+    def quantize_many(self, images: Tensor, sizes: Sequence[int]) -> dict[int, Paletted]:
+        """Quantize one batch to several palette sizes."""
+        plain = self.quantizer.quantize_many(images, [self.room(size) for size in sizes])
+        pixels = as_pixels(images)
+        return {size: self._join(pixels, plain[self.room(size)], size) for size in sizes}
+
+    def _join(self, pixels: np.ndarray, plain: Paletted, num_colors: int) -> Paletted:
+        indices = torch.empty(plain.indices.shape, dtype=torch.uint8)
+        palette = torch.zeros(len(plain), num_colors, 3)
+        for image in range(len(plain)):
+            index_map, rows = self.assign(pixels[image], plain.compact(image)[1])
+            indices[image] = torch.from_numpy(index_map)
+            palette[image, : len(rows)] = from_bytes(torch.from_numpy(rows))
+        return Paletted(indices.to(plain.indices.device), palette.to(plain.palette.device))
+
+
+class SharedPalette:
+    """Designs one palette for many images, which are shown to it one after the other.
+
+    The project's own methods design it for all colours of all images, each weighted by its pixels. Of other
+    methods the palettes of the single images, each colour weighted by its pixels, are united by k-means.
+
+    Args:
+        quantizer: the method.
+        num_colors: 1..256.
+    """
+
+    def __init__(self, quantizer: Any, num_colors: int) -> None:
+        self.quantizer = quantizer
+        self.num_colors = num_colors
+        self._counts = np.zeros(1 << 24, np.uint64)
+
+    def add(self, colors: np.ndarray, counts: np.ndarray) -> None:
+        """Take note of different colours (n, 3) uint8 and how many pixels have each."""
+        self._counts[colors.astype(np.int32) @ _WEIGHT] += counts.astype(np.uint64)
+
+    def show(self, pixels: np.ndarray) -> None:
+        """Take note of the pixels (..., 3) uint8 of an image, or those of them that can be seen."""
+        if not pixels.size:
+            return
+        if isinstance(self.quantizer, Designed):
+            histogram = Histogram(pixels)
+            self.add(histogram.colors, histogram.counts)
+        else:
+            images = torch.from_numpy(pixels).reshape(1, -1, *pixels.shape[-2:])
+            result = self.quantizer(images, self.num_colors, channels_last=True)
+            self.show_quantized(result, np.ones(result.indices.shape[1:], dtype=bool))
+
+    def show_quantized(self, result: Paletted, visible: np.ndarray) -> None:
+        """Take note of those pixels that can be seen, (H, W) bool, of an image the method has quantized."""
+        indices, palette = result.compact(transparent=~visible)
+        self.add(palette, np.bincount(indices[visible], minlength=len(palette)))
+
+    def design(self) -> np.ndarray:
+        """The palette, (n, 3) uint8: ``num_colors`` colours, or all there are.
+
+        Raises:
+            UsageError: no pixel was shown.
+        """
+        codes = np.flatnonzero(self._counts)
+        if not codes.size:
+            raise UsageError("No picture has a pixel that can be seen: there is no palette to share.")
+        colors = np.stack([codes >> 16, codes >> 8 & 255, codes & 255], axis=1).astype(np.uint8)
+        counts = self._counts[codes]
+        scale = max(1, -(-int(counts.max()) // (2**32 - 1)))
+        counts = np.maximum(counts // scale, 1).astype(np.uint32)
+        method = self.quantizer if isinstance(self.quantizer, Designed) else KMeans()
+        palette = method.design_palette(colors, counts, self.num_colors)
+        return complete(colors, counts, palette, self.num_colors, method.space)[1]

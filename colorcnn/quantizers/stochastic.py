@@ -1,0 +1,198 @@
+"""Stochastic Quantization (SQ): V. Norkin and A. Kozyriev, Stochastic color quantization, 2024.
+
+The palette y minimises F(y) = sum_i p_i min_k |x_i - y_k|**r, the transport of the image's colours x_i with
+their shares p_i to K elements, by gradient steps at colours drawn from p (Eq 3 and 4). Colours lie in the
+unit cube and are drawn by their share, so that a step costs the same in any image.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable
+from math import gcd
+from typing import NamedTuple
+
+import numpy as np
+
+from colorcnn.errors import UsageError, unknown_name
+from colorcnn.quantizers.descent import ADAGRAD, ADAM, MOMENTUM, NESTEROV, RMSPROP, SGD, descend, objective
+from colorcnn.quantizers.designed import Designed, Points
+from colorcnn.quantizers.histogram import Histogram
+from colorcnn.quantizers.lloyd import sample
+from colorcnn.quantizers.seeding import plus_plus
+from colorcnn.quantizers.spaces import enter, leave
+
+METHODS = {
+    "adagrad": ADAGRAD,
+    "adam": ADAM,
+    "momentum": MOMENTUM,
+    "nesterov": NESTEROV,
+    "rmsprop": RMSPROP,
+    "sgd": SGD,
+}
+"""How a gradient becomes a step; all but the first and last keep running moments for each element."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Settings:
+    """How SQ runs.
+
+    Attributes:
+        r: the power of the distance in F, at least 1; 2 makes F the squared error.
+        optimizer: a name in :data:`METHODS`.
+        learning_rate: the step size rho.
+        fall: the step size at an element's t-th step is rho * t**-fall; 0 keeps it.
+        momentum: of momentum, Nesterov and Adam.
+        decay: of the running squares of RMSProp and Adam.
+        batch: colours drawn for one step; each element moves by the mean gradient of those nearest to it.
+        samples: colours drawn in all; 0 draws as many as the image has pixels, each pixel once.
+        average: the elements become the means of the places they took over the second half of the steps.
+        seeding: elements begin at colours drawn with probability proportional to distance**seeding; 2 is
+            k-means++.
+    """
+
+    r: float = 2.0
+    optimizer: str = "sgd"
+    learning_rate: float = 0.5
+    fall: float = 0.5
+    momentum: float = 0.9
+    decay: float = 0.999
+    batch: int = 1
+    samples: int = 1 << 16
+    average: bool = True
+    seeding: float = 2.0
+
+    def __post_init__(self) -> None:
+        if self.optimizer not in METHODS:
+            raise unknown_name("optimizer", self.optimizer, METHODS)
+        for name, value, least, below in (
+            ("r", self.r, 1, np.inf), ("learning rate", self.learning_rate, 1e-12, np.inf),
+            ("fall of the learning rate", self.fall, 0, np.inf), ("momentum", self.momentum, 0, 1),
+            ("decay", self.decay, 0, 1), ("batch", self.batch, 1, np.inf),
+            ("number of samples", self.samples, 0, np.inf), ("power of the seeding", self.seeding, 0, np.inf),
+        ):  # fmt: skip
+            if not least <= value < below:
+                limit = f" and below {below}" if below < np.inf else ""
+                raise UsageError(f"The {name} is {value}: choose at least {least:g}{limit}.")
+
+
+FAITHFUL = Settings(r=3.0, learning_rate=0.001, fall=0.0, samples=0, average=False, seeding=1.0)
+"""The paper's experiments: r = 3, one pass over the pixels at a constant rate. Its formula for the seeding
+has squared distances; the authors' program, and so its figures, has distances."""
+
+PRESETS = {"default": Settings(), "faithful": FAITHFUL}
+
+
+class Fit(NamedTuple):
+    """What SQ found, colours in the unit cube.
+
+    Attributes:
+        elements: (3, K) float32.
+        objective: F, the mean of min_k |x - y_k|**r over the pixels.
+        transport: the sum of min_k |x - y_k| over the pixels, which is what the paper's table calls F(y).
+        mse: the squared error, a mean over pixels and channels.
+        trajectory: (colours drawn, F) from the seeding to the end.
+    """
+
+    elements: np.ndarray
+    objective: float
+    transport: float
+    mse: float
+    trajectory: list[tuple[int, float]]
+
+
+class Stochastic(Designed):
+    """Moves the nearest palette colour towards each of many colours drawn from the image.
+
+    Args:
+        preset: ``default``, or ``faithful`` for the settings of the paper's table.
+        settings: given instead of a preset.
+        space: as :class:`Designed` has it.
+        keep: as :class:`Designed` has it; kept colours take part and do not move.
+        seed: for what is drawn at random.
+
+    Raises:
+        UsageError: an unknown preset or space.
+    """
+
+    def __init__(
+        self,
+        *,
+        preset: str = "default",
+        settings: Settings | None = None,
+        space: str = "srgb",
+        keep: Iterable[tuple[int, int, int]] = (),
+        seed: int = 0,
+    ) -> None:
+        super().__init__(space=space, keep=keep)
+        if preset not in PRESETS:
+            raise unknown_name("preset", preset, PRESETS)
+        self.settings = settings or PRESETS[preset]
+        self.seed = seed
+
+    def design(self, points: Points, num_colors: int, kept: np.ndarray) -> np.ndarray:
+        """See :meth:`Designed.design`."""
+        return 255 * self._run(_unit(points), num_colors, kept / np.float32(255), 0).elements
+
+    def fit(self, pixels: np.ndarray, num_colors: int, *, checkpoints: int = 20) -> Fit:
+        """Run SQ on an image and tell how it went, before any rounding to 8 bits.
+
+        Args:
+            pixels: (H, W, 3) uint8.
+            num_colors: K.
+            checkpoints: how often F is measured on the way; it is also measured before and after.
+        """
+        histogram = Histogram(pixels)
+        points = Points(enter(histogram.colors.T, self.space), histogram.counts.astype(np.float32))
+        kept = enter(self.keep.T, self.space) / np.float32(255)
+        return self._run(_unit(points), num_colors, kept, checkpoints)
+
+    def palette(self, fit: Fit) -> np.ndarray:
+        """The elements of a fit as (K, 3) uint8 sRGB."""
+        return leave(255 * fit.elements, self.space)
+
+    def _run(self, points: Points, num_colors: int, kept: np.ndarray, checkpoints: int) -> Fit:
+        chosen = self.settings
+        random = np.random.default_rng(self.seed)
+        elements = np.empty((3, num_colors), np.float32)
+        fixed = kept.shape[1]
+        elements[:, :fixed] = kept
+        plus_plus(*points, elements, fixed, chosen.seeding, 1, random.random((num_colors, 1)))
+        order = self._draw(points, num_colors, random)
+        state = np.zeros((11, num_colors))
+        box = points.coordinates.min(axis=1).astype(float), points.coordinates.max(axis=1).astype(float)
+        numbers = (METHODS[chosen.optimizer], chosen.r, chosen.learning_rate, chosen.fall)
+        trajectory: list[tuple[int, float]] = []
+        drawn = 0
+        for part in np.array_split(order, max(2, checkpoints)):  # the second half is averaged: two at least
+            if checkpoints:
+                trajectory.append((drawn, objective(*points, elements, chosen.r)[0]))
+            averaging = float(chosen.average and 2 * drawn >= len(order) - 1)
+            settings = tuple(map(float, (*numbers, chosen.momentum, chosen.decay, averaging)))
+            descend(points.coordinates, part, elements, fixed, state, *box, settings, chosen.batch)
+            drawn += len(part)
+        averaged = state[10] > 0
+        elements[:, averaged] = state[7:10, averaged] / state[10, averaged]
+        if not checkpoints:
+            return Fit(elements, np.nan, np.nan, np.nan, trajectory)
+        value, distance, square = objective(*points, elements, chosen.r)
+        trajectory.append((drawn, value))
+        pixels = float(points.weights.sum(dtype=np.float64))
+        return Fit(elements, value, pixels * distance, square / 3, trajectory)
+
+    def _draw(self, points: Points, num_colors: int, random: np.random.Generator) -> np.ndarray:
+        """The colours to step at, as places among the points."""
+        if self.settings.samples == 0:  # each pixel once, in any order
+            pixels = int(points.weights.sum(dtype=np.float64))
+            return random.permutation(sample(points.weights, pixels))
+        size = min(self.settings.samples, 16 * max(len(points.weights), num_colors))
+        step = max(1, round(size * 0.6180339887))
+        while gcd(step, size) > 1:
+            step += 1
+        places = (np.arange(size, dtype=np.int64) * step + int(random.integers(size))) % size
+        return sample(points.weights, size)[places]
+
+
+def _unit(points: Points) -> Points:
+    """Coordinates of the unit cube, as the paper has them."""
+    return Points(points.coordinates / np.float32(255), points.weights)

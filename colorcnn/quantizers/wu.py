@@ -1,0 +1,26 @@
+"""Wu: X. Wu, Efficient statistical computations for optimal color quantization, Graphics Gems II, 1991."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from colorcnn.quantizers.boxes import CELLS, moments, wu
+from colorcnn.quantizers.designed import Designed, Points
+
+
+def wu_centers(points: Points, num_colors: int) -> np.ndarray:
+    """At most ``num_colors`` centres (3, k) float32 for weighted points."""
+    table = np.empty((CELLS + 1, CELLS + 1, CELLS + 1, 5))
+    moments(points.coordinates, points.weights, table)
+    return wu(table, num_colors)
+
+
+class Wu(Designed):
+    """Cuts a 3-D histogram into boxes by planes, each where it lowers the squared error most.
+
+    The histogram has 32 cells along each axis, laid over the range that the image's colours really take.
+    """
+
+    def design(self, points: Points, num_colors: int, kept: np.ndarray) -> np.ndarray:
+        """See :meth:`Designed.design`."""
+        return np.hstack([kept, wu_centers(points, num_colors - kept.shape[1])])

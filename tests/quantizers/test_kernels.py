@@ -1,0 +1,169 @@
+"""The compiled kernels against their NumPy twins."""
+
+import numpy as np
+import pytest
+import twins
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from colorcnn.quantizers import boxes, histogram, lloyd, seeding
+from colorcnn.quantizers.designed import nearest
+from colorcnn.quantizers.histogram import Histogram
+
+
+def cloud(seed, n=400, levels=256):
+    """Different 8-bit colours as points (3, n) float32, and whole weights."""
+    random = np.random.default_rng(seed)
+    colors = np.unique(random.integers(0, levels, (n, 3)), axis=0)
+    random.shuffle(colors)
+    return colors.T.astype(np.float32).copy(), random.integers(1, 50, len(colors)).astype(np.float32)
+
+
+def some_centers(points, colors, seed):
+    chosen = np.random.default_rng(seed).choice(points.shape[1], colors, replace=False)
+    return points[:, chosen] + np.float32(0.25)
+
+
+@given(seed=st.integers(0, 999), pixels=st.integers(1, 5000), levels=st.sampled_from([1, 3, 20, 256]))
+@settings(max_examples=30, deadline=None)
+@pytest.mark.parametrize("direct", [False, True])
+def test_a_histogram_counts_each_colour_once(direct, seed, pixels, levels):
+    picture = np.random.default_rng(seed).integers(0, levels, (pixels, 3), dtype=np.uint8)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(histogram, "DIRECT_PIXELS", 0 if direct else 1 << 30)
+        found = Histogram(picture)
+        ranks = (np.arange(len(found)) % 256).astype(np.uint8)
+        spread = found.spread(ranks)
+    colors, inverse, counts = np.unique(picture, axis=0, return_inverse=True, return_counts=True)
+    order = np.lexsort(found.colors.T[::-1])
+    np.testing.assert_array_equal(found.colors[order], colors)
+    np.testing.assert_array_equal(found.counts[order], counts)
+    np.testing.assert_array_equal(spread, ranks[order][inverse.reshape(-1)])
+
+
+def test_a_hash_table_grows_with_the_colours():
+    picture = np.random.default_rng(0).integers(0, 256, (300_000, 3), dtype=np.uint8)
+    assert len(Histogram(picture)) == len(np.unique(picture.astype(int) @ [65536, 256, 1]))
+
+
+@given(seed=st.integers(0, 999), colors=st.integers(1, 256), levels=st.sampled_from([2, 8, 256]))
+@settings(max_examples=30, deadline=None)
+def test_the_nearest_colour_is_exact_and_the_first_of_equals(seed, colors, levels):
+    random = np.random.default_rng(seed)
+    pixels, palette = (random.integers(0, levels, (n, 3), dtype=np.uint8) for n in (500, colors))
+    squares = ((pixels[:, None].astype(int) - palette.astype(int)) ** 2).sum(axis=2)
+    np.testing.assert_array_equal(nearest(pixels, palette), squares.argmin(axis=1))
+
+
+@pytest.mark.parametrize("colors", [1, 7, 256])
+def test_the_nearest_centre_is_nearest(colors):
+    points, _ = cloud(1, 2000)
+    centers = some_centers(points, colors, 2)
+    labels = np.empty(points.shape[1], np.uint8)
+    lloyd.assign(points, centers, labels)
+    squares = twins.squares(points, centers)
+    chosen = squares[np.arange(len(labels)), labels]
+    assert np.all(chosen <= squares.min(axis=1) * (1 + 2**-14))
+
+
+@pytest.mark.parametrize("colors", [1, 2, 9, 64])
+@pytest.mark.parametrize(("fixed", "stretch"), [(0, 1.0), (1, 1.0), (0, 1.5)])
+@pytest.mark.parametrize("bounds", [True, False])
+def test_bounds_change_nothing_in_lloyds_algorithm(bounds, colors, fixed, stretch):
+    points, weights = cloud(3, 3000)
+    for iterations in (0, 1, 12):
+        centers = some_centers(points, colors, 4)
+        expected = twins.lloyd(points, weights, centers, fixed, iterations, stretch)
+        labels, sums = np.empty(points.shape[1], np.uint8), np.empty((4, colors))
+        run = lloyd.lloyd if bounds else lloyd.lloyd_few
+        run(points, weights, centers, fixed, labels, sums, iterations, np.float32(0), stretch)
+        np.testing.assert_allclose(centers, expected, atol=0.05)
+        np.testing.assert_allclose(sums, twins.cluster_sums(points, weights, labels, colors), rtol=1e-6)
+        squares = twins.squares(points, centers)
+        assert np.all(squares[np.arange(len(labels)), labels] <= squares.min(axis=1) * 1.001 + 0.01)
+
+
+@pytest.mark.parametrize("power", [0.5, 0.7, 1.0])
+def test_the_online_pass_draws_the_nearest_centre(power):
+    points, weights = cloud(5)
+    centers = some_centers(points, 6, 6)
+    chosen = lloyd.sample(weights, 997)
+    order = [chosen[(13 + 600 * step) % 997] for step in range(997)]
+    expected = twins.macqueen(points, order, centers, 1, power)
+    lloyd.macqueen(points, chosen, 13, 600, centers, 1, power)
+    np.testing.assert_allclose(centers, expected, atol=0.01)
+
+
+@given(seed=st.integers(0, 999), size=st.integers(1, 3000))
+@settings(max_examples=20, deadline=None)
+def test_a_sample_holds_each_point_as_often_as_it_weighs(seed, size):
+    _, weights = cloud(seed)
+    chosen = lloyd.sample(weights, size)
+    expected = twins.sample(weights.astype(float), size)
+    assert np.mean(chosen != expected) < 0.01
+    often = np.bincount(chosen, minlength=len(weights))
+    assert np.all(np.abs(often - weights * size / weights.sum()) <= 1 + 1e-6)
+
+
+@given(seed=st.integers(0, 999), colors=st.integers(3, 40))
+@settings(max_examples=20, deadline=None)
+def test_exchanges_lower_the_squared_error(seed, colors):
+    points, weights = cloud(seed)
+    centers = some_centers(points, colors, seed)
+    labels, sums = np.empty(points.shape[1], np.uint8), np.empty((4, colors))
+    lloyd.lloyd(points, weights, centers, 0, labels, sums, 3, np.float32(0), 1.0)
+    means = np.where(sums[3] > 0, sums[:3] / np.maximum(sums[3], 1), centers)
+    before = squared = twins.squared_error(points, weights, means)
+    made = lloyd.split_merge(points, weights, centers, 0, labels, sums, 1.0, colors)
+    if made:
+        squared = twins.squared_error(points, weights, centers)
+    assert squared <= before * 1.0001
+
+
+def test_moments_are_sums_over_corner_boxes():
+    points, weights = cloud(7)
+    table = np.empty((boxes.CELLS + 1,) * 3 + (5,))
+    boxes.moments(points, weights, table)
+    np.testing.assert_allclose(table, twins.moments(points, weights)[0], rtol=1e-6)
+
+
+@pytest.mark.parametrize("colors", [1, 2, 5, 17, 60])
+def test_wu_cuts_where_the_squared_error_falls_most(colors):
+    points, weights = cloud(8, 150)
+    table = np.empty((boxes.CELLS + 1,) * 3 + (5,))
+    boxes.moments(points, weights, table)
+    found = boxes.wu(table, colors)
+    expected = twins.wu(points, weights, colors)
+    np.testing.assert_allclose(found[:, np.lexsort(found)], expected[:, np.lexsort(expected)], atol=0.01)
+
+
+@pytest.mark.parametrize("colors", [1, 2, 5, 17, 60, 200])
+def test_the_variance_cut_splits_the_worst_cluster(colors):
+    points, weights = cloud(9, 150)
+    points *= np.array([[1.0], [0.6], [0.3]], np.float32)  # no two axes alike, or there are two ways to cut
+    found = boxes.variance_cut(points, weights, colors)
+    expected = twins.variance_cut(points, weights, colors)
+    assert found.shape == expected.shape
+    one, other = (twins.squared_error(points, weights, centers) for centers in (found, expected))
+    assert one == pytest.approx(other, rel=0.05, abs=1e-6)
+    if colors <= 5:
+        np.testing.assert_allclose(found[:, np.lexsort(found)], expected[:, np.lexsort(expected)], atol=0.5)
+
+
+@pytest.mark.parametrize("bits", [1, 4, 6])
+def test_coarse_points_are_means_of_cells(bits):
+    points, weights = cloud(10, 2000)
+    colors = points.T.astype(np.uint8)
+    means, heavier = boxes.coarse(colors, weights.astype(np.uint32), bits)
+    expected, sums = twins.coarse(colors, weights, bits)
+    np.testing.assert_allclose(means, expected, rtol=1e-5)
+    np.testing.assert_allclose(heavier, sums)
+
+
+@pytest.mark.parametrize(("power", "trials"), [(2.0, 1), (1.0, 1), (2.0, 4)])
+def test_k_means_plus_plus_draws_in_proportion_to_the_distance(power, trials):
+    points, weights = cloud(11, 100)
+    draws = np.random.default_rng(0).random((12, trials))
+    centers = np.empty((3, 12), np.float32)
+    seeding.plus_plus(points, weights, centers, 0, power, trials, draws)
+    np.testing.assert_array_equal(centers, twins.plus_plus(points, weights, 12, power, draws))
