@@ -41,7 +41,7 @@ QUANTIZER: dict[str, Any] = {
     "task_batches": 4,
     "regularization_weight": 0.1,
     "information_weight": 3.0,
-    "confidence_weight": 40.0,
+    "confidence_weight": 10.0,
     "confidence_schedule": "sigmoid",
     "imitation_weight": 10.0,
     "imitation_schedule": "sigmoid",
@@ -186,7 +186,13 @@ def _report(
         command,
         n=result.n,
         metrics=result.to_json(),
-        config={"data": data.name, "classifier": CLASSIFIER, "colorcnn-plus": QUANTIZER},
+        config={
+            "data": data.name,
+            "split": "test",
+            "classifier": CLASSIFIER["network"],
+            "classifier options": CLASSIFIER,
+            "colorcnn-plus": QUANTIZER,
+        },
         seeds={"seed": options.seed},
     )
     shown = {name: methods[name] for name in ("median-cut", "colorcnn-plus")}
