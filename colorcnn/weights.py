@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from colorcnn import models
 from colorcnn.errors import ColorCNNError, UsageError
 from colorcnn.files import write_atomically
+from colorcnn.models.colorcnn import quantizer_options
 
 FORMAT_VERSION = 1
 WEIGHTS = "model.safetensors"
@@ -162,9 +163,7 @@ def load_lightning(path: str | os.PathLike[str]) -> tuple[nn.Module, Config]:
         }
     elif "architecture" in options:
         kind, prefix, architecture = "quantizer", "quantizer.", options["architecture"]
-        sizes = list(options["sizes"])
-        extra = {"num_colors": sizes[0]} if architecture == "colorcnn" else {"trained_sizes": sizes}
-        kwargs = {**extra, **(options.get("quantizer_kwargs") or {})}
+        kwargs = quantizer_options(architecture, options["sizes"], options.get("quantizer_kwargs"))
     else:
         raise ColorCNNError(
             f"{path} is of another task: give a checkpoint of a ClassifierTask or a ColorCNNTask."

@@ -6,7 +6,7 @@ Hou, Zheng and Gould, Learning to Structure an Image with Few Colors and Beyond.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -91,6 +91,20 @@ class LearnedQuantizer(nn.Module, ABC):
     def forward(self, images: Tensor, num_colors: int, **options: Any) -> Paletted:
         """The same as :meth:`quantize`."""
         return self.quantize(images, num_colors, **options)
+
+
+def quantizer_options(
+    architecture: str, sizes: Sequence[int], options: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
+    """What a learned quantizer is built with: its options, and what the sizes it is trained for decide.
+
+    Args:
+        architecture: ``colorcnn`` or ``colorcnn-plus``.
+        sizes: the numbers of colours of its training; a ColorCNN has one.
+        options: of the network, which go first.
+    """
+    decided = {"num_colors": sizes[0]} if architecture == "colorcnn" else {"trained_sizes": list(sizes)}
+    return {**decided, **(options or {})}
 
 
 class ColorCNN(LearnedQuantizer):

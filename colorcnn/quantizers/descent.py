@@ -5,18 +5,10 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
+from colorcnn.quantizers.lloyd import nearest
+
 SGD, MOMENTUM, NESTEROV, ADAGRAD, RMSPROP, ADAM = range(6)
 _TINY = 1e-8
-
-
-@njit(nogil=True, cache=True)
-def _nearest(x, y, z, cx, cy, cz):
-    best = np.int32(0x7FFFFFFF)
-    for k in range(cx.size):
-        dx, dy, dz = cx[k] - x, cy[k] - y, cz[k] - z
-        key = (np.float32(dx * dx + dy * dy + dz * dz).view(np.int32) & np.int32(-256)) | np.int32(k)
-        best = min(best, key)
-    return best & 255
 
 
 @njit(nogil=True, cache=True)
@@ -79,7 +71,7 @@ def descend(points, order, elements, fixed, state, low, high, settings, batch):
         count = 0
         for i in order[start : start + batch]:
             x, y, z = points[0, i], points[1, i], points[2, i]
-            k = _nearest(x, y, z, cx, cy, cz)
+            k = nearest(x, y, z, cx, cy, cz)
             if k < fixed:
                 continue
             away[0], away[1], away[2] = cx[k] - x, cy[k] - y, cz[k] - z
@@ -116,7 +108,7 @@ def objective(points, weights, elements, norm):
     total = powers = distances = squares = 0.0
     for i in range(points.shape[1]):
         x, y, z, w = points[0, i], points[1, i], points[2, i], weights[i]
-        k = _nearest(x, y, z, cx, cy, cz)
+        k = nearest(x, y, z, cx, cy, cz)
         dx, dy, dz = np.float64(cx[k] - x), np.float64(cy[k] - y), np.float64(cz[k] - z)
         square = dx * dx + dy * dy + dz * dz
         total += w

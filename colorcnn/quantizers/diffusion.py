@@ -5,15 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-
-@njit(nogil=True, cache=True)
-def _nearest(x, y, z, cx, cy, cz):
-    best = np.int32(0x7FFFFFFF)
-    for k in range(cx.size):
-        dx, dy, dz = cx[k] - x, cy[k] - y, cz[k] - z
-        key = (np.float32(dx * dx + dy * dy + dz * dz).view(np.int32) & np.int32(-256)) | np.int32(k)
-        best = min(best, key)
-    return best & 255
+from colorcnn.quantizers.lloyd import nearest
 
 
 @njit(nogil=True, cache=True)
@@ -45,7 +37,7 @@ def diffuse(rows, centers, low, high, serpentine, carry, turned, out):
             step = -1 if backwards else 1
             for c in range(3):
                 value[c] = min(max(rows[y, x, c] + carry[x + 1, c] + ahead[c], low[c]), high[c])
-            k = _nearest(value[0], value[1], value[2], cx, cy, cz)
+            k = nearest(value[0], value[1], value[2], cx, cy, cz)
             out[y, x] = k
             for c in range(3):
                 sixteenth = (value[c] - centers[c, k]) * np.float32(0.0625)
@@ -72,7 +64,7 @@ def plan(colors, centers, order, plans):
         ex = ey = ez = np.float32(0)
         row = plans[i]
         for level in range(levels):
-            k = _nearest(colors[0, i] + ex, colors[1, i] + ey, colors[2, i] + ez, cx, cy, cz)
+            k = nearest(colors[0, i] + ex, colors[1, i] + ey, colors[2, i] + ez, cx, cy, cz)
             ex += colors[0, i] - cx[k]
             ey += colors[1, i] - cy[k]
             ez += colors[2, i] - cz[k]

@@ -14,6 +14,17 @@ _FAR = np.int32(0x7F7FFF00)  # the bits of a float larger than any distance, its
 
 
 @njit(nogil=True, cache=True)
+def nearest(x, y, z, cx, cy, cz):
+    """The nearest of the centres (cx, cy, cz) to one point, the first of equals."""
+    best = np.int32(0x7FFFFFFF)
+    for k in range(cx.size):
+        dx, dy, dz = cx[k] - x, cy[k] - y, cz[k] - z
+        key = (np.float32(dx * dx + dy * dy + dz * dz).view(np.int32) & np.int32(-256)) | np.int32(k)
+        best = min(best, key)
+    return best & 255
+
+
+@njit(nogil=True, cache=True)
 def assign(points, centers, labels):
     """Write into ``labels`` (n,) uint8 the nearest centre of each point, the first of equals."""
     cx, cy, cz = centers[0], centers[1], centers[2]
@@ -377,12 +388,7 @@ def macqueen(points, chosen, first, stride, centers, fixed, power):
         if at >= chosen.size:
             at -= chosen.size
         x, y, z = points[0, i], points[1, i], points[2, i]
-        best = np.int32(0x7FFFFFFF)
-        for k in range(cx.size):
-            dx, dy, dz = cx[k] - x, cy[k] - y, cz[k] - z
-            key = (np.float32(dx * dx + dy * dy + dz * dz).view(np.int32) & np.int32(-256)) | np.int32(k)
-            best = min(best, key)
-        label = best & 255
+        label = nearest(x, y, z, cx, cy, cz)
         if label >= fixed:
             times[label] += 1.0
             rate = np.float32(times[label] ** -power)

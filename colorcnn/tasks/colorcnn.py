@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import torch
 import torch.nn.functional as F
@@ -21,8 +21,9 @@ from colorcnn.losses import (
     imitation_loss,
     information_entropy,
 )
-from colorcnn.models import LEARNED, LearnedQuantizer, frozen
+from colorcnn.models import LearnedQuantizer, create_model, frozen
 from colorcnn.models.assignment import hard_indices, one_hot, soft_palette, soft_render, straight_through
+from colorcnn.models.colorcnn import quantizer_options
 from colorcnn.paletted import Paletted
 from colorcnn.tasks.base import ImageTask, OptimizerName, ScheduleName, copy_weights
 from colorcnn.tasks.classifier import accuracy
@@ -162,12 +163,8 @@ class ColorCNNTask(ImageTask):
                 f"A ColorCNN has one number of colours and sizes is {self.sizes}: name one, "
                 "or train colorcnn-plus."
             )
-        if architecture == "colorcnn":
-            options = {"num_colors": self.sizes[0], **options}
-        else:
-            options = {"trained_sizes": self.sizes, **options}
-        quantizer = LEARNED[architecture](**options)
-        return quantizer.to(memory_format=torch.channels_last)
+        quantizer = create_model(architecture, **quantizer_options(architecture, self.sizes, options))
+        return cast(LearnedQuantizer, quantizer.to(memory_format=torch.channels_last))
 
     def _load_judge(self, spec: str) -> nn.Module:
         judge = load_classifier(spec)
