@@ -165,9 +165,7 @@ class KMeans(Designed):
             init(points, centers, kept.shape[1], random)
             if chosen is not None:
                 first = int(random.integers(size)) if start else 0
-                macqueen(
-                    points.coordinates, chosen, first, stride, centers, kept.shape[1], _FORGET
-                )
+                macqueen(points.coordinates, chosen, first, stride, centers, kept.shape[1], _FORGET)
             if starts > 1:
                 search = _Search(trial, centers.copy(), kept.shape[1])
                 if search.settle(rounds) < best.error:
