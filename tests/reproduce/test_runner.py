@@ -46,6 +46,19 @@ def stage_folder(folder, stage):
     return found
 
 
+def epochs(run):
+    return [json.loads(line)["epoch"] for line in (run / "scores.jsonl").read_text().splitlines()]
+
+
+def edited(folder, name, old, new):
+    """The experiment with a change, and the configurations it names, in another folder."""
+    for config in ("classifier", "colorcnn", "colorcnn-plus"):
+        shutil.copy(CONF.with_name(f"{config}.yaml"), folder)
+    path = folder / name
+    path.write_text(CONF.read_text().replace(old, new))
+    return path
+
+
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory):
     """The experiment, run with one seed and never interrupted."""
@@ -88,7 +101,7 @@ def test_the_record_tells_everything(whole):
 def test_the_files_say_what_was_trained(whole):
     plus = json.loads((stage_folder(whole, "plus") / "state.json").read_text())
     assert plus["done"] is True
-    assert len((stage_folder(whole, "plus") / "scores.jsonl").read_text().splitlines()) == 3
+    assert epochs(stage_folder(whole, "plus")) == [0, 1, 2]
     assert "max_epochs: 3" in (stage_folder(whole, "plus") / "fit.yaml").read_text()
 
 
@@ -120,7 +133,7 @@ def test_a_training_that_was_interrupted_goes_on(stop, copy, whole):
     process.send_signal(stop)
     said = process.communicate()[1]
     plus = stage_folder(copy, "plus")
-    assert len((plus / "scores.jsonl").read_text().splitlines()) < 3, "it was too quick to be interrupted"
+    assert len(epochs(plus)) < 3, "it was too quick to be interrupted"
     if stop == signal.SIGINT:
         assert process.returncode == INTERRUPTED
         assert "the same command goes on" in said
@@ -129,11 +142,7 @@ def test_a_training_that_was_interrupted_goes_on(stop, copy, whole):
     assert not (copy / "results" / "experiment_cpu.json").exists()
     assert reproduce(copy, "--seeds", "1") == 0
     assert stage_folder(copy, "plus") == plus
-    assert [json.loads(line)["epoch"] for line in (plus / "scores.jsonl").read_text().splitlines()] == [
-        0,
-        1,
-        2,
-    ]
+    assert epochs(plus) == [0, 1, 2]
     assert numbers(copy) == numbers(whole)
 
 
@@ -185,20 +194,15 @@ def test_more_seeds_add_to_a_record_and_fewer_do_not_replace_it(copy, capsys):
     assert read_record(copy / "results" / "experiment_cpu.json").seeds == {"seed 1": 1}
 
 
-def test_a_changed_experiment_leaves_earlier_work_alone(copy, monkeypatch):
-    changed = copy / "experiment.yaml"
-    changed.write_text(
-        CONF.read_text().replace("median-cut: median-cut", "wu: wu").replace("{width: 4}", "{width: 4}")
-    )
-    for name in ("classifier", "colorcnn", "colorcnn-plus"):
-        shutil.copy(CONF.with_name(f"{name}.yaml"), copy)
+def test_a_changed_experiment_leaves_earlier_work_alone(copy):
+    changed = edited(copy, "experiment.yaml", "median-cut: median-cut", "octree: octree")
     argv = ["-o", str(copy / "runs"), "--results", str(copy / "results"), "--seeds", "1"]
     assert main(["reproduce", str(changed), *argv]) == 1, "the record is of other work"
     assert main(["reproduce", str(changed), *argv, "--force"]) == 0
     assert len(list((copy / "runs").glob("accuracy-*"))) == 2
     assert len(list((copy / "runs").glob("plus-*"))) == 1, "found again by its key"
     record = read_record(copy / "results" / "experiment_cpu.json")
-    assert list(record.metrics["methods"]) == ["colorcnn-plus", "colorcnn", "wu"]
+    assert list(record.metrics["methods"]) == ["colorcnn-plus", "colorcnn", "octree"]
 
 
 def test_two_processes_do_not_work_on_one_stage(tmp_path):
@@ -223,14 +227,9 @@ def test_a_failed_stage_is_one_sentence_and_not_done(copy, monkeypatch, capsys):
 
 
 def test_a_configuration_that_is_refused_is_named(copy, capsys):
-    changed = copy / "refused.yaml"
-    changed.write_text(CONF.read_text().replace("augment: {}", "magic: 1"))
-    for name in ("classifier", "colorcnn", "colorcnn-plus"):
-        shutil.copy(CONF.with_name(f"{name}.yaml"), copy)
-    assert (
-        main(["reproduce", str(changed), "-o", str(copy / "runs"), "--results", str(copy), "--seeds", "1"])
-        == 2
-    )
+    changed = edited(copy, "refused.yaml", "augment: {}", "magic: 1")
+    argv = ["-o", str(copy / "runs"), "--results", str(copy), "--seeds", "1"]
+    assert main(["reproduce", str(changed), *argv]) == 2
     error = capsys.readouterr().err
     assert "magic" in error
     assert "fit.yaml is refused as said above" in error
