@@ -35,12 +35,13 @@ class LearnedQuantizer(nn.Module, ABC):
         """Turn scores (B, C, H, W) into the soft assignment m(x)."""
         return logits.softmax(dim=1)
 
-    def soft(self, images: Tensor, num_colors: int) -> Tensor:
+    def soft(self, images: Tensor, num_colors: int, temperature: float = 1.0) -> Tensor:
         """Soft assignment m_C(x), for training.
 
         Args:
             images: (B, 3, H, W) in [0, 1], any H, W >= 1.
             num_colors: C.
+            temperature: what the scores are divided by; below 1 the assignment is harder.
 
         Returns:
             (B, C, H, W), summing to 1 over C.
@@ -48,7 +49,7 @@ class LearnedQuantizer(nn.Module, ABC):
         Raises:
             UsageError: this model cannot give C colours.
         """
-        return self.assign(self.logits(self.encode(images), num_colors))
+        return self.assign(self.logits(self.encode(images), num_colors) / temperature)
 
     def quantize(self, images: Tensor, num_colors: int, *, channels_last: bool = False) -> Paletted:
         """Quantize a batch: hard indices (Eq 2) and the mean colour of each (Eq 3).

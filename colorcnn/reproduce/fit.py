@@ -14,7 +14,6 @@ from colorcnn.reproduce.experiment import read_yaml
 from colorcnn.reproduce.stage import StageKind, Workplace
 
 CHECKPOINTS = ("last", "best")
-_CONFIG_ERROR = 2  # how the parser of configurations ends the process
 
 
 class FitStage(StageKind):
@@ -67,9 +66,9 @@ class FitStage(StageKind):
             argv += ["--ckpt_path", "last"]
         try:
             place.fit(argv, folder.parent)
-        except SystemExit as stop:  # how the trainer ends after an interrupt, and the parser after errors
-            if stop.code == _CONFIG_ERROR:
-                raise UsageError(f"{config} is refused as said above: mend the experiment's file.") from stop
+        except UsageError as error:
+            raise UsageError(f"{config}: {error}") from error
+        except SystemExit as stop:  # how the trainer ends after an interrupt
             raise KeyboardInterrupt from stop
         if not last.exists():
             raise ColorCNNError(f"The training left no {last}: give it at least one epoch to train.")
