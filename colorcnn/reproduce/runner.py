@@ -141,7 +141,7 @@ class Run:
             ColorCNNError: a stage failed, or a record is there that holds something else.
             KeyboardInterrupt: the same call goes on where this one stopped.
         """
-        plans = [(panel, self._plan(panel)) for panel in self.panels]
+        plans = [(panel, self.plan(panel)) for panel in self.panels]
         for panel, jobs in plans:
             for stage in measuring_stages(panel):
                 self._check_record(panel, stage, jobs)
@@ -157,8 +157,8 @@ class Run:
             written += [self._write_record(panel, stage, jobs) for stage in measuring_stages(panel)]
         return written
 
-    def _plan(self, panel: Panel) -> list[Job]:
-        """Every stage with every seed, in the order in which they are done."""
+    def plan(self, panel: Panel) -> list[Job]:
+        """Every stage that a measurement needs, with every seed, in the order in which they are done."""
         jobs: list[Job] = []
         shared: dict[str, Job] = {}
         for seed in self.seed_range:
@@ -171,7 +171,9 @@ class Run:
                 if stage.shared:
                     shared[stage.name] = job
                 jobs.append(job)
-        return jobs
+        measured = [stage.name for stage in measuring_stages(panel)]
+        wanted = {job.key for job in _needed([job for job in jobs if job.stage.name in measured])}
+        return [job for job in jobs if job.key in wanted]
 
     def _job(self, panel: Panel, stage: Stage, seed: int, outputs: Mapping[str, Job]) -> Job:
         kind = kind_of(stage)
