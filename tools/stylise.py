@@ -2,9 +2,9 @@
 
     python tools/stylise.py $COLORCNN_DATA/cifar10-jpeg $COLORCNN_DATA/cifar10-jpeg-stylised
 
-Every image gets brush-like patches (a filter of M. Kuwahara et al., 1976) and the mean and covariance of the
-colours of a style image (F. Pitié and A. Kokaram, 2007). These are NOT the data of the ColorCNN paper's Table 3,
-which were stylised by a network (AdaIN) from paintings: numbers on them cannot be compared with published ones.
+Every image gets brush-like patches (a filter of M. Kuwahara et al., 1976) and the mean and covariance of
+the colours of a style image (F. Pitié and A. Kokaram, 2007). These are NOT the data of the ColorCNN paper's
+Table 3, which a network (AdaIN) stylised from paintings: numbers on them compare with no published ones.
 """
 
 from __future__ import annotations
