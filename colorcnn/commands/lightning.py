@@ -56,13 +56,13 @@ def run_name(argv: list[str]) -> str:
     return values.get("n") or (config.parent.name if config.name == "config.yaml" else config.stem)
 
 
-def trainer_defaults(name: str) -> dict[str, Any]:
+def trainer_defaults(name: str, runs: Path = RUNS) -> dict[str, Any]:
     """What a run has unless its configuration says otherwise; the callbacks are always there."""
     return {
-        "default_root_dir": str(RUNS / name),
+        "default_root_dir": str(runs / name),
         "logger": {
             "class_path": "pytorch_lightning.loggers.TensorBoardLogger",
-            "init_args": {"save_dir": str(RUNS), "name": "", "version": name},
+            "init_args": {"save_dir": str(runs), "name": "", "version": name},
         },
         "enable_progress_bar": sys.stderr.isatty(),
         "enable_model_summary": sys.stderr.isatty(),
@@ -170,11 +170,12 @@ class ColorCNNCLI(LightningCLI):
             )
 
 
-def main(argv: list[str]) -> int:
+def main(argv: list[str], runs: Path = RUNS) -> int:
     """Run ``colorcnn fit|validate|test|predict``.
 
     Args:
         argv: the subcommand and its options.
+        runs: the folder of the runs' folders.
 
     Returns:
         The exit code.
@@ -190,7 +191,7 @@ def main(argv: list[str]) -> int:
             save_config_callback=_SaveFitConfig,
             save_config_kwargs={"overwrite": True},
             seed_everything_default=0,
-            trainer_defaults=trainer_defaults(run_name(argv)),
+            trainer_defaults=trainer_defaults(run_name(argv), runs),
             subclass_mode_model=True,
             subclass_mode_data=True,
             auto_configure_optimizers=False,
@@ -203,7 +204,7 @@ def main(argv: list[str]) -> int:
     except OSError as error:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
             raise
-        last = RUNS / run_name(argv) / "checkpoints" / "last.ckpt"
+        last = runs / run_name(argv) / "checkpoints" / "last.ckpt"
         kept = f"{last} is whole" if last.exists() else "no checkpoint was written yet"
         raise ColorCNNError(
             f"The disk is full ({error.strerror}), {kept}: free some space, resume with --ckpt_path last."

@@ -27,9 +27,10 @@ _PERCENT = 100
 
 
 def accuracy_curve(metrics: Metrics, *, dark: bool = False) -> Figure:
-    """Accuracy over the number of colours, each method with its 95 % interval as a band.
+    """Accuracy over the number of colours, each method with a band: its 95 % interval, or its spread.
 
-    Where the metrics hold a published table, its numbers are drawn as thin dotted lines.
+    The spread is the standard deviation over seeds, where the metrics were gathered over several. Where the
+    metrics hold a published table, its numbers are drawn as thin dotted lines.
     """
     figure, (axes,) = _new_figure(1, dark)
     _draw_accuracy(axes, metrics, dark)
@@ -145,7 +146,7 @@ def _draw_methods(
         look = looks[method]
         x = [place(size, score) for size, score in scores]
         y = [_PERCENT * score["accuracy"] for _, score in scores]
-        low, high = (_PERCENT * np.array([score["interval"][end] for _, score in scores]) for end in (0, 1))
+        low, high = (_PERCENT * np.array(ends_of_band) for ends_of_band in _band(metrics, method, scores))
         order = 3 + 1 / (1 + layer)
         axes.fill_between(x, low, high, color=look.color, alpha=0.16, linewidth=0, zorder=2)
         axes.plot(
@@ -154,6 +155,17 @@ def _draw_methods(
         )  # fmt: skip
         ends[method] = (x[-1], y[-1])
     return ends
+
+
+def _band(
+    metrics: Metrics, method: str, scores: Sequence[tuple[int, Metrics]]
+) -> tuple[list[float], list[float]]:
+    """The lower and upper ends of a method's band: mean ± std over seeds, else the 95 % interval."""
+    if "std" not in metrics:
+        return [score["interval"][0] for _, score in scores], [score["interval"][1] for _, score in scores]
+    spreads = metrics["std"]["methods"][method]["scores"]
+    pairs = [(score["accuracy"], spreads[str(size)]["accuracy"]) for size, score in scores]
+    return [mean - spread for mean, spread in pairs], [mean + spread for mean, spread in pairs]
 
 
 def _draw_published(axes: Axes, metrics: Metrics, looks: Mapping[str, Style], colors: Theme) -> None:
@@ -192,7 +204,8 @@ def _finish(
         f"full colour {full:.1f} %", (0.01, full), xycoords=("axes fraction", "data"), xytext=(0, 4),
         textcoords="offset points", color=colors.muted, fontsize=10,
     )  # fmt: skip
-    axes.set_title("accuracy, with its 95 % interval", loc="left", color=colors.ink, fontsize=11, pad=8)
+    band = f"mean ± std of {len(metrics['per_seed'])} seeds" if "std" in metrics else "with its 95 % interval"
+    axes.set_title(f"accuracy, {band}", loc="left", color=colors.ink, fontsize=11, pad=8)
     _label_ends(axes, looks, ends)
 
 
