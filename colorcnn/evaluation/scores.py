@@ -95,4 +95,9 @@ def pack_bits(flags: np.ndarray) -> str:
 
 def unpack_bits(text: str, n: int) -> np.ndarray:
     """The inverse of :func:`pack_bits`: (n,) bool."""
-    return np.unpackbits(np.frombuffer(base64.b64decode(text), np.uint8), count=n).astype(bool)
+    return unpack_flags(text)[:n]
+
+
+def unpack_flags(text: str) -> np.ndarray:
+    """As :func:`unpack_bits` where n is not at hand: whole bytes, with up to seven False after the last image."""
+    return np.unpackbits(np.frombuffer(base64.b64decode(text), np.uint8)).astype(bool)

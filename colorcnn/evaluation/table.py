@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from colorcnn.evaluation.naming import family
+from colorcnn.evaluation.statistics import STARS_EXPLAINED, McNemar, against_first, stars
 
 Metrics = Mapping[str, Any]
 
@@ -15,19 +16,21 @@ MISSING = "–"
 def table_rows(metrics: Metrics) -> tuple[list[str], list[list[str]]]:
     """The head and the rows of the full table: the originals first, then every method and number of colours.
 
-    Published numbers get columns of their own where the metrics hold a published table, and mean average
-    precision where images have several labels.
+    Several methods are compared with the first of them. Published numbers get columns of their own where the
+    metrics hold a published table, and mean average precision where images have several labels.
     """
     published = metrics.get("published")
     several = metrics["original"].get("mean_average_precision") is not None
-    columns = _Columns(several=several, published=published is not None)
+    tests = against_first(metrics)
+    columns = _Columns(several=several, published=published is not None, compared=bool(tests))
     original = metrics["original"]
-    rows = [columns.row("original", "all", original, None, _published(published, None, 0))]
+    rows = [columns.row("original", "all", original, None, _published(published, None, 0), None)]
     for method, result in metrics["methods"].items():
         for size in metrics["sizes"]:
             score = result["scores"].get(str(size))
             printed = _published(published, method, size)
-            rows.append(columns.row(method, str(size), score, result["images_per_second"], printed))
+            test = tests.get(method, {}).get(str(size))
+            rows.append(columns.row(method, str(size), score, result["images_per_second"], printed, test))
     return columns.head(), rows
 
 
