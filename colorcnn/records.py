@@ -80,6 +80,10 @@ class Clock:
     wall: float = field(default_factory=time.perf_counter)
     cpu: float = field(default_factory=lambda: _cpu_seconds())
 
+    def elapsed(self) -> tuple[float, float]:
+        """Seconds on the clock, and of processor time, since it was started."""
+        return time.perf_counter() - self.wall, _cpu_seconds() - self.cpu
+
     def record(
         self,
         command: str,
@@ -100,6 +104,7 @@ class Clock:
             seeds: name -> seed.
             device: the torch device it ran on; the record holds its name.
         """
+        wall, cpu = self.elapsed()
         return Record(
             command=command,
             config=dict(config or {}),
@@ -109,8 +114,8 @@ class Clock:
             device=device_name(device),
             versions=versions(),
             git=source_revision(),
-            wall_seconds=round(time.perf_counter() - self.wall, 2),
-            cpu_seconds=round(_cpu_seconds() - self.cpu, 2),
+            wall_seconds=round(wall, 2),
+            cpu_seconds=round(cpu, 2),
             date=datetime.now(UTC).isoformat(timespec="seconds"),
         )
 

@@ -64,11 +64,32 @@ def checkpoint_folders() -> list[Path]:
     return [folder for folder in candidates if folder.is_dir()]
 
 
-def available() -> list[str]:
-    """Names of the pretrained weights :func:`from_pretrained` finds, in alphabetical order."""
-    return sorted(
+def available(kind: str | None = None) -> list[str]:
+    """Names of the pretrained weights :func:`from_pretrained` finds, in alphabetical order.
+
+    Args:
+        kind: ``quantizer`` or ``classifier`` for these alone; a damaged checkpoint is neither.
+
+    Raises:
+        UsageError: there is no such kind.
+    """
+    names = sorted(
         {path.parent.name for folder in checkpoint_folders() for path in folder.glob("*/config.json")}
     )
+    return names if kind is None else _of_kind(names, kind)
+
+
+def _of_kind(names: list[str], kind: str) -> list[str]:
+    from colorcnn.weights import KINDS, read_config
+
+    if kind not in KINDS:
+        raise unknown_name("kind of checkpoint", kind, KINDS)
+    chosen = []
+    for name in names:
+        with contextlib.suppress(ColorCNNError):
+            if read_config(find_checkpoint(name)).kind == kind:
+                chosen.append(name)
+    return chosen
 
 
 def find_checkpoint(name_or_dir: str | os.PathLike[str]) -> Path:
@@ -354,7 +375,7 @@ def _learned_quantizer(method: Method) -> nn.Module:
 
 
 def _pretrained_names() -> str:
-    return f"pretrained names are {', '.join(available()) or 'none here'}"
+    return f"pretrained names are {', '.join(available('quantizer')) or 'none here'}"
 
 
 def _is_checkpoint_path(method: str) -> bool:

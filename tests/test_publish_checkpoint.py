@@ -103,7 +103,7 @@ def test_every_package_is_listed_for_the_wheel():
     found = {
         ".".join(path.parent.relative_to(ROOT).parts) for path in (ROOT / "colorcnn").rglob("__init__.py")
     }
-    assert listed == found | {"colorcnn.checkpoints"}
+    assert listed == found | {"colorcnn.checkpoints", "colorcnn.experiments"}
 
 
 def test_the_log_and_the_configuration_of_the_run_go_with_the_weights(tool, ckpt, tmp_path):

@@ -60,6 +60,16 @@ class TestCheckpoints:
         assert {"toy-net", "toy-plus", "toy-two"} <= set(colorcnn.available())
         assert "notes" not in colorcnn.available()
 
+    def test_available_lists_one_kind_when_asked_and_passes_over_damage(self, checkpoints):
+        (checkpoints / "toy-two" / "config.json").write_text("{")
+        quantizers, classifiers = colorcnn.available("quantizer"), colorcnn.available("classifier")
+        assert "toy-plus" in quantizers
+        assert "toy-net" in classifiers
+        assert not {"toy-net", "toy-two"} & set(quantizers)
+        assert not {"toy-plus", "toy-two"} & set(classifiers)
+        with pytest.raises(UsageError, match="Unknown kind of checkpoint 'network'"):
+            colorcnn.available("network")
+
     def test_the_environment_comes_before_the_repository(self, checkpoints, tmp_path, monkeypatch):
         package = tmp_path / "copy" / "colorcnn"
         package.mkdir(parents=True)

@@ -18,7 +18,8 @@ from colorcnn.quantizers.histogram import Histogram
 from colorcnn.quantizers.k_means import KMeans
 from colorcnn.quantizers.seeding import INITS
 
-RESTARTS = 12
+RESTARTS = 6
+EXCHANGES = 200
 
 
 def default_cache() -> Path:
@@ -46,12 +47,13 @@ class BestPalettes:
         self.entries: dict[str, Any] = json.loads(path.read_text()) if path.exists() else {}
 
     def best(self, pixels: np.ndarray, colors: int) -> float:
-        """The least MSE known: of restarts with every beginning, each followed by exchanges."""
+        """The least MSE known: of restarts with every beginning, each followed by many exchanges."""
         key = _key("best", pixels, colors)
         if not self.entries.get(key, {}).get("searched"):
             inits = sorted(INITS)
             for seed in range(RESTARTS):
                 quantizer = KMeans(quality="best", init=inits[seed % len(inits)], seed=seed)
+                quantizer.preset = quantizer.preset._replace(exchanges=EXCHANGES)
                 self.offer(pixels, colors, quantizer.quantize_pixels(pixels, colors)[1], save=False)
             self.entries[key]["searched"] = True
             self._save()

@@ -9,15 +9,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from colorcnn.errors import ColorCNNError, UsageError
+from colorcnn.errors import UsageError
 from colorcnn.files import refuse_existing, write_atomically
 from colorcnn.records import Clock, Record
 
 if TYPE_CHECKING:
-    from torch import nn
-
-    from colorcnn.data.base import ImageDataModule
-    from colorcnn.data.datasets import ImageSplit
+    from colorcnn.evaluation.question import OpenQuestion, Question
     from colorcnn.evaluation.report import Picture
 
 DESCRIPTION = """\
@@ -58,24 +55,23 @@ def main(argv: list[str]) -> int:
     sizes = _numbers(options.colors)
     published = _published(options.published)
     _check_out(options)
-    methods = _load_methods(options)
-    data = _open_data(options)
-    split = _open_split(data, options)
-    classifier = _load_classifier(options, data)
-    metrics = _measure(options, methods, classifier, data, split, sizes)
+    opened = _question(options, sizes).open()
+    for remark in opened.remarks():
+        _say(remark)
+    metrics = opened.measure()
     if published is not None:
         metrics["published"] = published
     record = clock.record(
         shlex.join(["colorcnn", "evaluate", *argv]),
-        n=len(split),
+        n=len(opened.split),
         metrics=metrics,
-        config=_config(options, data, split, sizes),
+        config={**opened.config(), "methods": options.methods, "published": options.published},
         seeds={"seed": options.seed},
         device=options.device,
     )
     _print_results(options, record)
     if options.out is not None:
-        _write_results(options, record, _pictures(options, methods, classifier, data, split, metrics))
+        _write_results(options, record, _pictures(opened, metrics))
     return 0
 
 
@@ -176,92 +172,28 @@ def _published(name: str | None) -> dict[str, object] | None:
     return None if name is None else published_table(name).to_json()
 
 
-def _load_methods(options: argparse.Namespace) -> dict[str, Any]:
-    from colorcnn import zoo
+def _question(options: argparse.Namespace, sizes: list[int]) -> Question:
+    from colorcnn.evaluation.question import Question
 
-    zoo.find_device(options.device)
     names = [name.strip() for name in options.methods.split(",") if name.strip()]
     if not names:
         raise UsageError(f"--methods is {options.methods!r}: name at least one, such as median-cut.")
-    return {name: zoo.load_quantizer(name, options.device, options.seed) for name in names}
-
-
-def _load_classifier(options: argparse.Namespace, data: ImageDataModule) -> nn.Module:
-    from colorcnn import zoo
-
-    classifier = zoo.load_classifier(options.classifier, data.num_classes)
-    told = getattr(classifier, "num_classes", data.num_classes)
-    if told != data.num_classes:
-        raise UsageError(
-            f"{options.classifier} tells {told} classes apart and {data.name} has {data.num_classes}: "
-            "choose a classifier that was trained on these data."
-        )
-    return classifier
-
-
-def _open_data(options: argparse.Namespace) -> ImageDataModule:
-    from colorcnn.data import open_data
-
-    return open_data(
-        options.data,
-        root=options.root,
+    return Question(
+        data=options.data,
+        classifier=options.classifier,
+        methods={name: name for name in names},
+        colors=sizes,
+        split=options.split,
+        limit=options.limit,
+        seed=options.seed,
         batch_size=options.batch_size,
-        image_size=options.image_size,
-        download=options.download,
+        device=options.device,
+        options={
+            "root": options.root,
+            "image_size": options.image_size,
+            "download": options.download,
+        },
     )
-
-
-def _open_split(data: ImageDataModule, options: argparse.Namespace) -> ImageSplit:
-    """The split to measure on, or the sample of it that --limit draws."""
-    from colorcnn.data.sampling import stratified_cut
-
-    split = getattr(data, options.split)
-    if options.limit is None or options.limit >= len(split):
-        return split
-    return split.take(stratified_cut(split.labels.numpy(), options.limit, options.seed)[1])
-
-
-def _measure(
-    options: argparse.Namespace,
-    methods: Mapping[str, Any],
-    classifier: nn.Module,
-    data: ImageDataModule,
-    split: ImageSplit,
-    sizes: list[int],
-) -> dict[str, Any]:
-    from torch.utils.data import DataLoader
-
-    from colorcnn.data.datasets import as_is
-    from colorcnn.evaluation.evaluate import evaluate
-
-    for name, quantizer in methods.items():
-        trained = getattr(getattr(quantizer, "quantizer", quantizer), "trained_sizes", ())
-        strange = [str(size) for size in sizes if trained and size not in trained]
-        if strange:
-            _say(f"note: {name} was not trained for {', '.join(strange)} colours.")
-    loader = DataLoader(split, batch_size=options.batch_size, collate_fn=as_is)
-    result = evaluate(methods, classifier, loader, sizes, device=options.device, num_classes=data.num_classes)
-    if not any(result.scores.values()):
-        reasons = [why for refused in result.unavailable.values() for why in refused.values()]
-        raise ColorCNNError(f"No method can give any of these numbers of colours: {reasons[0]}")
-    return result.to_json()
-
-
-def _config(
-    options: argparse.Namespace, data: ImageDataModule, split: ImageSplit, sizes: list[int]
-) -> dict[str, Any]:
-    return {
-        "data": data.name,
-        "split": options.split,
-        "split_key": split.key,
-        "image_size": list(split.image_size),
-        "limit": options.limit,
-        "classifier": options.classifier,
-        "methods": options.methods,
-        "colors": sizes,
-        "batch_size": options.batch_size,
-        "published": options.published,
-    }
 
 
 def _print_results(options: argparse.Namespace, record: Record) -> None:
@@ -277,23 +209,21 @@ def _print_results(options: argparse.Namespace, record: Record) -> None:
         print(f"Measured on a sample of {record.n:,} images drawn with seed {options.seed}.")
 
 
-def _pictures(
-    options: argparse.Namespace,
-    methods: Mapping[str, Any],
-    classifier: nn.Module,
-    data: ImageDataModule,
-    split: ImageSplit,
-    metrics: Mapping[str, Any],
-) -> list[Picture]:
+def _pictures(opened: OpenQuestion, metrics: Mapping[str, Any]) -> list[Picture]:
     """A grid of some images; none for several labels."""
-    if data.multi_label:
+    if opened.data.multi_label:
         return []
     from colorcnn.evaluation.gallery import grid_picture
 
-    sizes = metrics["sizes"][:SHOWN_SIZES]
     return [
         grid_picture(
-            methods, classifier, split, data.class_names, sizes, count=SHOWN_IMAGES, device=options.device
+            opened.methods,
+            opened.classifier,
+            opened.split,
+            opened.data.class_names,
+            metrics["sizes"][:SHOWN_SIZES],
+            count=SHOWN_IMAGES,
+            device=opened.question.device,
         )
     ]
 

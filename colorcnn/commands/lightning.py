@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import argparse
 import errno
+import logging
 import sys
 import warnings
 from pathlib import Path
@@ -19,7 +21,7 @@ import colorcnn.tasks.colorcnn  # noqa: F401 (imported so that configurations ma
 from colorcnn.data.base import ImageDataModule
 from colorcnn.errors import ColorCNNError, UsageError
 from colorcnn.tasks.base import ImageTask
-from colorcnn.tasks.callbacks import EpochSeed, Pictures, PredictionFiles, ScoreLog
+from colorcnn.tasks.callbacks import EpochSeed, Pictures, PredictionFiles, ScoreLog, predictions_folder
 
 RUNS = Path("runs")
 _NOISE = (  # true of Lightning and of no use to whoever runs us
@@ -31,6 +33,8 @@ _NOISE = (  # true of Lightning and of no use to whoever runs us
     ".*You have overridden `on_after_batch_transfer`.*",
     ".*module.s. in eval mode.*",  # the frozen judges
 )
+_LAYOUT = ("Does not validate", "Subtypes:", "Errors:", "Given value type", "Expected a <class 'NoneType'>")
+"""How lines begin that the parser puts around the one that says what is wrong."""
 
 
 class _SaveFitConfig(SaveConfigCallback):
@@ -52,13 +56,13 @@ def run_name(argv: list[str]) -> str:
     return values.get("n") or (config.parent.name if config.name == "config.yaml" else config.stem)
 
 
-def trainer_defaults(name: str) -> dict[str, Any]:
+def trainer_defaults(name: str, runs: Path = RUNS) -> dict[str, Any]:
     """What a run has unless its configuration says otherwise; the callbacks are always there."""
     return {
-        "default_root_dir": str(RUNS / name),
+        "default_root_dir": str(runs / name),
         "logger": {
             "class_path": "pytorch_lightning.loggers.TensorBoardLogger",
-            "init_args": {"save_dir": str(RUNS), "name": "", "version": name},
+            "init_args": {"save_dir": str(runs), "name": "", "version": name},
         },
         "enable_progress_bar": sys.stderr.isatty(),
         "enable_model_summary": sys.stderr.isatty(),
@@ -123,6 +127,14 @@ class ColorCNNCLI(LightningCLI):
 
     before_test = before_predict = before_validate
 
+    def after_fit(self) -> None:
+        """Tell where the run lies."""
+        _say(f"the run is in {self._checkpoint('last').parent.parent}")
+
+    def after_predict(self) -> None:
+        """Tell where the predictions lie."""
+        _say(f"the predictions are in {predictions_folder(self.trainer)}")
+
     def _checkpoint(self, name: str) -> Path:
         return Path(self.trainer.log_dir or self.trainer.default_root_dir) / "checkpoints" / f"{name}.ckpt"
 
@@ -158,11 +170,12 @@ class ColorCNNCLI(LightningCLI):
             )
 
 
-def main(argv: list[str]) -> int:
+def main(argv: list[str], runs: Path = RUNS) -> int:
     """Run ``colorcnn fit|validate|test|predict``.
 
     Args:
         argv: the subcommand and its options.
+        runs: the folder of the runs' folders.
 
     Returns:
         The exit code.
@@ -170,8 +183,7 @@ def main(argv: list[str]) -> int:
     Raises:
         ColorCNNError: for everything a user can mend.
     """
-    for message in _NOISE:
-        warnings.filterwarnings("ignore", message)
+    _quiet_lightning()
     try:
         ColorCNNCLI(
             ImageTask,
@@ -179,11 +191,12 @@ def main(argv: list[str]) -> int:
             save_config_callback=_SaveFitConfig,
             save_config_kwargs={"overwrite": True},
             seed_everything_default=0,
-            trainer_defaults=trainer_defaults(run_name(argv)),
+            trainer_defaults=trainer_defaults(run_name(argv), runs),
             subclass_mode_model=True,
             subclass_mode_data=True,
             auto_configure_optimizers=False,
             load_from_checkpoint_support=False,
+            parser_kwargs={"exit_on_error": False},
             args=argv,
         )
     except ColorCNNError:
@@ -191,17 +204,41 @@ def main(argv: list[str]) -> int:
     except OSError as error:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
             raise
-        last = RUNS / run_name(argv) / "checkpoints" / "last.ckpt"
+        last = runs / run_name(argv) / "checkpoints" / "last.ckpt"
         kept = f"{last} is whole" if last.exists() else "no checkpoint was written yet"
         raise ColorCNNError(
             f"The disk is full ({error.strerror}), {kept}: free some space, resume with --ckpt_path last."
         ) from error
     except Exception as error:
         ours = _ours_behind(error)
+        if ours is None and (isinstance(error, argparse.ArgumentError) or str(error).startswith(_LAYOUT)):
+            ours = UsageError(f"{_essence(str(error))}: see `colorcnn {argv[0]} --help`.")
         if ours is None:
             raise
         raise ours from None
     return 0
+
+
+def _quiet_lightning() -> None:
+    for message in _NOISE:
+        warnings.filterwarnings("ignore", message)
+    # It advertises other packages among its messages.
+    logging.getLogger("pytorch_lightning.utilities.rank_zero").addFilter(
+        lambda record: "Tip:" not in record.getMessage()
+    )
+
+
+def _essence(message: str) -> str:
+    """What a message of the parser says, in one line, without the types it tried and values of many lines."""
+    lines = [line.strip().removeprefix("- ") for line in message.splitlines()]
+    told = [line for line in lines if line and not line.startswith(_LAYOUT)]
+    return " ".join(line for line in told if not line.startswith("Given value:") or "(" not in line).rstrip(
+        ".:"
+    )
+
+
+def _say(message: str) -> None:
+    print(f"colorcnn: {message}", file=sys.stderr)
 
 
 def _ours_behind(error: BaseException | None) -> ColorCNNError | None:

@@ -277,7 +277,7 @@ def _add_method(parser: argparse.ArgumentParser) -> None:
         default="colorcnn-plus",
         metavar="NAME[:CHECKPOINT][+DITHER]",
         help=f"{classical}; or {learned} with a pretrained name, a checkpoint folder or a .ckpt "
-        f"(default: colorcnn-plus; pretrained: {', '.join(available()) or 'none'})",
+        f"(default: colorcnn-plus; pretrained: {', '.join(available('quantizer')) or 'none'})",
     )
     add(
         "--dither",

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from colorcnn.errors import UsageError
+from colorcnn.errors import UsageError, unknown_name
 
 Fill = float | Sequence[float] | Tensor
 
@@ -131,9 +132,10 @@ class Augment(nn.Module):
         erasing: probability that a rectangle is erased, 0 for none.
         fill: colour of what crop, rotation and erasing uncover, one number or one per channel; the
             classifier's mean makes it neutral.
+        unknown: refused; options come from configuration files, in which names are easily mistyped.
 
     Raises:
-        UsageError: an option is out of range.
+        UsageError: an option is unknown or out of range.
     """
 
     fill: Tensor
@@ -145,12 +147,18 @@ class Augment(nn.Module):
         rotation: float = 0.0,
         erasing: float = 0.0,
         fill: float | Sequence[float] = 0.0,
+        **unknown: Any,
     ) -> None:
         super().__init__()
-        if crop < 0 or rotation < 0 or not 0 <= erasing <= 1:
+        if unknown:
+            raise unknown_name("augmentation", next(iter(unknown)), ("flip", "crop", "rotation", "erasing"))
+        numbers = isinstance(crop, int) and all(
+            isinstance(value, int | float) for value in (rotation, erasing)
+        )
+        if not numbers or crop < 0 or rotation < 0 or not 0 <= erasing <= 1:
             raise UsageError(
-                f"crop {crop}, rotation {rotation} and erasing {erasing} do not make an augmentation: "
-                "choose crop and rotation from 0 up, and erasing from 0 to 1."
+                f"crop {crop!r}, rotation {rotation!r} and erasing {erasing!r} do not make an augmentation: "
+                "choose a whole number of pixels and an angle from 0 up, and erasing from 0 to 1."
             )
         self.flip = flip
         self.crop = crop

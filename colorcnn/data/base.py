@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from abc import ABC, abstractmethod
 from functools import cached_property
 from pathlib import Path
 
@@ -26,7 +27,7 @@ def data_root(root: str | None) -> Path:
     return Path(root or os.environ.get("COLORCNN_DATA") or "data").expanduser()
 
 
-class ImageDataModule(pl.LightningDataModule):
+class ImageDataModule(pl.LightningDataModule, ABC):
     """A data set with train, val and test splits of one image size.
 
     The splits are :class:`ImageSplit` and are read from disk when they are first used.
@@ -87,9 +88,9 @@ class ImageDataModule(pl.LightningDataModule):
         self.seed = seed
         self.split_seed = split_seed
 
+    @abstractmethod
     def load_split(self, part: str) -> ImageSplit | None:
         """Read "train", "val" or "test" as the data set has it; None for "val" where it has none."""
-        raise NotImplementedError
 
     def required_split(self, part: str) -> ImageSplit:
         """:meth:`load_split` for the parts that every data set has."""

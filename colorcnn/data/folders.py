@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+from abc import abstractmethod
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -73,9 +74,9 @@ class FolderModule(ImageDataModule):
         self.cache = cache
         self.on_corrupt = on_corrupt
 
+    @abstractmethod
     def list_split(self, part: str) -> Listing | None:
         """The files and labels of "train", "val" or "test"; None for "val" where there is none."""
-        raise NotImplementedError
 
     def load_split(self, part: str) -> ImageSplit | None:
         """See :meth:`ImageDataModule.load_split`."""

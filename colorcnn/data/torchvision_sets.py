@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
@@ -39,9 +40,9 @@ pottedplant sheep sofa train tvmonitor
 class TorchvisionArrays(ImageDataModule):
     """A data set that torchvision holds in memory as one array."""
 
+    @abstractmethod
     def open_torchvision(self, part: str) -> tuple[np.ndarray, np.ndarray]:
         """uint8 (N, H, W, 3) pixels and (N,) labels of "train" or "test"."""
-        raise NotImplementedError
 
     def load_split(self, part: str) -> ImageSplit | None:
         """See :meth:`ImageDataModule.load_split`."""

@@ -84,15 +84,7 @@ def evaluate(
             bar.update(len(images))
     if not order:
         raise ColorCNNError("There are no images to evaluate: the data set or this split of it is empty.")
-    rank = torch.cat(order).argsort(stable=True)
-    return Evaluation(
-        n=len(rank),
-        sizes=sizes,
-        original=original.score(rank),
-        scores={name: run.scores(rank) for name, run in runs.items()},
-        unavailable={name: dict(run.unavailable) for name, run in runs.items()},
-        images_per_second={name: run.images_per_second for name, run in runs.items()},
-    )
+    return _summary(original, runs, torch.cat(order), sizes)
 
 
 @torch.inference_mode()
@@ -239,6 +231,19 @@ class _Run:
         if self.device.type == "cuda":
             torch.cuda.synchronize(self.device)
         return time.perf_counter()
+
+
+def _summary(original: _Tally, runs: dict[str, _Run], index: Tensor, sizes: tuple[int, ...]) -> Evaluation:
+    """The scores of all runs, with what is told per image in the order of the split."""
+    rank = index.argsort(stable=True)
+    return Evaluation(
+        n=len(rank),
+        sizes=sizes,
+        original=original.score(rank),
+        scores={name: run.scores(rank) for name, run in runs.items()},
+        unavailable={name: dict(run.unavailable) for name, run in runs.items()},
+        images_per_second={name: run.images_per_second for name, run in runs.items()},
+    )
 
 
 def _check_contract(name: str, size: int, paletted: Paletted, originals: Tensor) -> None:

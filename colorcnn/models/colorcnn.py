@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
 import torch
 import torch.nn.functional as F
@@ -35,12 +35,13 @@ class LearnedQuantizer(nn.Module, ABC):
         """Turn scores (B, C, H, W) into the soft assignment m(x)."""
         return logits.softmax(dim=1)
 
-    def soft(self, images: Tensor, num_colors: int) -> Tensor:
+    def soft(self, images: Tensor, num_colors: int, temperature: float = 1.0) -> Tensor:
         """Soft assignment m_C(x), for training.
 
         Args:
             images: (B, 3, H, W) in [0, 1], any H, W >= 1.
             num_colors: C.
+            temperature: what the scores are divided by; below 1 the assignment is harder.
 
         Returns:
             (B, C, H, W), summing to 1 over C.
@@ -48,7 +49,7 @@ class LearnedQuantizer(nn.Module, ABC):
         Raises:
             UsageError: this model cannot give C colours.
         """
-        return self.assign(self.logits(self.encode(images), num_colors))
+        return self.assign(self.logits(self.encode(images), num_colors) / temperature)
 
     def quantize(self, images: Tensor, num_colors: int, *, channels_last: bool = False) -> Paletted:
         """Quantize a batch: hard indices (Eq 2) and the mean colour of each (Eq 3).
@@ -146,6 +147,35 @@ class ColorCNN(LearnedQuantizer):
                 f"ask for {self.num_colors}, or use a ColorCNN+ model."
             )
         return self.head(features).to(torch.promote_types(features.dtype, torch.float32))
+
+
+class OneForEach(nn.Module):
+    """Several ColorCNNs, each for another number of colours, as the one quantizer a comparison needs.
+
+    Args:
+        models: the ColorCNNs.
+
+    Raises:
+        UsageError: two have the same number of colours, or one is no ColorCNN.
+    """
+
+    def __init__(self, models: Sequence[Any]) -> None:
+        super().__init__()
+        sizes = [getattr(model, "num_colors", None) for model in models]
+        if None in sizes or len(set(sizes)) < len(sizes):
+            raise UsageError(
+                f"The models are for {sizes} colours: name ColorCNNs, each for another number of colours."
+            )
+        self.models = nn.ModuleDict({str(size): model for size, model in zip(sizes, models)})
+
+    def quantize_many(self, images: Tensor, sizes: Sequence[int]) -> dict[int, Paletted]:
+        """See :meth:`LearnedQuantizer.quantize_many`."""
+        for size in sizes:
+            if str(size) not in self.models:
+                raise UsageError(
+                    f"There is no ColorCNN for {size} colours here: ask for {', '.join(self.models)}."
+                )
+        return {size: cast(ColorCNN, self.models[str(size)]).quantize(images, size) for size in sizes}
 
 
 class ColorCNNPlus(LearnedQuantizer):

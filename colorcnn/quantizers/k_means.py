@@ -15,7 +15,8 @@ import numpy as np
 
 from colorcnn.errors import unknown_name
 from colorcnn.quantizers.designed import Designed, Points
-from colorcnn.quantizers.lloyd import lloyd, lloyd_few, macqueen, sample, split_merge
+from colorcnn.quantizers.exchange import split_merge
+from colorcnn.quantizers.lloyd import lloyd, lloyd_few, macqueen, sample
 from colorcnn.quantizers.seeding import INITS
 
 
@@ -26,6 +27,8 @@ class Preset(NamedTuple):
     """From how many beginnings, up to 8 colours."""
     starts_of_more: int
     """From how many, from 9 to 16; beyond, the fewer the more colours, as results then differ less."""
+    trials: int
+    """How often clusters of the best beginning are united and cut, from 9 to 16 colours."""
     samples: int
     """Points that each online pass looks at for every colour, plus 4096."""
     most_samples: int
@@ -33,18 +36,41 @@ class Preset(NamedTuple):
     iterations: int
     """The most of Lloyd's iterations at the end, where there are more than 16 colours; otherwise half."""
     exchanges: int
-    """How often clusters are united and cut, kept where it helped."""
+    """How often clusters are united and cut at the end, kept where it helped."""
+    roundings: int
+    """The most of Lloyd's iterations at the very end that leave the colours whole numbers."""
 
 
 QUALITIES = {
     "fast": Preset(
-        starts=2, starts_of_more=2, samples=1 << 8, most_samples=1 << 16, iterations=0, exchanges=0
+        starts=2,
+        starts_of_more=2,
+        trials=0,
+        samples=1 << 8,
+        most_samples=1 << 16,
+        iterations=0,
+        exchanges=0,
+        roundings=1,
     ),
     "default": Preset(
-        starts=6, starts_of_more=9, samples=1 << 10, most_samples=1 << 18, iterations=3, exchanges=0
+        starts=6,
+        starts_of_more=9,
+        trials=10,
+        samples=1 << 10,
+        most_samples=1 << 18,
+        iterations=3,
+        exchanges=0,
+        roundings=2,
     ),
     "best": Preset(
-        starts=32, starts_of_more=32, samples=1 << 13, most_samples=1 << 18, iterations=40, exchanges=20
+        starts=32,
+        starts_of_more=32,
+        trials=0,
+        samples=1 << 13,
+        most_samples=1 << 18,
+        iterations=40,
+        exchanges=60,
+        roundings=20,
     ),
 }
 REFINEMENTS = ("both", "lloyd", "macqueen")
@@ -109,11 +135,14 @@ class KMeans(Designed):
         search = _Search(points, centers, kept.shape[1])
         if num_colors > _FEW and iterations:
             search.repair()
-        search.settle(iterations)
+        if iterations:
+            search.settle(iterations)
         for _ in range(self.preset.exchanges):
             search.exchange(random)
         if self.preset.exchanges:
             search.settle(iterations)
+        if self.space == "srgb":  # elsewhere 8 bits lie on no grid
+            search.settle(self.preset.roundings, whole=True)
         return search.centers
 
     def _begin(
@@ -128,7 +157,7 @@ class KMeans(Designed):
         chosen = sample(points.weights, size) if self.refine != "lloyd" else None
         trial = _thin(points)
         rounds = min(16, 4 * _TRIAL // len(trial.weights))  # for the same work, more of them on few points
-        best, least = np.empty((3, 0), np.float32), np.inf
+        best = _Search(trial, np.zeros((3, num_colors), np.float32), 0)
         for start in range(starts):
             centers = np.empty((3, num_colors), np.float32)
             centers[:, : kept.shape[1]] = kept
@@ -139,26 +168,35 @@ class KMeans(Designed):
                 macqueen(points.coordinates, chosen, first, _stride(size), centers, kept.shape[1], _FORGET)
             if starts > 1:
                 search = _Search(trial, centers.copy(), kept.shape[1])
-                error = search.settle(rounds)
-                if error < least:
-                    best, least = search.centers, error
-        return best if starts > 1 else centers
+                if search.settle(rounds) < best.error:
+                    best = search
+        if starts == 1:
+            return centers
+        for _ in range(self.preset.trials if 8 < num_colors <= _FEW else 0):
+            best.exchange(random)
+        return best.centers
 
 
 class _Search:
     """Centres that Lloyd's algorithm moves over points, and their squared error."""
 
     def __init__(self, points: Points, centers: np.ndarray, fixed: int) -> None:
+        size, colors = len(points.weights), centers.shape[1]
         self.points, self.centers, self.fixed = points, centers, fixed
-        self.labels = np.empty(len(points.weights), np.uint8)
-        self.sums = np.empty((4, centers.shape[1]))
+        self.labels = np.empty(size, np.uint8)
+        self.sums = np.empty((4, colors))
+        self.bounds = np.empty((2, size if colors > _FEW else 0), np.float32)
+        self.fresh = np.ones(colors, dtype=bool)
         self.error = np.inf
 
-    def settle(self, iterations: int, stretch: float = 1.0) -> float:
+    def settle(self, iterations: int, *, whole: bool = False) -> float:
         """Run Lloyd's algorithm; returns the squared error there, less a constant."""
         arguments = (*self.points, self.centers, self.fixed, self.labels, self.sums)
-        run = lloyd_few if self.centers.shape[1] <= _FEW else lloyd
-        run(*arguments, iterations, _SETTLED, stretch)
+        if self.centers.shape[1] <= _FEW:
+            lloyd_few(*arguments, iterations, _SETTLED, whole)
+            self.fresh[:] = False
+        else:
+            lloyd(*arguments, self.bounds, self.fresh, iterations, _SETTLED, whole)
         self.error = self._error()
         return self.error
 
@@ -169,27 +207,34 @@ class _Search:
             (self.sums[3] * (centers**2).sum(axis=0) - 2 * (self.sums[:3] * centers).sum(axis=0)).sum()
         )
 
+    def _split_merge(self, margin: float, most: int, favour: np.ndarray) -> int:
+        arguments = (*self.points, self.centers, self.fixed, self.labels, self.sums, self.fresh)
+        return split_merge(*arguments, margin, most, favour)
+
     def repair(self) -> None:
         """Unite and cut clusters where that is sure to help: a large plain area, say, has drawn too many."""
         self.settle(2)
+        colors = self.centers.shape[1]
         for _ in range(_REPAIRS):
-            arguments = (*self.points, self.centers, self.fixed, self.labels, self.sums)
-            if not split_merge(*arguments, 1.0, self.centers.shape[1]):
+            if not self._split_merge(1.0, colors, np.ones((2, colors))):
                 return
             self.settle(2)
 
     def exchange(self, random: np.random.Generator) -> None:
         """Unite and cut clusters, a bet on what a few iterations make of it, and go back if it is lost."""
-        before, error = self.centers.copy(), self.error
-        margin, most = random.uniform(0.2, 1.0), int(random.integers(1, 5))
-        arguments = (*self.points, self.centers, self.fixed, self.labels, self.sums)
-        made = split_merge(*arguments, margin, most)
-        if not made:
-            place = random.integers(self.fixed, self.centers.shape[1])
+        state: tuple[np.ndarray, ...] = (self.centers, self.labels, self.sums, self.bounds)
+        before, error = [array.copy() for array in state], self.error
+        colors = self.centers.shape[1]
+        margin, most = random.uniform(0.0, 0.7), int(random.integers(max(1, colors // 64))) + 1
+        favour = np.exp(random.normal(0.0, 0.5, (2, colors)))  # or the same bet would be lost again and again
+        if not self._split_merge(margin, most, favour):
+            place = random.integers(self.fixed, colors)
             self.centers[:, place] = self.points.coordinates[:, random.integers(len(self.points.weights))]
+            self.fresh[place] = True
         if self.settle(4) >= error:
-            self.centers[:] = before
-            self.settle(0)
+            for array, old in zip(state, before):
+                array[:] = old
+            self.error = error
 
 
 def _thin(points: Points) -> Points:

@@ -1,4 +1,4 @@
-"""Lloyd's algorithm on weighted points, accelerated exactly, and the steps that leave its poor optima.
+"""Lloyd's algorithm on weighted points, accelerated exactly, and MacQueen's on a sample of them.
 
 Points are (3, n) float32, weights (n,) float32, centers (3, K) float32: one row per coordinate, so that the
 distances to all centres are computed in vector registers. A distance and the index of its centre travel in
@@ -10,6 +10,7 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
+_MORE, _LESS = np.float32(1.00002), np.float32(0.99999)  # what rounding may have taken off a bound, or added
 _FAR = np.int32(0x7F7FFF00)  # the bits of a float larger than any distance, its place for an index cleared
 
 
@@ -82,7 +83,7 @@ def _two_nearest(x, y, z, cx, cy, cz, keys):
 
 
 @njit(nogil=True, cache=True)
-def _start(points, weights, centers, labels, upper, lower, sums):
+def _start(points, weights, centers, labels, bounds, sums):
     """Assign all points; sums (4, K) float64 are the weighted coordinates and the weight of each cluster."""
     sums[:] = 0.0
     cx, cy, cz = centers[0], centers[1], centers[2]
@@ -91,8 +92,8 @@ def _start(points, weights, centers, labels, upper, lower, sums):
         x, y, z, w = points[0, i], points[1, i], points[2, i], weights[i]
         label, near, far = _two_nearest(x, y, z, cx, cy, cz, keys)
         labels[i] = label
-        upper[i] = near * np.float32(1.00002)
-        lower[i] = far
+        bounds[0, i] = near * _MORE
+        bounds[1, i] = far
         sums[0, label] += w * x
         sums[1, label] += w * y
         sums[2, label] += w * z
@@ -100,41 +101,102 @@ def _start(points, weights, centers, labels, upper, lower, sums):
 
 
 @njit(nogil=True, cache=True)
-def _move(centers, sums, fixed, stretch, moves):
-    """Move the centres towards their means; returns the largest move, whose it is, and the second largest."""
-    first, who, second = np.float32(0), -1, np.float32(0)
+def _transfer(points, weights, sums, i, old, new):
+    """Move point i from one cluster's sums to another's."""
+    w = weights[i]
+    for c in range(3):
+        v = w * points[c, i]
+        sums[c, old] -= v
+        sums[c, new] += v
+    sums[3, old] -= w
+    sums[3, new] += w
+
+
+@njit(nogil=True, cache=True)
+def _resume(points, weights, centers, labels, bounds, sums, fresh):
+    """Assign anew after a few centres were put elsewhere: points of other clusters look at these alone."""
+    cx, cy, cz = centers[0], centers[1], centers[2]
+    keys = np.empty(cx.size, np.int32)
+    places = np.flatnonzero(fresh)
+    for i in range(points.shape[1]):
+        x, y, z = points[0, i], points[1, i], points[2, i]
+        a = labels[i]
+        if fresh[a]:
+            label, near, far = _two_nearest(x, y, z, cx, cy, cz, keys)
+            bounds[0, i], bounds[1, i] = near * _MORE, far
+        else:
+            label, near, far = a, np.float32(3e38), np.float32(3e38)
+            for k in places:
+                dx, dy, dz = cx[k] - x, cy[k] - y, cz[k] - z
+                square = dx * dx + dy * dy + dz * dz
+                if square < near:
+                    label, near, far = k, square, near
+                elif square < far:
+                    far = square
+            near = np.sqrt(near)
+            if near < bounds[0, i]:
+                dx, dy, dz = cx[a] - x, cy[a] - y, cz[a] - z
+                distance = np.sqrt(dx * dx + dy * dy + dz * dz)
+                if near < distance:
+                    far = min(np.sqrt(far), distance)
+                else:
+                    label, far, near = a, near, distance
+                bounds[0, i] = near * _MORE
+            else:
+                label, far = a, near
+            bounds[1, i] = min(bounds[1, i], far * _LESS)
+        if label != a:
+            labels[i] = label
+            _transfer(points, weights, sums, i, a, label)
+
+
+@njit(nogil=True, cache=True)
+def _move(centers, sums, fixed, whole, moves):
+    """Move the centres to their means, or the nearest whole numbers; returns the largest move."""
     for k in range(centers.shape[1]):
         moves[k] = 0
         if k >= fixed and sums[3, k] > 0.5:
             square = 0.0
             for c in range(3):
-                step = stretch * (sums[c, k] / sums[3, k] - centers[c, k])
+                mean = sums[c, k] / sums[3, k]
+                step = (np.floor(mean + 0.5) if whole else mean) - centers[c, k]
                 square += step * step
                 centers[c, k] += step
             moves[k] = np.float32(np.sqrt(square) * 1.00001)
-        if moves[k] > first:
-            first, who, second = moves[k], k, first
-        elif moves[k] > second:
-            second = moves[k]
-    return first, who, second
+    return moves.max()
 
 
 @njit(nogil=True, cache=True)
-def _half_gaps(centers, gaps):
-    """Half the distance from each centre to its nearest neighbour."""
+def _approaches(centers, moves, reach, gaps, drops):
+    """By how much other centres may have come nearer to a cluster's points, and half the way to the nearest.
+
+    A centre farther from this one than twice the sum of that half and of the cluster's radius is no point's
+    second nearest, wherever it moved (P. Rysavy and G. Hamerly, Geometric methods to accelerate k-means
+    algorithms, SDM 2016).
+
+    Args:
+        centers, moves: where the centres are, and how far they came.
+        reach: (K,) float32, how far a point of each cluster is from its centre at most.
+        gaps, drops: (K,) float32, receive the half and the move.
+    """
     cx, cy, cz = centers[0], centers[1], centers[2]
+    squares = np.empty(cx.size, np.float32)
     for k in range(cx.size):
-        best = np.float32(3e38)
         for j in range(cx.size):
             dx, dy, dz = cx[j] - cx[k], cy[j] - cy[k], cz[j] - cz[k]
-            square = dx * dx + dy * dy + dz * dz
-            if j != k and square < best:
-                best = square
-        gaps[k] = np.float32(0.5) * np.sqrt(best) * np.float32(0.99999)
+            squares[j] = dx * dx + dy * dy + dz * dz
+        squares[k] = np.float32(3e38)
+        half = np.float32(0.5) * np.sqrt(squares.min())
+        limit = np.float32(4.001) * (reach[k] + half) ** 2
+        drops[k] = 0
+        for j in range(cx.size):
+            if squares[j] <= limit:
+                drops[k] = max(drops[k], moves[j])
+        gaps[k] = half * _LESS
 
 
 @njit(nogil=True, cache=True)
-def lloyd(points, weights, centers, fixed, labels, sums, iterations, tolerance, stretch):
+def lloyd(points, weights, centers, fixed, labels, sums, bounds, fresh, iterations, tolerance, whole):
     """Run Lloyd's algorithm with G. Hamerly's bounds (SDM 2010), which skip points that cannot change.
 
     Args:
@@ -143,54 +205,59 @@ def lloyd(points, weights, centers, fixed, labels, sums, iterations, tolerance, 
         fixed: how many centres stay.
         labels: (n,) uint8, receives the last assignment.
         sums: (4, K) float64, receives the weighted sums and weights of that assignment.
+        bounds: (2, n) float32, receives how far a point is at most from its centre, at least from any other.
+        fresh: (K,) bool, the centres that are not where the last call left them, all of them in the first;
+            cleared. Where they are few, labels, sums and bounds are brought up to date for little.
         iterations: the most times the centres move.
         tolerance: stop when no centre moved farther than this.
-        stretch: how far a centre moves, in parts of the way to its mean; between 1 and 2 it arrives sooner
-            (D. Lee et al., A modified k-means algorithm, IEEE Signal Processing Letters 1997).
+        whole: whether centres move to the whole numbers nearest to their means: once assigned, no other of
+            8 bits are better.
 
     Returns:
         How often the centres moved.
     """
-    n, colors = points.shape[1], centers.shape[1]
-    upper, lower = np.empty(n, np.float32), np.empty(n, np.float32)
-    moves, gaps = np.empty(colors, np.float32), np.empty(colors, np.float32)
+    colors = centers.shape[1]
+    moves, reach = np.empty(colors, np.float32), np.empty(colors, np.float32)
+    gaps, drops = np.empty(colors, np.float32), np.empty(colors, np.float32)
     keys = np.empty(colors, np.int32)
     cx, cy, cz = centers[0], centers[1], centers[2]
-    _start(points, weights, centers, labels, upper, lower, sums)
+    changed = fresh.sum()
+    if 4 * changed > colors:
+        _start(points, weights, centers, labels, bounds, sums)
+    elif changed:
+        _resume(points, weights, centers, labels, bounds, sums, fresh)
+    fresh[:] = False
     for iteration in range(iterations):
-        first, who, second = _move(centers, sums, fixed, stretch, moves)
-        if first <= tolerance:
-            return iteration
-        _half_gaps(centers, gaps)
-        for i in range(n):
+        largest = _move(centers, sums, fixed, whole, moves)
+        reach[:] = 0
+        for i in range(points.shape[1]):
+            reach[labels[i]] = max(reach[labels[i]], bounds[0, i])
+        _approaches(centers, moves, reach + moves, gaps, drops)
+        for i in range(points.shape[1]):
             a = labels[i]
-            u = upper[i] + moves[a]
-            bound = lower[i] - (second if a == who else first)
-            lower[i] = bound
+            u = bounds[0, i] + moves[a]
+            bound = bounds[1, i] - drops[a]
+            bounds[1, i] = bound
             bound = max(bound, gaps[a])
             if u >= bound:
                 x, y, z = points[0, i], points[1, i], points[2, i]
                 dx, dy, dz = cx[a] - x, cy[a] - y, cz[a] - z
-                u = np.sqrt(dx * dx + dy * dy + dz * dz) * np.float32(1.00002)
+                u = np.sqrt(dx * dx + dy * dy + dz * dz) * _MORE
                 if u >= bound:
                     label, near, far = _two_nearest(x, y, z, cx, cy, cz, keys)
-                    u = near * np.float32(1.00002)
-                    lower[i] = far
+                    u = near * _MORE
+                    bounds[1, i] = far
                     if label != a:
-                        w = weights[i]
                         labels[i] = label
-                        for c in range(3):
-                            v = w * points[c, i]
-                            sums[c, a] -= v
-                            sums[c, label] += v
-                        sums[3, a] -= w
-                        sums[3, label] += w
-            upper[i] = u
+                        _transfer(points, weights, sums, i, a, label)
+            bounds[0, i] = u
+        if largest <= tolerance:
+            return iteration + 1
     return iterations
 
 
 @njit(nogil=True, cache=True)
-def lloyd_few(points, weights, centers, fixed, labels, sums, iterations, tolerance, stretch):
+def lloyd_few(points, weights, centers, fixed, labels, sums, iterations, tolerance, whole):
     """As :func:`lloyd`, without bounds: of few centres all distances cost less than keeping them."""
     cx, cy, cz = centers[0], centers[1], centers[2]
     moves = np.empty(cx.size, np.float32)
@@ -209,140 +276,9 @@ def lloyd_few(points, weights, centers, fixed, labels, sums, iterations, toleran
             sums[1, label] += w * y
             sums[2, label] += w * z
             sums[3, label] += w
-        if iteration == iterations or _move(centers, sums, fixed, stretch, moves)[0] <= tolerance:
+        if iteration == iterations or _move(centers, sums, fixed, whole, moves) <= tolerance:
             return iteration
     return iterations
-
-
-@njit(nogil=True, cache=True)
-def _principal_axes(points, weights, labels, centers, axes):
-    """The direction of largest variance of each cluster, by power iteration on its 3 x 3 scatter matrix."""
-    colors = centers.shape[1]
-    scatter = np.zeros((colors, 6))
-    for i in range(points.shape[1]):
-        k, w = labels[i], weights[i]
-        x, y, z = points[0, i] - centers[0, k], points[1, i] - centers[1, k], points[2, i] - centers[2, k]
-        s = scatter[k]
-        s[0] += w * x * x
-        s[1] += w * x * y
-        s[2] += w * x * z
-        s[3] += w * y * y
-        s[4] += w * y * z
-        s[5] += w * z * z
-    for k in range(colors):
-        s = scatter[k]
-        x, y, z = s[0], s[1], s[2]
-        if s[3] >= s[0] and s[3] >= s[5]:
-            x, y, z = s[1], s[3], s[4]
-        elif s[5] >= s[0]:
-            x, y, z = s[2], s[4], s[5]
-        for _ in range(8):
-            size = np.sqrt(x * x + y * y + z * z)
-            if size == 0.0:
-                break
-            x, y, z = x / size, y / size, z / size
-            x, y, z = (
-                s[0] * x + s[1] * y + s[2] * z,
-                s[1] * x + s[3] * y + s[4] * z,
-                s[2] * x + s[4] * y + s[5] * z,
-            )
-        axes[0, k], axes[1, k], axes[2, k] = x, y, z
-
-
-@njit(nogil=True, cache=True)
-def _halves(points, weights, labels, centers, axes, sums, halves, gains):
-    """Cut every cluster through its centre: the sums of one half, and by how much the squared error falls."""
-    halves[:] = 0.0
-    for i in range(points.shape[1]):
-        k = labels[i]
-        x, y, z = points[0, i], points[1, i], points[2, i]
-        side = (
-            axes[0, k] * (x - centers[0, k])
-            + axes[1, k] * (y - centers[1, k])
-            + axes[2, k] * (z - centers[2, k])
-        )
-        if side > 0:
-            w = weights[i]
-            halves[0, k] += w * x
-            halves[1, k] += w * y
-            halves[2, k] += w * z
-            halves[3, k] += w
-    for k in range(centers.shape[1]):
-        one, other = halves[3, k], sums[3, k] - halves[3, k]
-        gains[k] = 0.0
-        if one > 0.5 and other > 0.5:
-            square = 0.0
-            for c in range(3):
-                step = halves[c, k] / one - (sums[c, k] - halves[c, k]) / other
-                square += step * step
-            gains[k] = square * one * other / (one + other)
-
-
-@njit(nogil=True, cache=True)
-def _cheapest_merges(centers, sums, fixed, costs, partners):
-    """For each cluster the one it is cheapest to unite with, and the rise of the squared error (J. Ward)."""
-    colors = centers.shape[1]
-    for k in range(colors):
-        costs[k], partners[k] = np.inf, -1
-        for j in range(fixed, colors):
-            if j != k and k >= fixed:
-                total = sums[3, k] + sums[3, j]
-                square = 0.0
-                for c in range(3):
-                    step = np.float64(centers[c, k]) - centers[c, j]
-                    square += step * step
-                cost = square * sums[3, k] * sums[3, j] / total if total > 0.5 else 0.0
-                if cost < costs[k]:
-                    costs[k], partners[k] = cost, j
-
-
-@njit(nogil=True, cache=True)
-def split_merge(points, weights, centers, fixed, labels, sums, margin, most):
-    """Unite pairs of clusters and cut others in two wherever that lowers the squared error at once.
-
-    Each exchange frees a centre by uniting two clusters and spends it on cutting a third along its principal
-    axis. The fall and the rise are exact for the present assignment and exchanges do not touch each other, so
-    with ``margin`` 1 the squared error falls by at least the sum of their differences.
-
-    Args:
-        points, weights, centers, fixed, labels, sums: as :func:`lloyd` left them.
-        margin: how many times the rise the fall has to be; below 1 it is a bet on what Lloyd makes of it.
-        most: the most exchanges.
-
-    Returns:
-        How many exchanges were made; ``centers`` has moved, to the means at least, and the rest has not.
-    """
-    colors = centers.shape[1]
-    _move(centers, sums, fixed, 1.0, np.empty(colors, np.float32))
-    axes = np.empty((3, colors))
-    halves = np.empty((4, colors))
-    gains, costs, partners = np.empty(colors), np.empty(colors), np.empty(colors, np.int64)
-    _principal_axes(points, weights, labels, centers, axes)
-    _halves(points, weights, labels, centers, axes, sums, halves, gains)
-    _cheapest_merges(centers, sums, fixed, costs, partners)
-    gains[:fixed] = 0.0
-    cuts, merges = np.argsort(-gains), np.argsort(costs)
-    taken = np.zeros(colors, np.bool_)
-    done, cut = 0, 0
-    for place in range(colors):
-        k = merges[place]
-        j = partners[k]
-        if done == most or j < 0 or taken[k] or taken[j]:
-            continue
-        while cut < colors and (taken[cuts[cut]] or cuts[cut] == k or cuts[cut] == j):
-            cut += 1
-        if cut == colors or gains[cuts[cut]] <= margin * costs[k] or gains[cuts[cut]] <= 0:
-            break
-        s = cuts[cut]
-        taken[k] = taken[j] = taken[s] = True
-        total = sums[3, k] + sums[3, j]
-        for c in range(3):
-            if total > 0.5:
-                centers[c, k] = (sums[c, k] + sums[c, j]) / total
-            centers[c, j] = halves[c, s] / halves[3, s]
-            centers[c, s] = (sums[c, s] - halves[c, s]) / (sums[3, s] - halves[3, s])
-        done += 1
-    return done
 
 
 @njit(nogil=True, cache=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from typing import Any, Literal
 
@@ -77,7 +78,7 @@ def copy_weights(source: object, target: nn.Module, name: str) -> None:
         ) from error
 
 
-class ImageTask(pl.LightningModule):
+class ImageTask(pl.LightningModule, ABC):
     """A Lightning module over batches of images; subclasses keep their options in ``self.hparams``."""
 
     def on_after_batch_transfer(self, batch: Batch, dataloader_idx: int) -> Batch:
@@ -85,9 +86,9 @@ class ImageTask(pl.LightningModule):
         images = from_bytes(batch.images).contiguous(memory_format=torch.channels_last)
         return batch._replace(images=images)
 
+    @abstractmethod
     def trained(self) -> nn.Module:
         """The network whose weights are trained."""
-        raise NotImplementedError
 
     def configure_optimizers(self) -> Any:
         """The optimiser over the trained network and a schedule stepped after every batch."""

@@ -129,6 +129,11 @@ class Pictures(Callback):
         logger.experiment.add_text("val/pictures", title, trainer.current_epoch)
 
 
+def predictions_folder(trainer: pl.Trainer) -> Path:
+    """Where a run's predictions go."""
+    return Path(trainer.log_dir or trainer.default_root_dir) / "predictions"
+
+
 class PredictionFiles(BasePredictionWriter):
     """Writes what ``colorcnn predict`` finds: indexed PNG files of a quantizer, a CSV of a classifier."""
 
@@ -146,7 +151,7 @@ class PredictionFiles(BasePredictionWriter):
         dataloader_idx: int,
     ) -> None:
         """Write one batch below the run's folder, named by the images' positions in their split."""
-        folder = Path(trainer.log_dir or trainer.default_root_dir) / "predictions"
+        folder = predictions_folder(trainer)
         positions = batch.index.tolist()
         if isinstance(prediction, Tensor):
             lines = [

@@ -75,8 +75,10 @@ class ColorCNNTask(ImageTask):
         imitation_method: the classical quantizer that is imitated.
         imitation_pixels: share of an image's pixels the imitation loss looks at; 1 looks at all.
         distillation: share of knowledge distillation in the recognition loss; 0 is cross-entropy alone.
-        straight_through: share of the training, at its end, whose forward pass uses the hard assignment
-            (with the soft one's gradient); 0 is the paper's soft training.
+        straight_through: share of the training, at its end, whose forward pass is hard with the gradient of
+            the soft one; 0 is the paper's soft training.
+        straight_through_of: what is hard then: ``assignment`` (and with it the palette) or ``palette`` alone.
+        temperature: of the soft assignment at the end of training, to which it falls geometrically from 1.
         jitter: xi, standard deviation of the noise in the classifier's normalised space.
         jitter_contrast: what the quantized image's contrast is divided by before the noise.
         contrast: largest relative change of a quantized image's contrast, a milder jitter.
@@ -121,6 +123,8 @@ class ColorCNNTask(ImageTask):
         imitation_pixels: float = 0.3,
         distillation: float = 0.0,
         straight_through: float = 0.0,
+        straight_through_of: Literal["assignment", "palette"] = "assignment",
+        temperature: float = 1.0,
         jitter: float = 1.0,
         jitter_contrast: float = 4.0,
         contrast: float = 0.0,
@@ -158,6 +162,8 @@ class ColorCNNTask(ImageTask):
             raise UsageError(
                 "sizes is empty or task_batches is below 1: name at least one number of colours."
             )
+        if self.hparams["temperature"] <= 0:
+            raise UsageError(f"temperature is {self.hparams['temperature']}: it must be above 0.")
         if architecture == "colorcnn" and len(self.sizes) != 1:
             raise UsageError(
                 f"A ColorCNN has one number of colours and sizes is {self.sizes}: name one, "
@@ -207,6 +213,12 @@ class ColorCNNTask(ImageTask):
         weights = self.hparams["size_weights"] or [1.0] * len(self.sizes)
         return self.sizes[int(torch.multinomial(torch.tensor(weights, dtype=torch.float32), 1))]
 
+    @property
+    def temperature(self) -> float:
+        """Of the soft assignment at this step."""
+        steps = max(1, int(self.trainer.estimated_stepping_batches))
+        return self.hparams["temperature"] ** (self.global_step / steps)
+
     def _is_hard(self) -> bool:
         epochs = self.trainer.max_epochs or 1
         return self.current_epoch >= epochs * (1 - self.hparams["straight_through"])
@@ -220,7 +232,7 @@ class ColorCNNTask(ImageTask):
         if self._imitation_weight(size) > 0 and self.targets is not None:
             targets = self.targets.lookup(batch.index.cpu(), size).to(images.device)
         images, targets = self._before(images, targets)
-        assignment = self.quantizer.soft(images, size)
+        assignment = self.quantizer.soft(images, size, self.temperature)
         quantized = self.render(images, assignment)
         with torch.autocast(images.device.type, enabled=False):
             terms = self._regularizers(assignment, targets, size)
@@ -240,10 +252,12 @@ class ColorCNNTask(ImageTask):
     def render(self, images: Tensor, assignment: Tensor) -> Tensor:
         """The quantized image that gradients flow through: soft (Eq 5-6), or hard with the soft gradient."""
         with torch.autocast(images.device.type, enabled=False):
-            if self._is_hard():
-                hard = one_hot(hard_indices(assignment), assignment.shape[1], assignment.dtype)
-                assignment = straight_through(hard, assignment)
-            return soft_render(soft_palette(images, assignment), assignment)
+            if not self._is_hard():
+                return soft_render(soft_palette(images, assignment), assignment)
+            hard = one_hot(hard_indices(assignment), assignment.shape[1], assignment.dtype)
+            passed = straight_through(hard, assignment)
+            shown = passed if self.hparams["straight_through_of"] == "assignment" else assignment
+            return soft_render(soft_palette(images, passed), shown)
 
     def _regularizers(self, assignment: Tensor, targets: Tensor | None, size: int) -> dict[str, Tensor]:
         options = self.hparams

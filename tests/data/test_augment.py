@@ -143,7 +143,14 @@ def test_erasing_covers_one_rectangle_of_the_right_size() -> None:
     assert 0.3 < share < 0.7
 
 
-@pytest.mark.parametrize("options", [{"crop": -1}, {"rotation": -5.0}, {"erasing": 1.5}])
+@pytest.mark.parametrize(
+    "options", [{"crop": -1}, {"rotation": -5.0}, {"erasing": 1.5}, {"crop": "four"}, {"crop": 1.5}]
+)
 def test_options_out_of_range_are_refused(options: dict[str, float]) -> None:
-    with pytest.raises(UsageError, match="choose crop and rotation"):
+    with pytest.raises(UsageError, match="choose a whole number of pixels"):
         Augment(**options)  # type: ignore[arg-type]
+
+
+def test_a_mistyped_option_is_told_with_those_there_are() -> None:
+    with pytest.raises(UsageError, match=r"'flips': choose one of crop, erasing, flip, rotation"):
+        Augment(flips=True)

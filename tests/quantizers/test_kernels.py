@@ -6,7 +6,7 @@ import twins
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from colorcnn.quantizers import boxes, histogram, lloyd, seeding
+from colorcnn.quantizers import boxes, exchange, histogram, lloyd, seeding
 from colorcnn.quantizers.designed import nearest
 from colorcnn.quantizers.histogram import Histogram
 
@@ -22,6 +22,30 @@ def cloud(seed, n=400, levels=256):
 def some_centers(points, colors, seed):
     chosen = np.random.default_rng(seed).choice(points.shape[1], colors, replace=False)
     return points[:, chosen] + np.float32(0.25)
+
+
+class Search:
+    """What the kernels of Lloyd's algorithm keep between calls."""
+
+    def __init__(self, points, weights, centers, fixed=0):
+        self.points, self.weights, self.centers, self.fixed = points, weights, centers, fixed
+        self.labels = np.empty(points.shape[1], np.uint8)
+        self.sums = np.empty((4, centers.shape[1]))
+        self.bounds = np.empty((2, points.shape[1]), np.float32)
+        self.fresh = np.ones(centers.shape[1], bool)
+
+    @property
+    def arguments(self):
+        return self.points, self.weights, self.centers, self.fixed, self.labels, self.sums
+
+    def run(self, iterations, *, bounds=True, whole=False):
+        if bounds:
+            lloyd.lloyd(*self.arguments, self.bounds, self.fresh, iterations, np.float32(0), whole)
+        else:
+            lloyd.lloyd_few(*self.arguments, iterations, np.float32(0), whole)
+
+    def split_merge(self, favour):
+        return exchange.split_merge(*self.arguments, self.fresh, 1.0, self.centers.shape[1], favour)
 
 
 @given(seed=st.integers(0, 999), pixels=st.integers(1, 5000), levels=st.sampled_from([1, 3, 20, 256]))
@@ -67,20 +91,37 @@ def test_the_nearest_centre_is_nearest(colors):
 
 
 @pytest.mark.parametrize("colors", [1, 2, 9, 64])
-@pytest.mark.parametrize(("fixed", "stretch"), [(0, 1.0), (1, 1.0), (0, 1.5)])
+@pytest.mark.parametrize("fixed", [0, 1])
 @pytest.mark.parametrize("bounds", [True, False])
-def test_bounds_change_nothing_in_lloyds_algorithm(bounds, colors, fixed, stretch):
+def test_bounds_change_nothing_in_lloyds_algorithm(bounds, colors, fixed):
     points, weights = cloud(3, 3000)
     for iterations in (0, 1, 12):
         centers = some_centers(points, colors, 4)
-        expected = twins.lloyd(points, weights, centers, fixed, iterations, stretch)
-        labels, sums = np.empty(points.shape[1], np.uint8), np.empty((4, colors))
-        run = lloyd.lloyd if bounds else lloyd.lloyd_few
-        run(points, weights, centers, fixed, labels, sums, iterations, np.float32(0), stretch)
+        expected = twins.lloyd(points, weights, centers, fixed, iterations)
+        search = Search(points, weights, centers, fixed)
+        search.run(iterations, bounds=bounds)
+        labels, sums = search.labels, search.sums
         np.testing.assert_allclose(centers, expected, atol=0.05)
         np.testing.assert_allclose(sums, twins.cluster_sums(points, weights, labels, colors), rtol=1e-6)
         squares = twins.squares(points, centers)
         assert np.all(squares[np.arange(len(labels)), labels] <= squares.min(axis=1) * 1.001 + 0.01)
+
+
+@pytest.mark.parametrize("colors", [2, 9, 64])
+@pytest.mark.parametrize("bounds", [True, False])
+def test_whole_centres_are_as_near_their_means_as_whole_numbers_can_be(bounds, colors):
+    points, weights = cloud(3, 3000)
+    centers = some_centers(points, colors, 4)
+    search = Search(points, weights, centers, 1)
+    search.run(2, bounds=bounds)
+    rounded = centers.copy()
+    rounded[:, 1:] = np.round(centers[:, 1:])
+    search.run(100, bounds=bounds, whole=True)
+    assert np.all(centers[:, 1:] % 1 == 0)
+    assert np.all(centers[:, 0] % 1 == 0.25)  # this one is fixed
+    assert np.abs(search.sums[:3, 1:] / search.sums[3, 1:] - centers[:, 1:]).max() <= 0.5
+    errors = [twins.squared_error(points, weights, found) for found in (centers, rounded)]
+    assert errors[0] < errors[1]
 
 
 @pytest.mark.parametrize("power", [0.5, 0.7, 1.0])
@@ -105,19 +146,43 @@ def test_a_sample_holds_each_point_as_often_as_it_weighs(seed, size):
     assert np.all(np.abs(often - weights * size / weights.sum()) <= 1 + 1e-6)
 
 
-@given(seed=st.integers(0, 999), colors=st.integers(3, 40))
+@given(seed=st.integers(0, 999), colors=st.integers(3, 40), spread=st.sampled_from([0.0, 1.0]))
 @settings(max_examples=20, deadline=None)
-def test_exchanges_lower_the_squared_error(seed, colors):
+def test_exchanges_lower_the_squared_error(seed, colors, spread):
+    favour = np.exp(np.random.default_rng(seed).normal(0, spread, (2, colors)))
     points, weights = cloud(seed)
     centers = some_centers(points, colors, seed)
-    labels, sums = np.empty(points.shape[1], np.uint8), np.empty((4, colors))
-    lloyd.lloyd(points, weights, centers, 0, labels, sums, 3, np.float32(0), 1.0)
-    means = np.where(sums[3] > 0, sums[:3] / np.maximum(sums[3], 1), centers)
-    before = squared = twins.squared_error(points, weights, means)
-    made = lloyd.split_merge(points, weights, centers, 0, labels, sums, 1.0, colors)
-    if made:
-        squared = twins.squared_error(points, weights, centers)
-    assert squared <= before * 1.0001
+    search = Search(points, weights, centers)
+    search.run(3)
+    means = np.where(search.sums[3] > 0, search.sums[:3] / np.maximum(search.sums[3], 1), centers)
+    before = twins.squared_error(points, weights, means)
+    made = search.split_merge(favour)
+    assert made == 0 or 2 * made <= np.sum(search.fresh) <= 3 * made
+    means[:, search.fresh] = centers[:, search.fresh]
+    assert twins.squared_error(points, weights, means) <= before * 1.0001
+
+
+@given(seed=st.integers(0, 999), colors=st.integers(13, 60), fixed=st.integers(0, 2))
+@settings(max_examples=20, deadline=None)
+def test_going_on_after_an_exchange_is_as_good_as_beginning_anew(seed, colors, fixed):
+    points, weights = cloud(seed)
+    centers = some_centers(points, colors, seed)
+    search = Search(points, weights, centers, fixed)
+    search.run(2)
+    place = np.random.default_rng(seed).integers(fixed, colors)
+    centers[:, place] = points[:, seed % points.shape[1]]
+    search.fresh[place] = True
+    for iterations in (0, 1, 5):
+        other = Search(points, weights, centers.copy(), fixed)
+        other.run(iterations)
+        search.run(iterations)
+        np.testing.assert_allclose(search.centers, other.centers, atol=0.05)
+        np.testing.assert_allclose(search.sums, other.sums, rtol=1e-6)
+        near = np.sqrt(twins.squares(points, centers))
+        own = near[np.arange(len(weights)), search.labels]
+        np.put_along_axis(near, search.labels[:, None].astype(int), np.inf, axis=1)
+        assert np.all(own <= search.bounds[0] + 1e-4)
+        assert np.all(search.bounds[1] <= near.min(axis=1) + 1e-4)
 
 
 def test_moments_are_sums_over_corner_boxes():

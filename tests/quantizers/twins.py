@@ -20,13 +20,13 @@ def squared_error(points, weights, centers):
     return float((weights * squares(points, centers).min(axis=1)).sum())
 
 
-def lloyd(points, weights, centers, fixed, iterations, stretch=1.0):
+def lloyd(points, weights, centers, fixed, iterations):
     centers = centers.astype(float)
     for _ in range(iterations):
         sums = cluster_sums(points, weights, squares(points, centers).argmin(axis=1), centers.shape[1])
         alive = sums[3] > 0
         alive[:fixed] = False
-        centers[:, alive] += stretch * (sums[:3, alive] / sums[3, alive] - centers[:, alive])
+        centers[:, alive] = sums[:3, alive] / sums[3, alive]
     return centers
 
 

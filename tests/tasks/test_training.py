@@ -191,5 +191,25 @@ def test_a_full_disk_is_told_and_the_earlier_checkpoint_is_whole(run, tmp_path):
 
 def test_help_of_a_subcommand_and_unknown_classes(run, capsys):
     assert run("fit", "--help") == 0
+    capsys.readouterr()
     assert run("fit", "--model", "Nothing", "--data", "PhotoDigits") == 2
     assert "Nothing" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "problem"),
+    [
+        ("--model.init_args.learning_rat", "0.1", "Option 'learning_rat' is not accepted"),
+        ("--model.init_args.optimizer", "adam", "Expected a typing.Literal['sgd', 'adamw']. Got value: adam"),
+        ("--model.init_args.augment", "{flips: true}", "Unknown augmentation 'flips'"),
+        ("--model.init_args.augment", "{fill: 0}", "multiple values for keyword argument 'fill'"),
+        ("--trainer.max_epochs", "two", "Given value: two"),
+        ("--config", "nowhere.yaml", "nowhere.yaml"),
+    ],
+)
+def test_mistyped_options_are_told_in_one_sentence(run, capsys, option, value, problem):
+    assert run("fit", "--config", CONF / "classifier.yaml", option, value) == 2
+    lines = capsys.readouterr().err.splitlines()
+    assert problem in lines[-1]
+    assert lines[-1].startswith("colorcnn: error: ")
+    assert not any(line.startswith("usage:") for line in lines)

@@ -1,0 +1,137 @@
+"""``colorcnn reproduce``: an experiment from its first training to its record, table and figure."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import sys
+from pathlib import Path
+
+from colorcnn.errors import UsageError
+
+DESCRIPTION = """\
+Run all stages of an experiment: train the classifier, train the quantizers, evaluate. What is done is not
+done again, what was interrupted goes on: give the same command. At the end a record, its figure and its
+table are written; in the repository the tables of README.md and experiments/README.md follow.
+"""
+EXAMPLES = """\
+examples:
+  colorcnn reproduce --list                          what there is, what was run, measured beside published
+  colorcnn reproduce plus-variants --list            one experiment in full
+  colorcnn reproduce plus-variants                   the size for a CPU
+  colorcnn reproduce accuracy-bits --size paper --panel cifar10_resnet18 --seeds 3 --download
+  colorcnn reproduce mine.yaml -o runs/mine          one's own experiment
+
+exit status: 0 when the records are written, 1 when a stage failed, 2 for a wrong option, 130 when
+interrupted.
+"""
+
+
+def main(argv: list[str]) -> int:
+    """Run the command.
+
+    Args:
+        argv: its arguments.
+
+    Returns:
+        0.
+
+    Raises:
+        UsageError: the experiment, its size or an option cannot be meant.
+        ColorCNNError: a stage failed, or a record of something else is there.
+    """
+    options = _parse(argv)
+    from colorcnn.reproduce.library import find_experiment, results_folder
+
+    results = options.results or results_folder(options.out)
+    if options.list:
+        from colorcnn.reproduce.listing import listing
+
+        print(listing(results, options.name), end="")
+        return 0
+    if options.name is None:
+        raise UsageError("Which experiment? Name one; colorcnn reproduce --list tells which there are.")
+    experiment = find_experiment(options.name)
+    experiment.size(options.size)  # a wrong name is told before anything heavy is loaded
+    from colorcnn.commands import lightning
+    from colorcnn.records import read_record
+    from colorcnn.reproduce.kinds import kind_of_record
+    from colorcnn.reproduce.runner import Run
+
+    # Its remarks on every training would bury ours.
+    logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
+    records = Run(
+        experiment=experiment,
+        size=options.size,
+        seeds=options.seeds,
+        runs=options.out,
+        results=results,
+        fit=lightning.main,
+        say=_say,
+        panel=options.panel,
+        device=options.device,
+        download=options.download,
+        force=options.force,
+    ).run()
+    for path in records:
+        record = read_record(path)
+        print(f"{path.stem}\n\n{kind_of_record(record).table(record)}")
+    _render_pages(results)
+    return 0
+
+
+def _parse(argv: list[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="colorcnn reproduce",
+        description=DESCRIPTION,
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    add = parser.add_argument
+    add("name", nargs="?", metavar="NAME", help="an experiment, or the path of a file of `kind: experiment`")
+    add("--size", default="cpu", metavar="SIZE", help="cpu, or paper: as published, for a GPU (default: cpu)")
+    add("--seeds", type=int, metavar="N", help="with seeds 1 to N (default: the experiment's)")
+    add("--panel", metavar="NAME", help="only one data set and network of several, as --list names it")
+    add("--list", action="store_true", help="tell what there is and what was run; run nothing")
+    add(
+        "-o",
+        "--out",
+        type=Path,
+        default=Path("runs/reproduce"),
+        metavar="RUNS",
+        help="folder of trainings and measurements (default: runs/reproduce)",
+    )
+    add(
+        "--results",
+        type=Path,
+        metavar="DIR",
+        help="folder of records and figures (default: experiments/results, else RUNS/results)",
+    )
+    add(
+        "--device",
+        default="auto",
+        help="cpu, cuda, cuda:1 ...; auto is a GPU if there is one (default: auto)",
+    )
+    add("--download", action="store_true", help="fetch data sets that are missing")
+    add("--force", action="store_true", help="replace records that hold something else (default: refuse)")
+    options = parser.parse_args(argv)
+    if options.seeds is not None and options.seeds < 1:
+        raise UsageError(f"--seeds is {options.seeds}: choose a whole number from 1 up.")
+    return options
+
+
+def _render_pages(results: Path) -> None:
+    """Bring the repository's pages up to date where the records are the repository's."""
+    from colorcnn.reproduce.library import repository, results_folder
+    from colorcnn.reproduce.pages import render_pages
+
+    home = repository()
+    if home is None or results.resolve() != results_folder(results):
+        return
+    for page in render_pages([home / "README.md", home / "experiments" / "README.md"], results):
+        _say(f"brought the tables of {page} up to date")
+
+
+def _say(message: str) -> None:
+    print(f"colorcnn: {message}", file=sys.stderr, flush=True)

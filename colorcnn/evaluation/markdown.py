@@ -1,0 +1,75 @@
+"""Records of evaluations as Markdown tables, and the cells they are made of."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from colorcnn.evaluation.naming import display_names, family
+from colorcnn.records import Record
+
+Metrics = Mapping[str, Any]
+
+
+def percent(value: float | None, spread: float | None = None) -> str:
+    """``84.7``, or ``84.7 ± 0.3``; no spread is told where there is none, nothing where there is no value."""
+    if value is None:
+        return ""
+    return f"{100 * value:.1f}" + (f" ± {100 * spread:.1f}" if spread else "")
+
+
+def curves(metrics: Metrics, key: str = "accuracy") -> Iterator[tuple[str, list[str], list[str]]]:
+    """Every method's name, and for each number of colours what was measured and what was published.
+
+    Args:
+        metrics: of an evaluation, or of several gathered over seeds.
+        key: ``accuracy`` or ``mean_average_precision``.
+    """
+    names = display_names(metrics["methods"])
+    printed = metrics.get("published", {}).get(key, {})
+    for method, results in metrics["methods"].items():
+        spreads = metrics.get("std", {}).get("methods", {}).get(method, {}).get("scores", {})
+        published = printed.get(family(method), {})
+        measured = [
+            percent(results["scores"].get(str(size), {}).get(key), spreads.get(str(size), {}).get(key))
+            for size in metrics["sizes"]
+        ]
+        yield names[method], measured, [percent(published.get(str(size))) for size in metrics["sizes"]]
+
+
+def accuracy_table(record: Record) -> str:
+    """Accuracies in percent: a row per method, a column per number of colours.
+
+    Published numbers stand in rows of their own, and so does the mean average precision of several labels.
+    """
+    metrics = record.metrics
+    sizes = metrics["sizes"]
+    lines = [
+        "| accuracy % | " + " | ".join(f"{size} colour{'s' * (size != 1)}" for size in sizes) + " |",
+        "|---" * (len(sizes) + 1) + "|",
+        *_rows(metrics, "accuracy", ""),
+    ]
+    if metrics["original"].get("mean_average_precision") is not None:
+        lines += _rows(metrics, "mean_average_precision", ", mAP")
+    return "\n".join([*lines, "", provenance(record)]) + "\n"
+
+
+def _rows(metrics: Metrics, key: str, what: str) -> Iterator[str]:
+    for name, measured, published in curves(metrics, key):
+        yield f"| {name}{what} | " + " | ".join(measured) + " |"
+        if any(published):
+            yield f"| {name}{what}, *published* | " + " | ".join(published) + " |"
+
+
+def provenance(record: Record) -> str:
+    """What full colour gives, over how many images and seeds, and where and when it was measured."""
+    metrics = record.metrics
+    original = metrics["original"]
+    low, high = (100 * bound for bound in original["interval"])
+    text = f"Full colour: {percent(original['accuracy'])} % (95 % interval {low:.1f} to {high:.1f})"
+    if original.get("mean_average_precision") is not None:
+        text += f", mAP {percent(original['mean_average_precision'])} %"
+    if "published" in metrics:
+        text += f"; published {percent(metrics['published']['original'])} %"
+    seeds = f", mean ± std of {len(metrics['per_seed'])} seeds" if "per_seed" in metrics else ""
+    return f"{text}, n = {record.n:,}{seeds}; {record.device}, {record.date[:10]}."

@@ -1,0 +1,107 @@
+"""Stages of kind ``fit``: a training, by the command line's own ``colorcnn fit``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, ClassVar
+
+import yaml
+
+from colorcnn.errors import ColorCNNError, UsageError
+from colorcnn.files import write_atomically
+from colorcnn.reproduce.experiment import read_yaml
+from colorcnn.reproduce.stage import StageKind, Workplace
+
+CHECKPOINTS = ("last", "best")
+
+
+class FitStage(StageKind):
+    """Trains; its output is the last checkpoint (``${name}``), or the best on validation (``${name.best}``).
+
+    Options:
+        config: a file of ``kind: fit`` beside the experiment's, or all of a configuration.
+        model: changes to it: options of the task, or ``class_path`` and ``init_args`` to replace it.
+        data: likewise of the data set.
+        trainer: changes to the trainer's options.
+
+    Changes go into the mappings they change, whose other entries stay; an empty mapping empties.
+    """
+
+    optional: ClassVar = {"config": {}, "model": {}, "data": {}, "trainer": {}}
+
+    def check(self, options: Mapping[str, Any], where: str) -> None:
+        """See :meth:`StageKind.check`."""
+        super().check(options, where)
+        if not isinstance(options.get("config", {}), str | Mapping):
+            raise UsageError(f"{where}: config is {options['config']!r}; name a file, or give a mapping.")
+        for key in ("model", "data", "trainer"):
+            if not isinstance(options.get(key, {}), Mapping):
+                raise UsageError(f"{where}: {key} is {options[key]!r}; give a mapping.")
+
+    def describe(self, options: Mapping[str, Any], home: Path) -> dict[str, Any]:
+        """The whole configuration."""
+        config = options.get("config", {})
+        whole = read_yaml(home / config) if isinstance(config, str) else dict(config)
+        for section in ("model", "data"):
+            whole[section] = _changed_class(whole.get(section, {}), options.get(section, {}))
+            if "class_path" not in whole[section]:
+                raise UsageError(
+                    f"The configuration {config!r} names no class for {section}: "
+                    f"give {section} with class_path and init_args."
+                )
+        whole["trainer"] = merged(whole.get("trainer", {}), options.get("trainer", {}))
+        whole.pop("seed_everything", None)  # that of the run counts
+        return {**whole, "kind": "fit"}
+
+    def run(self, description: Mapping[str, Any], place: Workplace) -> None:
+        """See :meth:`StageKind.run`."""
+        folder = place.folder
+        config = folder / "fit.yaml"
+        content = self._with_surroundings(description, place)
+        write_atomically(config, yaml.safe_dump(content, sort_keys=False, allow_unicode=True).encode())
+        argv = ["fit", "--config", str(config), "--name", folder.name]
+        last = self.output(folder, "last")
+        if last.exists():
+            argv += ["--ckpt_path", "last"]
+        try:
+            place.fit(argv, folder.parent)
+        except UsageError as error:
+            raise UsageError(f"{config}: {error}") from error
+        except SystemExit as stop:  # how the trainer ends after an interrupt
+            raise KeyboardInterrupt from stop
+        if not last.exists():
+            raise ColorCNNError(f"The training left no {last}: give it at least one epoch to train.")
+
+    def output(self, folder: Path, part: str) -> Path:
+        """See :meth:`StageKind.output`."""
+        if part and part not in CHECKPOINTS:
+            return super().output(folder, part)
+        return folder / "checkpoints" / f"{part or 'last'}.ckpt"
+
+    @staticmethod
+    def _with_surroundings(description: Mapping[str, Any], place: Workplace) -> dict[str, Any]:
+        """The configuration with what depends on the machine, and not on the experiment."""
+        data = dict(description["data"])
+        if place.download:
+            data["init_args"] = {**(data.get("init_args") or {}), "download": True}
+        trainer = dict(description["trainer"])
+        if place.device != "auto":
+            trainer["accelerator"] = "gpu" if place.device.startswith("cuda") else place.device
+        return {**description, "seed_everything": place.seed, "data": data, "trainer": trainer}
+
+
+def merged(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    """A mapping with changes put in, mapping by mapping; an empty mapping replaces what it changes."""
+    result = dict(base)
+    for key, value in changes.items():
+        old = result.get(key)
+        deeper = isinstance(value, Mapping) and value and isinstance(old, Mapping)
+        result[key] = merged(old, value) if deeper else value  # type: ignore[arg-type]
+    return result
+
+
+def _changed_class(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    if "class_path" in changes:
+        return dict(changes)
+    return {**base, "init_args": merged(base.get("init_args") or {}, changes)}

@@ -1,0 +1,46 @@
+"""The kinds of stages there are. A new kind is a class and an entry here."""
+
+from __future__ import annotations
+
+from typing import cast
+
+from colorcnn.errors import UsageError, unknown_name
+from colorcnn.records import Record
+from colorcnn.reproduce.evaluate import EvaluateStage
+from colorcnn.reproduce.experiment import Experiment, Stage
+from colorcnn.reproduce.fit import FitStage
+from colorcnn.reproduce.stage import MeasuringKind, StageKind
+
+KINDS: dict[str, StageKind] = {
+    "evaluate": EvaluateStage(),
+    "fit": FitStage(),
+}
+
+
+def kind_of(stage: Stage) -> StageKind:
+    """The kind of a checked stage."""
+    return KINDS[stage.kind]
+
+
+def kind_of_record(record: Record) -> MeasuringKind:
+    """The kind of stage that could have made a record; those of `colorcnn evaluate` are of its kind."""
+    return cast(MeasuringKind, KINDS[record.config.get("kind", "evaluate")])
+
+
+def check_stages(experiment: Experiment) -> None:
+    """Check the stages of every size against their kinds.
+
+    Raises:
+        UsageError: a kind or an option is unknown, or nothing is measured.
+    """
+    for size_name, size in experiment.sizes.items():
+        for panel in size.panels:
+            for stage in panel.stages:
+                where = f"{experiment.path}, size {size_name}, stage {stage.name!r}"
+                if stage.kind not in KINDS:
+                    raise unknown_name(f"kind of stage in {where}:", stage.kind, KINDS)
+                kind_of(stage).check(stage.options, where)
+            if not any(isinstance(kind_of(stage), MeasuringKind) for stage in panel.stages):
+                raise UsageError(
+                    f"{experiment.path}, size {size_name}: nothing is measured; add a stage of kind evaluate."
+                )

@@ -1,0 +1,75 @@
+"""The tables of Markdown pages, made from records.
+
+A table stands between ``<!-- table: NAME -->`` and ``<!-- end -->``, NAME being a record without its ending.
+``<!-- experiments -->`` begins an overview of all experiments.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from pathlib import Path
+
+from colorcnn.files import write_atomically
+from colorcnn.records import read_record
+from colorcnn.reproduce.kinds import kind_of_record
+from colorcnn.reproduce.library import experiment_files, find_experiment, record_paths
+
+_TABLE = re.compile(r"(<!-- table: ([\w.+-]+) -->\n).*?(<!-- end -->)", re.DOTALL)
+_OVERVIEW = re.compile(r"(<!-- experiments -->\n).*?(<!-- end -->)", re.DOTALL)
+
+
+def rendered(page: str, results: Path) -> str:
+    """The text of a page with every table made anew.
+
+    Args:
+        page: its text.
+        results: the folder of the records.
+    """
+    page = _TABLE.sub(lambda match: match[1] + _table(results / f"{match[2]}.json") + match[3], page)
+    return _OVERVIEW.sub(lambda match: match[1] + overview(results) + match[2], page)
+
+
+def render_pages(pages: Iterable[Path], results: Path, *, write: bool = True) -> list[Path]:
+    """Make the tables of pages anew.
+
+    Args:
+        pages: the files.
+        results: the folder of the records.
+        write: bring the files up to date.
+
+    Returns:
+        The pages whose tables did not say what the records say.
+    """
+    stale = []
+    for page in pages:
+        text = page.read_text(encoding="utf-8")
+        new = rendered(text, results)
+        if new != text:
+            stale.append(page)
+            if write:
+                write_atomically(page, new.encode())
+    return stale
+
+
+def overview(results: Path) -> str:
+    """All experiments as a Markdown table: the command, what is published, what was measured, the record."""
+    lines = ["| command | published | measured | record |", "|---|---|---|---|"]
+    for name in experiment_files():
+        experiment = find_experiment(name)
+        for size in experiment.sizes:
+            command = f"`colorcnn reproduce {name} --size {size}`<br>{experiment.title}"
+            run = [(title, path) for title, path in record_paths(experiment, size, results) if path.exists()]
+            for title, path in run:
+                record = read_record(path)
+                measured, published = kind_of_record(record).digest(record)
+                lines.append(f"| {command} | {published} | {measured} | [{title}](results/{path.name}) |")
+                command = ""
+            if not run:
+                lines.append(f"| {command} | {experiment.source or '–'} | not run | – |")
+    return "\n".join(lines) + "\n"
+
+
+def _table(path: Path) -> str:
+    record = read_record(path)
+    return kind_of_record(record).table(record)

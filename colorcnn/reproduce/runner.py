@@ -1,0 +1,278 @@
+"""Running an experiment: every stage once, for every seed, and a record at the end of every panel.
+
+A stage lives in a folder that its key names: the hash of all that decides its result. Work that is done is
+found again by its key, also by another experiment; work that was interrupted goes on in its folder; and a
+changed experiment starts in a new folder and leaves the old one alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from colorcnn.errors import ColorCNNError, unknown_name
+from colorcnn.evaluation.figures import to_png
+from colorcnn.files import write_atomically
+from colorcnn.records import Record, read_record
+from colorcnn.reproduce.experiment import Experiment, Panel, Stage, producer, references, substitute
+from colorcnn.reproduce.inputs import key_of
+from colorcnn.reproduce.kinds import kind_of
+from colorcnn.reproduce.library import measuring_stages, record_path
+from colorcnn.reproduce.seeds import gather
+from colorcnn.reproduce.stage import RECORD, Fit, MeasuringKind, Workplace
+from colorcnn.reproduce.state import State, read_state, working
+
+
+@dataclass(frozen=True)
+class Job:
+    """One stage with one seed.
+
+    Attributes:
+        stage: what is done.
+        seed: of everything random in it.
+        key: names the work.
+        folder: where it is done.
+        description: all that decides the result, with references as the experiment writes them.
+        outputs: stage -> the job whose output a reference to it means.
+    """
+
+    stage: Stage
+    seed: int
+    key: str
+    folder: Path
+    description: Mapping[str, Any]
+    outputs: Mapping[str, Job]
+
+    def resolved(self) -> dict[str, Any]:
+        """The description with the paths of earlier outputs in the place of references."""
+
+        def path(reference: str) -> str:
+            name = str(producer(reference, self.outputs))
+            job = self.outputs[name]
+            return str(kind_of(job.stage).output(job.folder, reference[len(name) + 1 :]))
+
+        return substitute(self.description, path)
+
+    @property
+    def state(self) -> State:
+        """As it is on disk."""
+        return read_state(self.folder, self.key)
+
+    def summary(self) -> dict[str, Any]:
+        """What a record tells of it."""
+        state = self.state
+        return {
+            "stage": self.stage.name,
+            "seed": self.seed,
+            "key": self.key,
+            "wall_seconds": state.wall_seconds,
+            "cpu_seconds": state.cpu_seconds,
+            "device": state.device,
+            "versions": state.versions,
+            "git": state.git,
+        }
+
+
+@dataclass(frozen=True)
+class Run:
+    """An experiment at one size, with everything that says how it is to be done.
+
+    Args:
+        experiment: what.
+        size: a key of its sizes.
+        seeds: 1, 2, ... up to so many; None takes the experiment's own number.
+        runs: the folder of the stages' folders.
+        results: the folder of the records.
+        fit: runs ``colorcnn fit``.
+        say: tells the user something.
+        panel: only the panel of that name.
+        device: ``auto``, ``cpu``, ``cuda`` ...
+        download: whether data sets may be fetched.
+        force: replace records that hold something else.
+
+    Raises:
+        UsageError: the size or the panel is unknown.
+    """
+
+    experiment: Experiment
+    size: str
+    seeds: int | None
+    runs: Path
+    results: Path
+    fit: Fit
+    say: Callable[[str], None]
+    panel: str | None = None
+    device: str = "auto"
+    download: bool = False
+    force: bool = False
+
+    @cached_property
+    def panels(self) -> list[Panel]:
+        """Those asked for."""
+        found = self.experiment.size(self.size).panels
+        if self.panel is None:
+            return list(found)
+        chosen = [panel for panel in found if panel.name == self.panel]
+        if not chosen:
+            raise unknown_name("panel", self.panel, [panel.name for panel in found])
+        return chosen
+
+    @property
+    def seed_range(self) -> range:
+        """The seeds, from 1."""
+        return range(1, 1 + (self.seeds or self.experiment.size(self.size).seeds))
+
+    def command(self, panel: Panel) -> str:
+        """The command line that makes a panel's record."""
+        words = ["colorcnn reproduce", self.experiment.name, "--size", self.size]
+        words += ["--panel", panel.name] if panel.name else []
+        return " ".join([*words, "--seeds", str(len(self.seed_range))])
+
+    def run(self) -> list[Path]:
+        """Do what is not done yet, and write the records.
+
+        Returns:
+            The records.
+
+        Raises:
+            ColorCNNError: a stage failed, or a record is there that holds something else.
+            KeyboardInterrupt: the same call goes on where this one stopped.
+        """
+        plans = [(panel, self._plan(panel)) for panel in self.panels]
+        for panel, jobs in plans:
+            for stage in measuring_stages(panel):
+                self._check_record(panel, stage, jobs)
+        total = len({job.key for _, jobs in plans for job in jobs})
+        seen: set[str] = set()
+        written = []
+        for panel, jobs in plans:
+            for job in jobs:
+                if job.key not in seen:
+                    seen.add(job.key)
+                    what = f"{panel.name} {job.stage.name}".strip()
+                    self._do(job, f"[{len(seen)}/{total}] {what}, seed {job.seed}")
+            written += [self._write_record(panel, stage, jobs) for stage in measuring_stages(panel)]
+        return written
+
+    def _plan(self, panel: Panel) -> list[Job]:
+        """Every stage with every seed, in the order in which they are done."""
+        jobs: list[Job] = []
+        shared: dict[str, Job] = {}
+        for seed in self.seed_range:
+            outputs = dict(shared)
+            for stage in panel.stages:
+                if stage.name in shared:
+                    continue
+                job = self._job(panel, stage, seed, outputs)
+                outputs[stage.name] = job
+                if stage.shared:
+                    shared[stage.name] = job
+                jobs.append(job)
+        return jobs
+
+    def _job(self, panel: Panel, stage: Stage, seed: int, outputs: Mapping[str, Job]) -> Job:
+        kind = kind_of(stage)
+        description = kind.describe(stage.options, self.experiment.path.parent)
+
+        def key_for(reference: str) -> str:
+            name = str(producer(reference, outputs))
+            return f"{outputs[name].key}{reference[len(name) :]}"
+
+        decisive = {name: value for name, value in description.items() if name not in kind.looks}
+        key = key_of(stage.kind, substitute(decisive, key_for), seed)
+        label = "_".join(part for part in (panel.name, stage.name) if part)
+        found = next(self.runs.glob(f"*-{key}"), None)
+        return Job(stage, seed, key, found or self.runs / f"{label}-{key}", description, dict(outputs))
+
+    def _do(self, job: Job, title: str) -> None:
+        state = job.state
+        if state.done:
+            self.say(f"{title}: done already, in {job.folder}")
+            return
+        self.say(f"{title}: {'goes on' if job.folder.exists() else 'starts'} in {job.folder}")
+        place = Workplace(job.folder, job.seed, self.device, self.download, self.fit, self.say)
+        try:
+            with working(job.folder, job.key, "cpu" if self.device == "auto" else self.device):
+                kind_of(job.stage).run(job.resolved(), place)
+        except KeyboardInterrupt:
+            self.say(f"{title}: stopped; the same command goes on from here")
+            raise
+
+    def _path(self, panel: Panel, stage: Stage) -> Path:
+        return record_path(self.results, self.experiment, self.size, panel, stage)
+
+    def _check_record(self, panel: Panel, stage: Stage, jobs: Sequence[Job]) -> None:
+        """Refuse, before the work, to replace a record of other work; that of fewer seeds is replaced."""
+        path = self._path(panel, stage)
+        if self.force or not path.exists():
+            return
+        old = set(read_record(path).config.get("keys", [""]))
+        if not old <= {job.key for job in jobs if job.stage is stage}:
+            raise ColorCNNError(
+                f"{path} holds a measurement of other seeds or of another state of {self.experiment.name}: "
+                "replace it with --force, or write elsewhere with --results."
+            )
+
+    def _write_record(self, panel: Panel, stage: Stage, jobs: Sequence[Job]) -> Path:
+        """Gather a measuring stage over its seeds, and draw it; a record that is up to date stays."""
+        path = self._path(panel, stage)
+        kind = kind_of(stage)
+        assert isinstance(kind, MeasuringKind)
+        own = [job for job in jobs if job.stage is stage]
+        keys = [job.key for job in own]
+        if path.exists() and read_record(path).config.get("keys") == keys:
+            record = read_record(path)
+            self.say(f"{path} is up to date")
+        else:
+            record = self._gathered(panel, stage, kind, jobs)
+            record.write(path)
+            self.say(f"wrote {path}")
+        figure = kind.figure(record)
+        if figure is not None:
+            write_atomically(path.with_suffix(".png"), to_png(figure))
+        return path
+
+    def _gathered(self, panel: Panel, stage: Stage, kind: MeasuringKind, jobs: Sequence[Job]) -> Record:
+        own = [job for job in jobs if job.stage is stage]
+        parts = {job.seed: read_record(job.folder / RECORD) for job in own}
+        first = next(iter(parts.values()))
+        needed = {job.key: job for job in _needed(own)}
+        states = [job.state for job in needed.values()]
+        gathered = gather({seed: part.metrics for seed, part in parts.items()})
+        return replace(
+            first,
+            command=self.command(panel),
+            config={
+                **first.config,
+                **substitute(own[0].description, lambda reference: reference),
+                "data": first.config.get("data"),
+                "experiment": self.experiment.name,
+                "title": self.experiment.title,
+                "source": self.experiment.source,
+                "size": self.size,
+                "panel": panel.name,
+                "kind": stage.kind,
+                "keys": [job.key for job in own],
+                "stages": {job.stage.name: dict(job.description) for job in needed.values()},
+                "runs": [job.summary() for job in needed.values()],
+            },
+            seeds={f"seed {seed}": seed for seed in parts},
+            metrics=kind.complete(own[0].description, gathered),
+            wall_seconds=round(sum(state.wall_seconds for state in states), 2),
+            cpu_seconds=round(sum(state.cpu_seconds for state in states), 2),
+        )
+
+
+def _needed(jobs: Sequence[Job]) -> Iterator[Job]:
+    """The jobs and all whose outputs they were made from, first those."""
+    for job in jobs:
+        yield from _needed(_sources(job))
+        yield job
+
+
+def _sources(job: Job) -> list[Job]:
+    names = {str(producer(reference, job.outputs)) for reference in references(dict(job.description))}
+    return [job.outputs[name] for name in job.outputs if name in names]

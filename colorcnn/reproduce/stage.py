@@ -1,0 +1,112 @@
+"""What a kind of stage has to tell and to do."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from colorcnn.errors import UsageError
+from colorcnn.records import Record
+from colorcnn.reproduce.experiment import check_options
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+RECORD = "record.json"
+"""What a measuring stage leaves in its folder, for one seed."""
+
+Fit = Callable[[list[str], Path], int]
+"""``colorcnn fit``: its arguments, and the folder that holds the runs."""
+
+
+@dataclass(frozen=True)
+class Workplace:
+    """Where and with what a stage is done; none of it changes what is done.
+
+    Attributes:
+        folder: the stage's own, below the runs.
+        seed: of everything random.
+        device: ``auto``, ``cpu``, ``cuda`` ...
+        download: whether data sets may be fetched.
+        fit: runs ``colorcnn fit``.
+        say: tells the user something.
+    """
+
+    folder: Path
+    seed: int
+    device: str
+    download: bool
+    fit: Fit
+    say: Callable[[str], None]
+
+
+class StageKind(ABC):
+    """A kind of stage.
+
+    Attributes:
+        required: options that must be given.
+        optional: the other options and their defaults.
+        looks: those of them that change nothing of what is measured.
+    """
+
+    required: ClassVar[tuple[str, ...]] = ()
+    optional: ClassVar[Mapping[str, Any]] = {}
+    looks: ClassVar[tuple[str, ...]] = ()
+
+    def check(self, options: Mapping[str, Any], where: str) -> None:
+        """Refuse options that cannot be meant; references in them are not resolved yet.
+
+        Raises:
+            UsageError: names what is wrong, and what there is.
+        """
+        check_options(options, [*self.required, *self.optional], self.required, where)
+
+    def describe(self, options: Mapping[str, Any], home: Path) -> dict[str, Any]:
+        """Everything that decides the result, as JSON values: the options with their defaults.
+
+        Args:
+            options: of the stage, with references.
+            home: the folder of the experiment's file.
+        """
+        del home
+        return {**self.optional, **options}
+
+    @abstractmethod
+    def run(self, description: Mapping[str, Any], place: Workplace) -> None:
+        """Do the stage, or go on with it where it stopped.
+
+        Args:
+            description: what :meth:`describe` gave, with references resolved.
+            place: where to.
+        """
+
+    def output(self, folder: Path, part: str) -> Path:
+        """The file that a reference stands for: ``part`` is empty, or what follows the stage's name.
+
+        Raises:
+            UsageError: the stage has no such output.
+        """
+        raise UsageError(f"A stage of this kind has no output {part!r} for others: refer to another stage.")
+
+
+class MeasuringKind(StageKind):
+    """A kind that ends in numbers: its stage leaves a record in its folder, which is gathered over seeds."""
+
+    @abstractmethod
+    def complete(self, description: Mapping[str, Any], metrics: dict[str, Any]) -> dict[str, Any]:
+        """Add what does not depend on the seed, such as published numbers, to the gathered metrics."""
+
+    @abstractmethod
+    def figure(self, record: Record) -> Figure | None:
+        """Draw the record."""
+
+    @abstractmethod
+    def table(self, record: Record) -> str:
+        """The record as Markdown: a table and a line about how it was measured."""
+
+    @abstractmethod
+    def digest(self, record: Record) -> tuple[str, str]:
+        """What was measured and what was published, each in a few words for an overview."""

@@ -1,0 +1,103 @@
+"""What is known about a stage between two runs of the command: state.json in its folder."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from colorcnn.errors import ColorCNNError
+from colorcnn.files import write_atomically
+from colorcnn.records import Clock, device_name, source_revision, versions
+
+STATE = "state.json"
+_LOCK = "lock"
+
+
+@dataclass(frozen=True)
+class State:
+    """A stage's state.
+
+    Attributes:
+        key: of the work.
+        done: whether it is finished; what is not is gone on with.
+        wall_seconds: on the clock, of all attempts but those that were killed.
+        cpu_seconds: likewise of processor time.
+        device: the processor or GPU.
+        versions: as a record has them.
+        git: likewise.
+    """
+
+    key: str
+    done: bool = False
+    wall_seconds: float = 0.0
+    cpu_seconds: float = 0.0
+    device: str = ""
+    versions: dict[str, str] | None = None
+    git: dict[str, Any] | None = None
+
+    def write(self, folder: Path) -> None:
+        """Keep the state in the stage's folder."""
+        write_atomically(folder / STATE, (json.dumps(asdict(self), indent=1) + "\n").encode())
+
+
+def read_state(folder: Path, key: str) -> State:
+    """The state of a stage; that of one never begun where there is none, or it cannot be read."""
+    try:
+        return State(**json.loads((folder / STATE).read_text()))
+    except (OSError, ValueError, TypeError):
+        return State(key)
+
+
+@contextmanager
+def working(folder: Path, key: str, device: str) -> Iterator[None]:
+    """Work on a stage: its time is counted however the work ends, and it is done when it ends well.
+
+    Raises:
+        ColorCNNError: another process is working on it.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    with _alone(folder):
+        before, clock = read_state(folder, key), Clock()
+
+        def note(*, done: bool) -> None:
+            wall, cpu = clock.elapsed()
+            replace(
+                before,
+                done=done,
+                wall_seconds=round(before.wall_seconds + wall, 2),
+                cpu_seconds=round(before.cpu_seconds + cpu, 2),
+                device=device_name(device),
+                versions=versions(),
+                git=source_revision(),
+            ).write(folder)
+
+        try:
+            yield
+        except BaseException:
+            with suppress(ColorCNNError):  # a full disk must not hide why the work failed
+                note(done=False)
+            raise
+        note(done=True)
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Hold the stage's folder against other processes; the system lets go of it however this one ends."""
+    if sys.platform == "win32":  # which has no such lock
+        yield
+        return
+    import fcntl
+
+    with (folder / _LOCK).open("w") as stream:
+        try:
+            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise ColorCNNError(
+                f"{folder} is being worked on by another process: wait for it, or choose other runs with -o."
+            ) from error
+        yield

@@ -1,0 +1,184 @@
+"""Experiment files: variables, matrices, references, and what is wrong told in one sentence."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+
+from colorcnn.errors import ColorCNNError, UsageError
+from colorcnn.reproduce.experiment import read_experiment, references, substitute
+from colorcnn.reproduce.fit import merged
+from colorcnn.reproduce.inputs import key_of
+from colorcnn.reproduce.library import find_experiment, measuring_stages, record_path
+
+CONF = Path(__file__).resolve().parent.parent / "conf" / "experiment.yaml"
+FIT = {"name": "judge", "kind": "fit", "config": "classifier.yaml"}
+EVALUATE = {
+    "name": "score",
+    "kind": "evaluate",
+    "data": "photo-digits",
+    "classifier": "${judge}",
+    "methods": {"median-cut": "median-cut"},
+}
+
+
+@pytest.fixture
+def write(tmp_path):
+    """Write an experiment of one size; changes replace what is in the file, or in its size."""
+
+    def write(stages=(FIT, EVALUATE), name="mine", whole=(), **size):
+        content = {"kind": "experiment", "title": "t", "sizes": {"cpu": {"stages": list(stages), **size}}}
+        path = tmp_path / f"{name}.yaml"
+        path.write_text(yaml.safe_dump({**content, **dict(whole)}, sort_keys=False))
+        return str(path)
+
+    return write
+
+
+def test_references_keep_their_type_where_they_are_all_of_a_value():
+    values = {"n": 3, "list": [1, 2]}
+    found = substitute({"a": "${n}", "b": ["${list}"], "x${n}": "c${n}-${list}"}, values.__getitem__)
+    assert found == {"a": 3, "b": [[1, 2]], "x3": "c3-[1, 2]"}
+    assert references({"a": "${x}", "b": ["y${z.best}"]}) == ["x", "z.best"]
+
+
+@given(st.recursive(st.none() | st.integers() | st.text("ab{}", max_size=4), lambda inner: st.lists(inner)))
+def test_what_has_no_references_is_left_alone(value):
+    assert substitute(value, lambda name: name) == value
+
+
+def test_a_matrix_makes_panels_and_a_stage_matrix_makes_stages(write):
+    stages = [
+        {**FIT, "name": "judge-${bits}", "matrix": {"bits": [1, 2]}, "model": {"network": "${net}"}},
+        {**EVALUATE, "classifier": "${judge-2}", "data": "${set.where}"},
+    ]
+    matrix = {"set": {"small": {"where": "photo-digits"}, "big": {"where": "cifar10"}}, "net": ["a", "b"]}
+    size = find_experiment(write(stages, matrix=matrix)).size("cpu")
+    assert [panel.name for panel in size.panels] == ["small_a", "small_b", "big_a", "big_b"]
+    assert [stage.name for stage in size.panels[3].stages] == ["judge-1", "judge-2", "score"]
+    assert size.panels[3].stages[0].options["model"] == {"network": "b"}
+    assert size.panels[3].stages[2].options["data"] == "cifar10"
+
+
+def test_records_are_named_by_what_tells_them_apart(write):
+    experiment = find_experiment(write([FIT, EVALUATE, {**EVALUATE, "name": "again"}], matrix={"net": ["a"]}))
+    panel = experiment.size("cpu").panels[0]
+    names = [record_path(Path(), experiment, "cpu", panel, stage).name for stage in measuring_stages(panel)]
+    assert names == ["mine_a_score_cpu.json", "mine_a_again_cpu.json"]
+    experiment = find_experiment(write())
+    panel = experiment.size("cpu").panels[0]
+    assert record_path(Path(), experiment, "cpu", panel, panel.stages[1]).name == "mine_cpu.json"
+
+
+@pytest.mark.parametrize(
+    ("stages", "problem"),
+    [
+        ([FIT], "nothing is measured"),
+        ([FIT, {**EVALUATE, "kind": "guess"}], "Unknown kind of stage .* choose one of .*evaluate, fit"),
+        ([{key: FIT[key] for key in ("name", "config")}, EVALUATE], "Unknown kind of stage"),
+        ([{**FIT, "epochs": 3}, EVALUATE], "no option 'epochs'; choose among config, model, data, trainer"),
+        ([{**FIT, "trainer": 3}, EVALUATE], "trainer is 3; give a mapping"),
+        ([{**FIT, "config": 3}, EVALUATE], "config is 3; name a file"),
+        ([FIT, {**EVALUATE, "methods": ["wu"]}], "methods is .*; give a mapping"),
+        ([FIT, {**EVALUATE, "published": "nowhere"}], "Unknown published table"),
+        ([FIT, {**EVALUATE, "data": None}], "data is missing"),
+        ([EVALUATE, FIT], r"\$\{judge\} is neither a variable nor an earlier stage"),
+        ([FIT, FIT, EVALUATE], "the name judge is taken"),
+        ([{**FIT, "name": "a b"}, EVALUATE], "give a name of letters"),
+        (
+            [FIT, {**FIT, "name": "two", "shared": True, "model": {"start_from": "${judge}"}}, EVALUATE],
+            "share",
+        ),
+        ([FIT, "evaluate"], "a stage is 'evaluate'"),
+        ([{**FIT, "matrix": {"bits": 3}}, EVALUATE], "axis bits of a matrix is 3"),
+    ],
+)
+def test_a_wrong_stage_is_told_in_one_sentence(stages, problem, write):
+    with pytest.raises(UsageError, match=problem) as raised:
+        find_experiment(write(stages))
+    assert "mine.yaml" in str(raised.value) or "published" in problem
+
+
+@pytest.mark.parametrize(
+    ("whole", "problem"),
+    [
+        ({"kind": "fit"}, "is of kind 'fit'"),
+        ({"author": "me"}, "no option 'author'"),
+        ({"title": None}, "title is missing"),
+        ({"sizes": [1]}, "sizes is"),
+        ({"sizes": {"huge": {}}}, "Unknown size .*'huge': choose one of cpu, paper"),
+        ({"sizes": {"cpu": {}}}, "stages is missing"),
+        ({"sizes": {"cpu": {"stages": "fit"}}}, "stages is 'fit'; give a list"),
+        ({"sizes": {"cpu": {"stages": [], "seeds": 0}}}, "seeds is 0"),
+        ({"sizes": {"cpu": None}}, "in place of a mapping"),
+    ],
+)
+def test_a_wrong_file_is_told_in_one_sentence(whole, problem, write):
+    with pytest.raises(UsageError, match=problem):
+        find_experiment(write(whole=whole))
+
+
+def test_unknown_experiments_and_sizes_name_those_there_are(write):
+    with pytest.raises(UsageError, match="Unknown experiment 'magic': choose one of"):
+        find_experiment("magic")
+    with pytest.raises(UsageError, match="Unknown size of mine 'paper': choose one of cpu"):
+        find_experiment(write()).size("paper")
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"), [(":\n - a: [", "is no valid YAML"), ("[1]", "is no YAML mapping")]
+)
+def test_a_damaged_file_is_told_in_one_sentence(text, problem, tmp_path):
+    path = tmp_path / "x.yaml"
+    path.write_text(text)
+    with pytest.raises(ColorCNNError, match=problem):
+        read_experiment(path)
+    with pytest.raises(ColorCNNError, match="could not be read"):
+        read_experiment(tmp_path / "none.yaml")
+
+
+def test_changes_go_deep_and_an_empty_mapping_empties():
+    base = {"a": {"b": 1, "c": {"d": 2}}, "e": {"f": 3}}
+    changed = merged(base, {"a": {"c": {"d": 4}}, "e": {}, "g": 5})
+    assert changed == {"a": {"b": 1, "c": {"d": 4}}, "e": {}, "g": 5}
+    assert base["a"]["c"] == {"d": 2}
+
+
+def test_a_training_is_described_by_its_whole_configuration():
+    from colorcnn.reproduce.kinds import KINDS
+
+    options = {
+        "config": "classifier.yaml",
+        "model": {"network_kwargs": {"width": 8}},
+        "data": {"class_path": "CIFAR10"},
+        "trainer": {"max_epochs": 1},
+    }
+    found = KINDS["fit"].describe(options, CONF.parent)
+    assert found["model"]["class_path"] == "ClassifierTask"
+    assert found["model"]["init_args"]["network_kwargs"] == {"width": 8}
+    assert found["data"] == {"class_path": "CIFAR10"}
+    assert found["trainer"] == {"max_epochs": 1, "accelerator": "cpu"}
+    with pytest.raises(UsageError, match="names no class for model"):
+        KINDS["fit"].describe({}, CONF.parent)
+
+
+def test_the_key_follows_the_work_and_the_weights_it_starts_from(tmp_path, monkeypatch):
+    from toy_checkpoints import publish_all
+
+    monkeypatch.setenv("COLORCNN_CHECKPOINTS", str(tmp_path))
+    description = {"methods": {"a": "colorcnn-plus:toy-plus"}, "colors": [2]}
+    key = key_of("evaluate", description, 1)
+    assert key == key_of("evaluate", dict(reversed(description.items())), 1)
+    assert key != key_of("evaluate", description, 2)
+    assert key != key_of("evaluate", {**description, "colors": [4]}, 1)
+    publish_all(tmp_path)
+    assert key != key_of("evaluate", description, 1), "a model of that name is there now"
+    checkpoint = tmp_path / "x.ckpt"
+    checkpoint.write_bytes(b"1")
+    key = key_of("fit", {"start_from": str(checkpoint)}, 1)
+    checkpoint.write_bytes(b"2")
+    assert key != key_of("fit", {"start_from": str(checkpoint)}, 1)

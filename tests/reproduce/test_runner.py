@@ -1,0 +1,270 @@
+"""`colorcnn reproduce` on hardly any data: run, interrupted at every point, gone on with, listed, drawn."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+from PIL import Image
+
+from colorcnn.cli import INTERRUPTED, main
+from colorcnn.errors import ColorCNNError
+from colorcnn.evaluation import evaluate as evaluator
+from colorcnn.records import read_record
+from colorcnn.reproduce.state import State, working
+
+CONF = Path(__file__).resolve().parent.parent / "conf" / "experiment.yaml"
+
+
+def reproduce(folder, *argv):
+    """Run the command with everything in a folder; returns its exit status."""
+    with torch.random.fork_rng():
+        return main(
+            ["reproduce", str(CONF), "-o", str(folder / "runs"), "--results", str(folder / "results"), *argv]
+        )
+
+
+def numbers(folder):
+    """What was measured, without the speed, which is never twice the same."""
+    metrics = dict(read_record(folder / "results" / "experiment_cpu.json").metrics)
+    return {
+        "original": metrics["original"],
+        **{name: result["scores"] for name, result in metrics["methods"].items()},
+    }
+
+
+def stage_folder(folder, stage):
+    (found,) = (folder / "runs").glob(f"{stage}-*")
+    return found
+
+
+def epochs(run):
+    return [json.loads(line)["epoch"] for line in (run / "scores.jsonl").read_text().splitlines()]
+
+
+def edited(folder, name, old, new):
+    """The experiment with a change, and the configurations it names, in another folder."""
+    for config in ("classifier", "colorcnn", "colorcnn-plus"):
+        shutil.copy(CONF.with_name(f"{config}.yaml"), folder)
+    path = folder / name
+    path.write_text(CONF.read_text().replace(old, new))
+    return path
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    """The experiment, run with one seed and never interrupted."""
+    folder = tmp_path_factory.mktemp("whole")
+    assert reproduce(folder, "--seeds", "1") == 0
+    return folder
+
+
+@pytest.fixture
+def copy(whole, tmp_path):
+    """A copy of it to be damaged."""
+    shutil.copytree(whole, tmp_path / "copy")
+    return tmp_path / "copy"
+
+
+def test_the_record_tells_everything(whole):
+    record = read_record(whole / "results" / "experiment_cpu.json")
+    assert record.command == "colorcnn reproduce experiment --size cpu --seeds 1"
+    assert record.n == 32
+    assert record.seeds == {"seed 1": 1}
+    assert list(record.metrics["methods"]) == ["colorcnn-plus", "colorcnn", "median-cut"]
+    assert set(record.metrics["methods"]["colorcnn"]["scores"]) == {"2", "4"}, "two networks, one curve"
+    assert record.metrics["published"]["accuracy"]["colorcnn"]["2"] == 0.174
+    assert record.config["classifier"] == "judge"
+    assert record.config["data"] == "photo-digits"
+    assert [run["stage"] for run in record.config["runs"]] == [
+        "judge",
+        "first-2",
+        "first-4",
+        "plus",
+        "accuracy",
+    ]
+    assert record.config["stages"]["plus"]["model"]["init_args"]["classifiers"] == ["${judge.best}"]
+    assert record.wall_seconds == pytest.approx(sum(run["wall_seconds"] for run in record.config["runs"]))
+    assert record.cpu_seconds > 0
+    assert str(whole) not in record.to_json(), "a record does not tell where it was made"
+    assert Image.open(whole / "results" / "experiment_cpu.png").width > 500
+
+
+def test_the_files_say_what_was_trained(whole):
+    plus = json.loads((stage_folder(whole, "plus") / "state.json").read_text())
+    assert plus["done"] is True
+    assert epochs(stage_folder(whole, "plus")) == [0, 1, 2]
+    assert "max_epochs: 3" in (stage_folder(whole, "plus") / "fit.yaml").read_text()
+
+
+def test_what_is_done_is_not_done_again(copy, monkeypatch, capsys):
+    before = (copy / "results" / "experiment_cpu.json").read_bytes()
+    monkeypatch.setattr("colorcnn.commands.lightning.main", lambda *_: pytest.fail("it was trained again"))
+    assert reproduce(copy, "--seeds", "1") == 0
+    assert (copy / "results" / "experiment_cpu.json").read_bytes() == before
+    told = capsys.readouterr()
+    assert told.err.count("done already") == 5
+    assert "is up to date" in told.err
+    assert "| ColorCNN+, *published* | 19.9 |" in told.out
+
+
+@pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGKILL])
+def test_a_training_that_was_interrupted_goes_on(stop, copy, whole):
+    for stage in ("plus", "accuracy"):
+        shutil.rmtree(stage_folder(copy, stage))
+    (copy / "results" / "experiment_cpu.json").unlink()
+    command = [sys.executable, "-m", "colorcnn", "reproduce", str(CONF), "--seeds", "1"]
+    process = subprocess.Popen(
+        [*command, "-o", copy / "runs", "--results", copy / "results"],
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    while not list((copy / "runs").glob("plus-*/checkpoints/last.ckpt")) and process.poll() is None:
+        time.sleep(0.005)
+    process.send_signal(stop)
+    said = process.communicate()[1]
+    plus = stage_folder(copy, "plus")
+    assert len(epochs(plus)) < 3, "it was too quick to be interrupted"
+    if stop == signal.SIGINT:
+        assert process.returncode == INTERRUPTED
+        assert "the same command goes on" in said
+        assert "Traceback" not in said
+        assert json.loads((plus / "state.json").read_text())["wall_seconds"] > 0
+    assert not (copy / "results" / "experiment_cpu.json").exists()
+    assert reproduce(copy, "--seeds", "1") == 0
+    assert stage_folder(copy, "plus") == plus
+    assert epochs(plus) == [0, 1, 2]
+    assert numbers(copy) == numbers(whole)
+
+
+@pytest.mark.parametrize("point", ["measuring", "before the marker", "before the record"])
+def test_the_same_command_goes_on_from_any_other_point(point, copy, whole, monkeypatch):
+    def stop(*args, **kwargs):
+        raise KeyboardInterrupt
+
+    shutil.rmtree(stage_folder(copy, "accuracy"))
+    (copy / "results" / "experiment_cpu.json").unlink()
+    with monkeypatch.context() as patch:
+        if point == "measuring":
+            patch.setattr(evaluator, "evaluate", stop)
+        elif point == "before the marker":
+            patch.setattr(State, "write", stop)
+        else:
+            patch.setattr("colorcnn.reproduce.runner.gather", stop)
+        assert reproduce(copy, "--seeds", "1") == INTERRUPTED
+    assert not (copy / "results" / "experiment_cpu.json").exists()
+    assert reproduce(copy, "--seeds", "1") == 0
+    assert numbers(copy) == numbers(whole)
+
+
+def test_a_training_that_ended_without_its_marker_is_not_repeated(copy, whole):
+    state = stage_folder(copy, "plus") / "state.json"
+    weights = torch.load(state.parent / "checkpoints" / "last.ckpt", weights_only=True)["state_dict"]
+    state.unlink()
+    assert reproduce(copy, "--seeds", "1") == 0
+    after = torch.load(state.parent / "checkpoints" / "last.ckpt", weights_only=True)["state_dict"]
+    assert all(torch.equal(weights[key], after[key]) for key in weights)
+    assert json.loads(state.read_text())["done"] is True
+    assert numbers(copy) == numbers(whole)
+
+
+def test_more_seeds_add_to_a_record_and_fewer_do_not_replace_it(copy, capsys):
+    judge = (stage_folder(copy, "judge") / "state.json").read_bytes()
+    assert reproduce(copy, "--seeds", "2") == 0
+    record = read_record(copy / "results" / "experiment_cpu.json")
+    assert record.seeds == {"seed 1": 1, "seed 2": 2}
+    assert set(record.metrics["per_seed"]) == {"1", "2"}
+    assert (stage_folder(copy, "judge") / "state.json").read_bytes() == judge, "shared by the seeds"
+    one, two = (record.metrics["per_seed"][seed]["methods"]["colorcnn-plus"] for seed in "12")
+    mean = record.metrics["methods"]["colorcnn-plus"]["scores"]["2"]["psnr"]
+    assert mean == pytest.approx((one["scores"]["2"]["psnr"] + two["scores"]["2"]["psnr"]) / 2)
+    assert "mean ± std of 2 seeds" in capsys.readouterr().out
+    assert reproduce(copy, "--seeds", "1") == 1
+    assert "holds a measurement of other seeds" in capsys.readouterr().err
+    assert reproduce(copy, "--seeds", "1", "--force") == 0
+    assert read_record(copy / "results" / "experiment_cpu.json").seeds == {"seed 1": 1}
+
+
+def test_a_changed_experiment_leaves_earlier_work_alone(copy):
+    changed = edited(copy, "experiment.yaml", "median-cut: median-cut", "octree: octree")
+    argv = ["-o", str(copy / "runs"), "--results", str(copy / "results"), "--seeds", "1"]
+    assert main(["reproduce", str(changed), *argv]) == 1, "the record is of other work"
+    assert main(["reproduce", str(changed), *argv, "--force"]) == 0
+    assert len(list((copy / "runs").glob("accuracy-*"))) == 2
+    assert len(list((copy / "runs").glob("plus-*"))) == 1, "found again by its key"
+    record = read_record(copy / "results" / "experiment_cpu.json")
+    assert list(record.metrics["methods"]) == ["colorcnn-plus", "colorcnn", "octree"]
+
+
+def test_two_processes_do_not_work_on_one_stage(tmp_path):
+    with (
+        working(tmp_path, "key", "cpu"),
+        pytest.raises(ColorCNNError, match="another process"),
+        working(tmp_path, "key", "cpu"),
+    ):
+        pass
+
+
+def test_a_failed_stage_is_one_sentence_and_not_done(copy, monkeypatch, capsys):
+    def fail(*args, **kwargs):
+        raise ColorCNNError("The disk is full: free some space.")
+
+    shutil.rmtree(stage_folder(copy, "accuracy"))
+    (copy / "results" / "experiment_cpu.json").unlink()
+    monkeypatch.setattr(evaluator, "evaluate", fail)
+    assert reproduce(copy, "--seeds", "1") == 1
+    assert "error: The disk is full" in capsys.readouterr().err
+    assert json.loads((stage_folder(copy, "accuracy") / "state.json").read_text())["done"] is False
+
+
+def test_a_configuration_that_is_refused_is_named(copy, capsys):
+    changed = edited(copy, "refused.yaml", "augment: {}", "magic: 1")
+    argv = ["-o", str(copy / "runs"), "--results", str(copy), "--seeds", "1"]
+    assert main(["reproduce", str(changed), *argv]) == 2
+    error = capsys.readouterr().err
+    assert "magic" in error
+    assert "fit.yaml: " in error
+
+
+@pytest.mark.parametrize(
+    ("argv", "problem"),
+    [
+        ([], "Which experiment?"),
+        (["magic"], "Unknown experiment 'magic'"),
+        ([str(CONF), "--size", "huge"], "Unknown size of experiment 'huge': choose one of cpu, paper"),
+        ([str(CONF), "--size", "paper", "--panel", "6"], "Unknown panel '6': choose one of 4, 5"),
+        ([str(CONF), "--seeds", "0"], "--seeds is 0"),
+    ],
+)
+def test_wrong_options_are_told_in_one_sentence(argv, problem, capsys):
+    assert main(["reproduce", *argv]) == 2
+    error = capsys.readouterr().err
+    assert problem in error
+    assert "Traceback" not in error
+
+
+def test_the_list_sets_measured_beside_published(whole, capsys):
+    assert main(["reproduce", str(CONF), "--list", "--results", str(whole / "results")]) == 0
+    shown = capsys.readouterr().out
+    assert "Every kind of stage, on hardly any data (no paper)" in shown
+    assert "accuracy: " in shown
+    assert "| ColorCNN, *published* | 17.4 |" in shown
+    assert "not run: 4, 5" in shown
+
+
+def test_listing_and_help_load_no_torch():
+    code = (
+        "import sys; from colorcnn.cli import main; assert main(['reproduce', '--help']) == 0;"
+        "print('torch' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "False"
