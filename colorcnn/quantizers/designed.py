@@ -49,7 +49,10 @@ class Designed(Quantizer):
 
     def quantize_pixels(self, pixels: np.ndarray, num_colors: int) -> tuple[np.ndarray, np.ndarray]:
         """See :meth:`Quantizer.quantize_pixels`."""
-        histogram = Histogram(pixels)
+        return self.map_colors(Histogram(pixels), num_colors)
+
+    def map_colors(self, histogram: Histogram, num_colors: int) -> tuple[np.ndarray, np.ndarray]:
+        """Design a palette for the colours of an image and map its pixels: indices (H, W) and palette."""
         palette = self.design_palette(histogram.colors, histogram.counts, num_colors)
         labels, palette = complete(histogram.colors, histogram.counts, palette, num_colors, self.space)
         return histogram.spread(labels), palette
