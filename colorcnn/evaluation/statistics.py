@@ -97,6 +97,8 @@ def against_first(metrics: Metrics) -> dict[str, dict[str, McNemar]]:
     Returns:
         method -> number of colours -> the test; ``only_first`` counts for the method itself.
     """
+    if not metrics["methods"]:
+        return {}
     reference, *methods = metrics["methods"]
     found: dict[str, dict[str, McNemar]] = {}
     for method in methods:
