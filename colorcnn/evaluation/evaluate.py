@@ -6,7 +6,6 @@ import math
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
 import torch
@@ -14,14 +13,17 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from colorcnn.errors import ColorCNNError, UsageError
-from colorcnn.evaluation import metrics
-from colorcnn.evaluation.rate import rates, truecolor_png_bits
 from colorcnn.evaluation.scores import Evaluation, Score
+from colorcnn.evaluation.tally import Answers, Tally
 from colorcnn.paletted import Paletted, from_bytes
 from colorcnn.quantizers.base import check_num_colors
 
 if TYPE_CHECKING:
     from colorcnn.data.datasets import Batch
+    from colorcnn.evaluation.codecs import Coder
+
+Judges = nn.Module | Mapping[str, nn.Module]
+"""A classifier, or several by name, the first of which gives the scores."""
 
 
 class QuantizesMany(Protocol):
@@ -33,12 +35,14 @@ class QuantizesMany(Protocol):
 
 def evaluate(
     methods: Mapping[str, QuantizesMany],
-    classifier: nn.Module,
+    classifier: Judges,
     batches: Iterable[Batch],
     sizes: Sequence[int],
     *,
+    codecs: Mapping[str, Coder] | None = None,
     device: torch.device | str = "cpu",
     progress: bool = True,
+    label: str = "evaluate",
     limit: int | None = None,
     num_classes: int | None = None,
 ) -> Evaluation:
@@ -50,11 +54,14 @@ def evaluate(
     Args:
         methods: name -> quantizer; ``quantize_many`` is called once per batch. A method that refuses a number
             of colours is left out there, and the refusal is kept.
-        classifier: maps images (B, 3, H, W) in [0, 1] to logits (B, K).
+        classifier: maps images (B, 3, H, W) in [0, 1] to logits (B, K), or several of them by name, which
+            are asked about the same pixels.
         batches: uint8 images (B, 3, H, W), labels (B,) or (B, K) of 0 and 1, and index (B,).
         sizes: the numbers of colours, each 1..256.
+        codecs: name -> what maps uint8 images to decoded ones and the bits of their files.
         device: where classifier and quantizers run; networks are moved there.
         progress: show a bar on stderr when that is a terminal.
+        label: written before the bar.
         limit: stop after so many images.
         num_classes: how many classes the data have; the classifier must tell as many apart.
 
@@ -63,28 +70,41 @@ def evaluate(
         ColorCNNError: there are no images, or a method breaks its contract.
     """
     sizes = tuple(dict.fromkeys(check_num_colors(size) for size in sizes))
-    if not methods or not sizes:
+    if not (methods or codecs) or not sizes:
         raise UsageError("There is nothing to evaluate: give at least one method and one number of colours.")
     if limit is not None and limit < 1:
         raise UsageError(f"The limit is {limit}: evaluate at least 1 image.")
     device = torch.device(device)
+    panel = _Panel(classifier, device, num_classes)
     runs = {name: _Run(name, quantizer, sizes, device) for name, quantizer in methods.items()}
-    original = _Tally()
+    files = {name: (codec, Tally()) for name, codec in (codecs or {}).items()}
+    original = Tally()
     order: list[Tensor] = []
-    modules = [classifier, *(module for method in methods.values() for module in modules_of(method))]
-    with evaluating(modules, device), _bar(batches, limit, progress) as bar:
+    modules = [*panel.judges.values(), *(part for method in methods.values() for part in modules_of(method))]
+    with evaluating(modules, device), _bar(batches, limit, progress, label) as bar:
         for batch in _first(batches, limit):
             images, labels = _checked(batch)
-            logits = predict(classifier, images, device)
-            _check_classes(logits, labels, num_classes)
-            original.add_originals(images, logits, labels)
+            original.add_originals(images, panel.ask(images, labels), labels)
             for run in runs.values():
-                run.step(classifier, images, labels)
+                run.step(panel, images, labels)
+            for name, (codec, tally) in files.items():
+                pixels, bits = _decoded(name, codec, images)
+                tally.add_decoded(pixels, bits, images, panel.ask(pixels, labels), labels)
             order.append(batch.index.cpu())
             bar.update(len(images))
     if not order:
         raise ColorCNNError("There are no images to evaluate: the data set or this split of it is empty.")
-    return _summary(original, runs, torch.cat(order), sizes)
+    rank = torch.cat(order).argsort(stable=True)
+    return Evaluation(
+        n=len(rank),
+        sizes=sizes,
+        original=original.score(rank),
+        scores={name: run.scores(rank) for name, run in runs.items()},
+        unavailable={name: dict(run.unavailable) for name, run in runs.items()},
+        images_per_second={name: run.images_per_second for name, run in runs.items()},
+        codecs={name: tally.score(rank) for name, (_, tally) in files.items()},
+        judges=panel.names,
+    )
 
 
 @torch.inference_mode()
@@ -99,74 +119,23 @@ def predict(classifier: nn.Module, images: Tensor, device: torch.device | str = 
     return logits.float().cpu()
 
 
-@dataclass
-class _Tally:
-    """The per-image measurements of one cell of the table, gathered batch by batch."""
+class _Panel:
+    """The classifiers that judge; a single one has no name."""
 
-    correct: list[Tensor] = field(default_factory=list)
-    colors: list[Tensor] = field(default_factory=list)
-    psnr: list[Tensor] = field(default_factory=list)
-    ssim: list[Tensor] = field(default_factory=list)
-    logits: list[Tensor] = field(default_factory=list)
-    labels: list[Tensor] = field(default_factory=list)
-    not_finite: int = 0
-    png: int = 0
-    packed: int = 0
-    palette: int = 0
-    pixels: int = 0
+    def __init__(self, judges: Judges, device: torch.device, num_classes: int | None) -> None:
+        self.judges = dict(judges) if isinstance(judges, Mapping) else {"": judges}
+        self.device = device
+        self.num_classes = num_classes
 
-    def _add_predictions(self, logits: Tensor, labels: Tensor) -> None:
-        self.correct.append(metrics.correct_predictions(logits, labels))
-        self.not_finite += int((~logits.isfinite().all(dim=1)).sum())
-        if labels.ndim == 2:
-            self.logits.append(logits)
-            self.labels.append(labels)
+    @property
+    def names(self) -> tuple[str, ...]:
+        return tuple(self.judges) if len(self.judges) > 1 else ()
 
-    def add_originals(self, images: Tensor, logits: Tensor, labels: Tensor) -> None:
-        self._add_predictions(logits, labels)
-        self.colors.append(metrics.count_colors(images))
-        self.png += sum(truecolor_png_bits(images))
-        self.pixels += images[:, 0].numel()
-
-    def add(
-        self, paletted: Paletted, pixels: Tensor, originals: Tensor, logits: Tensor, labels: Tensor
-    ) -> None:
-        self._add_predictions(logits, labels)
-        self.colors.append(paletted.num_colors.cpu())
-        self.psnr.append(metrics.psnr(pixels, originals))
-        self.ssim.append(metrics.ssim(pixels, originals))
-        for rate in rates(paletted):
-            self.png += rate.png
-            self.packed += rate.packed
-            self.palette += rate.palette
-            self.pixels += rate.pixels
-
-    def score(self, rank: Tensor) -> Score:
-        correct = torch.cat(self.correct)[rank].numpy()
-        colors = torch.cat(self.colors)
-        right, n = int(correct.sum()), len(correct)
-        shared: dict[str, Any] = {
-            "accuracy": right / n,
-            "interval": metrics.accuracy_interval(right, n),
-            "correct": correct,
-            "colors": (float(colors.double().mean()), int(colors.min()), int(colors.max())),
-            "png_bpp": self.png / self.pixels,
-            "not_finite": self.not_finite,
-        }
-        if self.logits:
-            precision = metrics.mean_average_precision(torch.cat(self.logits), torch.cat(self.labels))
-            shared["mean_average_precision"] = _or_none(precision)
-        if not self.psnr:
-            return Score(**shared)
-        errors = torch.cat(self.psnr)
-        return Score(
-            packed_bpp=self.packed / self.pixels,
-            palette_bpp=self.palette / self.pixels,
-            psnr=metrics.mean_psnr(errors),
-            ssim=_or_none(float(torch.cat(self.ssim).mean())),
-            lossless=int(errors.isinf().sum()),
-            **shared,
-        )
+    def ask(self, pixels: Tensor, labels: Tensor) -> Answers:
+        answers = {name: predict(judge, pixels, self.device) for name, judge in self.judges.items()}
+        for name, logits in answers.items():
+            _check_classes(logits, labels, self.num_classes, name if self.names else "The classifier")
+        return answers
 
 
 class _Run:
@@ -178,7 +147,7 @@ class _Run:
         self.name = name
         self.quantizer = quantizer
         self.device = device
-        self.tallies = {size: _Tally() for size in sizes}
+        self.tallies = {size: Tally() for size in sizes}
         self.unavailable: dict[int, str] = {}
         self.seconds: list[float] = []
         self.made: list[int] = []
@@ -192,7 +161,7 @@ class _Run:
     def scores(self, rank: Tensor) -> dict[int, Score]:
         return {size: tally.score(rank) for size, tally in self.tallies.items()}
 
-    def step(self, classifier: nn.Module, originals: Tensor, labels: Tensor) -> None:
+    def step(self, panel: _Panel, originals: Tensor, labels: Tensor) -> None:
         """Quantize one batch, once for all sizes, and measure it."""
         if not self.tallies:
             return
@@ -200,8 +169,7 @@ class _Run:
         for size, paletted in self._quantize(images).items():
             _check_contract(self.name, size, paletted, originals)
             pixels = paletted.render(torch.uint8)
-            logits = predict(classifier, pixels, self.device)
-            self.tallies[size].add(paletted, pixels.cpu(), originals, logits, labels)
+            self.tallies[size].add(paletted, pixels.cpu(), originals, panel.ask(pixels, labels), labels)
 
     def _quantize(self, images: Tensor) -> dict[int, Paletted]:
         try:
@@ -233,19 +201,6 @@ class _Run:
         return time.perf_counter()
 
 
-def _summary(original: _Tally, runs: dict[str, _Run], index: Tensor, sizes: tuple[int, ...]) -> Evaluation:
-    """The scores of all runs, with what is told per image in the order of the split."""
-    rank = index.argsort(stable=True)
-    return Evaluation(
-        n=len(rank),
-        sizes=sizes,
-        original=original.score(rank),
-        scores={name: run.scores(rank) for name, run in runs.items()},
-        unavailable={name: dict(run.unavailable) for name, run in runs.items()},
-        images_per_second={name: run.images_per_second for name, run in runs.items()},
-    )
-
-
 def _check_contract(name: str, size: int, paletted: Paletted, originals: Tensor) -> None:
     expected = (len(originals), *originals.shape[2:])
     if tuple(paletted.indices.shape) != expected:
@@ -265,14 +220,24 @@ def _check_contract(name: str, size: int, paletted: Paletted, originals: Tensor)
         )
 
 
-def _check_classes(logits: Tensor, labels: Tensor, num_classes: int | None) -> None:
+def _decoded(name: str, codec: Coder, images: Tensor) -> tuple[Tensor, list[int]]:
+    pixels, bits = codec(images)
+    if pixels.shape != images.shape or pixels.dtype != torch.uint8 or len(bits) != len(images):
+        raise ColorCNNError(
+            f"{name} made {len(bits)} files and {tuple(pixels.shape)} {pixels.dtype} of images "
+            f"{tuple(images.shape)}: its codec is at fault."
+        )
+    return pixels, bits
+
+
+def _check_classes(logits: Tensor, labels: Tensor, num_classes: int | None, judge: str) -> None:
     told = logits.shape[1]
     needed = num_classes
     if needed is None:
         needed = labels.shape[1] if labels.ndim == 2 else max(told, int(labels.max()) + 1)
     if told != needed:
         raise UsageError(
-            f"The classifier tells {told} classes apart and the data have {needed}: "
+            f"{judge} tells {told} classes apart and the data have {needed}: "
             "choose a classifier that was trained on these data."
         )
 
@@ -298,12 +263,12 @@ def _first(batches: Iterable[Batch], limit: int | None) -> Iterator[Batch]:
             return
 
 
-def _bar(batches: Iterable[Batch], limit: int | None, progress: bool) -> tqdm[Any]:
+def _bar(batches: Iterable[Batch], limit: int | None, progress: bool, label: str) -> tqdm[Any]:
     known = getattr(batches, "dataset", None)
     totals = [total for total in (limit, len(known) if known is not None else None) if total is not None]
     return tqdm(
         total=min(totals, default=None),
-        desc="evaluate",
+        desc=label,
         unit=" images",
         disable=None if progress else True,
         leave=False,
@@ -330,7 +295,3 @@ def evaluating(modules: Sequence[nn.Module], device: torch.device) -> Iterator[N
     finally:
         for part, mode in zip(parts, modes):
             part.training = mode
-
-
-def _or_none(value: float) -> float | None:
-    return value if math.isfinite(value) else None

@@ -5,11 +5,12 @@ from __future__ import annotations
 import io
 import math
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from colorcnn.evaluation.naming import display_names, family
+from colorcnn.evaluation.naming import display_names, family, split_method
 from colorcnn.evaluation.style import Style, Theme, styles, theme
 
 if TYPE_CHECKING:
@@ -38,7 +39,10 @@ def accuracy_curve(metrics: Metrics, *, dark: bool = False) -> Figure:
 
 
 def rate_curve(metrics: Metrics, *, dark: bool = False) -> Figure:
-    """Accuracy over the bits per pixel of the PNG files, each method with its 95 % interval as a band."""
+    """Accuracy over the bits per pixel of whole files, each method with its 95 % interval as a band.
+
+    Quantizers cost what their indexed PNG files cost; a codec is a dotted line over its qualities.
+    """
     figure, (axes,) = _new_figure(1, dark)
     _draw_rate(axes, metrics, dark)
     return figure
@@ -103,24 +107,33 @@ def _new_figure(columns: int, dark: bool) -> tuple[Figure, Sequence[Axes]]:
     return figure, list(axes)
 
 
+Curve = Sequence[tuple[float, Metrics]]
+"""Where scores stand on the horizontal axis, from left to right."""
+
+
 def _draw_accuracy(axes: Axes, metrics: Metrics, dark: bool) -> None:
     looks = styles(metrics["methods"], dark=dark)
     sizes = sorted(metrics["sizes"])
-    ends = _draw_methods(axes, metrics, looks, lambda size, score: math.log2(size))
+    curves = _method_curves(metrics, lambda size, score: math.log2(size))
+    _draw_curves(axes, curves, looks, metrics)
     _draw_published(axes, metrics, looks, theme(dark))
     axes.set_xticks([math.log2(size) for size in _thinned(sizes)], map(_tick, _thinned(sizes)))
     low, high = math.log2(sizes[0]), math.log2(sizes[-1])
     room = max(0.04 * (high - low), 0.15)
     axes.set_xlim(low - room, high + room)
     axes.set_xlabel("colours in an image", color=theme(dark).ink, fontsize=11)
-    _finish(axes, metrics, looks, ends, theme(dark))
+    _finish(axes, metrics, looks, curves, theme(dark))
 
 
 def _draw_rate(axes: Axes, metrics: Metrics, dark: bool) -> None:
     from matplotlib.ticker import FixedLocator, FuncFormatter, NullFormatter, NullLocator
 
-    looks = styles(metrics["methods"], dark=dark)
-    ends = _draw_methods(axes, metrics, looks, lambda size, score: score["png_bpp"])
+    curves = _method_curves(metrics, lambda size, score: score["png_bpp"])
+    coded = _codec_curves(metrics)
+    looks = styles([*metrics["methods"], *coded], dark=dark)
+    looks |= {name: replace(looks[name], line=":") for name in coded}
+    curves |= coded
+    _draw_curves(axes, curves, looks, metrics)
     axes.set_xscale("log", base=2)
     axes.xaxis.set_major_locator(FixedLocator([2.0**power for power in range(-6, 7)]))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
@@ -129,43 +142,53 @@ def _draw_rate(axes: Axes, metrics: Metrics, dark: bool) -> None:
     low, high = axes.get_xlim()
     if high < 2 * low:  # too narrow for two ticks
         axes.set_xlim(low / 1.5, high * 1.5)
-    axes.set_xlabel("bits per pixel of the PNG files", color=theme(dark).ink, fontsize=11)
-    _finish(axes, metrics, looks, ends, theme(dark))
+    kind = "whole" if coded else "PNG"
+    axes.set_xlabel(f"bits per pixel of the {kind} files", color=theme(dark).ink, fontsize=11)
+    _finish(axes, metrics, looks, curves, theme(dark))
 
 
-def _draw_methods(
-    axes: Axes, metrics: Metrics, looks: Mapping[str, Style], place: Callable[[int, Metrics], float]
-) -> dict[str, tuple[float, float]]:
-    """Draw every method's curve; returns where each one ends."""
-    ends = {}
-    # The first method lies on top: it is the one that was asked for first.
-    for layer, (method, result) in enumerate(metrics["methods"].items()):
+def _method_curves(metrics: Metrics, place: Callable[[int, Metrics], float]) -> dict[str, Curve]:
+    curves: dict[str, Curve] = {}
+    for method, result in metrics["methods"].items():
         scores = sorted((int(size), score) for size, score in result["scores"].items())
-        if not scores:
-            continue
-        look = looks[method]
-        x = [place(size, score) for size, score in scores]
-        y = [_PERCENT * score["accuracy"] for _, score in scores]
-        low, high = (_PERCENT * np.array(ends_of_band) for ends_of_band in _band(metrics, method, scores))
+        if scores:
+            curves[method] = [(place(size, score), score) for size, score in scores]
+    return curves
+
+
+def _codec_curves(metrics: Metrics) -> dict[str, Curve]:
+    """A curve per format over the size of its files."""
+    curves: dict[str, list[tuple[float, Metrics]]] = {}
+    for codec, score in metrics.get("codecs", {}).items():
+        curves.setdefault(split_method(codec)[0], []).append((score["file_bpp"], score))
+    return {name: sorted(points, key=lambda point: point[0]) for name, points in curves.items()}
+
+
+def _draw_curves(
+    axes: Axes, curves: Mapping[str, Curve], looks: Mapping[str, Style], metrics: Metrics
+) -> None:
+    spreads = metrics.get("std", {}).get("methods", {})
+    # The first method lies on top: it is the one that was asked for first.
+    for layer, (name, curve) in enumerate(curves.items()):
+        look = looks[name]
+        x = [place for place, _ in curve]
+        y = [_PERCENT * score["accuracy"] for _, score in curve]
+        low, high = (_PERCENT * np.array(ends) for ends in _band(curve, spreads.get(name)))
         order = 3 + 1 / (1 + layer)
         axes.fill_between(x, low, high, color=look.color, alpha=0.16, linewidth=0, zorder=2)
         axes.plot(
             x, y, look.line, color=look.color, marker=look.marker, markersize=6, linewidth=2, zorder=order,
             markerfacecolor=axes.get_facecolor() if look.hollow else look.color, markeredgewidth=1.4,
         )  # fmt: skip
-        ends[method] = (x[-1], y[-1])
-    return ends
 
 
-def _band(
-    metrics: Metrics, method: str, scores: Sequence[tuple[int, Metrics]]
-) -> tuple[list[float], list[float]]:
-    """The lower and upper ends of a method's band: mean ± std over seeds, else the 95 % interval."""
-    if "std" not in metrics:
-        return [score["interval"][0] for _, score in scores], [score["interval"][1] for _, score in scores]
-    spreads = metrics["std"]["methods"][method]["scores"]
-    pairs = [(score["accuracy"], spreads[str(size)]["accuracy"]) for size, score in scores]
-    return [mean - spread for mean, spread in pairs], [mean + spread for mean, spread in pairs]
+def _band(curve: Curve, spread: Metrics | None) -> tuple[list[float], list[float]]:
+    """The lower and upper ends of a curve's band: mean ± std over seeds, else the 95 % interval."""
+    if spread is None:
+        return [score["interval"][0] for _, score in curve], [score["interval"][1] for _, score in curve]
+    scores = [score["accuracy"] for _, score in curve]
+    stds = [spread["scores"][size]["accuracy"] for size in sorted(spread["scores"], key=int)]
+    return [a - b for a, b in zip(scores, stds)], [a + b for a, b in zip(scores, stds)]
 
 
 def _draw_published(axes: Axes, metrics: Metrics, looks: Mapping[str, Style], colors: Theme) -> None:
@@ -189,7 +212,7 @@ def _finish(
     axes: Axes,
     metrics: Metrics,
     looks: Mapping[str, Style],
-    ends: Mapping[str, tuple[float, float]],
+    curves: Mapping[str, Curve],
     colors: Theme,
 ) -> None:
     """Scale the accuracy axis, draw the line of full colour, and name the curves at their ends."""
@@ -206,6 +229,7 @@ def _finish(
     )  # fmt: skip
     band = f"mean ± std of {len(metrics['per_seed'])} seeds" if "std" in metrics else "with its 95 % interval"
     axes.set_title(f"accuracy, {band}", loc="left", color=colors.ink, fontsize=11, pad=8)
+    ends = {name: (curve[-1][0], _PERCENT * curve[-1][1]["accuracy"]) for name, curve in curves.items()}
     _label_ends(axes, looks, ends)
 
 

@@ -9,12 +9,15 @@ from colorcnn.quantizers import DITHERS
 _NAMES = {
     "colorcnn": "ColorCNN",
     "colorcnn-plus": "ColorCNN+",
+    "jpeg": "JPEG",
     "k-means": "k-means",
     "max-coverage": "Maximum coverage",
     "median-cut": "MedianCut",
     "octree": "Octree",
+    "png": "PNG",
     "stochastic": "Stochastic Quantization",
     "variance-cut": "Variance cut",
+    "webp": "WebP",
     "wu": "Wu",
 }
 

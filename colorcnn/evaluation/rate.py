@@ -55,7 +55,7 @@ def rates(paletted: Paletted) -> list[Rate]:
         count = colors[image]
         return Rate(png, packed_bits(height, width, count), 24 * count, height * width)
 
-    return _map(measure, len(paletted))
+    return in_threads(measure, len(paletted))
 
 
 def truecolor_png_bits(images: Tensor) -> list[int]:
@@ -67,10 +67,10 @@ def truecolor_png_bits(images: Tensor) -> list[int]:
         Image.fromarray(pixels[image]).save(buffer, "PNG", optimize=True)
         return 8 * buffer.tell()
 
-    return _map(measure, len(pixels))
+    return in_threads(measure, len(pixels))
 
 
-def _map(function: Callable[[int], _T], count: int) -> list[_T]:
+def in_threads(function: Callable[[int], _T], count: int) -> list[_T]:
     """Call ``function`` on 0..count-1 in threads, a slice each: compressing releases the global lock."""
     workers = min(count, os.cpu_count() or 1)
     if workers <= 1:

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from colorcnn.evaluation.naming import family
+from colorcnn.evaluation.statistics import STARS_EXPLAINED, McNemar, against_first, stars
 
 Metrics = Mapping[str, Any]
 
@@ -13,22 +14,50 @@ MISSING = "–"
 
 
 def table_rows(metrics: Metrics) -> tuple[list[str], list[list[str]]]:
-    """The head and the rows of the full table: the originals first, then every method and number of colours.
+    """The head and the rows of the full table: the originals, every method and number of colours, codecs.
 
-    Published numbers get columns of their own where the metrics hold a published table, and mean average
-    precision where images have several labels.
+    Several methods are compared with the first of them. Published numbers get columns of their own where the
+    metrics hold a published table, and mean average precision where images have several labels.
     """
     published = metrics.get("published")
     several = metrics["original"].get("mean_average_precision") is not None
-    columns = _Columns(several=several, published=published is not None)
+    tests = against_first(metrics)
+    columns = _Columns(several=several, published=published is not None, compared=bool(tests))
     original = metrics["original"]
-    rows = [columns.row("original", "all", original, None, _published(published, None, 0))]
+    spreads = metrics.get("std", {})
+    rows = [
+        columns.row(
+            "original", "all", original, spreads.get("original"), printed=_published(published, None, 0)
+        )
+    ]
     for method, result in metrics["methods"].items():
-        for size in metrics["sizes"]:
-            score = result["scores"].get(str(size))
-            printed = _published(published, method, size)
-            rows.append(columns.row(method, str(size), score, result["images_per_second"], printed))
+        spread = spreads.get("methods", {}).get(method, {}).get("scores", {})
+        for size in map(str, metrics["sizes"]):
+            score = result["scores"].get(size)
+            rows.append(
+                columns.row(
+                    *(method, size, score, spread.get(size)),
+                    speed=result["images_per_second"],
+                    printed=_published(published, method, int(size)),
+                    difference=_difference(metrics, method, size, tests),
+                )
+            )
+    for codec, score in metrics.get("codecs", {}).items():
+        rows.append(columns.row(codec, "all", score, spreads.get("codecs", {}).get(codec)))
     return columns.head(), rows
+
+
+def _difference(
+    metrics: Metrics, method: str, size: str, tests: Mapping[str, Mapping[str, McNemar]]
+) -> str | None:
+    """Points of accuracy more than the first method has, and how sure that is."""
+    first = next(iter(metrics["methods"].values()))["scores"].get(size)
+    score = metrics["methods"][method]["scores"].get(size)
+    if method not in tests or not first or not score:
+        return None
+    test = tests[method].get(size)
+    points = f"{100 * (score['accuracy'] - first['accuracy']):+.2f}"
+    return f"{points} {stars(test.p_value):3}" if test else points
 
 
 def text_table(metrics: Metrics) -> str:
@@ -52,6 +81,7 @@ def notes(metrics: Metrics) -> list[str]:
     scores = [("the originals", metrics["original"])]
     for method, result in metrics["methods"].items():
         scores += [(f"{method} at {size} colours", score) for size, score in result["scores"].items()]
+    scores += list(metrics.get("codecs", {}).items())
     for name, score in scores:
         if score.get("not_finite"):
             found.append(
@@ -64,16 +94,18 @@ def notes(metrics: Metrics) -> list[str]:
 
 
 class _Columns:
-    def __init__(self, *, several: bool, published: bool) -> None:
+    def __init__(self, *, several: bool, published: bool, compared: bool) -> None:
         self.several = several
         self.published = published
+        self.compared = compared
 
     def head(self) -> list[str]:
+        compared = ["difference"] if self.compared else []
         published = ["published %"] if self.published else []
         precision = ["mAP %", *(["published mAP %"] if self.published else [])] if self.several else []
         return [
-            *("method", "colours", "accuracy %", "95 % interval", *published, *precision),
-            *("PSNR dB", "SSIM", "colours used", "PNG bpp", "index bpp", "palette bpp", "images/s"),
+            *("method", "colours", "accuracy %", "95 % interval", *compared, *published, *precision),
+            *("PSNR dB", "SSIM", "colours used", "file bpp", "index bpp", "palette bpp", "images/s"),
         ]
 
     def row(
@@ -81,23 +113,36 @@ class _Columns:
         method: str,
         size: str,
         score: Metrics | None,
-        speed: float | None,
-        printed: tuple[float | None, float | None],
+        spread: Metrics | None,
+        *,
+        speed: float | None = None,
+        printed: tuple[float | None, float | None] = (None, None),
+        difference: str | None = None,
     ) -> list[str]:
-        published = [_percent(printed[0])] if self.published else []
         found: Metrics = score or {}
+        compared = [difference or MISSING] if self.compared else []
+        published = [_percent(printed[0])] if self.published else []
         precision = []
         if self.several:
             precision = [_percent(found.get("mean_average_precision"))]
             precision += [_percent(printed[1])] if self.published else []
         interval = found.get("interval")
         span = f"{100 * interval[0]:.2f}-{100 * interval[1]:.2f}" if interval else MISSING
+        accuracy = _percent(found.get("accuracy"), 2)
+        if spread and "accuracy" in spread:
+            accuracy += f" ± {_percent(spread['accuracy'], 2)}"
         return [
-            *(method, size, _percent(found.get("accuracy"), 2), span, *published, *precision),
+            *(method, size, accuracy, span, *compared, *published, *precision),
             *(_number(found.get("psnr"), 2), _number(found.get("ssim"), 4), _colors(found.get("colors"))),
-            *(_number(found.get(key), 3) for key in ("png_bpp", "packed_bpp", "palette_bpp")),
+            _number(bits_per_pixel(found), 3),
+            *(_number(found.get(key), 3) for key in ("packed_bpp", "palette_bpp")),
             _number(speed if score else None, 0),
         ]
+
+
+def bits_per_pixel(score: Metrics) -> float | None:
+    """What the files of a score cost: a codec's own, else PNG files."""
+    return score.get("file_bpp", score.get("png_bpp"))
 
 
 def _published(table: Metrics | None, method: str | None, size: int) -> tuple[float | None, float | None]:
@@ -130,13 +175,16 @@ def columns_explained(head: Sequence[str]) -> dict[str, str]:
     meanings = {
         "accuracy %": "share of the images that the classifier recognises after quantization",
         "95 % interval": "Wilson's score interval of that share",
+        "difference": "accuracy less that of the first method with as many colours, in points; the surer, "
+        f"the more stars: {STARS_EXPLAINED}",
         "published %": "the accuracy a paper printed, with its own classifier and networks",
         "mAP %": "mean over the labels of the area under the precision-recall curve",
         "published mAP %": "the mean average precision a paper printed",
         "PSNR dB": "mean over images of the peak signal-to-noise ratio, each counted with at most 100 dB",
         "SSIM": "mean structural similarity, Gaussian window of 11 pixels",
         "colours used": "different colours in an image: mean (smallest-largest)",
-        "PNG bpp": "bits per pixel of the PNG files, indexed (truecolour for the originals)",
+        "file bpp": "bits per pixel of whole files, headers included: indexed PNG (truecolour for the "
+        "originals), or the codec's own",
         "index bpp": "bits per pixel of the index maps as PNG packs them, before compression",
         "palette bpp": "bits per pixel of the palettes, 24 bits a colour",
         "images/s": "quantized images per second, every number of colours counted as one image",

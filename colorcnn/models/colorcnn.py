@@ -192,6 +192,10 @@ class OneForEach(nn.Module):
                 )
         return {size: cast(ColorCNN, self.models[str(size)]).quantize(images, size) for size in sizes}
 
+    def soft(self, images: Tensor, num_colors: int) -> Tensor:
+        """See :meth:`LearnedQuantizer.soft`; of one of the sizes there is a model for."""
+        return cast(ColorCNN, self.models[str(num_colors)]).soft(images, num_colors)
+
 
 class ColorCNNPlus(LearnedQuantizer):
     """ColorCNN+: one model for every number of colours from 1 to D (section 3.4).

@@ -316,3 +316,34 @@ def test_json_holds_everything_and_which_images_were_right():
 def test_packed_bits_come_back(n):
     flags = np.random.default_rng(n).random(n) < 0.5
     assert (unpack_bits(pack_bits(flags), n) == flags).all()
+
+
+class BlueAboveHalf(RedAboveHalf):
+    def forward(self, images: Tensor) -> Tensor:
+        return super().forward(images.flip(1))
+
+
+def test_several_judges_see_the_same_pixels_and_the_first_gives_the_scores():
+    judges = {"red": RedAboveHalf(), "blue": BlueAboveHalf()}
+    method = Flat()
+    result = evaluate({"flat": method}, judges, batches(), [1, 2], progress=False)
+    assert method.calls == [[1, 2], [1, 2]]  # quantized once for both
+    alone = run({"flat": Flat()})
+    for size in (1, 2):
+        score = result.scores["flat"][size]
+        assert score.accuracy == score.judges["red"].accuracy == alone.scores["flat"][size].accuracy
+        assert score.judges["blue"].correct.tolist() == [False, False, True, True, True]  # never class 1
+    assert result.original.judges["blue"].accuracy == 3 / 5
+    content = result.to_json()
+    assert content["judges"] == ["red", "blue"]
+    cell = content["methods"]["flat"]["scores"]["2"]["judges"]["blue"]
+    assert cell["accuracy"] == 3 / 5
+    assert unpack_bits(cell["correct"], 5).tolist() == [False, False, True, True, True]
+    assert "judges" not in alone.to_json()
+    assert "judges" not in alone.to_json()["original"]
+
+
+def test_a_judge_of_other_data_is_named():
+    judges = {"red": RedAboveHalf(), "other": nn.Sequential(nn.Flatten(), nn.Linear(3 * 16 * 16, 4))}
+    with pytest.raises(UsageError, match="other tells 4 classes apart and the data have 2"):
+        evaluate({"flat": Flat()}, judges, batches(), [1], progress=False, num_classes=2)

@@ -1,0 +1,235 @@
+"""Images changed a little so that a classifier errs: FGSM and PGD in the largest-change norm.
+
+An attack either knows the classifier alone, or it is adaptive and goes through the quantizer as well, whose
+rounding has no gradient: then that of the identity takes its place (A. Athalye et al., 2018), or, for a
+learned quantizer, that of its soft image (Eq 5 and 6), which is what it was trained by.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from colorcnn.errors import UsageError, unknown_name
+from colorcnn.evaluation.evaluate import QuantizesMany
+from colorcnn.models.assignment import soft_palette, soft_render, straight_through
+from colorcnn.paletted import from_bytes, to_bytes
+
+if TYPE_CHECKING:
+    from colorcnn.data.datasets import Batch
+    from colorcnn.evaluation.codecs import Coder
+
+Network = Callable[[Tensor], Tensor]
+"""Maps images (B, 3, H, W) in [0, 1] to logits (B, K)."""
+
+STEPS = 10
+_REACH = 2.5  # steps of PGD together, in epsilons: enough to reach any corner of the ball and turn around
+ATTACKS = ("fgsm", "pgd")
+PATHS = ("adaptive", "soft")
+
+
+def fgsm(network: Network, images: Tensor, labels: Tensor, epsilon: float) -> Tensor:
+    """Fast gradient sign method (I. Goodfellow et al., 2015): one step of ``epsilon`` up the loss.
+
+    Args:
+        network: what is attacked.
+        images: (B, 3, H, W) in [0, 1].
+        labels: (B,) class numbers, or (B, K) of 0 and 1 for several labels per image.
+        epsilon: the most a value may change.
+
+    Returns:
+        (B, 3, H, W) in [0, 1].
+    """
+    return (images + epsilon * _gradient(network, images, labels).sign()).clamp(0, 1)
+
+
+def pgd(
+    network: Network,
+    images: Tensor,
+    labels: Tensor,
+    epsilon: float,
+    *,
+    steps: int = STEPS,
+    step_size: float | None = None,
+    generator: torch.Generator | None = None,
+) -> Tensor:
+    """Projected gradient descent (A. Madry et al., 2018): steps of FGSM, each kept within ``epsilon``.
+
+    Args:
+        network: what is attacked.
+        images: (B, 3, H, W) in [0, 1].
+        labels: as for :func:`fgsm`.
+        epsilon: the most a value may change.
+        steps: how many.
+        step_size: of each; by default 2.5 epsilon / steps.
+        generator: on the CPU, draws the random start; without one the start is the image.
+
+    Returns:
+        (B, 3, H, W) in [0, 1].
+    """
+    step = _REACH * epsilon / steps if step_size is None else step_size
+    low, high = (images - epsilon).clamp(0, 1), (images + epsilon).clamp(0, 1)
+    found = images
+    if generator is not None:
+        noise = 2 * torch.rand(images.shape, generator=generator).to(images) - 1
+        found = (images + epsilon * noise).clamp(0, 1)
+    for _ in range(steps):
+        moved = found + step * _gradient(network, found, labels).sign()
+        found = torch.maximum(torch.minimum(moved, high), low)
+    return found
+
+
+def _gradient(network: Network, images: Tensor, labels: Tensor) -> Tensor:
+    """Of the summed loss; 0 where it is not finite, so that a broken logit leaves its image alone."""
+    with torch.enable_grad():
+        images = images.detach().requires_grad_()
+        logits = network(images).float()
+        if labels.ndim == 2:
+            loss = F.binary_cross_entropy_with_logits(logits, labels.to(logits), reduction="sum")
+        else:
+            loss = F.cross_entropy(logits, labels, reduction="sum")
+        return torch.autograd.grad(loss, images)[0].nan_to_num(0, 0, 0)
+
+
+def through_quantizer(
+    classifier: nn.Module, quantizer: QuantizesMany, num_colors: int, *, soft: bool = False
+) -> Network:
+    """A classifier that sees quantized images, with gradients to the images before quantization.
+
+    Args:
+        classifier: what judges.
+        quantizer: what the images go through; their values are those of its PNG files.
+        num_colors: the number of colours.
+        soft: take the gradient of a learned quantizer's soft image instead of the identity's.
+
+    Raises:
+        UsageError: the quantizer has no soft image.
+    """
+    soften = getattr(quantizer, "soft", None)
+    if soft and soften is None:
+        raise UsageError("Only ColorCNN and ColorCNN+ have a soft image: attack others with `adaptive`.")
+
+    def network(images: Tensor) -> Tensor:
+        hard = quantizer.quantize_many(images.detach(), [num_colors])[num_colors].render()
+        path = images
+        if soft and soften is not None:
+            assignment = soften(images, num_colors)
+            path = soft_render(soft_palette(images, assignment), assignment)
+        return classifier(straight_through(hard, path))
+
+    return network
+
+
+def through_codec(classifier: nn.Module, codec: Coder) -> Network:
+    """A classifier that sees decoded images; the gradient of the files is the identity's."""
+
+    def network(images: Tensor) -> Tensor:
+        decoded = from_bytes(codec(to_bytes(images.detach()))[0]).to(images)
+        return classifier(straight_through(decoded, images))
+
+    return network
+
+
+@dataclass(frozen=True)
+class Attack:
+    """Which attack, and what it goes through.
+
+    Attributes:
+        name: in :data:`ATTACKS`.
+        path: empty for one that knows the classifier alone; in :data:`PATHS` for one through the quantizer.
+        steps: of PGD.
+        seed: of PGD's random start.
+    """
+
+    name: str
+    path: str = ""
+    steps: int = STEPS
+    seed: int = 0
+
+    def __str__(self) -> str:
+        return f"{self.name}:{self.path}" if self.path else self.name
+
+    def change(self, network: Network, images: Tensor, labels: Tensor, epsilon: int, start: int) -> Tensor:
+        """Attack a batch.
+
+        Args:
+            network: what is attacked.
+            images: (B, 3, H, W) uint8.
+            labels: as for :func:`fgsm`.
+            epsilon: the most a value may change, of 255.
+            start: position of the first image, which decides the random start.
+
+        Returns:
+            (B, 3, H, W) uint8: what a file of the changed image holds.
+        """
+        if epsilon == 0:
+            return images
+        # The evaluator works in inference mode, whose tensors cannot take part in a gradient.
+        with torch.inference_mode(False):
+            values, labels = from_bytes(images.clone()), labels.clone()
+            if self.name == "fgsm":
+                return to_bytes(fgsm(network, values, labels, epsilon / 255))
+            generator = torch.Generator().manual_seed(self.seed * 1_000_003 + start)
+            return to_bytes(
+                pgd(network, values, labels, epsilon / 255, steps=self.steps, generator=generator)
+            )
+
+
+def parse_attack(text: str, *, steps: int = STEPS, seed: int = 0) -> Attack:
+    """Read ``fgsm``, ``pgd``, or either followed by ``:adaptive`` or ``:soft``.
+
+    Raises:
+        UsageError: the attack or its path is unknown, or there is no step.
+    """
+    name, colon, path = text.partition(":")
+    if name not in ATTACKS:
+        raise unknown_name("attack", name, ATTACKS)
+    if colon and path not in PATHS:
+        raise unknown_name(f"path of {name}", path, PATHS)
+    if steps < 1:
+        raise UsageError(f"PGD is given {steps} steps: take at least 1.")
+    return Attack(name, path, steps, seed)
+
+
+class Attacked:
+    """Batches of images, attacked as they are asked for.
+
+    Args:
+        batches: uint8 images, labels and index, as the evaluator takes them.
+        attack: how to change the images.
+        network: what is attacked.
+        epsilon: the most a value may change, of 255.
+        device: where the network is.
+    """
+
+    def __init__(
+        self,
+        batches: Iterable[Batch],
+        attack: Attack,
+        network: Network,
+        epsilon: int,
+        device: torch.device | str = "cpu",
+    ) -> None:
+        self.batches = batches
+        self.attack = attack
+        self.network = network
+        self.epsilon = epsilon
+        self.device = device
+
+    @property
+    def dataset(self) -> Any:
+        """What the batches are of, for those who want to know how many images come."""
+        return getattr(self.batches, "dataset", None)
+
+    def __iter__(self) -> Iterator[Batch]:
+        place = 0
+        for batch in self.batches:
+            images, labels = batch.images.to(self.device), batch.labels.to(self.device)
+            changed = self.attack.change(self.network, images, labels, self.epsilon, place)
+            place += len(images)
+            yield type(batch)(changed.cpu(), batch.labels, batch.index)

@@ -1,0 +1,121 @@
+"""The measurements of one cell of the evaluator's table, gathered batch by batch."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from colorcnn.evaluation import metrics
+from colorcnn.evaluation.rate import rates, truecolor_png_bits
+from colorcnn.evaluation.scores import Score, Verdict
+from colorcnn.paletted import Paletted
+
+Answers = dict[str, Tensor]
+"""Logits (B, K) by the name of the classifier, that of the first one first."""
+
+
+@dataclass
+class Tally:
+    """What is measured of one method at one number of colours, of one codec, or of the originals."""
+
+    correct: list[Tensor] = field(default_factory=list)
+    colors: list[Tensor] = field(default_factory=list)
+    psnr: list[Tensor] = field(default_factory=list)
+    ssim: list[Tensor] = field(default_factory=list)
+    logits: list[Tensor] = field(default_factory=list)
+    labels: list[Tensor] = field(default_factory=list)
+    judged: dict[str, list[Tensor]] = field(default_factory=dict)
+    not_finite: int = 0
+    png: int = 0
+    file: int = 0
+    packed: int = 0
+    palette: int = 0
+    pixels: int = 0
+
+    def _add_predictions(self, answers: Answers, labels: Tensor) -> None:
+        logits = next(iter(answers.values()))
+        self.correct.append(metrics.correct_predictions(logits, labels))
+        self.not_finite += int((~logits.isfinite().all(dim=1)).sum())
+        if labels.ndim == 2:
+            self.logits.append(logits)
+            self.labels.append(labels)
+        if len(answers) > 1:
+            for name, answer in answers.items():
+                self.judged.setdefault(name, []).append(metrics.correct_predictions(answer, labels))
+
+    def _add_error(self, pixels: Tensor, originals: Tensor) -> None:
+        self.psnr.append(metrics.psnr(pixels, originals))
+        self.ssim.append(metrics.ssim(pixels, originals))
+
+    def add_originals(self, images: Tensor, answers: Answers, labels: Tensor) -> None:
+        """Count a batch in full colour: uint8 images (B, 3, H, W)."""
+        self._add_predictions(answers, labels)
+        self.colors.append(metrics.count_colors(images))
+        self.png += sum(truecolor_png_bits(images))
+        self.pixels += images[:, 0].numel()
+
+    def add_decoded(
+        self, pixels: Tensor, bits: Sequence[int], originals: Tensor, answers: Answers, labels: Tensor
+    ) -> None:
+        """Count a batch that went through files of a codec, of so many bits each."""
+        self._add_predictions(answers, labels)
+        self._add_error(pixels, originals)
+        self.colors.append(metrics.count_colors(pixels))
+        self.file += sum(bits)
+        self.pixels += pixels[:, 0].numel()
+
+    def add(
+        self, paletted: Paletted, pixels: Tensor, originals: Tensor, answers: Answers, labels: Tensor
+    ) -> None:
+        """Count a quantized batch, and the pixels that its files hold."""
+        self._add_predictions(answers, labels)
+        self._add_error(pixels, originals)
+        self.colors.append(paletted.num_colors.cpu())
+        for rate in rates(paletted):
+            self.png += rate.png
+            self.packed += rate.packed
+            self.palette += rate.palette
+            self.pixels += rate.pixels
+
+    def score(self, rank: Tensor) -> Score:
+        """Summarise; images in the order of ``rank`` (n,)."""
+        verdict = _verdict(self.correct, rank)
+        colors = torch.cat(self.colors)
+        shared: dict[str, Any] = {
+            **vars(verdict),
+            "colors": (float(colors.double().mean()), int(colors.min()), int(colors.max())),
+            "not_finite": self.not_finite,
+            "judges": {name: _verdict(flags, rank) for name, flags in self.judged.items()},
+        }
+        if self.logits:
+            precision = metrics.mean_average_precision(torch.cat(self.logits), torch.cat(self.labels))
+            shared["mean_average_precision"] = _or_none(precision)
+        if not self.psnr:
+            return Score(png_bpp=self.png / self.pixels, **shared)
+        errors = torch.cat(self.psnr)
+        shared["psnr"] = metrics.mean_psnr(errors)
+        shared["ssim"] = _or_none(float(torch.cat(self.ssim).mean()))
+        shared["lossless"] = int(errors.isinf().sum())
+        if self.file:
+            return Score(file_bpp=self.file / self.pixels, **shared)
+        return Score(
+            png_bpp=self.png / self.pixels,
+            packed_bpp=self.packed / self.pixels,
+            palette_bpp=self.palette / self.pixels,
+            **shared,
+        )
+
+
+def _verdict(flags: Sequence[Tensor], rank: Tensor) -> Verdict:
+    correct = torch.cat(list(flags))[rank].numpy()
+    right, n = int(correct.sum()), len(correct)
+    return Verdict(right / n, metrics.accuracy_interval(right, n), correct)
+
+
+def _or_none(value: float) -> float | None:
+    return value if math.isfinite(value) else None
