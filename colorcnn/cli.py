@@ -30,6 +30,7 @@ COMMANDS = {
         "colorcnn.commands.quantize", "reduce pictures to a few colours, as indexed PNG files"
     ),
     "evaluate": Command("colorcnn.commands.evaluate", "how well a classifier recognises quantized images"),
+    "dcq": Command("colorcnn.commands.dcq", "compress a training set by its colours, and keep it in a store"),
     "fit": Command("colorcnn.commands.lightning", "train a classifier or a quantizer from a YAML file", True),
     "validate": Command("colorcnn.commands.lightning", "score a checkpoint on the validation split", True),
     "test": Command("colorcnn.commands.lightning", "score a checkpoint on the test split", True),

@@ -30,6 +30,10 @@ class ImageSource(Protocol):
         """(H, W) of every image, or None where they may differ."""
 
     @property
+    def rows(self) -> np.ndarray:
+        """(N,) ascending: which image of the original data set each is."""
+
+    @property
     def key(self) -> str:
         """Names the images, so that a build does not go on with others."""
 
@@ -69,6 +73,7 @@ class FileImages:
         self.labels = labels
         self.class_names = tuple(class_names)
         self.shorter_side = shorter_side
+        self.rows = np.arange(len(self.files))
 
     def __len__(self) -> int:
         return len(self.files)
@@ -113,6 +118,7 @@ class ArrayImages:
         self.labels = labels
         self.class_names = tuple(class_names)
         self.image_size = (int(pixels.shape[1]), int(pixels.shape[2]))
+        self.rows = np.arange(len(pixels))
         self.key = key or hashlib.blake2b(np.ascontiguousarray(pixels), digest_size=12).hexdigest()
 
     def __len__(self) -> int:
@@ -137,24 +143,25 @@ class Chosen:
 
     def __init__(self, source: ImageSource, rows: np.ndarray) -> None:
         self.source = source
-        self.rows = np.asarray(rows, dtype=np.int64)
-        self.labels = source.labels[self.rows]
+        self._chosen = np.asarray(rows, dtype=np.int64)
+        self.rows = source.rows[self._chosen]
+        self.labels = source.labels[self._chosen]
         self.class_names = source.class_names
         self.image_size = source.image_size
 
     def __len__(self) -> int:
-        return len(self.rows)
+        return len(self._chosen)
 
     @property
     def key(self) -> str:
         """See :class:`ImageSource`."""
         digest = hashlib.blake2b(self.source.key.encode(), digest_size=12)
-        digest.update(np.ascontiguousarray(self.rows))
+        digest.update(np.ascontiguousarray(self._chosen))
         return digest.hexdigest()
 
     def read(self, images: Sequence[int] | np.ndarray) -> list[np.ndarray]:
         """See :class:`ImageSource`."""
-        return self.source.read(self.rows[np.asarray(images, dtype=np.int64)])
+        return self.source.read(self._chosen[np.asarray(images, dtype=np.int64)])
 
     def size_bytes(self) -> int | None:
         """See :class:`ImageSource`: in proportion."""
