@@ -27,7 +27,7 @@ examples:
   colorcnn dcq build cifar10 --bits 2 --clusters 20 --classifier resnet9-cifar10 -o small
       20 palettes of 4 colours for all training images; a build that is stopped goes on when called again
   colorcnn dcq build photos/ --recipe pixels --shorter-side 256 -o small
-  colorcnn dcq build cifar10 --method median-cut -o small      every image by itself, with a palette of its own
+  colorcnn dcq build cifar10 --method median-cut -o small      every image by itself, with its own palette
   colorcnn fit --config mine.yaml --data QuantizedFolder --data.init_args.root small
   colorcnn dcq verify small
   colorcnn dcq export small -o pngs                            folders of indexed PNG files
@@ -72,8 +72,12 @@ def main(argv: list[str]) -> int:
     )
     add_data_options(again)
     again.add_argument("--format", required=True, metavar="NAME", help="jpeg, webp or png")
-    again.add_argument("--bytes", type=float, metavar="N", help="the most bytes an image may have in the mean, "
-                       "headers and tables that a set could share aside")  # fmt: skip
+    again.add_argument(
+        "--bytes",
+        type=float,
+        metavar="N",
+        help="the most bytes an image may have in the mean, headers and tables that a set could share aside",
+    )
     again.add_argument("--quality", type=int, metavar="N", help="in place of --bytes, 1 to 95")
     again.add_argument("-o", "--out", type=Path, required=True, metavar="DIR", help="a new or empty folder")
     add_jobs_option(again)
@@ -222,7 +226,7 @@ def size_lines(manifest: Manifest) -> Sequence[str]:
         ("source files", manifest.bytes["source"]),
     ]
     return [
-        f"{name:18} {total / manifest.images:10,.1f} bytes an image  {raw / total:6.1f} times smaller than raw"
+        f"{name:18} {total / manifest.images:10,.1f} bytes an image  {raw / total:6.1f} times less than raw"
         for name, total in rows
         if total
     ]

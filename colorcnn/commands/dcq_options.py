@@ -36,8 +36,8 @@ def add_data_options(parser: argparse.ArgumentParser) -> None:
     add(
         "--prune",
         metavar="NAME",
-        help="keep only some of the images: random, entropy, forgetting, el2n, aum, ccs-aum, ccs-forgetting or "
-        "ccs-el2n",
+        help="keep only some of the images: random, entropy, forgetting, el2n, aum, ccs-aum, ccs-forgetting "
+        "or ccs-el2n",
     )
     add("--kept-images", type=float, metavar="SHARE", help="share of the images that --prune keeps")
     add(
@@ -73,10 +73,10 @@ def add_build_options(parser: argparse.ArgumentParser) -> None:
     add(
         "--classifier",
         metavar="NAME",
-        help="whose features and attention are used: a pretrained name, a checkpoint folder, a Lightning .ckpt "
-        "or module:function (default: none, pixel statistics take their place)",
+        help="whose features and attention are used: a pretrained name, a checkpoint folder, a Lightning "
+        ".ckpt or module:function (default: none, pixel statistics take their place)",
     )
-    add("--classifier-size", type=int, metavar="N", help="side of the images it sees (default: the images' own, "
+    add("--classifier-size", type=int, metavar="N", help="side of the images it sees (default: their own, "
         "224 where they differ)")  # fmt: skip
     add("--device", default="cpu", help="where networks compute: cpu, cuda, cuda:1 ... (default: cpu)")
     add_jobs_option(parser)
@@ -91,13 +91,13 @@ def _add_stage_options(parser: argparse.ArgumentParser) -> None:
         help="what clusters are made of: shallow, middle1, middle2, final or a module of the classifier, "
         "statistics, histogram, image, pca, coherence, cooccurrence, label, random (default: shallow)",
     )
-    add("--pool", type=int, metavar="N", help="average feature maps to N x N; 1: mean and deviation; 0: keep all "
+    add("--pool", type=int, metavar="N", help="average feature maps to N x N; 1: mean and deviation; 0: none "
         "(default: 4)")  # fmt: skip
     add("--standardise", action="store_true", default=None, help="bring features to mean 0 and variance 1")
     add(
         "--attention",
         metavar="NAME",
-        help="which pixels palettes are made of: gradcam++, gradcam, layercam, rise, none (default: gradcam++)",
+        help="which pixels make palettes: gradcam++, gradcam, layercam, rise, none (default: gradcam++)",
     )
     add("--attention-layer", metavar="NAME", help="where it is computed, as --features (default: final)")
     add("--predicted", action="store_true", default=None, help="for the predicted class (default: the label)")
@@ -108,7 +108,7 @@ def _add_stage_options(parser: argparse.ArgumentParser) -> None:
         "survive (default: yes)")  # fmt: skip
     add("--refine-steps", type=int, metavar="N", help="(default: 200)")
     add("--refine-rate", type=float, metavar="RATE", help="learning rate in units of L* (default: 0.5)")
-    add("--refine-color", type=float, metavar="W", help="weight of the colour error beside that of edges; the "
+    add("--refine-color", type=float, metavar="W", help="weight of the colour error beside the edges; the "
         "paper has 0 (default: 0.1)")  # fmt: skip
     add("--refine-soft", action="store_true", default=None, help="let gradients pass through the assignment")
 
@@ -165,6 +165,6 @@ def _refuse_idle(options: argparse.Namespace, settings: Settings) -> None:
         idle += [name for name in _REFINEMENT if getattr(options, name) is not None]
     if idle:
         raise UsageError(
-            f"--{idle[0].replace('_', '-')} changes nothing for {settings.palettes} palettes with these options: "
-            "leave it out."
+            f"--{idle[0].replace('_', '-')} changes nothing for {settings.palettes} palettes with these "
+            "options: leave it out."
         )

@@ -1,4 +1,4 @@
-"""Train from a quantized store: its images as a torch Dataset and as a DataModule, and the way back to a source."""
+"""Train from a quantized store: its images as a torch Dataset and as a DataModule."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class QuantizedDataset(Dataset[tuple[Any, Tensor]]):
         return len(self.store)
 
     def __getitem__(self, image: int) -> tuple[Any, Tensor]:
-        """An image, uint8 (3, H, W) or what ``transform`` makes of it, and its label: an int64, or (classes,)."""
+        """An image, uint8 (3, H, W) or what ``transform`` makes of it, and its label (or several)."""
         return self.__getitems__([range(len(self))[image]])[0]
 
     def __getitems__(self, images: Sequence[int]) -> list[tuple[Any, Tensor]]:
@@ -93,16 +93,16 @@ class StorePixels:
 class QuantizedFolder(ImageDataModule):
     """A store that ``colorcnn dcq build`` has made, to train on; what is measured is measured on originals.
 
-    The training split is the store's, less the images that become val. The val and test splits are those of the
-    original data set. Where that is not at hand, val is cut from the store, and there is no test split.
+    The training split is the store's, less the images that become val. The val and test splits are those of
+    the original data set. Where that is not at hand, val is cut from the store, and there is no test split.
 
     Args:
         root: the store's folder.
         originals: the original data set, a known name or a folder; by default what the store says it is made
             from, where that is found.
         originals_root: the folder that holds the original data set; default $COLORCNN_DATA, else ``data``.
-        statistics: whose channel statistics normalise the images: those of the ``original`` training images, as
-            the test images are originals, or of the ``quantized``.
+        statistics: whose channel statistics normalise the images: those of the ``original`` training
+            images, as the test images are originals, or of the ``quantized``.
         options: those of :class:`ImageDataModule`.
 
     Raises:
@@ -150,8 +150,8 @@ class QuantizedFolder(ImageDataModule):
         rows = self.store.rows
         if rows.max() >= len(full) or not np.array_equal(full.labels.numpy()[rows], self.store.labels):
             raise UsageError(
-                f"{self.name} was not made from the training images of {data.name}: name its own data set with "
-                "--data.init_args.originals."
+                f"{self.name} was not made from the training images of {data.name}: name its own data set "
+                "with --data.init_args.originals."
             )
         return data
 

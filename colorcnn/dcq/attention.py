@@ -19,7 +19,7 @@ MASKS = 256
 
 
 def grad_cam(activations: Tensor, gradients: Tensor) -> Tensor:
-    """Channels weighted by their mean gradient (R. Selvaraju et al., ICCV 2017); (B, F, h, w) to (B, h, w)."""
+    """Channels weighted by their mean gradient (R. Selvaraju et al., 2017); (B, F, h, w) to (B, h, w)."""
     weights = gradients.mean(dim=(2, 3), keepdim=True)
     return (weights * activations).sum(dim=1).relu()
 
@@ -111,7 +111,7 @@ def pool_features(maps: Tensor, pool: int) -> Tensor:
 
     Args:
         maps: (B, F, h, w).
-        pool: the side they are averaged to; 1 gives mean and standard deviation of each channel, 0 everything.
+        pool: the side they are averaged to; 1 gives mean and deviation of each channel, 0 everything.
 
     Returns:
         (B, D) float32 on the CPU.

@@ -313,9 +313,10 @@ def count_bytes(
     """What all images cost, in bytes.
 
     Returns:
-        ``raw`` three bytes a pixel; ``nominal`` q / 24 of that, the paper's reckoning; ``packed`` index maps of
-        q bits, palettes of 3 * 2**q, a byte or two for the number of an image's palette (where it is shared)
-        and for its label; ``coded`` the shards' files; ``source`` the files the images come from, or None.
+        ``raw`` three bytes a pixel; ``nominal`` q / 24 of that, the paper's reckoning; ``packed`` index
+        maps of q bits, palettes of 3 * 2**q, a byte or two for the number of an image's palette (where it
+        is shared) and for its label; ``coded`` the shards' files; ``source`` the files the images come from,
+        or None.
     """
     raw = 3 * sum(int(shard["pixels"]) for shard in shards)
     shared = settings.palettes == "shared"
@@ -335,7 +336,7 @@ def _index_bytes(count: int) -> int:
 
 
 def channel_statistics(shards: Sequence[Mapping[str, Any]]) -> dict[str, list[list[float]]]:
-    """Mean and standard deviation of the channels, in [0, 1], of the originals and of the quantized images."""
+    """Mean and standard deviation of the channels, in [0, 1], of original and quantized images."""
     count = sum(int(shard["pixels"]) for shard in shards)
     sums = np.sum([shard["sums"] for shard in shards], axis=0) / count
     result = {}

@@ -1,4 +1,4 @@
-"""Stage 1: groups of images of similar colours, each of which shares a palette (chromaticity-aware clustering)."""
+"""Stage 1, chromaticity-aware clustering: groups of images of similar colours, which share a palette."""
 
 from __future__ import annotations
 

@@ -85,9 +85,9 @@ def recode(
         source: the images.
         out: a new or empty folder.
         file_format: ``jpeg``, ``webp`` or ``png``.
-        target: the most bytes an image's payload may have in the mean, on a sample of 512 images: one quality,
-            the best there is, for all. Payload is a JPEG file less its headers and tables, which a set could
-            share, and a WebP file less its container.
+        target: the most bytes an image's payload may have in the mean, on a sample of 512 images: one
+            quality, the best there is, for all. Payload is a JPEG file less its headers and tables, which a
+            set could share, and a WebP file less its container.
         quality: in place of ``target``, 1..95.
         jobs: images written at a time; -1 is one for each core.
         seed: of the sample.
@@ -133,7 +133,7 @@ class _Encode:
 
 
 def payload(data: bytes) -> int:
-    """Bytes of an image file that tell of this image alone: JPEG's scans, WebP's chunk, all of another file."""
+    """Bytes of a file that tell of its image alone: JPEG's scans, WebP's chunk, all of another."""
     if data[:4] == b"RIFF":
         return len(data) - 20
     if data[:2] != b"\xff\xd8":
@@ -154,7 +154,8 @@ def _find_quality(source: ImageSource, file_format: str, target: float, seed: in
     low, high = _QUALITIES
     if (least := mean(low)) > target:
         raise UsageError(
-            f"{file_format} needs {least:.0f} bytes an image at its lowest quality: allow more than {target:.0f}."
+            f"{file_format} needs {least:.0f} bytes an image at its lowest quality: allow more "
+            f"than {target:.0f}."
         )
     while low < high:
         middle = (low + high + 1) // 2

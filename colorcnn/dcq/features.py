@@ -42,8 +42,8 @@ def image(pixels: np.ndarray) -> np.ndarray:
 def coherence(pixels: np.ndarray) -> np.ndarray:
     """Colour coherence vector (G. Pass, R. Zabih and J. Miller, ACM Multimedia 1996): (128,).
 
-    For each of 64 cells of RGB, the shares of the pixels in connected areas of the cell's colour that are large,
-    and in those that are small.
+    For each of 64 cells of RGB, the shares of the pixels in connected areas of the cell's colour that are
+    large, and in those that are small.
     """
     cells = _cells(pixels)
     result = np.zeros((2, _LEVELS**3))
@@ -56,7 +56,7 @@ def coherence(pixels: np.ndarray) -> np.ndarray:
 
 
 def cooccurrence(pixels: np.ndarray) -> np.ndarray:
-    """Grey-level co-occurrence (R. Haralick et al., 1973): shares of 8 x 8 pairs in four directions, (256,)."""
+    """Grey-level co-occurrence (R. Haralick et al., 1973): shares of pairs in four directions, (256,)."""
     grey = (pixels @ np.array([0.299, 0.587, 0.114]) / 256 * _GREYS).astype(np.int64)
     pairs = [
         (grey[:, :-1], grey[:, 1:]),

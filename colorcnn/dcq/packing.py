@@ -19,7 +19,7 @@ def packed_length(height: Any, width: Any, bits: int, layout: str = "packed") ->
 
 @njit(nogil=True, cache=True)
 def _pack(indices, bits, out):
-    held, count, at = 0, 0, 0
+    held, count, at = np.int64(0), 0, 0
     for i in range(indices.size):
         held = (held << bits) | np.int64(indices[i])
         count += bits
@@ -34,7 +34,7 @@ def _pack(indices, bits, out):
 
 @njit(nogil=True, cache=True)
 def _unpack(packed, bits, out):
-    held, count, at = 0, 0, 0
+    held, count, at = np.int64(0), 0, 0
     mask = (1 << bits) - 1
     for i in range(out.size):
         if count < bits:
@@ -61,9 +61,9 @@ def pack(indices: np.ndarray, bits: int, layout: str = "packed") -> bytes:
     Args:
         indices: uint8 (H, W), each below ``2**bits``.
         bits: 1..8; at most 4 for ``paired``.
-        layout: ``packed``, ``bits`` bits a pixel, highest bit first, row after row without gaps, the last byte
-            filled with 0; ``paired``, a byte for two pixels of which the upper is in the high four bits (a row
-            of 0 below an odd last one); or ``unpacked``, a byte a pixel.
+        layout: ``packed``, ``bits`` bits a pixel, highest bit first, row after row without gaps, the last
+            byte filled with 0; ``paired``, a byte for two pixels of which the upper is in the high four
+            bits (a row of 0 below an odd last one); or ``unpacked``, a byte a pixel.
 
     Returns:
         the bytes of :func:`packed_length`.
@@ -73,7 +73,8 @@ def pack(indices: np.ndarray, bits: int, layout: str = "packed") -> bytes:
         return (even[0::2] << 4 | even[1::2]).tobytes()
     if layout == "unpacked" or bits == 8:
         return indices.tobytes()
-    out = np.empty(packed_length(*indices.shape, bits), np.uint8)
+    height, width = indices.shape
+    out = np.empty(packed_length(height, width, bits), np.uint8)
     _pack(np.ascontiguousarray(indices).reshape(-1), bits, out)
     return out.tobytes()
 

@@ -1,4 +1,4 @@
-"""Stage 2: which pixels make the palette of a cluster, and the palette (attention-guided palette allocation)."""
+"""Stage 2, attention-guided palette allocation: which pixels make the palette of a cluster."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ class Sampling:
     seed: int
 
     def __call__(self, images: Sequence[int]) -> Arrays:
-        """``pixels`` (M, 3) uint8, ``counts`` (n,) how many are of each image, ``blind`` how many had no map."""
+        """``pixels`` (M, 3) uint8, ``counts`` (n,) of each image, ``blind`` how many images had no map."""
         drawn, counts, blind = [], [], 0
         maps = None if self.attention is None else self.attention(images)
         for place, image in enumerate(images):

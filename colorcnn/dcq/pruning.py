@@ -102,7 +102,7 @@ def aum(dynamics: Dynamics) -> np.ndarray:
 
 
 def forgetting(dynamics: Dynamics) -> np.ndarray:
-    """How often an image was recognised and then no more; infinite if it never was (M. Toneva et al., 2019)."""
+    """How often an image was recognised and then no more; infinite if it never was (M. Toneva, 2019)."""
     events = np.zeros(dynamics.margin.shape[1])
     before = np.zeros(len(events), bool)
     ever = np.zeros(len(events), bool)
@@ -125,8 +125,8 @@ def coverage(
 ) -> np.ndarray:
     """Coverage-centric choice (H. Zheng et al., ICLR 2023).
 
-    The hardest images, which may be mislabelled, are left out; the rest is cut into 50 strata of equal width of
-    its score, and the images to keep are shared out evenly, from the smallest stratum up, and drawn.
+    The hardest images, which may be mislabelled, are left out; the rest is cut into 50 strata of equal
+    width of its score, and the images to keep are shared out evenly, from the smallest stratum up, and drawn.
 
     Args:
         hardness: (N,) decides which images are left out, the largest first.
@@ -174,8 +174,8 @@ def prune(
 
     Args:
         method: one of :data:`PRUNINGS`; the plain ones keep the hardest images, as published.
-        images: N of the data set; all rows that the dynamics do not tell of, such as a validation split's, are
-            left out.
+        images: N of the data set; all rows that the dynamics do not tell of, such as a validation split's,
+            are left out.
         share: of the N images to keep, in (0, 1].
         dynamics: of one training run; random needs none.
         dropped: for ccs: share of the hardest images that are left out first.

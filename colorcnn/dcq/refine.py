@@ -149,8 +149,8 @@ def sobel(images: Tensor) -> Tensor:
 def refinement_images(source: ImageSource, members: Sequence[int] | np.ndarray, seed: int = 0) -> np.ndarray:
     """Images of a cluster for :class:`Refinement`: (n, h, w, 3) uint8, of one size.
 
-    As many are drawn as make a million pixels; where sizes differ or exceed 128, a window of each is taken, its
-    place drawn, too.
+    As many are drawn as make a million pixels; where sizes differ or exceed 128, a window of each is taken,
+    its place drawn, too.
     """
     random = np.random.default_rng([seed, 4, len(members)])
     pictures: list[np.ndarray] = []

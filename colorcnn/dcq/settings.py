@@ -60,7 +60,7 @@ class Settings:
     space: str = "cielab"
     super_colors: int = 256
     refine: bool = True
-    refinement: Refinement = Refinement()
+    refinement: Refinement = dataclasses.field(default_factory=Refinement)
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -130,8 +130,9 @@ RECIPES: dict[str, dict[str, Any]] = {
     },
     "super": {"palettes": "super"},
 }
-"""By name, what differs from the paper's choices: clusters of pixel statistics with palettes refined by edges and
-colour errors alike, or a palette for each image out of one larger palette. Neither needs a classifier."""
+"""By name, what differs from the paper's choices: clusters of pixel statistics with palettes refined by
+edges and colour errors alike, or a palette for each image out of one larger palette. Neither needs a
+classifier."""
 
 
 def recipe(name: str, **changes: Any) -> Settings:

@@ -28,20 +28,21 @@ palette_codes      uint8 or uint16 (P, 2**q): the rows of ``palette_colors`` tha
 palettes           uint8 (P, 2**q, 3): the palettes themselves, where that is smaller than the two above
 palette_ids        uint8, uint16 or uint32 (n,): the palette of each image; missing where image i has
                    palette i
-labels             uint8, uint16 or uint32 (n,); for several labels uint8 (n, ceil(classes / 8)), one bit each,
-                   highest first
+labels             uint8, uint16 or uint32 (n,); for several labels uint8 (n, ceil(classes / 8)), one bit
+                   each, highest first
 sizes              uint32 (n, 2): H and W, where they differ
 rows               uint32 (n,): positions in the original data set, where they are not ``first`` and counting
 indices            uint8: the index maps, one after the other
 =================  =======================================================================================
 
-An index map is, by ``layout``, "packed": ceil(H * W * q / 8) bytes, q bits a pixel, row after row, highest bit
-first; "paired", for q up to 4: ceil(H / 2) * W bytes, each a pixel and, in the low four bits, the one below it;
-"unpacked": H * W bytes. By ``order`` the maps follow each other as the images do ("images"), or those of lower
-palettes come first ("palettes"). With the ``prediction`` "median" a pixel's index is stored as its difference
-modulo 2**q from the median of left, above, and left + above - above left, where those outside the image are 0
-(the predictor of LOCO-I: M. Weinberger, G. Seroussi and G. Sapiro, IEEE Transactions on Image Processing 2000);
-with "none" as it is. The writer tries several combinations and keeps the smallest.
+An index map is, by ``layout``, "packed": ceil(H * W * q / 8) bytes, q bits a pixel, row after row, highest
+bit first; "paired", for q up to 4: ceil(H / 2) * W bytes, each a pixel and, in the low four bits, the one
+below it; "unpacked": H * W bytes. By ``order`` the maps follow each other as the images do ("images"), or
+those of lower palettes come first ("palettes"). With the ``prediction`` "median" a pixel's index is stored
+as its difference modulo 2**q from the median of left, above, and left + above - above left, where those
+outside the image are 0 (the predictor of LOCO-I: M. Weinberger, G. Seroussi and G. Sapiro, IEEE
+Transactions on Image Processing 2000); with "none" as it is. The writer tries several combinations and keeps
+the smallest.
 """
 
 from __future__ import annotations
@@ -298,7 +299,7 @@ class Shard:
             self.rows = int(self._first) + np.arange(count)
         sizes = self._array("sizes") if self._size is None else np.tile(np.array(self._size), (count, 1))
         self.sizes = sizes.astype(np.int64).reshape(-1, 2)
-        lengths = packed_length(*self.sizes.T, self.bits, self.coding["layout"])
+        lengths = packed_length(self.sizes[:, 0], self.sizes[:, 1], self.bits, self.coding["layout"])
         order = _ordered(self.palette_ids, self.coding["order"])
         self._starts = np.empty(count, np.int64)
         self._starts[order] = np.cumsum(lengths[order]) - lengths[order]

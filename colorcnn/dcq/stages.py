@@ -23,9 +23,9 @@ PLAN = "plan.json"
 class Work:
     """The folder of a build that is under way.
 
-    A stage's result is a file for each piece of it, written whole. Pieces are worked on by joblib: by threads,
-    unless ``joblib.parallel_config`` names another backend, such as ``loky``, ``dask`` or ``ray``; the workers of
-    a cluster need to see the images under the same paths.
+    A stage's result is a file for each piece of it, written whole. Pieces are worked on by joblib: by
+    threads, unless ``joblib.parallel_config`` names another backend, such as ``loky``, ``dask`` or ``ray``;
+    the workers of a cluster need to see the images under the same paths.
 
     Args:
         folder: where results are kept; made where it is missing.

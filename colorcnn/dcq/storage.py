@@ -1,8 +1,8 @@
 """A quantized data set on disk: a folder of shards (see :mod:`colorcnn.dcq.shard`) and ``store.json``.
 
 The manifest ``store.json`` says what the images are (``data``, ``classes``, ``multi_label``, ``images``,
-``size``), how they are stored (``bits``, ``palettes``, ``shards`` with bytes and BLAKE2b digest of each), what
-they cost (``bytes``), the channel statistics of the originals and of the quantized images (``statistics``), and
+``size``), how they are stored (``bits``, ``palettes``, ``shards`` with bytes and BLAKE2b digest of each),
+what they cost (``bytes``), the channel statistics of originals and quantized images (``statistics``), and
 how it was made (``config`` and ``report``). It is written last: a folder without one is no store yet.
 """
 

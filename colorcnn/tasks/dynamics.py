@@ -19,10 +19,10 @@ from colorcnn.tasks.classifier import ClassifierTask
 
 
 class TrainingDynamics(Callback):
-    """Keeps error and margin of every training image in every epoch, as trained on, and its entropy at the end.
+    """Keeps error and margin of every training image in every epoch, as trained on, and its last entropy.
 
-    Writes ``dynamics.npz`` into the run's folder; ``colorcnn dcq build --prune`` reads it. Costs no passes but one
-    over the training images at the end. Several processes, or a run that is resumed, are refused.
+    Writes ``dynamics.npz`` into the run's folder; ``colorcnn dcq build --prune`` reads it. Costs no passes
+    but one over the training images at the end. Several processes, or a run that is resumed, are refused.
     """
 
     def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:

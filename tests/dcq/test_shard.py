@@ -156,7 +156,8 @@ def test_foreign_later_and_missing_files_are_told_apart(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("key", "value"),
-    [("bits", 3), ("bits", 0), ("images", 4), ("images", -1), ("size", [8, 9]), ("size", "8x8"), ("layout", "x"),
+    [("bits", 3), ("bits", 0), ("images", 4), ("images", -1), ("size", [8, 9]), ("size", "8x8"),
+     ("layout", "x"),
      ("arrays", []), ("arrays", None), ("first", None)],
 )  # fmt: skip
 def test_a_header_that_contradicts_itself_is_refused(tmp_path: Path, key: str, value: object) -> None:
