@@ -95,7 +95,7 @@ def _build(options: argparse.Namespace) -> int:
     settings = build_settings(options)
     quantizer = None
     if settings.method is not None:
-        quantizer = zoo.load_quantizer(settings.method, options.device, settings.seed)
+        quantizer = zoo.load_quantizer(settings.method, options.device, settings.seed, space=options.space)
     zoo.find_device(options.device)
     data = _open_data(options)
     source = _source(options, data)

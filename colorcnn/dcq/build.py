@@ -194,8 +194,6 @@ class Build:
     def refine(self, clusters: np.ndarray, coordinates: np.ndarray) -> np.ndarray:
         """Stage 3: (P, K, 3) float32 coordinates; palettes whose loss does not fall stay as they are."""
         settings = self.settings
-        if settings.space != "cielab":
-            raise ColorCNNError("Refinement works in CIELAB: choose --space cielab, or --no-refine.")
 
         def work(cluster: int) -> Arrays:
             images = refinement_images(self.source, np.flatnonzero(clusters == cluster), settings.seed)

@@ -177,6 +177,6 @@ class Encoding:
             "sums": tally.sums,
             "error": np.array(tally.error),
             "pixels": np.array(tally.pixels),
-            "packed": np.array(sum(packed_length(*one.shape, self.bits) for one in maps)),
+            "packed": np.array(sum(packed_length(len(one), one.shape[1], self.bits) for one in maps)),
             "sizes": np.unique([one.shape for one in maps], axis=0),
         }

@@ -83,6 +83,8 @@ class Settings:
         if self.refinement.steps < 1 or self.refinement.batch < 1 or self.refinement.color_weight < 0:
             raise UsageError("Refinement needs at least one step and one image, and a weight of at least 0.")
         check_space(self.space)
+        if self.palettes == "shared" and self.refine and self.space != "cielab":
+            raise UsageError("Refinement works in CIELAB: choose that space, or leave the refinement out.")
         known = (*LAYERS, *PIXEL_FEATURES, *GIVEN)
         if self.features not in known and not _MODULE.fullmatch(self.features):
             raise unknown_name("features", self.features, [*known, "the name of a module such as features.3"])
