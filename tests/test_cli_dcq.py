@@ -67,8 +67,8 @@ def test_a_store_is_not_overwritten_without_force(pets: Path, capsys) -> None:
     arguments = ("build", "pets", "--method", "median-cut", "-o", "small")
     assert run(capsys, *arguments)[0] == 0
     status, _, err = run(capsys, *arguments)
-    assert (status, err) == (1, f"colorcnn: error: {Path('small/store.json')} exists already: choose another name, "
-                                "or overwrite it with --force.\n")  # fmt: skip
+    assert status == 1
+    assert "small/store.json exists already" in err
     assert run(capsys, *arguments, "--force")[0] == 0
 
 

@@ -55,13 +55,15 @@ class Probe:
     Args:
         network: maps images (B, 3, H, W) in [0, 1] to logits (B, classes).
         layers: names of modules to watch; "shallow", "middle1", "middle2" and "final" stand for its stages.
+        attended: the one of them whose activations are given gradients.
 
     Raises:
         UsageError: the network has no such module.
     """
 
-    def __init__(self, network: nn.Module, layers: tuple[str, ...]) -> None:
+    def __init__(self, network: nn.Module, layers: tuple[str, ...], attended: str | None = None) -> None:
         self.network = network
+        self.attended = attended
         self.seen: dict[str, Tensor] = {}
         modules = dict(network.named_modules())
         for layer in layers:
@@ -69,8 +71,13 @@ class Probe:
             modules[name].register_forward_hook(self._hook(layer))
 
     def _hook(self, layer: str) -> Callable[[nn.Module, object, Tensor], None]:
-        def remember(module: nn.Module, inputs: object, output: Tensor) -> None:
+        def remember(module: nn.Module, inputs: object, output: Tensor) -> Tensor | None:
             self.seen[layer] = output
+            if layer != self.attended or not torch.is_grad_enabled() or output.requires_grad:
+                return None
+            # The graph of a frozen network begins here, so that nothing before this layer is kept for it.
+            output.requires_grad_(True)
+            return output.clone()  # what follows may work in place
 
         return remember
 
@@ -129,7 +136,7 @@ def attention_maps(
     """How much each place matters for the score of a class.
 
     Args:
-        probe: watches ``layer``.
+        probe: watches ``layer`` and gives it gradients.
         images: uint8 (B, 3, H, W).
         labels: (B,) the classes; None takes those that are predicted.
         method: one of :data:`ATTENTIONS` except none.
@@ -142,8 +149,8 @@ def attention_maps(
     Raises:
         ColorCNNError: a label is not among the classifier's classes.
     """
-    with torch.enable_grad():
-        pixels = from_bytes(images).requires_grad_(True)  # so that a frozen network's maps have gradients
+    pixels = from_bytes(images)
+    with torch.set_grad_enabled(method != "rise"):
         logits = probe(pixels)
         classes = logits.argmax(dim=1) if labels is None else labels.to(logits.device)
         if int(classes.max()) >= logits.shape[1]:
@@ -152,7 +159,7 @@ def attention_maps(
                 "choose one that was trained on these data."
             )
         if method == "rise":
-            return rise(probe.network, pixels.detach(), classes, seed=seed), logits.detach()
+            return rise(probe.network, pixels, classes, seed=seed), logits
         activations = probe.seen[layer]
         scores = logits.gather(1, classes[:, None]).sum()
         gradients = torch.autograd.grad(scores, activations)[0]

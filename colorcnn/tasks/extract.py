@@ -73,10 +73,9 @@ class ExtractionTask(pl.LightningModule):
         self.network = frozen(network)
         self.settings = settings
         self.attends = settings.attends
-        watched = [settings.layer] if settings.layer is not None else []
-        if self.attends and settings.attention != "rise":
-            watched.append(settings.attention_layer)
-        self.probe = Probe(network, tuple(dict.fromkeys(watched)))
+        attended = settings.attention_layer if self.attends and settings.attention != "rise" else None
+        watched = dict.fromkeys(layer for layer in (settings.layer, attended) if layer is not None)
+        self.probe = Probe(network, tuple(watched), attended)
 
     def predict_step(self, batch: Piece, batch_idx: int) -> tuple[int, dict[str, np.ndarray]]:
         """The first image's number, ``features`` (B, D) float32 and ``attention`` (B, h, w) float16."""

@@ -31,7 +31,9 @@ def spots() -> Tensor:
 @pytest.mark.parametrize("method", CAMS)
 @pytest.mark.parametrize(("label", "place"), [(0, (1, 2)), (1, (3, 0))])
 def test_attention_lies_where_the_class_is(method: str, label: int, place: tuple[int, int]) -> None:
-    maps, logits = attention_maps(Probe(Linear(), ("look",)), spots(), torch.tensor([label]), method, "look")
+    maps, logits = attention_maps(
+        Probe(Linear(), ("look",), "look"), spots(), torch.tensor([label]), method, "look"
+    )
     assert maps.shape == (1, 4, 4)
     assert tuple(torch.nonzero(maps[0]).tolist()[0]) == place
     assert (maps > 0).sum() == 1
@@ -39,7 +41,7 @@ def test_attention_lies_where_the_class_is(method: str, label: int, place: tuple
 
 
 def test_the_predicted_class_is_taken_where_no_label_is_given() -> None:
-    maps, _ = attention_maps(Probe(Linear(), ("look",)), spots(), None, "gradcam", "look")
+    maps, _ = attention_maps(Probe(Linear(), ("look",), "look"), spots(), None, "gradcam", "look")
     assert maps[0, 1, 2] > 0
 
 
@@ -73,7 +75,7 @@ def test_rise_finds_the_half_that_matters() -> None:
 def test_every_classifier_names_four_stages_that_make_feature_maps(name: str) -> None:
     network = create_classifier(name, 3).eval()
     layers = ("shallow", "middle1", "middle2", "final")
-    probe = Probe(network, layers)
+    probe = Probe(network, layers, "final")
     attention_maps(probe, torch.zeros(1, 3, 32, 32, dtype=torch.uint8), None, "gradcam", "final")
     widths = [probe.seen[layer].shape[-1] for layer in layers]
     assert widths == sorted(widths, reverse=True)
@@ -96,7 +98,7 @@ def test_pooling_averages_and_one_adds_the_deviation() -> None:
 
 def test_strange_labels_and_layers_are_refused() -> None:
     with pytest.raises(ColorCNNError, match="tells 2 classes apart and a label is 5"):
-        attention_maps(Probe(Linear(), ("look",)), spots(), torch.tensor([5]), "gradcam", "look")
+        attention_maps(Probe(Linear(), ("look",), "look"), spots(), torch.tensor([5]), "gradcam", "look")
     network = create_classifier("resnet9", 3, width=4)
     with pytest.raises(UsageError, match="feature maps"):
         Probe(network, ("head.1",))(torch.zeros(1, 3, 16, 16))
