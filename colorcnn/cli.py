@@ -31,6 +31,7 @@ COMMANDS = {
     ),
     "evaluate": Command("colorcnn.commands.evaluate", "how well a classifier recognises quantized images"),
     "reproduce": Command("colorcnn.commands.reproduce", "run a published experiment, and write its record"),
+    "dcq": Command("colorcnn.commands.dcq", "compress a training set by its colours, and keep it in a store"),
     "fit": Command("colorcnn.commands.lightning", "train a classifier or a quantizer from a YAML file", True),
     "validate": Command("colorcnn.commands.lightning", "score a checkpoint on the validation split", True),
     "test": Command("colorcnn.commands.lightning", "score a checkpoint on the test split", True),

@@ -14,7 +14,7 @@ PACKAGE = Path(colorcnn.__file__).parent
 ROOMS = [
     "errors", "version", "files", "paletted", "images", "arrays", "records",
     "quantizers", "models", "losses", "alpha", "weights", "zoo",
-    "data", "evaluation", "tasks", "reproduce", "commands", "cli", "__main__",
+    "dcq", "data", "evaluation", "tasks", "reproduce", "commands", "cli", "__main__",
 ]  # fmt: skip
 FORBIDDEN = {"data": {"models", "weights", "zoo"}, "evaluation.metrics": {"models", "data", "zoo"}}
 MAY_IMPORT_LIGHTNING = ("tasks.", "data.", "commands.")

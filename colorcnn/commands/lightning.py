@@ -16,8 +16,10 @@ from pytorch_lightning.callbacks import LearningRateMonitor, ModelCheckpoint
 from pytorch_lightning.cli import LightningArgumentParser, LightningCLI, SaveConfigCallback
 
 import colorcnn.data.datamodule
+import colorcnn.data.quantized
 import colorcnn.tasks.classifier
-import colorcnn.tasks.colorcnn  # noqa: F401 (imported so that configurations may name their classes)
+import colorcnn.tasks.colorcnn
+import colorcnn.tasks.dynamics  # noqa: F401 (imported so that configurations may name their classes)
 from colorcnn.data.base import ImageDataModule
 from colorcnn.errors import ColorCNNError, UsageError
 from colorcnn.tasks.base import ImageTask

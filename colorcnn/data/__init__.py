@@ -25,6 +25,7 @@ _HOME = {
         ),
         "datamodule",
     ),
+    **dict.fromkeys(("QuantizedDataset", "QuantizedFolder", "StorePixels", "training_images"), "quantized"),
 }
 
 __all__ = sorted(_HOME)

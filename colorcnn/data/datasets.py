@@ -69,6 +69,11 @@ class ImageSplit(Dataset[Batch]):
         return content_key(self._key, self._rows)
 
     @property
+    def rows(self) -> np.ndarray:
+        """(N,) int64: which row of the whole set's pixels each image is."""
+        return self._rows
+
+    @property
     def image_size(self) -> tuple[int, int]:
         """(H, W)."""
         return int(self._pixels.shape[1]), int(self._pixels.shape[2])

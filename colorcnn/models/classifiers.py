@@ -49,6 +49,7 @@ class Classifier(nn.Module):
         num_classes: how many classes the head tells apart.
         mean: of the data set's channels, in [0, 1].
         std: of the data set's channels.
+        stages: names of four modules, from shallow to deep, whose outputs are feature maps worth looking at.
     """
 
     def __init__(
@@ -58,9 +59,11 @@ class Classifier(nn.Module):
         num_classes: int,
         mean: Sequence[float] = IMAGENET_MEAN,
         std: Sequence[float] = IMAGENET_STD,
+        stages: Sequence[str] = (),
     ) -> None:
         super().__init__()
         self.num_classes = num_classes
+        self.stages = tuple(stages)
         self.normalize = Normalize(mean, std)
         self.features = features
         self.head = head
@@ -86,21 +89,28 @@ def alexnet(num_classes: int, **normalization: Any) -> Classifier:
         *conv(192, 384), *conv(384, 256), *conv(256, 256), nn.MaxPool2d(2),
     )  # fmt: skip
     head = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Dropout(0.5), nn.Linear(256, num_classes))
-    return Classifier(features, head, num_classes, **normalization)
+    stages = [f"features.{stage}" for stage in (1, 4, 7, 11)]
+    return Classifier(features, head, num_classes, stages=stages, **normalization)
 
 
 def vgg16(num_classes: int, **normalization: Any) -> Classifier:
     """VGG16 (Simonyan and Zisserman, 2015) with BatchNorm, its last pool removed, one linear layer."""
     layers: list[nn.Module] = []
+    ends = []
     channels = 3
     for stage, (width, convolutions) in enumerate([(64, 2), (128, 2), (256, 3), (512, 3), (512, 3)]):
         if stage:
+            ends.append(f"features.{len(layers) - 1}")
             layers.append(nn.MaxPool2d(2))
         for _ in range(convolutions):
             layers.append(conv_bn_relu(channels, width))
             channels = width
     return Classifier(
-        nn.Sequential(*layers), _pool_and_classify(512, num_classes), num_classes, **normalization
+        nn.Sequential(*layers),
+        _pool_and_classify(512, num_classes),
+        num_classes,
+        stages=[*ends[:3], f"features.{len(layers) - 1}"],
+        **normalization,
     )
 
 
@@ -116,6 +126,7 @@ def resnet18(num_classes: int, **normalization: Any) -> Classifier:
         nn.Sequential(first, network.bn1, network.relu, *stages),
         _pool_and_classify(512, num_classes),
         num_classes,
+        stages=[f"features.{stage}" for stage in (3, 4, 5, 6)],
         **normalization,
     )
 
@@ -144,7 +155,8 @@ def resnet9(num_classes: int, width: int = 24, **normalization: Any) -> Classifi
         conv_bn_relu(4 * width, 8 * width), nn.MaxPool2d(2), _Residual(8 * width),
     )  # fmt: skip
     head = _pool_and_classify(8 * width, num_classes, nn.AdaptiveMaxPool2d(1))
-    return Classifier(features, head, num_classes, **normalization)
+    stages = [f"features.{stage}" for stage in (3, 4, 6, 8)]
+    return Classifier(features, head, num_classes, stages=stages, **normalization)
 
 
 def torchvision_classifier(

@@ -3,7 +3,12 @@
 import importlib
 from typing import Any
 
-_HOME = {"ClassifierTask": "classifier", "ColorCNNTask": "colorcnn", "ImageTask": "base"}
+_HOME = {
+    "ClassifierTask": "classifier",
+    "ColorCNNTask": "colorcnn",
+    "ImageTask": "base",
+    "TrainingDynamics": "dynamics",
+}
 
 __all__ = sorted(_HOME)
 

@@ -1,0 +1,246 @@
+"""``colorcnn dcq``: a training set in a few colours, kept in a store to train from."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from colorcnn.commands.dcq_options import add_build_options, add_data_options, add_jobs_option, build_settings
+from colorcnn.errors import UsageError
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from colorcnn.data.base import ImageDataModule
+    from colorcnn.dcq.settings import Settings
+    from colorcnn.dcq.sources import ImageSource
+    from colorcnn.dcq.storage import Manifest
+
+DESCRIPTION = """\
+Compress a training set by reducing its colours (Dataset Color Quantization), and train from the result.
+"""
+EXAMPLES = """\
+examples:
+  colorcnn dcq build cifar10 --bits 2 --clusters 20 --classifier resnet9-cifar10 -o small
+      20 palettes of 4 colours for all training images; a build that is stopped goes on when called again
+  colorcnn dcq build photos/ --recipe pixels --shorter-side 256 -o small
+  colorcnn dcq build cifar10 --method median-cut -o small      every image by itself, with its own palette
+  colorcnn fit --config mine.yaml --data QuantizedFolder --data.init_args.root small
+  colorcnn dcq verify small
+  colorcnn dcq export small -o pngs                            folders of indexed PNG files
+  colorcnn dcq recode cifar10 --format jpeg --bytes 120 -o jpegs     what a store is to be compared with
+
+`colorcnn dcq COMMAND --help` tells the options. Exit status: 0, 1 when the work failed or a store is damaged,
+2 for a wrong option.
+"""
+
+
+def main(argv: list[str]) -> int:
+    """Run the command.
+
+    Args:
+        argv: its arguments.
+
+    Returns:
+        0, or 1 when ``verify`` found damage.
+
+    Raises:
+        UsageError: the options cannot be meant.
+        ColorCNNError: the data, the classifier or the store is damaged, or files cannot be written.
+    """
+    parser = argparse.ArgumentParser(
+        prog="colorcnn dcq",
+        description=DESCRIPTION,
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    build = commands.add_parser("build", help="quantize a training set into a store", allow_abbrev=False)
+    add_build_options(build)
+    export = commands.add_parser("export", help="write a store as folders of indexed PNG", allow_abbrev=False)
+    export.add_argument("store", type=Path, metavar="DIR", help="the store")
+    export.add_argument("-o", "--out", type=Path, required=True, metavar="DIR", help="a new or empty folder")
+    add_jobs_option(export)
+    verify = commands.add_parser("verify", help="look for damage in a store", allow_abbrev=False)
+    verify.add_argument("store", type=Path, metavar="DIR", help="the store")
+    again = commands.add_parser(
+        "recode", help="write the training images as JPEG, WebP or PNG of a given size", allow_abbrev=False
+    )
+    add_data_options(again)
+    again.add_argument("--format", required=True, metavar="NAME", help="jpeg, webp or png")
+    again.add_argument(
+        "--bytes",
+        type=float,
+        metavar="N",
+        help="the most bytes an image may have in the mean, headers and tables that a set could share aside",
+    )
+    again.add_argument("--quality", type=int, metavar="N", help="in place of --bytes, 1 to 95")
+    again.add_argument("-o", "--out", type=Path, required=True, metavar="DIR", help="a new or empty folder")
+    add_jobs_option(again)
+    options = parser.parse_args(argv)
+    run: dict[str, Callable[[argparse.Namespace], int]] = {
+        "build": _build, "export": _export, "verify": _verify, "recode": _recode,
+    }  # fmt: skip
+    return run[options.command](options)
+
+
+def _build(options: argparse.Namespace) -> int:
+    from colorcnn import zoo
+    from colorcnn.dcq.build import Build, prepare_folder
+
+    settings = build_settings(options)
+    quantizer = None
+    if settings.method is not None:
+        quantizer = zoo.load_quantizer(settings.method, options.device, settings.seed, space=options.space)
+    zoo.find_device(options.device)
+    data = _open_data(options)
+    source = _source(options, data)
+    network = _classifier(options, settings, data)
+    if options.out.exists() and not options.out.is_dir():
+        raise UsageError(f"{options.out} is a file: name a folder with --out.")
+    prepare_folder(options.out, force=options.force)
+    build = Build(
+        source,
+        settings,
+        options.out,
+        extract=_extractor(network, options) if network is not None else None,
+        quantizer=quantizer,
+        data=options.data,
+        classifier=options.classifier,
+        jobs=options.jobs,
+        say=_say,
+    )
+    manifest = build.run()
+    _print_sizes(manifest)
+    return 0
+
+
+def _open_data(options: argparse.Namespace) -> ImageDataModule:
+    from colorcnn.data import open_data
+
+    return open_data(
+        options.data, root=options.root, image_size=options.image_size, download=options.download
+    )
+
+
+def _source(options: argparse.Namespace, data: ImageDataModule) -> ImageSource:
+    """The training images, or those of them that pruning keeps."""
+    from colorcnn.data import training_images
+    from colorcnn.dcq.pruning import prune, read_dynamics
+    from colorcnn.dcq.sources import Chosen
+
+    source = training_images(data, options.shorter_side)
+    if options.prune is None:
+        for name in ("kept_images", "dynamics", "dropped"):
+            if getattr(options, name) is not None:
+                raise UsageError(f"--{name.replace('_', '-')} belongs to --prune: name a method with that.")
+        return source
+    if options.kept_images is None:
+        raise UsageError("--prune needs --kept-images, the share of the images to keep, such as 0.1.")
+    dynamics = None if options.dynamics is None else read_dynamics(options.dynamics)
+    rows = prune(
+        options.prune,
+        len(source),
+        options.kept_images,
+        dynamics,
+        dropped=options.dropped or 0.0,
+        seed=options.seed,
+    )
+    _say(f"{options.prune} keeps {len(rows):,} of {len(source):,} images")
+    return Chosen(source, rows)
+
+
+def _classifier(options: argparse.Namespace, settings: Settings, data: ImageDataModule) -> nn.Module | None:
+    if options.classifier is None:
+        return None
+    if settings.layer is None and not settings.attends:
+        raise UsageError("None of these stages looks at a classifier: leave --classifier out.")
+    from colorcnn import zoo
+
+    return zoo.load_classifier(options.classifier, data.num_classes).to(zoo.find_device(options.device))
+
+
+def _extractor(network: nn.Module, options: argparse.Namespace) -> Callable[..., None]:
+    from functools import partial
+
+    from colorcnn.tasks.extract import extract
+
+    return partial(extract, network, device=options.device, image_size=options.classifier_size)
+
+
+def _export(options: argparse.Namespace) -> int:
+    from colorcnn.dcq.export import export_store
+    from colorcnn.dcq.storage import Store
+
+    store = Store(options.store)
+    total = export_store(store, options.out, jobs=options.jobs)
+    print(f"{len(store):,} PNG files of {total / len(store):,.1f} bytes in the mean")
+    return 0
+
+
+def _verify(options: argparse.Namespace) -> int:
+    from colorcnn.dcq.storage import read_manifest, verify_store
+
+    problems = verify_store(options.store)
+    for problem in problems:
+        print(f"colorcnn: error: {problem}", file=sys.stderr)
+    if problems:
+        return 1
+    manifest = read_manifest(options.store)
+    print(f"{options.store} is whole: {manifest.images:,} images in {len(manifest.shards):,} shards.")
+    return 0
+
+
+def _recode(options: argparse.Namespace) -> int:
+    from colorcnn.dcq.export import recode
+
+    source = _source(options, _open_data(options))
+    found = recode(
+        source,
+        options.out,
+        options.format,
+        target=options.bytes,
+        quality=options.quality,
+        jobs=options.jobs,
+        seed=options.seed,
+    )
+    quality = "" if found.quality is None else f" at quality {found.quality}"
+    print(
+        f"{len(source):,} {options.format} files{quality}: {found.file_bytes:,.1f} bytes in the mean, "
+        f"{found.payload_bytes:,.1f} without headers and tables"
+    )
+    return 0
+
+
+def size_lines(manifest: Manifest) -> Sequence[str]:
+    """The four sizes of a store as lines of text, and what they are compared with."""
+    raw = manifest.bytes["raw"]
+    rows = [
+        ("nominal (q / 24)", manifest.bytes["nominal"]),
+        ("packed indices", manifest.bytes["packed"]),
+        ("coded, as stored", manifest.bytes["coded"]),
+        ("source files", manifest.bytes["source"]),
+    ]
+    return [
+        f"{name:18} {total / manifest.images:10,.1f} bytes an image  {raw / total:6.1f} times less than raw"
+        for name, total in rows
+        if total
+    ]
+
+
+def _print_sizes(manifest: Manifest) -> None:
+    count = manifest.palettes["count"]
+    print(f"{manifest.images:,} images, {count:,} palettes of {1 << manifest.bits} colours")
+    print("\n".join(size_lines(manifest)))
+    if (source := manifest.bytes["source"]) is not None:
+        print(
+            f"The store is {source / manifest.bytes['coded']:.1f} times smaller than the files it came from."
+        )
+
+
+def _say(message: str) -> None:
+    print(f"colorcnn: {message}", file=sys.stderr)

@@ -1,0 +1,170 @@
+"""The options of ``colorcnn dcq``; those of a build default to the recipe's choices."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from colorcnn.errors import UsageError
+
+if TYPE_CHECKING:
+    from colorcnn.dcq.settings import Settings
+
+
+def add_jobs_option(parser: argparse.ArgumentParser) -> None:
+    """Add --jobs."""
+    parser.add_argument(
+        "--jobs", type=int, default=-1, metavar="N", help="pieces worked on at a time (default: one a core)"
+    )
+
+
+def add_data_options(parser: argparse.ArgumentParser) -> None:
+    """Add what chooses the images."""
+    add = parser.add_argument
+    add("data", metavar="DATA", help="a known data set, found below the data root, or a folder of images")
+    add("--root", metavar="DIR", help="the data root (default: $COLORCNN_DATA, else data)")
+    add("--download", action="store_true", help="fetch the data set when it is missing")
+    add("--image-size", type=int, metavar="N", help="bring images to N x N first (default: their own size)")
+    add(
+        "--shorter-side",
+        type=int,
+        metavar="N",
+        help="bring larger images to this shorter side first, such as 256 (default: their own size)",
+    )
+    add(
+        "--prune",
+        metavar="NAME",
+        help="keep only some of the images: random, entropy, forgetting, el2n, aum, ccs-aum, ccs-forgetting "
+        "or ccs-el2n",
+    )
+    add("--kept-images", type=float, metavar="SHARE", help="share of the images that --prune keeps")
+    add(
+        "--dynamics",
+        type=Path,
+        metavar="FILE",
+        help="dynamics.npz of a training run, or its folder, as the callback TrainingDynamics writes it",
+    )
+    add(
+        "--dropped", type=float, metavar="SHARE", help="share of the hardest that ccs leaves out (default: 0)"
+    )
+    add("--seed", type=int, default=0, metavar="N", help="of all that is drawn (default: 0)")
+
+
+def add_build_options(parser: argparse.ArgumentParser) -> None:
+    """Add what ``build`` takes."""
+    add_data_options(parser)
+    add = parser.add_argument
+    add("-o", "--out", type=Path, required=True, metavar="DIR", help="the folder that becomes the store")
+    add("--force", action="store_true", help="replace a store, or an unfinished build, in that folder")
+    add("--recipe", default="paper", metavar="NAME", help="paper, pixels or super (default: paper)")
+    add("--bits", type=int, metavar="Q", help="palettes of 2^Q colours, Q from 1 to 8 (default: 2)")
+    add("--palettes", metavar="KIND", help="shared by a cluster, own of each image, or super: own ones of "
+        "colours from one larger palette (default: shared; own with --method)")  # fmt: skip
+    add("--super-colors", type=int, metavar="N", help="colours of that larger palette (default: 256)")
+    add(
+        "--method",
+        metavar="NAME[:CHECKPOINT][+DITHER]",
+        help="design palettes with this method, as --method of colorcnn quantize (default: k-means)",
+    )
+    add("--space", metavar="NAME", help="where colours are compared (default: cielab)")
+    _add_stage_options(parser)
+    add(
+        "--classifier",
+        metavar="NAME",
+        help="whose features and attention are used: a pretrained name, a checkpoint folder, a Lightning "
+        ".ckpt or module:function (default: none, pixel statistics take their place)",
+    )
+    add("--classifier-size", type=int, metavar="N", help="side of the images it sees (default: their own, "
+        "224 where they differ)")  # fmt: skip
+    add("--device", default="cpu", help="where networks compute: cpu, cuda, cuda:1 ... (default: cpu)")
+    add_jobs_option(parser)
+
+
+def _add_stage_options(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    add("--clusters", type=int, metavar="N", help="groups of images that share a palette (default: 20)")
+    add(
+        "--features",
+        metavar="NAME",
+        help="what clusters are made of: shallow, middle1, middle2, final or a module of the classifier, "
+        "statistics, histogram, image, pca, coherence, cooccurrence, label, random (default: shallow)",
+    )
+    add("--pool", type=int, metavar="N", help="average feature maps to N x N; 1: mean and deviation; 0: none "
+        "(default: 4)")  # fmt: skip
+    add("--standardise", action="store_true", default=None, help="bring features to mean 0 and variance 1")
+    add(
+        "--attention",
+        metavar="NAME",
+        help="which pixels make palettes: gradcam++, gradcam, layercam, rise, none (default: gradcam++)",
+    )
+    add("--attention-layer", metavar="NAME", help="where it is computed, as --features (default: final)")
+    add("--predicted", action="store_true", default=None, help="for the predicted class (default: the label)")
+    add("--kept", type=float, metavar="SHARE", help="share of an image's pixels kept by it (default: 0.5)")
+    add("--unique", action="store_true", default=None, help="count every different colour once")
+    add("--pixels", type=int, metavar="N", help="the most pixels a palette is designed on (default: 1000000)")
+    add("--refine", action=argparse.BooleanOptionalAction, default=None, help="move palettes so that edges "
+        "survive (default: yes)")  # fmt: skip
+    add("--refine-steps", type=int, metavar="N", help="(default: 200)")
+    add("--refine-rate", type=float, metavar="RATE", help="learning rate in units of L* (default: 0.5)")
+    add("--refine-color", type=float, metavar="W", help="weight of the colour error beside the edges; the "
+        "paper has 0 (default: 0.1)")  # fmt: skip
+    add("--refine-soft", action="store_true", default=None, help="let gradients pass through the assignment")
+
+
+_REFINEMENT = {
+    "refine_steps": "steps",
+    "refine_rate": "learning_rate",
+    "refine_color": "color_weight",
+    "refine_soft": "soft",
+}
+
+
+def build_settings(options: argparse.Namespace) -> Settings:
+    """The settings that the options describe.
+
+    Raises:
+        UsageError: a value cannot be meant.
+    """
+    from colorcnn.dcq.settings import Settings, recipe
+    from colorcnn.zoo import parse_method
+
+    if options.seed < 0 or options.jobs == 0:
+        raise UsageError("--seed is at least 0, and --jobs a number of pieces or -1: choose others.")
+    names = {field.name for field in dataclasses.fields(Settings)} - {"refinement"}
+    given = {name: value for name, value in vars(options).items() if name in names and value is not None}
+    if options.method is not None:
+        parse_method(options.method)
+        given.setdefault("palettes", "own")
+    base = recipe(options.recipe)
+    changed: dict[str, Any] = {
+        own: getattr(options, name) for name, own in _REFINEMENT.items() if getattr(options, name) is not None
+    }
+    if changed:
+        given["refinement"] = dataclasses.replace(base.refinement, **changed)
+    settings = recipe(options.recipe, **given)
+    _refuse_idle(options, settings)
+    return settings
+
+
+def _refuse_idle(options: argparse.Namespace, settings: Settings) -> None:
+    """Refuse options that would change nothing, so that nobody believes they did."""
+    shared = (
+        "clusters", "features", "pool", "standardise", "attention", "attention_layer", "predicted", "kept",
+        "unique", "pixels", "refine", *_REFINEMENT,
+    )  # fmt: skip
+    idle = (
+        []
+        if settings.palettes == "shared"
+        else [name for name in shared if getattr(options, name) is not None]
+    )
+    if settings.palettes != "super" and options.super_colors is not None:
+        idle.append("super_colors")
+    if not settings.refine:
+        idle += [name for name in _REFINEMENT if getattr(options, name) is not None]
+    if idle:
+        raise UsageError(
+            f"--{idle[0].replace('_', '-')} changes nothing for {settings.palettes} palettes with these "
+            "options: leave it out."
+        )

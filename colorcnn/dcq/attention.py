@@ -1,0 +1,198 @@
+"""Where a classifier looks: class activation maps from one layer's activations and gradients, and RISE."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from colorcnn.errors import ColorCNNError, UsageError
+from colorcnn.paletted import from_bytes
+
+_TINY = 1e-8
+_GRID = 7  # cells along a side of RISE's masks
+_SHOWN = 0.5  # of them
+MASKS = 256
+"""Random masks that RISE looks at each image through."""
+
+
+def grad_cam(activations: Tensor, gradients: Tensor) -> Tensor:
+    """Channels weighted by their mean gradient (R. Selvaraju et al., 2017); (B, F, h, w) to (B, h, w)."""
+    weights = gradients.mean(dim=(2, 3), keepdim=True)
+    return (weights * activations).sum(dim=1).relu()
+
+
+def grad_cam_plus_plus(activations: Tensor, gradients: Tensor) -> Tensor:
+    """Gradients weighted so that several objects count alike (A. Chattopadhyay et al., WACV 2018).
+
+    With the exponential of the score, as the paper derives, all higher derivatives are powers of the first.
+    """
+    square, cube = gradients**2, gradients**3
+    scale = 2 * square + (activations * cube).sum(dim=(2, 3), keepdim=True)
+    shares = square / torch.where(scale.abs() < _TINY, torch.ones_like(scale), scale)
+    weights = (shares * gradients.relu()).sum(dim=(2, 3), keepdim=True)
+    return (weights * activations).sum(dim=1).relu()
+
+
+def layer_cam(activations: Tensor, gradients: Tensor) -> Tensor:
+    """Every activation weighted by its own positive gradient (P. Jiang et al., TIP 2021)."""
+    return (gradients.relu() * activations).sum(dim=1).relu()
+
+
+CAMS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
+    "gradcam": grad_cam,
+    "gradcam++": grad_cam_plus_plus,
+    "layercam": layer_cam,
+}
+ATTENTIONS = ("none", *CAMS, "rise")
+
+
+class Probe:
+    """Looks into a network while it computes.
+
+    Args:
+        network: maps images (B, 3, H, W) in [0, 1] to logits (B, classes).
+        layers: names of modules to watch; "shallow", "middle1", "middle2" and "final" stand for its stages.
+        attended: the one of them whose activations are given gradients.
+
+    Raises:
+        UsageError: the network has no such module.
+    """
+
+    def __init__(self, network: nn.Module, layers: tuple[str, ...], attended: str | None = None) -> None:
+        self.network = network
+        self.attended = attended
+        self.seen: dict[str, Tensor] = {}
+        modules = dict(network.named_modules())
+        for layer in layers:
+            name = resolve_layer(network, layer)
+            modules[name].register_forward_hook(self._hook(layer))
+
+    def _hook(self, layer: str) -> Callable[[nn.Module, object, Tensor], None]:
+        def remember(module: nn.Module, inputs: object, output: Tensor) -> Tensor | None:
+            self.seen[layer] = output
+            if layer != self.attended or not torch.is_grad_enabled() or output.requires_grad:
+                return None
+            # The graph of a frozen network begins here, so that nothing before this layer is kept for it.
+            output.requires_grad_(True)
+            return output.clone()  # what follows may work in place
+
+        return remember
+
+    def __call__(self, images: Tensor) -> Tensor:
+        """The logits; what the layers made is in ``seen`` afterwards."""
+        logits = self.network(images)
+        strange = [layer for layer, output in self.seen.items() if output.ndim != 4]
+        if strange:
+            raise UsageError(
+                f"The layer {strange[0]!r} makes no feature maps (B, F, h, w): name a convolutional one."
+            )
+        return logits
+
+
+def resolve_layer(network: nn.Module, layer: str) -> str:
+    """The name of the module that a layer's name stands for.
+
+    The stages of a network are those it lists itself (``stages``), or its modules ``layer1`` to ``layer4``.
+
+    Raises:
+        UsageError: there is none.
+    """
+    modules = dict(network.named_modules())
+    if layer in modules and layer:
+        return layer
+    places = {"shallow": 0, "middle1": 1, "middle2": 2, "final": 3}
+    if layer in places:
+        own = getattr(network, "stages", ())
+        stages = own or [name for n in "1234" for name in modules if name.split(".")[-1] == f"layer{n}"]
+        if len(stages) == len(places):
+            return stages[places[layer]]
+    known = ", ".join(name for name in modules if name and name.count(".") < 2)
+    raise UsageError(f"The classifier has no layer {layer!r}: name one of its modules, such as {known}.")
+
+
+def pool_features(maps: Tensor, pool: int) -> Tensor:
+    """Feature maps as vectors.
+
+    Args:
+        maps: (B, F, h, w).
+        pool: the side they are averaged to; 1 gives mean and deviation of each channel, 0 everything.
+
+    Returns:
+        (B, D) float32 on the CPU.
+    """
+    if pool == 1:
+        vectors = torch.cat([maps.mean(dim=(2, 3)), maps.std(dim=(2, 3), correction=0)], dim=1)
+    else:
+        vectors = (F.adaptive_avg_pool2d(maps, pool) if pool else maps).flatten(1)
+    return vectors.detach().float().cpu()
+
+
+def attention_maps(
+    probe: Probe, images: Tensor, labels: Tensor | None, method: str, layer: str, *, seed: int = 0
+) -> tuple[Tensor, Tensor]:
+    """How much each place matters for the score of a class.
+
+    Args:
+        probe: watches ``layer`` and gives it gradients.
+        images: uint8 (B, 3, H, W).
+        labels: (B,) the classes; None takes those that are predicted.
+        method: one of :data:`ATTENTIONS` except none.
+        layer: the layer whose activations are weighted; RISE needs none.
+        seed: of the masks of RISE.
+
+    Returns:
+        Maps (B, h, w) float32 >= 0 on the CPU, and the logits.
+
+    Raises:
+        ColorCNNError: a label is not among the classifier's classes.
+    """
+    pixels = from_bytes(images)
+    with torch.set_grad_enabled(method != "rise"):
+        logits = probe(pixels)
+        classes = logits.argmax(dim=1) if labels is None else labels.to(logits.device)
+        if int(classes.max()) >= logits.shape[1]:
+            raise ColorCNNError(
+                f"The classifier tells {logits.shape[1]} classes apart and a label is {int(classes.max())}: "
+                "choose one that was trained on these data."
+            )
+        if method == "rise":
+            return rise(probe.network, pixels, classes, seed=seed), logits
+        activations = probe.seen[layer]
+        scores = logits.gather(1, classes[:, None]).sum()
+        gradients = torch.autograd.grad(scores, activations)[0]
+    maps = CAMS[method](activations.detach().float(), gradients.float())
+    return maps.cpu(), logits.detach()
+
+
+@torch.no_grad()
+def rise(network: nn.Module, images: Tensor, classes: Tensor, *, seed: int = 0, masks: int = MASKS) -> Tensor:
+    """Random masks weighted by the class's probability behind them (V. Petsiuk et al., BMVC 2018).
+
+    Args:
+        network: the classifier.
+        images: (B, 3, H, W) in [0, 1].
+        classes: (B,).
+        seed: of the masks, which are the same for all images.
+        masks: how many.
+
+    Returns:
+        (B, 14, 14) float32 on the CPU, or (B, H, W) where images are smaller.
+    """
+    height, width = images.shape[2:]
+    generator = torch.Generator().manual_seed(seed)
+    cells = (torch.rand(masks, 1, _GRID + 1, _GRID + 1, generator=generator) < _SHOWN).float()
+    shifts = torch.rand(masks, 2, generator=generator)
+    steps = -(-height // _GRID), -(-width // _GRID)
+    large = F.interpolate(cells, size=[(_GRID + 1) * step for step in steps], mode="bilinear")
+    total = torch.zeros(len(images), height, width)
+    for mask, shift in zip(large, shifts):
+        top, left = (int(part * step) for part, step in zip(shift, steps))
+        window = mask[:, top : top + height, left : left + width].to(images.device)
+        probability = network(images * window).softmax(dim=1).gather(1, classes[:, None])
+        total += probability.float().cpu()[:, :, None] * window.cpu()
+    saliency = total / (masks * _SHOWN)
+    saliency = saliency - saliency.amin(dim=(1, 2), keepdim=True)
+    return F.adaptive_avg_pool2d(saliency[:, None], (min(height, 14), min(width, 14)))[:, 0]

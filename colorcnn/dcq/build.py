@@ -1,0 +1,362 @@
+"""From a data set to a store: the stages one after the other, each kept on disk until the store is whole."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import shutil
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from colorcnn.dcq.clusters import cluster_images, given_clusters
+from colorcnn.dcq.encode import Encoding, GivenColors, OwnColors, SharedColors, snapped
+from colorcnn.dcq.features import GIVEN, PixelFeatures
+from colorcnn.dcq.palettes import Sampling, design_palette, pixel_shares, shared_palette, to_colors
+from colorcnn.dcq.refine import refinement_images
+from colorcnn.dcq.settings import Settings
+from colorcnn.dcq.sources import ImageSource
+from colorcnn.dcq.stages import Arrays, Work, ranges
+from colorcnn.dcq.storage import MANIFEST, Manifest, shard_entry, shard_name
+from colorcnn.errors import ColorCNNError
+from colorcnn.files import refuse_existing, write_atomically
+from colorcnn.quantizers import KMeans
+from colorcnn.quantizers.designed import Designed
+from colorcnn.quantizers.histogram import Histogram
+from colorcnn.quantizers.spaces import enter
+
+WORK = ".build"
+NETWORK = "network"
+"""The stage in which a classifier looks at all images: ``features`` (n, D) and ``attention`` (n, h, w)."""
+
+EXTRACT_BATCH = 128
+_PART_PIXELS = 1 << 23  # of a shard: 25 MB as colours
+_MOST_IMAGES = 1 << 13
+
+Extract = Callable[[ImageSource, Settings, Work], None]
+"""Lets a classifier look at all images and saves the pieces ``NETWORK``, of ``EXTRACT_BATCH`` images each."""
+
+
+@dataclass
+class Build:
+    """A build that is under way; its methods are the stages.
+
+    Args:
+        source: the images.
+        settings: how they are quantized.
+        folder: of the store.
+        extract: lets the classifier look; None where there is none.
+        quantizer: what ``settings.method`` stands for.
+        data: the data set as its user names it, for the manifest.
+        classifier: likewise.
+        jobs: pieces worked on at a time; -1 is one for each core.
+        say: is told what a user should know.
+    """
+
+    source: ImageSource
+    settings: Settings
+    folder: Path
+    extract: Extract | None = None
+    quantizer: Any = None
+    data: str = ""
+    classifier: str | None = None
+    jobs: int = -1
+    say: Callable[[str], None] = lambda message: None
+    notes: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        """Open the folder; raises UsageError where it holds another build."""
+        if not len(self.source):
+            raise ColorCNNError(f"{self.data or 'The data set'} has no training images: name another.")
+        if self.extract is None:
+            self.settings, notes = self.settings.without_classifier()
+            for note in notes:
+                self._note(note)
+        plan = {
+            "settings": self.settings.to_json(),
+            "images": self.source.key,
+            "classifier": self.classifier if self.needs_network else None,
+        }
+        self.work = Work(self.folder / WORK, plan, jobs=self.jobs)
+        if self.work.resumed:
+            self.say(f"going on with the unfinished build in {self.folder}")
+        self.parts = ranges(len(self.source), self._part_images())
+
+    def _note(self, text: str) -> None:
+        self.notes.append(text)
+        self.say(text)
+
+    def _part_images(self) -> int:
+        height, width = self.source.image_size or self.source.read([0])[0].shape[:2]
+        return int(np.clip(_PART_PIXELS // (height * width), 16, _MOST_IMAGES))
+
+    @property
+    def needs_network(self) -> bool:
+        """Whether a stage looks at what the classifier makes of the images."""
+        return self.settings.layer is not None or self.settings.attends
+
+    def run(self) -> Manifest:
+        """All stages; returns the manifest of the finished store."""
+        if self.settings.palettes == "own":
+            colors: Any = OwnColors(self.quantizer or self._k_means(), self.settings.num_colors)
+            return self.finish(self.encode(colors), len(self.source))
+        if self.settings.palettes == "super":
+            palettes = self.super_palettes()
+            return self.finish(self.encode(GivenColors(palettes, self.settings.space)), len(self.source))
+        self.look()
+        clusters = self.clusters()
+        palettes = self.palettes(clusters)
+        return self.finish(self.encode(SharedColors(clusters, palettes, self.settings.space)), len(palettes))
+
+    def _k_means(self) -> KMeans:
+        return KMeans(space=self.settings.space, seed=self.settings.seed)
+
+    def look(self) -> None:
+        """Let the classifier look at all images, where a stage needs that."""
+        if self.needs_network and self.extract is not None:
+            self.extract(self.source, self.settings, self.work)
+
+    def clusters(self) -> np.ndarray:
+        """Stage 1: the cluster of each image, (N,) int64."""
+        settings = self.settings
+
+        def compute() -> Arrays:
+            if settings.features in GIVEN:
+                labels = self.source.labels
+                return {
+                    "clusters": given_clusters(settings.features, labels, settings.clusters, settings.seed)
+                }
+            stage, pieces = NETWORK, ranges(len(self.source), EXTRACT_BATCH)
+            if settings.layer is None:
+                stage, pieces = "features", self.parts
+                work = PixelFeatures(self.source, settings.features)
+                self.work.pieces(stage, pieces, work, describe="Features of the pixels")
+            self.say("clustering")
+            chunks = [lambda start=start: self.work.load(stage, start)["features"] for start in pieces]
+            found = cluster_images(
+                chunks,
+                len(self.source),
+                settings.clusters,
+                standardise=settings.standardise,
+                reduce=settings.features == "pca",
+                seed=settings.seed,
+            )
+            return {"clusters": found}
+
+        return self.work.once("clusters", compute)["clusters"]
+
+    def palettes(self, clusters: np.ndarray) -> np.ndarray:
+        """Stages 2 and 3: the palette of each cluster, (P, K, 3) uint8, from dark to light."""
+        coordinates = self.design(clusters)
+        if self.settings.refine:
+            coordinates = self.refine(clusters, coordinates)
+        return to_colors(coordinates, self.settings.space)
+
+    def design(self, clusters: np.ndarray) -> np.ndarray:
+        """Stage 2: (P, K, 3) float32 coordinates in the settings' colour space."""
+        settings, count = self.settings, int(clusters.max()) + 1
+        attention = _Attention(self.work) if settings.attends else None
+        shares = pixel_shares(clusters, count, settings.pixels)
+        sampling = Sampling(self.source, shares, settings.kept, attention, settings.seed)
+        self.work.pieces("pixels", self.parts, sampling, describe="Choosing pixels")
+        drawn = [self.work.load("pixels", start) for start in self.parts]
+        if attention is not None and (blind := sum(int(piece["blind"]) for piece in drawn)):
+            self._note(f"{blind} images have no attention anywhere: all of their pixels are kept")
+        owners = np.repeat(clusters, np.concatenate([piece["counts"] for piece in drawn]))
+        pixels = np.concatenate([piece["pixels"] for piece in drawn])
+        order = np.argsort(owners, kind="stable")
+        ends = np.searchsorted(owners[order], np.arange(count + 1))
+        members = {cluster: order[ends[cluster] : ends[cluster + 1]] for cluster in range(count)}
+
+        def work(cluster: int) -> Arrays:
+            return {"palette": self._design_one(cluster, clusters, pixels[members[cluster]])}
+
+        self.work.pieces(
+            "palette", {n: n for n in range(count)}, work, describe="Designing palettes", unit="palette"
+        )
+        return np.stack([self.work.load("palette", cluster)["palette"] for cluster in range(count)])
+
+    def _design_one(self, cluster: int, clusters: np.ndarray, pixels: np.ndarray) -> np.ndarray:
+        settings = self.settings
+        if self.quantizer is None:
+            return design_palette(
+                pixels, settings.num_colors, space=settings.space, unique=settings.unique, seed=settings.seed
+            )
+        shown: Sequence[np.ndarray] = [pixels]
+        if not isinstance(self.quantizer, Designed):
+            shown = refinement_images(self.source, np.flatnonzero(clusters == cluster), settings.seed)
+        palette = shared_palette(self.quantizer, shown, settings.num_colors)
+        return enter(palette.T, settings.space).T
+
+    def refine(self, clusters: np.ndarray, coordinates: np.ndarray) -> np.ndarray:
+        """Stage 3: (P, K, 3) float32 coordinates; palettes whose loss does not fall stay as they are."""
+        settings = self.settings
+
+        def work(cluster: int) -> Arrays:
+            images = refinement_images(self.source, np.flatnonzero(clusters == cluster), settings.seed)
+            refinement = dataclasses.replace(settings.refinement, seed=settings.seed)
+            result = refinement(coordinates[cluster], images)
+            losses = np.array([result.before, result.after])
+            return {"palette": result.palette, "losses": losses}
+
+        count = len(coordinates)
+        self.work.pieces(
+            "refined", {n: n for n in range(count)}, work, describe="Refining palettes", unit="palette"
+        )
+        found = [self.work.load("refined", cluster) for cluster in range(count)]
+        losses = np.stack([one["losses"] for one in found])
+        lowered = int((losses[:, 1] < losses[:, 0]).sum())
+        mean = losses.mean(axis=0)
+        self._note(
+            f"refinement lowered its loss on held images for {lowered} of {count} palettes, in the mean from "
+            f"{mean[0]:.5f} to {mean[1]:.5f}"
+            + ("; the others are those of k-means" if lowered < count else "")
+        )
+        return np.stack([one["palette"] for one in found])
+
+    def super_palettes(self) -> np.ndarray:
+        """The palettes of all images, (N, K, 3) uint8, of colours from one larger palette."""
+        own = OwnColors(self.quantizer or self._k_means(), self.settings.num_colors)
+        self.work.pieces("own", self.parts, _Palettes(self.source, own), describe="Palettes of the images")
+        pieces = [self.work.load("own", start) for start in self.parts]
+
+        def compute() -> Arrays:
+            counts = np.concatenate([piece["counts"].reshape(-1) for piece in pieces])
+            colors = np.concatenate([piece["palettes"].reshape(-1, 3) for piece in pieces])[counts > 0]
+            histogram = Histogram(colors)
+            weights = np.zeros(len(histogram), np.float64)
+            places = {color.tobytes(): place for place, color in enumerate(histogram.colors)}
+            np.add.at(weights, [places[color.tobytes()] for color in colors], counts[counts > 0])
+            scaled = np.maximum(weights * (2**31 / max(weights.max(), 2**31)), 1).astype(np.uint32)
+            method = KMeans(quality="best", space=self.settings.space, seed=self.settings.seed)
+            return {"colors": method.design_palette(histogram.colors, scaled, self.settings.super_colors)}
+
+        colors = self.work.once("super", compute)["colors"]
+        return np.concatenate([snapped(piece["palettes"], colors, self.settings.space) for piece in pieces])
+
+    def encode(self, colors: Any) -> list[Mapping[str, Any]]:
+        """Write the shards; returns what the manifest says of each, with its sums."""
+        numbers = {start: number for number, start in enumerate(self.parts)}
+
+        def keep(start: int, result: Mapping[str, np.ndarray]) -> None:
+            write_atomically(self.folder / shard_name(numbers[start]), result["shard"].tobytes())
+            self.work.save("shard", {key: value for key, value in result.items() if key != "shard"}, start)
+
+        encoding = Encoding(self.source, self.settings.bits, colors)
+        self.work.pieces("shard", self.parts, encoding, keep, describe="Writing shards", unit="shard")
+        found = []
+        for start, number in numbers.items():
+            sums = self.work.load("shard", start)
+            path = self.folder / shard_name(number)
+            found.append({"entry": shard_entry(path, int(sums["images"])), **sums})
+        return found
+
+    def finish(self, shards: Sequence[Mapping[str, Any]], palettes: int) -> Manifest:
+        """Write the manifest, and remove what was kept for resuming."""
+        sizes = np.unique(np.concatenate([shard["sizes"] for shard in shards]), axis=0)
+        error = sum(float(shard["error"]) for shard in shards) / sum(int(shard["pixels"]) for shard in shards)
+        config = {**self.settings.to_json(), "classifier": self.classifier}
+        text = repr(sorted(config.items()))
+        manifest = Manifest(
+            data=self.data,
+            images=len(self.source),
+            bits=self.settings.bits,
+            classes=self.source.class_names,
+            multi_label=self.source.labels.ndim == 2,
+            size=(int(sizes[0][0]), int(sizes[0][1])) if len(sizes) == 1 else None,
+            palettes={"kind": self.settings.palettes, "count": palettes},
+            statistics=channel_statistics(shards),
+            bytes=count_bytes(shards, self.settings, palettes, self.source),
+            config={**config, "hash": hashlib.blake2b(text.encode(), digest_size=8).hexdigest()},
+            report={"notes": self.notes, "mse": error / 3, "source": self.source.key},
+            shards=[shard["entry"] for shard in shards],
+        )
+        manifest.write(self.folder)
+        self.work.remove()
+        return manifest
+
+
+@dataclass(frozen=True)
+class _Attention:
+    """Reads the attention maps of some images, (n, h, w), from the pieces of the stage that made them."""
+
+    work: Work
+
+    def __call__(self, images: Sequence[int]) -> np.ndarray:
+        rows = np.asarray(images)
+        starts = np.unique(rows // EXTRACT_BATCH) * EXTRACT_BATCH
+        maps = np.concatenate([self.work.load(NETWORK, int(start))["attention"] for start in starts])
+        return maps[rows - starts[0]]
+
+
+@dataclass(frozen=True)
+class _Palettes:
+    """A stage's work: the palettes (n, K, 3) of some images, and how often each colour occurs (n, K)."""
+
+    source: ImageSource
+    own: OwnColors
+
+    def __call__(self, images: Sequence[int]) -> Arrays:
+        maps, palettes, _ = self.own(images, self.source.read(images))
+        counts = [np.bincount(one.reshape(-1), minlength=palettes.shape[1]) for one in maps]
+        return {"palettes": palettes, "counts": np.stack(counts)}
+
+
+def count_bytes(
+    shards: Sequence[Mapping[str, Any]], settings: Settings, palettes: int, source: ImageSource
+) -> dict[str, Any]:
+    """What all images cost, in bytes.
+
+    Returns:
+        ``raw`` three bytes a pixel; ``nominal`` q / 24 of that, the paper's reckoning; ``packed`` index
+        maps of q bits, palettes of 3 * 2**q, a byte or two for the number of an image's palette (where it
+        is shared) and for its label; ``coded`` the shards' files; ``source`` the files the images come from,
+        or None.
+    """
+    raw = 3 * sum(int(shard["pixels"]) for shard in shards)
+    shared = settings.palettes == "shared"
+    extra = _index_bytes(palettes) * shared + _index_bytes(len(source.class_names))
+    packed = sum(int(shard["packed"]) for shard in shards) + palettes * 3 * settings.num_colors
+    return {
+        "raw": raw,
+        "nominal": round(raw * settings.bits / 24),
+        "packed": packed + len(source) * extra,
+        "coded": sum(shard["entry"]["bytes"] for shard in shards),
+        "source": source.size_bytes(),
+    }
+
+
+def _index_bytes(count: int) -> int:
+    return 1 if count <= 1 << 8 else 2 if count <= 1 << 16 else 4
+
+
+def channel_statistics(shards: Sequence[Mapping[str, Any]]) -> dict[str, list[list[float]]]:
+    """Mean and standard deviation of the channels, in [0, 1], of original and quantized images."""
+    count = sum(int(shard["pixels"]) for shard in shards)
+    sums = np.sum([shard["sums"] for shard in shards], axis=0) / count
+    result = {}
+    for name, (mean, squares) in zip(("original", "quantized"), sums):
+        spread = np.sqrt(np.maximum(squares - mean**2, 0))
+        result[name] = [[round(float(v), 4) for v in mean], [round(max(float(v), 1e-3), 4) for v in spread]]
+    return result
+
+
+def prepare_folder(folder: Path, *, force: bool = False) -> None:
+    """See to it that a store can be built in a folder.
+
+    Args:
+        folder: it may hold an unfinished build, which will be gone on with.
+        force: remove the store or the unfinished build that it holds; other files are left alone.
+
+    Raises:
+        ColorCNNError: it holds a store and ``force`` is false.
+    """
+    if not force:
+        refuse_existing(folder / MANIFEST)
+        return
+    for path in (folder / MANIFEST, *folder.glob("shard-*.dcq")):
+        path.unlink(missing_ok=True)
+    shutil.rmtree(folder / WORK, ignore_errors=True)

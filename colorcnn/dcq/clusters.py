@@ -1,0 +1,105 @@
+"""Stage 1, chromaticity-aware clustering: groups of images of similar colours, which share a palette."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Sequence
+
+import numpy as np
+from sklearn.cluster import KMeans, MiniBatchKMeans
+from sklearn.decomposition import IncrementalPCA
+from sklearn.exceptions import ConvergenceWarning
+from threadpoolctl import threadpool_limits
+
+from colorcnn.errors import UsageError
+
+Chunks = Sequence[Callable[[], np.ndarray]]
+"""The features of all images in pieces (n, D) float32, in order, each read when it is called."""
+
+MOST_AT_ONCE = 200_000
+"""Features of more images than these are clustered piece by piece."""
+
+_COMPONENTS = 64
+_STARTS = 3
+_PASSES = 3
+
+
+def given_clusters(name: str, labels: np.ndarray, count: int, seed: int) -> np.ndarray:
+    """Clusters that need no features: those of the labels, one per class, or random ones.
+
+    Returns:
+        (N,) int64.
+
+    Raises:
+        UsageError: images have several labels.
+    """
+    if name == "random":
+        return np.random.default_rng([seed, 1]).integers(0, count, len(labels))
+    if labels.ndim == 2:
+        raise UsageError("These images have several labels each: choose other features than label.")
+    return labels.astype(np.int64)
+
+
+def cluster_images(
+    chunks: Chunks, images: int, count: int, *, standardise: bool = False, reduce: bool = False, seed: int = 0
+) -> np.ndarray:
+    """k-means on the features of all images: at once up to 200,000 of them, above in mini-batches.
+
+    Args:
+        chunks: the features.
+        images: N.
+        count: how many clusters, at most N.
+        standardise: bring every feature to mean 0 and variance 1 first.
+        reduce: to 64 principal components first.
+        seed: of the beginnings.
+
+    Returns:
+        (N,) int64, each below ``count``.
+    """
+    count = min(count, images)
+    # One thread: the order in which several add up decides about the last bits, and so about clusters.
+    with threadpool_limits(1), warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)  # fewer different images than clusters
+        chunks = _reduced(chunks) if reduce else chunks
+        chunks = _standardised(chunks) if standardise else chunks
+        if images <= MOST_AT_ONCE:
+            matrix = np.concatenate([read() for read in chunks])
+            model = KMeans(count, n_init=_STARTS, random_state=seed, copy_x=False)
+            return model.fit_predict(matrix).astype(np.int64)
+        model = MiniBatchKMeans(count, n_init=_STARTS, random_state=seed, batch_size=1 << 14)
+        order = np.random.RandomState(seed)
+        for _ in range(_PASSES):
+            for number in order.permutation(len(chunks)):
+                model.partial_fit(chunks[number]())
+        return np.concatenate([model.predict(read()) for read in chunks]).astype(np.int64)
+
+
+def _reduced(chunks: Chunks) -> Chunks:
+    first = chunks[0]()
+    model = IncrementalPCA(min(_COMPONENTS, *first.shape))
+    for read in chunks:
+        features = read()
+        if len(features) >= model.n_components:  # a short last piece cannot be taught
+            model.partial_fit(features)
+
+    def reduced(read: Callable[[], np.ndarray]) -> Callable[[], np.ndarray]:
+        return lambda: model.transform(read()).astype(np.float32)
+
+    return [reduced(read) for read in chunks]
+
+
+def _standardised(chunks: Chunks) -> Chunks:
+    count, total, squares = 0, 0.0, 0.0
+    for read in chunks:
+        features = read().astype(np.float64)
+        count += len(features)
+        total = total + features.sum(axis=0)
+        squares = squares + (features**2).sum(axis=0)
+    mean = np.asarray(total) / count
+    spread = np.sqrt(np.maximum(np.asarray(squares) / count - mean**2, 0))
+    spread[spread < 1e-12] = 1
+
+    def standardised(read: Callable[[], np.ndarray]) -> Callable[[], np.ndarray]:
+        return lambda: ((read() - mean) / spread).astype(np.float32)
+
+    return [standardised(read) for read in chunks]

@@ -1,0 +1,195 @@
+"""Out of the store, or around it: folders of image files, one subfolder per class."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import joblib
+import numpy as np
+import torch
+from PIL import Image
+from tqdm import tqdm
+
+from colorcnn.dcq.sources import ImageSource
+from colorcnn.dcq.stages import ranges
+from colorcnn.dcq.storage import Store
+from colorcnn.errors import ColorCNNError, UsageError, unknown_name
+from colorcnn.files import write_atomically
+from colorcnn.paletted import Paletted, from_bytes
+
+FORMATS = {"jpeg": ".jpg", "png": ".png", "webp": ".webp"}
+_QUALITIES = (1, 95)
+_SAMPLE = 512  # images that a quality is chosen on
+_STEP = 64
+
+
+def class_folders(classes: Sequence[str]) -> list[str]:
+    """A folder name for each class, so that sorting them gives the order of the labels."""
+    plain = all(name == Path(name).name and not name.startswith(".") for name in classes)
+    if plain and sorted(set(classes)) == list(classes):
+        return list(classes)
+    digits = len(str(len(classes)))
+    safe = ["".join(c if c.isalnum() or c in "-_" else "_" for c in name) for name in classes]
+    return [f"{label:0{digits}}-{name}" for label, name in enumerate(safe)]
+
+
+def export_store(store: Store, out: Path, *, jobs: int = -1) -> int:
+    """Write every image of a store as an indexed PNG file, ``out/<class>/<row>.png``.
+
+    Args:
+        store: the images.
+        out: a new or empty folder.
+        jobs: images written at a time; -1 is one for each core.
+
+    Returns:
+        Bytes of the files.
+
+    Raises:
+        UsageError: images have several labels, or ``out`` is not empty.
+        ColorCNNError: the store is damaged, or a file cannot be written.
+    """
+
+    def encode(image: int) -> bytes:
+        indices, palette = store.indexed(image)
+        colors = from_bytes(torch.from_numpy(palette.copy()))
+        return Paletted(torch.from_numpy(indices)[None], colors[None]).png()
+
+    return _write_all(store, out, ".png", encode, jobs, "Writing PNG files")
+
+
+class Recoded(NamedTuple):
+    """What a folder of re-encoded images costs, in bytes a image: all, and without headers and tables."""
+
+    quality: int | None
+    file_bytes: float
+    payload_bytes: float
+
+
+def recode(
+    source: ImageSource,
+    out: Path,
+    file_format: str,
+    *,
+    target: float | None = None,
+    quality: int | None = None,
+    jobs: int = -1,
+    seed: int = 0,
+) -> Recoded:
+    """Write images as JPEG, WebP or PNG files, ``out/<class>/<row>``: what a store is compared with.
+
+    Args:
+        source: the images.
+        out: a new or empty folder.
+        file_format: ``jpeg``, ``webp`` or ``png``.
+        target: the most bytes an image's payload may have in the mean, on a sample of 512 images: one
+            quality, the best there is, for all. Payload is a JPEG file less its headers and tables, which a
+            set could share, and a WebP file less its container.
+        quality: in place of ``target``, 1..95.
+        jobs: images written at a time; -1 is one for each core.
+        seed: of the sample.
+
+    Raises:
+        UsageError: the format, the target or the quality cannot be meant, or ``out`` is not empty.
+    """
+    if file_format not in FORMATS:
+        raise unknown_name("format", file_format, FORMATS)
+    if (target is not None or quality is not None) == (file_format == "png") or (target and quality):
+        raise UsageError("JPEG and WebP need either a number of bytes or a quality, PNG neither.")
+    if quality is not None and not _QUALITIES[0] <= quality <= _QUALITIES[1]:
+        raise UsageError(f"The quality is {quality}: choose a whole number from 1 to 95.")
+    if target is not None:
+        quality = _find_quality(source, file_format, target, seed)
+    encode = _Encode(source, file_format, quality)
+    sizes: list[int] = []
+
+    def measured(image: int) -> bytes:
+        data = encode(image)
+        sizes.append(payload(data))
+        return data
+
+    total = _write_all(source, out, FORMATS[file_format], measured, jobs, f"Writing {file_format} files")
+    return Recoded(quality, total / len(source), sum(sizes) / len(source))
+
+
+@dataclass(frozen=True)
+class _Encode:
+    source: ImageSource
+    file_format: str
+    quality: int | None
+
+    def __call__(self, image: int) -> bytes:
+        picture, buffer = Image.fromarray(self.source.read([image])[0]), io.BytesIO()
+        if self.quality is None:
+            picture.save(buffer, "PNG", optimize=True)
+        elif self.file_format == "jpeg":
+            picture.save(buffer, "JPEG", quality=self.quality, optimize=True)
+        else:
+            picture.save(buffer, "WEBP", quality=self.quality, method=6)
+        return buffer.getvalue()
+
+
+def payload(data: bytes) -> int:
+    """Bytes of a file that tell of its image alone: JPEG's scans, WebP's chunk, all of another."""
+    if data[:4] == b"RIFF":
+        return len(data) - 20
+    if data[:2] != b"\xff\xd8":
+        return len(data)
+    at = 2
+    while data[at + 1] != 0xDA:  # the first scan; what is before it are headers and tables
+        at += 2 + int.from_bytes(data[at + 2 : at + 4], "big")
+    return len(data) - at - 2 - int.from_bytes(data[at + 2 : at + 4], "big") - 2
+
+
+def _find_quality(source: ImageSource, file_format: str, target: float, seed: int) -> int:
+    chosen = np.random.RandomState(seed).permutation(len(source))[:_SAMPLE]
+
+    def mean(quality: int) -> float:
+        encode = _Encode(source, file_format, quality)
+        return sum(payload(encode(int(image))) for image in chosen) / len(chosen)
+
+    low, high = _QUALITIES
+    if (least := mean(low)) > target:
+        raise UsageError(
+            f"{file_format} needs {least:.0f} bytes an image at its lowest quality: allow more "
+            f"than {target:.0f}."
+        )
+    while low < high:
+        middle = (low + high + 1) // 2
+        low, high = (middle, high) if mean(middle) <= target else (low, middle - 1)
+    return low
+
+
+def _write_all(
+    source: ImageSource, out: Path, suffix: str, encode: Callable[[int], bytes], jobs: int, describe: str
+) -> int:
+    if source.labels.ndim == 2:
+        raise UsageError("These images have several labels each, which folders of classes cannot tell.")
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise ColorCNNError(f"{out} exists and is not empty: choose another folder.")
+    folders = class_folders(source.class_names)
+    for name in folders:
+        (out / name).mkdir(parents=True, exist_ok=True)
+    digits = len(str(int(source.rows.max())))
+
+    def write(images: np.ndarray) -> int:
+        total = 0
+        for image in images:
+            data = encode(int(image))
+            name = f"{int(source.rows[image]):0{digits}}{suffix}"
+            write_atomically(out / folders[int(source.labels[image])] / name, data)
+            total += len(data)
+        return total
+
+    pieces = ranges(len(source), _STEP)
+    with tqdm(total=len(pieces), desc=describe, unit="batch", disable=None) as bar:
+        # Threads alone: the pieces share files and counts.
+        parallel = joblib.Parallel(n_jobs=jobs, require="sharedmem", return_as="generator_unordered")
+        total = 0
+        for written in parallel(joblib.delayed(write)(piece) for piece in pieces.values()):
+            total += written
+            bar.update()
+    return total

@@ -1,0 +1,135 @@
+"""Index maps as bytes, in the three layouts a shard knows, and the prediction that may come before them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numba import njit
+
+LAYOUTS = ("packed", "paired", "unpacked")
+
+
+def packed_length(height: Any, width: Any, bits: int, layout: str = "packed") -> Any:
+    """Bytes of an index map (whole numbers, or arrays of them) in a layout."""
+    if layout == "packed":
+        return (height * width * bits + 7) // 8
+    return (height + 1) // 2 * width if layout == "paired" else height * width
+
+
+@njit(nogil=True, cache=True)
+def _pack(indices, bits, out):
+    held, count, at = np.int64(0), 0, 0
+    for i in range(indices.size):
+        held = (held << bits) | np.int64(indices[i])
+        count += bits
+        while count >= 8:
+            count -= 8
+            out[at] = (held >> count) & 255
+            at += 1
+        held &= (1 << count) - 1
+    if count:
+        out[at] = (held << (8 - count)) & 255
+
+
+@njit(nogil=True, cache=True)
+def _unpack(packed, bits, out):
+    held, count, at = np.int64(0), 0, 0
+    mask = (1 << bits) - 1
+    for i in range(out.size):
+        if count < bits:
+            held = ((held << 8) | np.int64(packed[at])) & 0xFFFF
+            count += 8
+            at += 1
+        count -= bits
+        out[i] = (held >> count) & mask
+
+
+@njit(nogil=True, cache=True)
+def render(indices, palette, out):
+    """Write into ``out`` (n, 3) uint8 the rows of a palette (K, 3) uint8 that ``indices`` (n,) name."""
+    for i in range(indices.size):
+        k = indices[i]
+        out[i, 0] = palette[k, 0]
+        out[i, 1] = palette[k, 1]
+        out[i, 2] = palette[k, 2]
+
+
+def pack(indices: np.ndarray, bits: int, layout: str = "packed") -> bytes:
+    """Lay out an index map.
+
+    Args:
+        indices: uint8 (H, W), each below ``2**bits``.
+        bits: 1..8; at most 4 for ``paired``.
+        layout: ``packed``, ``bits`` bits a pixel, highest bit first, row after row without gaps, the last
+            byte filled with 0; ``paired``, a byte for two pixels of which the upper is in the high four
+            bits (a row of 0 below an odd last one); or ``unpacked``, a byte a pixel.
+
+    Returns:
+        the bytes of :func:`packed_length`.
+    """
+    if layout == "paired":
+        even = np.concatenate([indices, np.zeros((len(indices) % 2, indices.shape[1]), np.uint8)])
+        return (even[0::2] << 4 | even[1::2]).tobytes()
+    if layout == "unpacked" or bits == 8:
+        return indices.tobytes()
+    height, width = indices.shape
+    out = np.empty(packed_length(height, width, bits), np.uint8)
+    _pack(np.ascontiguousarray(indices).reshape(-1), bits, out)
+    return out.tobytes()
+
+
+def unpack(data: np.ndarray, height: int, width: int, bits: int, layout: str = "packed") -> np.ndarray:
+    """The inverse of :func:`pack` for uint8 data: (height, width) uint8, all below ``2**bits``."""
+    if layout == "packed" and bits < 8:
+        out = np.empty(height * width, np.uint8)
+        _unpack(data, bits, out)
+        return out.reshape(height, width)
+    mask = np.uint8((1 << bits) - 1)  # forged data must not look beyond their palette
+    if layout == "paired":
+        pairs = data.reshape(-1, width)
+        return np.stack([pairs >> 4 & mask, pairs & mask], axis=1).reshape(-1, width)[:height].copy()
+    return data.reshape(height, width) & mask
+
+
+@njit(nogil=True, cache=True)
+def _median(left, above, corner):
+    """The median of left, above and left + above - corner."""
+    low, high = min(left, above), max(left, above)
+    if corner >= high:
+        return low
+    if corner <= low:
+        return high
+    return left + above - corner
+
+
+@njit(nogil=True, cache=True)
+def _predict(indices, mask, out):
+    for y in range(indices.shape[0]):
+        for x in range(indices.shape[1]):
+            left = np.int64(indices[y, x - 1]) if x else 0
+            above = np.int64(indices[y - 1, x]) if y else 0
+            corner = np.int64(indices[y - 1, x - 1]) if x and y else 0
+            out[y, x] = (np.int64(indices[y, x]) - _median(left, above, corner)) & mask
+
+
+@njit(nogil=True, cache=True)
+def _restore(indices, mask):
+    for y in range(indices.shape[0]):
+        for x in range(indices.shape[1]):
+            left = np.int64(indices[y, x - 1]) if x else 0
+            above = np.int64(indices[y - 1, x]) if y else 0
+            corner = np.int64(indices[y - 1, x - 1]) if x and y else 0
+            indices[y, x] = (np.int64(indices[y, x]) + _median(left, above, corner)) & mask
+
+
+def predict(indices: np.ndarray, bits: int) -> np.ndarray:
+    """An index map (H, W) as differences modulo ``2**bits`` from what its neighbours let expect."""
+    out = np.empty_like(indices)
+    _predict(np.ascontiguousarray(indices), (1 << bits) - 1, out)
+    return out
+
+
+def restore(differences: np.ndarray, bits: int) -> None:
+    """The inverse of :func:`predict`, in place."""
+    _restore(differences, (1 << bits) - 1)

@@ -1,0 +1,215 @@
+"""Which training images to keep: scores of one training run, and choices made by them (Tables 1 and 4)."""
+
+from __future__ import annotations
+
+import io
+import os
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from colorcnn.errors import ColorCNNError, UsageError, unknown_name
+from colorcnn.files import write_atomically
+
+EARLY_EPOCHS = 10
+STRATA = 50
+DYNAMICS = "dynamics.npz"
+
+
+class Dynamics(NamedTuple):
+    """How each of N images fared in each of E epochs of a training; NaN where it was not seen.
+
+    Attributes:
+        error: (E, N) length of the probabilities less the label's one-hot vector.
+        margin: (E, N) the label's probability less the largest other one.
+        entropy: (N,) of the probabilities at the end, in evaluation mode.
+        rows: (N,) positions of the images in the original data set.
+    """
+
+    error: np.ndarray
+    margin: np.ndarray
+    entropy: np.ndarray
+    rows: np.ndarray
+
+    def write(self, path: Path) -> None:
+        """Write the file that :func:`read_dynamics` reads."""
+        buffer = io.BytesIO()
+        np.savez(buffer, **self._asdict())
+        write_atomically(path, buffer.getvalue())
+
+
+def read_dynamics(path: str | os.PathLike[str]) -> Dynamics:
+    """Read the training dynamics that a run has recorded.
+
+    Args:
+        path: ``dynamics.npz``, or the folder of the run that wrote it.
+
+    Raises:
+        ColorCNNError: there is no such file, or it holds something else.
+    """
+    path = Path(path)
+    if path.is_dir():
+        path = path / DYNAMICS
+    try:
+        with np.load(path, allow_pickle=False) as content:
+            found = Dynamics(**{name: content[name] for name in Dynamics._fields})
+    except FileNotFoundError as error:
+        raise ColorCNNError(
+            f"{path} does not exist: record it with --trainer.callbacks+=TrainingDynamics while training."
+        ) from error
+    except (OSError, ValueError, KeyError, EOFError) as error:
+        raise ColorCNNError(f"{path} holds no training dynamics: name a file {DYNAMICS}.") from error
+    count = len(found.rows)
+    if (
+        found.error.shape != found.margin.shape
+        or found.error.shape[1:] != (count,)
+        or len(found.entropy) != count
+    ):
+        raise ColorCNNError(f"{path} contradicts itself: record the training again.")
+    return found
+
+
+def margins(probabilities: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """The label's probability less the largest other one: (n, classes) and (n,) to (n,)."""
+    places = np.arange(len(labels))
+    own = probabilities[places, labels]
+    others = probabilities.copy()
+    others[places, labels] = -np.inf
+    return own - others.max(axis=1)
+
+
+def errors(probabilities: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """Euclidean distance of the probabilities from the label's one-hot vector: (n, classes), (n,) to (n,)."""
+    difference = probabilities.copy()
+    difference[np.arange(len(labels)), labels] -= 1
+    return np.sqrt((difference**2).sum(axis=1))
+
+
+def entropies(probabilities: np.ndarray) -> np.ndarray:
+    """Entropy in nats: (n, classes) to (n,)."""
+    return -(probabilities * np.log(np.maximum(probabilities, 1e-12))).sum(axis=1)
+
+
+def el2n(dynamics: Dynamics) -> np.ndarray:
+    """Mean error over the first ten epochs, large for hard images (M. Paul et al., NeurIPS 2021): (N,)."""
+    return _mean(dynamics.error[:EARLY_EPOCHS])
+
+
+def aum(dynamics: Dynamics) -> np.ndarray:
+    """Mean margin over the epochs, small for hard images (G. Pleiss et al., NeurIPS 2020): (N,)."""
+    return _mean(dynamics.margin)
+
+
+def forgetting(dynamics: Dynamics) -> np.ndarray:
+    """How often an image was recognised and then no more; infinite if it never was (M. Toneva, 2019)."""
+    events = np.zeros(dynamics.margin.shape[1])
+    before = np.zeros(len(events), bool)
+    ever = np.zeros(len(events), bool)
+    for margin in dynamics.margin:
+        seen = ~np.isnan(margin)
+        right = seen & (np.nan_to_num(margin) > 0)
+        events += seen & before & ~right
+        ever |= right
+        before = np.where(seen, right, before)
+    return np.where(ever, events, np.inf)
+
+
+def _mean(values: np.ndarray) -> np.ndarray:
+    seen = ~np.isnan(values)
+    return np.where(seen, values, 0).sum(axis=0) / np.maximum(seen.sum(axis=0), 1)
+
+
+def coverage(
+    hardness: np.ndarray, difficulty: np.ndarray, keep: int, dropped: float, seed: int
+) -> np.ndarray:
+    """Coverage-centric choice (H. Zheng et al., ICLR 2023).
+
+    The hardest images, which may be mislabelled, are left out; the rest is cut into 50 strata of equal
+    width of its score, and the images to keep are shared out evenly, from the smallest stratum up, and drawn.
+
+    Args:
+        hardness: (N,) decides which images are left out, the largest first.
+        difficulty: (N,) the score that strata are of.
+        keep: how many images to keep.
+        dropped: share of the images that are left out, in [0, 1).
+        seed: of the draws.
+
+    Returns:
+        (keep,) positions, ascending; fewer where too many were left out.
+    """
+    order = np.argsort(-hardness, kind="stable")
+    rest = order[round(dropped * len(order)) :]
+    scores = difficulty[rest]
+    finite = np.isfinite(scores)
+    top = scores[finite].max() if finite.any() else 0.0
+    scores = np.where(finite, scores, top + 1)  # never learned: the hardest there are
+    edges = np.linspace(scores.min(), scores.max(), STRATA + 1)
+    strata = np.clip(np.searchsorted(edges, scores, side="right") - 1, 0, STRATA - 1)
+    members = [rest[strata == stratum] for stratum in range(STRATA)]
+    members = sorted((group for group in members if len(group)), key=len)
+    random = np.random.RandomState(seed)
+    chosen: list[np.ndarray] = []
+    left = keep
+    for place, group in enumerate(members):
+        count = min(len(group), left // (len(members) - place))
+        chosen.append(random.permutation(group)[:count])
+        left -= count
+    return np.sort(np.concatenate(chosen))
+
+
+PRUNINGS = ("random", "entropy", "forgetting", "el2n", "aum", "ccs-aum", "ccs-forgetting", "ccs-el2n")
+
+
+def prune(
+    method: str,
+    images: int,
+    share: float,
+    dynamics: Dynamics | None = None,
+    *,
+    dropped: float = 0.0,
+    seed: int = 0,
+) -> np.ndarray:
+    """Choose the training images to keep.
+
+    Args:
+        method: one of :data:`PRUNINGS`; the plain ones keep the hardest images, as published.
+        images: N of the data set; all rows that the dynamics do not tell of, such as a validation split's,
+            are left out.
+        share: of the N images to keep, in (0, 1].
+        dynamics: of one training run; random needs none.
+        dropped: for ccs: share of the hardest images that are left out first.
+        seed: of what is drawn.
+
+    Returns:
+        (n,) positions in the data set, ascending.
+
+    Raises:
+        UsageError: the method or a share cannot be meant, or dynamics are missing.
+    """
+    if method not in PRUNINGS:
+        raise unknown_name("pruning", method, PRUNINGS)
+    if not 0 < share <= 1 or not 0 <= dropped < 1:
+        raise UsageError(
+            f"The shares {share} and {dropped} cannot be meant: keep above 0 and at most 1, drop below 1."
+        )
+    rows = np.arange(images) if dynamics is None else dynamics.rows
+    if dynamics is None and method != "random":
+        raise UsageError(f"{method} needs a training run's {DYNAMICS}: name it with --dynamics.")
+    if len(rows) and rows.max() >= images:
+        raise UsageError(
+            f"The training dynamics tell of image {rows.max()} and there are {images}: name others."
+        )
+    keep = min(max(1, round(share * images)), len(rows))
+    if method == "random" or dynamics is None:
+        return np.sort(np.random.RandomState(seed).permutation(rows)[:keep])
+    scores = {
+        "entropy": dynamics.entropy,
+        "forgetting": forgetting(dynamics),
+        "el2n": el2n(dynamics),
+        "aum": -aum(dynamics),
+    }
+    name = method.removeprefix("ccs-")
+    if name != method:
+        return rows[coverage(scores["aum"], scores[name], keep, dropped, seed)]
+    return np.sort(rows[np.argsort(-scores[name], kind="stable")[:keep]])

@@ -1,0 +1,169 @@
+"""Stage 3: move the colours of a palette so that the edges of its images survive (Equation 6)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from colorcnn.dcq.sources import ImageSource
+from colorcnn.quantizers.lloyd import assign
+from colorcnn.quantizers.spaces import enter, leave
+
+POOL_PIXELS = 1 << 20
+"""Of the images of a cluster that steps draw theirs from, at most."""
+
+HELD = 64
+"""Images of a cluster on which palettes are compared, at most; no step sees them where there are others."""
+
+_SIDE = 128  # larger images are looked at through a window
+_EVERY = 10  # steps from one comparison to the next
+_EPS = 1e-6  # under the root, whose slope at 0 is infinite: quantized images are mostly flat
+_LAB = 100.0
+
+
+class Refined(NamedTuple):
+    """What came of a palette: CIELAB (K, 3) float32, and its loss on the held images before and after."""
+
+    palette: np.ndarray
+    before: float
+    after: float
+
+
+@dataclass(frozen=True)
+class Refinement:
+    """How palettes are refined.
+
+    Attributes:
+        steps: of Adam.
+        learning_rate: in units of L*.
+        batch: images in a step.
+        color_weight: of the squared colour error beside that of the edges; the paper has none, and so nothing
+            that holds the mean colour.
+        soft: the assignment has a gradient, too, through a softmax of the squared distances.
+        temperature: of that softmax.
+        seed: of windows and batches.
+    """
+
+    steps: int = 200
+    learning_rate: float = 0.5
+    batch: int = 64
+    color_weight: float = 0.1
+    soft: bool = False
+    temperature: float = 10.0
+    seed: int = 0
+
+    def __call__(self, palette: np.ndarray, pixels: np.ndarray) -> Refined:
+        """Refine one palette; where its loss on the held images does not fall, it is given back.
+
+        Args:
+            palette: (K, 3) float32, CIELAB.
+            pixels: (n, H, W, 3) uint8, images of the cluster of one size.
+        """
+        count = len(pixels)
+        if not count:
+            return Refined(palette, 0.0, 0.0)
+        images = Images.of(pixels)
+        held = np.arange(min(HELD, max(1, count // 4)))
+        rest = np.arange(len(held), count) if count > len(held) else held
+        theta = torch.from_numpy(palette.copy()).requires_grad_(True)
+        checked = images.take(held)
+        before = self.held_loss(theta, checked)
+        best, least = palette, before
+        optimizer = torch.optim.Adam([theta], self.learning_rate)
+        random = np.random.default_rng([self.seed, 3])
+        for step in range(self.steps):
+            chosen = np.sort(random.choice(rest, min(self.batch, len(rest)), replace=False))
+            optimizer.zero_grad()
+            self.loss(theta, images.take(chosen)).backward()
+            optimizer.step()
+            if (step + 1) % _EVERY == 0 or step + 1 == self.steps:
+                loss = self.held_loss(theta, checked)
+                if loss < least:
+                    best, least = theta.detach().numpy().copy(), loss
+        return Refined(best, before, least)
+
+    def held_loss(self, theta: Tensor, images: Images) -> float:
+        """The loss of the palette as a file holds it: in gamut and rounded to bytes."""
+        with torch.no_grad():
+            rounded = enter(leave(theta.detach().numpy().T, "cielab").T, "cielab").T
+            return float(self.loss(torch.from_numpy(np.ascontiguousarray(rounded)), images))
+
+    def loss(self, theta: Tensor, images: Images) -> Tensor:
+        """Equation 6 with equal weights on L*, a* and b* over 100, and the colour term."""
+        quantized = self._quantize(theta / _LAB, images)
+        edges = F.mse_loss(sobel(quantized), images.edges)
+        # Equation 6 sums over the channels.
+        return 3 * (edges + self.color_weight * F.mse_loss(quantized, images.lab))
+
+    def _quantize(self, theta: Tensor, images: Images) -> Tensor:
+        """Every pixel as its nearest colour: (3, n, H, W), with the palette's gradient."""
+        points = images.lab.reshape(3, -1)
+        labels = np.empty(points.shape[1], np.uint8)
+        assign(points.numpy(), np.ascontiguousarray(theta.detach().numpy().T), labels)
+        places = torch.from_numpy(labels).long()
+        flat = theta.T.index_select(1, places)
+        if self.soft and theta.requires_grad:
+            square = (points**2).sum(dim=0)[:, None] - 2 * points.T @ theta.T + (theta**2).sum(dim=1)
+            smooth = ((-square * _LAB**2 / self.temperature).softmax(dim=1) @ theta).T
+            flat = smooth + (flat - smooth).detach()
+        return flat.reshape(images.lab.shape)
+
+
+class Images(NamedTuple):
+    """Images in CIELAB over 100, channels first: ``lab`` and its ``edges``, both (3, n, H, W)."""
+
+    lab: Tensor
+    edges: Tensor
+
+    @staticmethod
+    def of(pixels: np.ndarray) -> Images:
+        """Convert (n, H, W, 3) uint8."""
+        points = enter(pixels.reshape(-1, 3).T, "cielab") / np.float32(_LAB)
+        lab = torch.from_numpy(points).reshape(3, *pixels.shape[:3])
+        return Images(lab, sobel(lab))
+
+    def take(self, chosen: np.ndarray) -> Images:
+        """Some of the images."""
+        places = torch.from_numpy(chosen)
+        return Images(self.lab.index_select(1, places), self.edges.index_select(1, places))
+
+
+def sobel(images: Tensor) -> Tensor:
+    """Magnitude of each channel's gradient by Sobel's operator, its weights over 8: (..., H, W) of the same.
+
+    Outside the image its border is repeated. Sums of slices, because a convolution of one channel costs more.
+    """
+    padded = F.pad(images, (1, 1, 1, 1), mode="replicate")
+    across, along = padded[..., 2:] - padded[..., :-2], padded[..., 2:, :] - padded[..., :-2, :]
+    horizontal = across[..., :-2, :] + 2 * across[..., 1:-1, :] + across[..., 2:, :]
+    vertical = along[..., :-2] + 2 * along[..., 1:-1] + along[..., 2:]
+    return ((horizontal.square() + vertical.square()) / 64 + _EPS).sqrt()
+
+
+def refinement_images(source: ImageSource, members: Sequence[int] | np.ndarray, seed: int = 0) -> np.ndarray:
+    """Images of a cluster for :class:`Refinement`: (n, h, w, 3) uint8, of one size.
+
+    As many are drawn as make a million pixels; where sizes differ or exceed 128, a window of each is taken,
+    its place drawn, too.
+    """
+    random = np.random.default_rng([seed, 4, len(members)])
+    pictures: list[np.ndarray] = []
+    room = POOL_PIXELS
+    for image in random.permutation(np.asarray(members)):
+        pixels = source.read([image])[0]
+        top, left = (int(random.integers(max(1, side - _SIDE + 1))) for side in pixels.shape[:2])
+        window = pixels[top : top + _SIDE, left : left + _SIDE]
+        room -= window[..., 0].size
+        if pictures and room < 0:
+            break
+        pictures.append(window)
+    if not pictures:
+        return np.empty((0, 1, 1, 3), np.uint8)
+    height, width = (min(picture.shape[axis] for picture in pictures) for axis in (0, 1))
+    return np.stack([picture[:height, :width] for picture in pictures])

@@ -1,0 +1,148 @@
+"""How a data set is quantized: every choice of the paper's ablations, checked."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from typing import Any
+
+from colorcnn.dcq.attention import ATTENTIONS
+from colorcnn.dcq.features import GIVEN, LAYERS, PIXEL_FEATURES
+from colorcnn.dcq.refine import Refinement
+from colorcnn.errors import UsageError, unknown_name
+from colorcnn.quantizers.spaces import check_space
+
+PALETTES = ("shared", "own", "super")
+_MODULE = re.compile(r"[A-Za-z_]\w*(\.\w+)+")
+
+
+@dataclasses.dataclass(frozen=True)
+class Settings:
+    """The paper's choices, where it makes them, are the defaults.
+
+    Attributes:
+        bits: q; palettes have 2**q colours, q in 1..8.
+        palettes: ``shared`` by the images of a cluster, ``own`` of each image, or ``super``: own ones whose
+            colours are all taken from one larger palette.
+        clusters: how many groups of images share a palette.
+        features: what the clusters are made of: a layer of the classifier (``shallow``, ``middle1``,
+            ``middle2``, ``final``, or the name of a module), one of
+            :data:`colorcnn.dcq.features.PIXEL_FEATURES`, ``label``, or ``random``.
+        pool: the side feature maps are averaged to; 1 gives mean and deviation, 0 keeps them whole.
+        standardise: bring features to mean 0 and variance 1.
+        attention: where a palette's pixels are taken from, of :data:`colorcnn.dcq.attention.ATTENTIONS`.
+        attention_layer: the layer it is computed at.
+        predicted: attention is for the predicted class in place of the image's label.
+        kept: share of the pixels attended to that are kept, in (0, 1].
+        unique: a colour counts once in a palette's design, however often it occurs.
+        pixels: the most pixels a palette is designed on.
+        method: a quantizer that designs the palettes; None is the paper's k-means in ``space``.
+        space: where colours are compared, but by methods that choose for themselves.
+        super_colors: colours of the larger palette of ``super``, 1..256.
+        refine: move the palettes' colours so that edges survive.
+        refinement: how.
+        seed: of everything that is drawn.
+    """
+
+    bits: int = 2
+    palettes: str = "shared"
+    clusters: int = 20
+    features: str = "shallow"
+    pool: int = 4
+    standardise: bool = False
+    attention: str = "gradcam++"
+    attention_layer: str = "final"
+    predicted: bool = False
+    kept: float = 0.5
+    unique: bool = False
+    pixels: int = 1_000_000
+    method: str | None = None
+    space: str = "cielab"
+    super_colors: int = 256
+    refine: bool = True
+    refinement: Refinement = dataclasses.field(default_factory=Refinement)
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        """Raise UsageError where a value cannot be meant."""
+        for name, least, most in (
+            ("bits", 1, 8), ("clusters", 1, 65_536), ("pool", 0, 1024), ("pixels", 1, 10**8),
+            ("super_colors", 1, 256), ("seed", 0, 2**32 - 1),
+        ):  # fmt: skip
+            if not least <= getattr(self, name) <= most:
+                raise UsageError(
+                    f"{name.replace('_', '-')} is {getattr(self, name)}: choose a whole number from {least} "
+                    f"to {most}."
+                )
+        if not 0 < self.kept <= 1:
+            raise UsageError(f"The kept share is {self.kept}: choose a number above 0, at most 1.")
+        if self.palettes not in PALETTES:
+            raise unknown_name("kind of palettes", self.palettes, PALETTES)
+        if self.attention not in ATTENTIONS:
+            raise unknown_name("attention", self.attention, ATTENTIONS)
+        if self.refinement.steps < 1 or self.refinement.batch < 1 or self.refinement.color_weight < 0:
+            raise UsageError("Refinement needs at least one step and one image, and a weight of at least 0.")
+        check_space(self.space)
+        if self.palettes == "shared" and self.refine and self.space != "cielab":
+            raise UsageError("Refinement works in CIELAB: choose that space, or leave the refinement out.")
+        known = (*LAYERS, *PIXEL_FEATURES, *GIVEN)
+        if self.features not in known and not _MODULE.fullmatch(self.features):
+            raise unknown_name("features", self.features, [*known, "the name of a module such as features.3"])
+
+    @property
+    def num_colors(self) -> int:
+        """K, colours of a palette."""
+        return 1 << self.bits
+
+    @property
+    def layer(self) -> str | None:
+        """The layer features come from; None where they need no classifier."""
+        needless = self.palettes != "shared" or self.features in PIXEL_FEATURES or self.features in GIVEN
+        return None if needless else self.features
+
+    @property
+    def attends(self) -> bool:
+        """Whether attention has a say: it chooses the pixels of shared palettes."""
+        return self.palettes == "shared" and self.attention != "none"
+
+    def without_classifier(self) -> tuple[Settings, list[str]]:
+        """What is done where there is no classifier, and a note for each stage that this changes."""
+        notes, changes = [], {}
+        if self.layer is not None:
+            changes["features"] = "statistics"
+            notes.append(
+                f"no classifier: clusters are made of pixel statistics, not of its layer {self.features}"
+            )
+        if self.attends:
+            changes["attention"] = "none"
+            notes.append("no classifier: palettes are made of all pixels, not of those it attends to")
+        return dataclasses.replace(self, **changes), notes
+
+    def to_json(self) -> dict[str, Any]:
+        """The settings as JSON values."""
+        return dataclasses.asdict(self)
+
+
+RECIPES: dict[str, dict[str, Any]] = {
+    "paper": {},
+    "pixels": {
+        "features": "statistics",
+        "attention": "none",
+        "refinement": Refinement(color_weight=1.0),
+    },
+    "super": {"palettes": "super"},
+}
+"""By name, what differs from the paper's choices: clusters of pixel statistics with palettes refined by
+edges and colour errors alike, or a palette for each image out of one larger palette. Neither needs a
+classifier."""
+
+
+def recipe(name: str, **changes: Any) -> Settings:
+    """The settings of a recipe, with some of them changed.
+
+    Raises:
+        UsageError: there is no such recipe, or a value cannot be meant.
+    """
+    if name not in RECIPES:
+        raise unknown_name("recipe", name, RECIPES)
+    return Settings(**{**RECIPES[name], **changes})

@@ -1,0 +1,383 @@
+"""One shard of a quantized data set: a file of named arrays in independent, checksummed zstd frames.
+
+The file is little-endian throughout:
+
+===================  =====================================================================================
+bytes                meaning
+===================  =====================================================================================
+8                    the signature ``89 44 43 51 0D 0A 1A 0A`` ("DCQ", and line ends that a transfer in
+                     text mode would damage)
+2                    format version, unsigned
+2                    0
+4, 4                 length of the header and its CRC-32, unsigned
+length               the header, JSON in UTF-8
+the rest             the zstd frames of all arrays, in the order of the header, nothing between or behind
+===================  =====================================================================================
+
+Header: ``images`` n; ``bits`` q; ``size`` [H, W], or null where sizes differ; ``layout``, ``prediction`` and
+``order`` of the index maps; ``first``, the row of the first image in the original data set, or null;
+``classes``, where images have several labels; ``arrays``, a list of {name, dtype, shape, block, frames}. An
+array is its bytes in C order, cut into blocks of ``block`` bytes (at most 512 KiB) of which each is a zstd
+frame with content size and checksum; ``frames`` are their lengths.
+
+=================  =======================================================================================
+array              content
+=================  =======================================================================================
+palette_colors     uint8 (S, 3): the different colours of all palettes
+palette_codes      uint8 or uint16 (P, 2**q): the rows of ``palette_colors`` that make up each palette
+palettes           uint8 (P, 2**q, 3): the palettes themselves, where that is smaller than the two above
+palette_ids        uint8, uint16 or uint32 (n,): the palette of each image; missing where image i has
+                   palette i
+labels             uint8, uint16 or uint32 (n,); for several labels uint8 (n, ceil(classes / 8)), one bit
+                   each, highest first
+sizes              uint32 (n, 2): H and W, where they differ
+rows               uint32 (n,): positions in the original data set, where they are not ``first`` and counting
+indices            uint8: the index maps, one after the other
+=================  =======================================================================================
+
+An index map is, by ``layout``, "packed": ceil(H * W * q / 8) bytes, q bits a pixel, row after row, highest
+bit first; "paired", for q up to 4: ceil(H / 2) * W bytes, each a pixel and, in the low four bits, the one
+below it; "unpacked": H * W bytes. By ``order`` the maps follow each other as the images do ("images"), or
+those of lower palettes come first ("palettes"). With the ``prediction`` "median" a pixel's index is stored
+as its difference modulo 2**q from the median of left, above, and left + above - above left, where those
+outside the image are 0 (the predictor of LOCO-I: M. Weinberger, G. Seroussi and G. Sapiro, IEEE
+Transactions on Image Processing 2000); with "none" as it is. The writer tries several combinations and keeps
+the smallest.
+"""
+
+from __future__ import annotations
+
+import json
+import mmap
+import struct
+import zlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import zstandard
+
+from colorcnn.dcq.packing import LAYOUTS, pack, packed_length, predict, restore, unpack
+from colorcnn.errors import ColorCNNError
+
+SIGNATURE = b"\x89DCQ\r\n\x1a\n"
+VERSION = 1
+BLOCK = 1 << 19
+"""The most bytes a frame holds when it is decoded."""
+
+LEVEL = 19
+_HEAD = struct.Struct("<8sHHII")
+_DTYPES = {"|u1": 1, "<u2": 2, "<u4": 4}
+_PREDICTIONS = ("none", "median")
+_ORDERS = ("images", "palettes")
+_TRIED = (  # what has won on photographs and drawings of 1 to 8 bits
+    ("packed", "median", "images"),
+    ("packed", "none", "palettes"),
+    ("paired", "none", "palettes"),
+    ("unpacked", "none", "palettes"),
+)
+
+
+@dataclass(frozen=True)
+class ShardContent:
+    """What a shard holds.
+
+    Attributes:
+        bits: q, 1..8.
+        indices: n index maps (H, W) uint8, each below 2**q.
+        palettes: (P, 2**q, 3) uint8.
+        palette_ids: (n,) which palette each image uses.
+        labels: (n,) integers, or (n, classes) of 0 and 1.
+        rows: (n,) positions in the original data set, ascending.
+    """
+
+    bits: int
+    indices: Sequence[np.ndarray]
+    palettes: np.ndarray
+    palette_ids: np.ndarray
+    labels: np.ndarray
+    rows: np.ndarray
+
+
+def encode_shard(content: ShardContent) -> bytes:
+    """The bytes of a shard's file; of the ways to lay out its index maps the smallest is taken."""
+    shapes = {image.shape for image in content.indices}
+    header: dict[str, Any] = {
+        "images": len(content.indices),
+        "bits": content.bits,
+        "size": list(next(iter(shapes))) if len(shapes) == 1 else None,
+        "first": int(content.rows[0]) if len(content.rows) else 0,
+        "classes": int(content.labels.shape[1]) if content.labels.ndim == 2 else None,
+    }
+    arrays = _palette_arrays(content)
+    if content.labels.ndim == 2:
+        arrays["labels"] = np.packbits(content.labels.astype(bool), axis=1)
+    else:
+        arrays["labels"] = _narrow(content.labels)
+    if header["size"] is None:
+        arrays["sizes"] = np.array([image.shape for image in content.indices], "<u4")
+    if not np.array_equal(content.rows, header["first"] + np.arange(len(content.rows))):
+        header["first"] = None
+        arrays["rows"] = content.rows.astype("<u4")
+    coding, stored, block, frames = _smallest(content)
+    header |= {**coding, "arrays": []}
+    body = b""
+    for name, array in arrays.items():
+        own = _compress(array.tobytes(), BLOCK)
+        header["arrays"].append(_entry(name, array, BLOCK, own))
+        body += b"".join(own)
+    header["arrays"].append(_entry("indices", np.empty(stored, np.uint8), block, frames))
+    text = json.dumps(header, separators=(",", ":")).encode()
+    head = _HEAD.pack(SIGNATURE, VERSION, 0, len(text), zlib.crc32(text))
+    return head + text + body + b"".join(frames)
+
+
+def _palette_arrays(content: ShardContent) -> dict[str, np.ndarray]:
+    flat = content.palettes.reshape(-1, 3)
+    colors, codes = np.unique(flat, axis=0, return_inverse=True)
+    coded = {
+        "palette_colors": colors.astype(np.uint8),
+        "palette_codes": _narrow(codes.reshape(content.palettes.shape[:2])),
+    }
+    arrays = {"palettes": np.ascontiguousarray(content.palettes, np.uint8)}
+    if _coded_size(coded) < _coded_size(arrays):
+        arrays = coded
+    ids = content.palette_ids
+    if len(content.palettes) != len(ids) or not np.array_equal(ids, np.arange(len(ids))):
+        arrays["palette_ids"] = _narrow(ids)
+    return arrays
+
+
+def _coded_size(arrays: Mapping[str, np.ndarray]) -> int:
+    return sum(len(frame) for array in arrays.values() for frame in _compress(array.tobytes(), BLOCK))
+
+
+def _smallest(content: ShardContent) -> tuple[dict[str, str], int, int, list[bytes]]:
+    """Compress the index maps in several ways; the coding, its bytes before zstd, its block, its frames."""
+    best: tuple[dict[str, str], int, int, list[bytes]] | None = None
+    bits = content.bits
+    for layout, prediction, order in _TRIED:
+        if (layout == "paired" and bits > 4) or (layout == "unpacked" and bits == 8):
+            continue
+        maps = [content.indices[image] for image in _ordered(content.palette_ids, order)]
+        if prediction == "median":
+            maps = [predict(one, bits) for one in maps]
+        parts = [pack(one, bits, layout) for one in maps]
+        lengths = {len(part) for part in parts}
+        length = lengths.pop() if len(lengths) == 1 else 0
+        # Whole images to a block, where all are of one size and one fits: then none lies in two frames.
+        block = BLOCK // length * length if 0 < length <= BLOCK else BLOCK
+        stream = b"".join(parts)
+        frames = _compress(stream, block)
+        if best is None or sum(map(len, frames)) < sum(map(len, best[3])):
+            coding = {"layout": layout, "prediction": prediction, "order": order}
+            best = coding, len(stream), block, frames
+    assert best is not None
+    return best
+
+
+def _ordered(palette_ids: np.ndarray, order: str) -> np.ndarray:
+    return np.argsort(palette_ids, kind="stable") if order == "palettes" else np.arange(len(palette_ids))
+
+
+def _compress(data: bytes, block: int) -> list[bytes]:
+    compressor = zstandard.ZstdCompressor(level=LEVEL, write_checksum=True, write_content_size=True)
+    return [compressor.compress(data[start : start + block]) for start in range(0, len(data), block)]
+
+
+def _entry(name: str, array: np.ndarray, block: int, frames: Sequence[bytes]) -> dict[str, Any]:
+    return {
+        "name": name,
+        "dtype": array.dtype.str,
+        "shape": list(array.shape),
+        "block": block,
+        "frames": [len(frame) for frame in frames],
+    }
+
+
+def _narrow(values: np.ndarray) -> np.ndarray:
+    top = int(values.max()) if values.size else 0
+    return values.astype(np.uint8 if top < 1 << 8 else "<u2" if top < 1 << 16 else "<u4")
+
+
+@dataclass(frozen=True)
+class _Array:
+    dtype: str
+    shape: tuple[int, ...]
+    block: int
+    offsets: tuple[int, ...]
+    """Of the frames in the file, and of the byte behind the last."""
+
+    @property
+    def nbytes(self) -> int:
+        return int(np.prod(self.shape, dtype=np.int64)) * _DTYPES[self.dtype]
+
+
+class Shard:
+    """A shard's file, mapped into memory. Whatever is read from it is checked against its checksums.
+
+    Args:
+        path: the file.
+
+    Attributes:
+        images: how many there are.
+        bits: bits of an index.
+        labels: (n,) int64, or (n, classes) uint8 of 0 and 1.
+        palettes: (P, 2**bits, 3) uint8.
+        palette_ids: (n,) int64.
+        rows: (n,) int64, positions in the original data set.
+        sizes: (n, 2) int64, H and W of each image.
+
+    Raises:
+        ColorCNNError: there is no such file, or it is foreign, truncated, damaged, or of a later version.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._map = _open(path)
+        try:
+            self._read_header()
+            self._read_columns()
+        except (KeyError, TypeError, ValueError, IndexError, OverflowError) as error:
+            raise self._damaged("its header contradicts itself") from error
+
+    def _read_header(self) -> None:
+        head = self._map[: _HEAD.size]
+        if head[: len(SIGNATURE)] != SIGNATURE:
+            raise ColorCNNError(f"{self.path} is no shard of a quantized data set: remove it from the store.")
+        if len(head) < _HEAD.size:
+            raise self._damaged("it is truncated")
+        _, version, _, length, check = _HEAD.unpack(head)
+        if version > VERSION:
+            raise ColorCNNError(
+                f"{self.path} has format version {version}, later than {VERSION}: update colorcnn."
+            )
+        text = self._map[_HEAD.size : _HEAD.size + length]
+        if len(text) < length:
+            raise self._damaged("it is truncated")
+        if zlib.crc32(text) != check:
+            raise self._damaged("the checksum of its header is wrong")
+        header = json.loads(text)
+        self.images, self.bits = int(header["images"]), int(header["bits"])
+        self._classes, self._first, self._size = header["classes"], header["first"], header["size"]
+        self.coding = {name: header[name] for name in ("layout", "prediction", "order")}
+        known = zip(self.coding.values(), (LAYOUTS, _PREDICTIONS, _ORDERS), strict=True)
+        if not 1 <= self.bits <= 8 or not all(value in values for value, values in known):
+            raise ValueError
+        self._arrays: dict[str, _Array] = {}
+        offset = _HEAD.size + length
+        for entry in header["arrays"]:
+            ends = offset + np.cumsum([0, *entry["frames"]], dtype=np.int64)
+            array = _Array(
+                entry["dtype"], tuple(entry["shape"]), int(entry["block"]), tuple(int(end) for end in ends)
+            )
+            if not 0 < array.block <= BLOCK or -(-array.nbytes // array.block) != len(entry["frames"]):
+                raise ValueError
+            self._arrays[entry["name"]] = array
+            offset = array.offsets[-1]
+        if offset != len(self._map):
+            what = "truncated" if len(self._map) < offset else "too long"
+            raise self._damaged(f"it is {what}, {len(self._map)} in place of {offset} bytes")
+
+    def _read_columns(self) -> None:
+        count, colors = self.images, 1 << self.bits
+        labels = self._array("labels")
+        if self._classes is not None:
+            labels = np.unpackbits(labels, axis=1)[:, : self._classes]
+        self.labels = labels if self._classes is not None else labels.astype(np.int64)
+        if "palettes" in self._arrays:
+            self.palettes = self._array("palettes")
+        else:
+            self.palettes = self._array("palette_colors")[self._array("palette_codes")]
+        ids = self._array("palette_ids") if "palette_ids" in self._arrays else np.arange(count)
+        self.palette_ids = ids.astype(np.int64)
+        if self._first is None:
+            self.rows = self._array("rows").astype(np.int64)
+        else:
+            self.rows = int(self._first) + np.arange(count)
+        sizes = self._array("sizes") if self._size is None else np.tile(np.array(self._size), (count, 1))
+        self.sizes = sizes.astype(np.int64).reshape(-1, 2)
+        lengths = packed_length(self.sizes[:, 0], self.sizes[:, 1], self.bits, self.coding["layout"])
+        order = _ordered(self.palette_ids, self.coding["order"])
+        self._starts = np.empty(count, np.int64)
+        self._starts[order] = np.cumsum(lengths[order]) - lengths[order]
+        self._lengths = lengths
+        if (
+            {len(self.labels), len(self.palette_ids), len(self.rows), len(self.sizes)} != {count}
+            or self.palettes.shape[1:] != (colors, 3)
+            or (count and not 0 <= self.palette_ids.min() <= self.palette_ids.max() < len(self.palettes))
+            or (count and self.sizes.min() < 1)
+            or lengths.sum() != self._arrays["indices"].nbytes
+        ):
+            raise ValueError
+
+    def _array(self, name: str) -> np.ndarray:
+        array = self._arrays[name]
+        data = b"".join(self.frame(number, name) for number in range(len(array.offsets) - 1))
+        return np.frombuffer(data, array.dtype).reshape(array.shape)
+
+    @property
+    def frames(self) -> int:
+        """How many frames the index maps lie in."""
+        return len(self._arrays["indices"].offsets) - 1
+
+    def frames_of(self, image: int) -> range:
+        """The frames that an index map lies in."""
+        block, start = self._arrays["indices"].block, int(self._starts[image])
+        return range(start // block, (start + int(self._lengths[image]) - 1) // block + 1)
+
+    def frame(self, number: int, name: str = "indices") -> bytes:
+        """Decode a frame of an array, by default of the index maps.
+
+        Raises:
+            ColorCNNError: it is damaged.
+        """
+        array = self._arrays[name]
+        expected = min(array.block, array.nbytes - number * array.block)
+        frame = self._map[array.offsets[number] : array.offsets[number + 1]]
+        try:
+            if zstandard.get_frame_parameters(frame).content_size != expected:
+                raise self._damaged(f"frame {number} of its {name} has the wrong length")
+            return zstandard.ZstdDecompressor().decompress(frame)
+        except zstandard.ZstdError as error:
+            raise self._damaged(f"frame {number} of its {name} fails its checksum") from error
+
+    def indices(self, image: int, frames: Mapping[int, bytes] | None = None) -> np.ndarray:
+        """An image's index map.
+
+        Args:
+            image: 0..images - 1.
+            frames: its frames, decoded; by default they are decoded here.
+
+        Returns:
+            (H, W) uint8, each below ``2**bits``.
+        """
+        needed = self.frames_of(image)
+        parts = [self.frame(number) if frames is None else frames[number] for number in needed]
+        start = int(self._starts[image]) - needed[0] * self._arrays["indices"].block
+        data = parts[0] if len(parts) == 1 else b"".join(parts)
+        packed = np.frombuffer(data, np.uint8, int(self._lengths[image]), start)
+        height, width = map(int, self.sizes[image])
+        indices = unpack(packed, height, width, self.bits, self.coding["layout"])
+        if self.coding["prediction"] == "median":
+            restore(indices, self.bits)
+        return indices
+
+    def close(self) -> None:
+        """Let go of the file."""
+        self._map.close()
+
+    def _damaged(self, how: str) -> ColorCNNError:
+        return ColorCNNError(f"{self.path} is damaged, {how}: fetch it again, or build the store anew.")
+
+
+def _open(path: Path) -> mmap.mmap:
+    try:
+        with path.open("rb") as stream:
+            return mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ)
+    except FileNotFoundError as error:
+        raise ColorCNNError(f"{path} is missing: fetch the whole store, or build it anew.") from error
+    except (OSError, ValueError) as error:  # an empty file cannot be mapped
+        raise ColorCNNError(f"{path} could not be read ({error}): fetch it again.") from error

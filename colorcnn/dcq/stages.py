@@ -1,0 +1,123 @@
+"""Work over many images in pieces: parallel, kept on disk, and taken up again where it was stopped."""
+
+from __future__ import annotations
+
+import io
+import json
+import shutil
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import joblib
+import numpy as np
+from tqdm import tqdm
+
+from colorcnn.errors import UsageError
+from colorcnn.files import write_atomically
+
+Arrays = Mapping[str, np.ndarray]
+PLAN = "plan.json"
+
+
+class Work:
+    """The folder of a build that is under way.
+
+    A stage's result is a file for each piece of it, written whole. Pieces are worked on by joblib: by
+    threads, unless ``joblib.parallel_config`` names another backend, such as ``loky``, ``dask`` or ``ray``;
+    the workers of a cluster need to see the images under the same paths.
+
+    Args:
+        folder: where results are kept; made where it is missing.
+        plan: what decides about the results. A folder with another plan is refused.
+        jobs: pieces at a time; -1 is one for each core.
+
+    Raises:
+        UsageError: the folder holds work with another plan.
+    """
+
+    def __init__(self, folder: Path, plan: Mapping[str, Any], *, jobs: int = -1) -> None:
+        self.folder = folder
+        self.jobs = jobs
+        self.resumed = False
+        path, text = folder / PLAN, json.dumps(plan, sort_keys=True)
+        if path.exists():
+            if path.read_text() != text:
+                raise UsageError(
+                    f"{folder.parent} holds an unfinished build of other images or settings: repeat those to "
+                    "go on with it, choose another folder, or start anew with --force."
+                )
+            self.resumed = True
+        else:
+            write_atomically(path, text.encode())
+
+    def path(self, stage: str, start: int = 0) -> Path:
+        """The file of a piece; pieces are named by their first image."""
+        return self.folder / f"{stage}-{start:09d}.npz"
+
+    def has(self, stage: str, start: int = 0) -> bool:
+        """Whether a piece is done."""
+        return self.path(stage, start).exists()
+
+    def save(self, stage: str, arrays: Arrays, start: int = 0) -> None:
+        """Keep the result of a piece."""
+        buffer = io.BytesIO()
+        np.savez(buffer, **arrays)  # type: ignore[arg-type]
+        write_atomically(self.path(stage, start), buffer.getvalue())
+
+    def load(self, stage: str, start: int = 0) -> dict[str, np.ndarray]:
+        """The result of a piece."""
+        with np.load(self.path(stage, start), allow_pickle=False) as content:
+            return dict(content)
+
+    def once(self, stage: str, compute: Callable[[], Arrays]) -> dict[str, np.ndarray]:
+        """The result of a stage that is not cut into pieces, computed unless it is there."""
+        if not self.has(stage):
+            self.save(stage, compute())
+        return self.load(stage)
+
+    def pieces(
+        self,
+        stage: str,
+        pieces: Mapping[int, Any],
+        work: Callable[[Any], Any],
+        keep: Callable[[int, Any], None] | None = None,
+        *,
+        describe: str,
+        unit: str = "part",
+    ) -> None:
+        """Work on the pieces of a stage that are not done yet.
+
+        Args:
+            stage: its name.
+            pieces: number of a piece -> what ``work`` is called with.
+            work: pure, and to be pickled where the backend needs that.
+            keep: takes the number and the result; by default :meth:`save`.
+            describe: what the progress bar says.
+            unit: what it counts.
+        """
+        todo = {number: piece for number, piece in pieces.items() if not self.has(stage, number)}
+        if not todo:
+            return
+        save = keep or (lambda number, result: self.save(stage, result, number))
+        parallel = joblib.Parallel(n_jobs=self.jobs, prefer="threads", return_as="generator_unordered")
+        calls = (joblib.delayed(_numbered)(work, number, piece) for number, piece in todo.items())
+        with tqdm(
+            total=len(pieces), initial=len(pieces) - len(todo), desc=describe, unit=unit, disable=None
+        ) as bar:
+            for number, result in parallel(calls):
+                save(number, result)
+                bar.update()
+
+    def remove(self) -> None:
+        """Remove the folder: the build is done."""
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def _numbered(work: Callable[[Any], Any], number: int, piece: Any) -> tuple[int, Any]:
+    return number, work(piece)
+
+
+def ranges(count: int, step: int) -> dict[int, np.ndarray]:
+    """The images 0..count - 1 in pieces of ``step``: first image -> (n,) images."""
+    return {start: np.arange(start, min(start + step, count)) for start in range(0, count, step)}

@@ -1,0 +1,298 @@
+"""A quantized data set on disk: a folder of shards (see :mod:`colorcnn.dcq.shard`) and ``store.json``.
+
+The manifest ``store.json`` says what the images are (``data``, ``classes``, ``multi_label``, ``images``,
+``size``), how they are stored (``bits``, ``palettes``, ``shards`` with bytes and BLAKE2b digest of each),
+what they cost (``bytes``), the channel statistics of originals and quantized images (``statistics``), and
+how it was made (``config`` and ``report``). It is written last: a folder without one is no store yet.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import os
+import threading
+from collections import OrderedDict
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from tqdm import tqdm
+
+from colorcnn.dcq.packing import render
+from colorcnn.dcq.shard import Shard
+from colorcnn.errors import ColorCNNError, UsageError
+from colorcnn.files import write_atomically
+
+MANIFEST = "store.json"
+FORMAT = "colorcnn-dcq"
+VERSION = 1
+_OPEN_SHARDS = 64  # each holds a file descriptor
+_CACHE_BYTES = 64 << 20
+
+
+@dataclasses.dataclass(frozen=True)
+class Manifest:
+    """What store.json holds.
+
+    Attributes:
+        data: the data set as its user named it.
+        images: how many there are.
+        bits: bits of an index, 1..8.
+        classes: names of the classes, in the order of the labels.
+        multi_label: whether an image has any number of classes.
+        size: [H, W] of every image, None where they differ.
+        palettes: {"kind": "shared", "own" or "super", "count": how many}.
+        statistics: "original" and "quantized" -> [mean, std] of the channels in [0, 1].
+        bytes: what all images cost, see :func:`colorcnn.dcq.build.count_bytes`.
+        config: the settings of the build, of JSON's types.
+        report: what the build found worth telling.
+        shards: [{"file", "images", "bytes", "blake2b"}], in the order of the images.
+        format: names the format.
+        version: of the format.
+    """
+
+    data: str
+    images: int
+    bits: int
+    classes: tuple[str, ...]
+    multi_label: bool
+    size: tuple[int, int] | None
+    palettes: Mapping[str, Any]
+    statistics: Mapping[str, Any]
+    bytes: Mapping[str, Any]
+    config: Mapping[str, Any]
+    report: Mapping[str, Any]
+    shards: Sequence[Mapping[str, Any]]
+    format: str = FORMAT
+    version: int = VERSION
+
+    def write(self, root: Path) -> None:
+        """Write store.json, which makes a store of the folder."""
+        text = json.dumps(dataclasses.asdict(self), indent=1, ensure_ascii=False)
+        write_atomically(root / MANIFEST, text.encode() + b"\n")
+
+
+def shard_name(number: int) -> str:
+    """The file name of a shard."""
+    return f"shard-{number:05d}.dcq"
+
+
+def shard_entry(path: Path, images: int) -> dict[str, Any]:
+    """What the manifest says about a shard's file."""
+    data = path.read_bytes()
+    return {"file": path.name, "images": images, "bytes": len(data), "blake2b": digest(data)}
+
+
+def digest(data: bytes) -> str:
+    """The hexadecimal BLAKE2b digest, of 16 bytes, that a manifest keeps of each shard."""
+    return hashlib.blake2b(data, digest_size=16).hexdigest()
+
+
+def read_manifest(root: str | os.PathLike[str]) -> Manifest:
+    """Read and check store.json.
+
+    Raises:
+        UsageError: the folder is no store.
+        ColorCNNError: the manifest is damaged, or of a later version.
+    """
+    path = Path(root) / MANIFEST
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise UsageError(
+            f"{root} is no quantized data set, {MANIFEST} is missing: name a folder that "
+            "`colorcnn dcq build` has finished."
+        ) from error
+    except (OSError, ValueError) as error:
+        raise ColorCNNError(
+            f"{path} is damaged ({error}): fetch it again, or build the store anew."
+        ) from error
+    known = {field.name for field in dataclasses.fields(Manifest)}
+    if not isinstance(content, dict) or content.get("format") != FORMAT:
+        raise ColorCNNError(f"{path} is not the manifest of a quantized data set: name another folder.")
+    if not isinstance(content.get("version"), int) or content["version"] > VERSION:
+        raise ColorCNNError(
+            f"{path} has version {content.get('version')}, later than {VERSION}: update colorcnn."
+        )
+    if missing := sorted(known - content.keys()):
+        raise ColorCNNError(f"{path} is damaged, it lacks {', '.join(missing)}: fetch it again.")
+    content["classes"] = tuple(content["classes"])
+    content["size"] = tuple(content["size"]) if content["size"] else None
+    return Manifest(**{key: value for key, value in content.items() if key in known})
+
+
+class Store:
+    """A quantized data set, mapped into memory and read at any place; every byte read is checked.
+
+    Args:
+        root: the folder.
+        cache_bytes: how much decoded data is kept for images that lie beside those asked for.
+
+    Raises:
+        UsageError: the folder is no store.
+        ColorCNNError: it is damaged.
+    """
+
+    def __init__(self, root: str | os.PathLike[str], *, cache_bytes: int = _CACHE_BYTES) -> None:
+        self.root = Path(root)
+        self.manifest = read_manifest(root)
+        self._ends = np.cumsum([entry["images"] for entry in self.manifest.shards], dtype=np.int64)
+        if (self._ends[-1] if len(self._ends) else 0) != self.manifest.images:
+            raise ColorCNNError(f"{self.root / MANIFEST} is damaged, its counts disagree: fetch it again.")
+        self._cache_bytes = cache_bytes
+        self._reset()
+
+    def _reset(self) -> None:
+        self._lock = threading.Lock()
+        self._shards: OrderedDict[int, Shard] = OrderedDict()
+        self._frames: OrderedDict[tuple[int, int], bytes] = OrderedDict()
+        self._held = 0
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Other processes open the files themselves."""
+        left = ("_lock", "_shards", "_frames", "_held")
+        return {key: value for key, value in self.__dict__.items() if key not in left}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self._reset()
+
+    def __len__(self) -> int:
+        return self.manifest.images
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """The names of the classes."""
+        return self.manifest.classes
+
+    @property
+    def image_size(self) -> tuple[int, int] | None:
+        """(H, W) of every image, or None where they differ."""
+        return self.manifest.size
+
+    @property
+    def key(self) -> str:
+        """Names the content in cache keys."""
+        return digest("".join(entry["blake2b"] for entry in self.manifest.shards).encode())
+
+    @cached_property
+    def labels(self) -> np.ndarray:
+        """(N,) int64, or (N, classes) uint8 of 0 and 1."""
+        return self._column("labels")
+
+    @cached_property
+    def rows(self) -> np.ndarray:
+        """(N,) int64: the images' positions in the original data set."""
+        return self._column("rows")
+
+    def _column(self, name: str) -> np.ndarray:
+        return np.concatenate([getattr(self._shard(n), name) for n in range(len(self._ends))])
+
+    def _shard(self, number: int) -> Shard:
+        if number in self._shards:
+            self._shards.move_to_end(number)
+            return self._shards[number]
+        entry = self.manifest.shards[number]
+        path = self.root / entry["file"]
+        if path.parent != self.root:
+            raise ColorCNNError(f"{self.root / MANIFEST} names a shard outside the store: fetch it again.")
+        shard = Shard(path)
+        if (shard.images, shard.bits) != (entry["images"], self.manifest.bits):
+            raise ColorCNNError(
+                f"{path} is of another store, {MANIFEST} tells its content otherwise: remove it."
+            )
+        self._shards[number] = shard
+        if len(self._shards) > _OPEN_SHARDS:
+            self._shards.popitem(last=False)
+        return shard
+
+    def _frame(self, number: int, frame: int) -> bytes:
+        key = (number, frame)
+        if key in self._frames:
+            self._frames.move_to_end(key)
+            return self._frames[key]
+        data = self._shard(number).frame(frame)
+        self._frames[key] = data
+        self._held += len(data)
+        while self._held > self._cache_bytes and len(self._frames) > 1:
+            self._held -= len(self._frames.popitem(last=False)[1])
+        return data
+
+    def indexed(self, image: int) -> tuple[np.ndarray, np.ndarray]:
+        """An image as it is stored.
+
+        Args:
+            image: 0..N - 1.
+
+        Returns:
+            (H, W) uint8 indices and the (2**bits, 3) uint8 palette.
+        """
+        image = range(len(self))[image]
+        with self._lock:
+            number = int(np.searchsorted(self._ends, image, side="right"))
+            shard = self._shard(number)
+            local = image - int(self._ends[number]) + shard.images
+            frames = {frame: self._frame(number, frame) for frame in shard.frames_of(local)}
+        return shard.indices(local, frames), shard.palettes[shard.palette_ids[local]]
+
+    def decode(self, image: int) -> np.ndarray:
+        """An image's pixels, (H, W, 3) uint8."""
+        indices, palette = self.indexed(image)
+        pixels = np.empty((*indices.shape, 3), np.uint8)
+        render(indices.reshape(-1), palette, pixels.reshape(-1, 3))
+        return pixels
+
+    def read(self, images: Sequence[int] | np.ndarray) -> list[np.ndarray]:
+        """The pixels of several images; those that lie together in the files are decoded together."""
+        found: dict[int, np.ndarray] = {}
+        for image in np.unique(np.asarray(images, dtype=np.int64)):
+            found[int(image)] = self.decode(int(image))
+        return [found[int(image)] for image in images]
+
+    def size_bytes(self) -> int:
+        """Bytes of all files of the store."""
+        shards = sum(entry["bytes"] for entry in self.manifest.shards)
+        return shards + (self.root / MANIFEST).stat().st_size
+
+
+def verify_store(root: str | os.PathLike[str]) -> list[str]:
+    """Look for damage: read and decode everything.
+
+    Returns:
+        A sentence for everything that is wrong, which names the file; none for an intact store.
+
+    Raises:
+        UsageError: the folder is no store.
+    """
+    manifest = read_manifest(root)
+    root, problems = Path(root), []
+    entries = {entry["file"]: entry for entry in manifest.shards}
+    strangers = sorted(path.name for path in root.glob("*.dcq") if path.name not in entries)
+    problems += [f"{root / name} does not belong to this store: remove it." for name in strangers]
+    for name, entry in tqdm(entries.items(), desc="Verifying shards", unit="shard", disable=None):
+        try:
+            _verify_shard(root / name, entry, manifest)
+        except ColorCNNError as error:
+            problems.append(str(error))
+    if sum(entry["images"] for entry in manifest.shards) != manifest.images:
+        problems.append(f"{root / MANIFEST} is damaged, its counts disagree: fetch it again.")
+    return problems
+
+
+def _verify_shard(path: Path, entry: Mapping[str, Any], manifest: Manifest) -> None:
+    shard = Shard(path)
+    try:
+        for image in range(shard.frames):
+            shard.frame(image)
+        if (shard.images, shard.bits) != (entry["images"], manifest.bits):
+            raise ColorCNNError(
+                f"{path} is of another store, {MANIFEST} tells its content otherwise: remove it."
+            )
+    finally:
+        shard.close()
+    if digest(path.read_bytes()) != entry["blake2b"]:
+        raise ColorCNNError(f"{path} does not have the checksum that {MANIFEST} names: fetch it again.")

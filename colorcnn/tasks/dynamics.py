@@ -1,0 +1,74 @@
+"""Record how every training image fares: what pruning scores are made of."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytorch_lightning as pl
+import torch
+from pytorch_lightning.callbacks import Callback
+from torch import Tensor
+
+from colorcnn.data.datasets import Batch
+from colorcnn.dcq.pruning import DYNAMICS, Dynamics, entropies, errors, margins
+from colorcnn.errors import UsageError
+from colorcnn.paletted import from_bytes
+from colorcnn.tasks.classifier import ClassifierTask
+
+
+class TrainingDynamics(Callback):
+    """Keeps error and margin of every training image in every epoch, as trained on, and its last entropy.
+
+    Writes ``dynamics.npz`` into the run's folder; ``colorcnn dcq build --prune`` reads it. Costs no passes
+    but one over the training images at the end. Several processes, or a run that is resumed, are refused.
+    """
+
+    def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Find out what is being trained; raises UsageError where scores would not be whole."""
+        if not isinstance(pl_module, ClassifierTask) or pl_module.hparams["multi_label"]:
+            raise UsageError("Training dynamics are those of a ClassifierTask with one label an image.")
+        if trainer.world_size > 1 or trainer.current_epoch:
+            raise UsageError(
+                "Training dynamics are recorded by one process, from the first epoch: start anew."
+            )
+        self._epochs: list[tuple[np.ndarray, np.ndarray]] = []
+        self._logits: list[Tensor] = []
+        self._handle = pl_module.classifier.register_forward_hook(self._remember)
+
+    def _remember(self, module: torch.nn.Module, inputs: object, output: Tensor) -> None:
+        if module.training:
+            self._logits.append(output.detach())
+
+    def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Begin an epoch in which no image has been seen."""
+        count = len(trainer.datamodule.train)  # type: ignore[attr-defined]
+        self._epochs.append((np.full(count, np.nan, np.float32), np.full(count, np.nan, np.float32)))
+
+    def on_train_batch_end(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Batch, batch_idx: int
+    ) -> None:
+        """Note error and margin of the batch."""
+        probabilities = self._logits.pop().float().softmax(dim=1).cpu().numpy().astype(np.float64)
+        labels, index = batch.labels.cpu().numpy(), batch.index.cpu().numpy()
+        error, margin = self._epochs[-1]
+        error[index] = errors(probabilities, labels)
+        margin[index] = margins(probabilities, labels)
+
+    @torch.no_grad()
+    def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Write what was found."""
+        self._handle.remove()
+        data: Any = trainer.datamodule  # type: ignore[attr-defined]
+        classifier: Any = pl_module.classifier
+        classifier.eval()
+        found = []
+        for start in range(0, len(data.train), data.batch_size):
+            batch = data.train.__getitems__(range(start, min(start + data.batch_size, len(data.train))))
+            logits = classifier(from_bytes(batch.images.to(pl_module.device)))
+            found.append(entropies(logits.float().softmax(dim=1).cpu().numpy().astype(np.float64)))
+        classifier.train()
+        error, margin = (np.stack(values) for values in zip(*self._epochs, strict=True))
+        dynamics = Dynamics(error, margin, np.concatenate(found).astype(np.float32), data.train.rows)
+        dynamics.write(Path(trainer.log_dir or trainer.default_root_dir) / DYNAMICS)

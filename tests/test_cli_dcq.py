@@ -1,0 +1,177 @@
+from __future__ import annotations
+
+import io
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from colorcnn import cli
+from colorcnn.dcq.export import class_folders, payload
+from colorcnn.dcq.pruning import Dynamics
+from colorcnn.dcq.storage import Store
+
+
+@pytest.fixture
+def pets(tmp_path: Path, monkeypatch) -> Path:
+    monkeypatch.setenv("COLORCNN_CACHE", str(tmp_path / "cache"))
+    monkeypatch.chdir(tmp_path)
+    random = np.random.default_rng(0)
+    for part, count in (("train", 18), ("test", 4)):
+        for number in range(count):
+            path = Path("pets", part, ("cat", "dog")[number % 2], f"{number:03}.png")
+            path.parent.mkdir(parents=True, exist_ok=True)
+            tint = random.integers(40, 255, 3)
+            ramp = np.linspace(0.3, 1, 256).reshape(16, 16, 1)
+            Image.fromarray((ramp * tint).astype(np.uint8)).save(path)
+    return Path("pets")
+
+
+def run(capsys, *arguments: str) -> tuple[int, str, str]:
+    status = cli.main(["dcq", *map(str, arguments)])
+    captured = capsys.readouterr()
+    return status, captured.out, captured.err
+
+
+def test_build_verify_and_export(pets: Path, capsys) -> None:
+    status, out, err = run(capsys, "build", "pets", "--bits", "3", "--clusters", "2", "-o", "small")
+    assert status == 0
+    assert "18 images, 2 palettes of 8 colours" in out
+    for line in ("nominal", "packed", "coded", "source files", "times smaller than the files"):
+        assert line in out
+    assert "no classifier: clusters are made of pixel statistics" in err
+    assert "refinement" in err
+    assert run(capsys, "verify", "small")[:2] == (0, "small is whole: 18 images in 1 shards.\n")
+    assert run(capsys, "export", "small", "-o", "pngs")[0] == 0
+    store = Store("small")
+    for image in range(18):
+        path = Path("pngs", ("cat", "dog")[store.labels[image]], f"{store.rows[image]:02}.png")
+        with Image.open(path) as picture:
+            assert picture.mode == "P"
+            np.testing.assert_array_equal(np.asarray(picture.convert("RGB")), store.decode(image))
+    assert run(capsys, "export", "small", "-o", "pngs")[0] == 1
+
+
+def test_verify_names_the_damaged_shard_and_fails(pets: Path, capsys) -> None:
+    run(capsys, "build", "pets", "--recipe", "pixels", "--no-refine", "-o", "small")
+    path = Path("small/shard-00000.dcq")
+    path.write_bytes(path.read_bytes()[:-1])
+    status, out, err = run(capsys, "verify", "small")
+    assert (status, out) == (1, "")
+    assert "shard-00000.dcq is damaged, it is truncated" in err
+
+
+def test_a_store_is_not_overwritten_without_force(pets: Path, capsys) -> None:
+    arguments = ("build", "pets", "--method", "median-cut", "-o", "small")
+    assert run(capsys, *arguments)[0] == 0
+    status, _, err = run(capsys, *arguments)
+    assert status == 1
+    assert "small/store.json exists already" in err
+    assert run(capsys, *arguments, "--force")[0] == 0
+
+
+def test_a_classifier_is_looked_at(pets: Path, capsys) -> None:
+    arguments = (
+        "build",
+        "pets",
+        "--classifier",
+        "tiny:classifier",
+        "--features",
+        "features.0",
+        "--clusters",
+        "2",
+    )
+    arguments += (
+        "--attention-layer",
+        "features.2",
+        "--attention",
+        "layercam",
+        "--kept",
+        "0.3",
+        "-o",
+        "small",
+    )
+    status, _, err = run(capsys, *arguments)
+    assert status == 0, err
+    config = json.loads(Path("small/store.json").read_text())["config"]
+    assert (config["features"], config["attention"], config["kept"]) == ("features.0", "layercam", 0.3)
+    assert config["classifier"] == "tiny:classifier"
+
+
+def test_pruned_images_are_left_out(pets: Path, capsys) -> None:
+    margin = np.linspace(-1, 1, 18)[None].repeat(3, axis=0)
+    Dynamics(1 - margin, margin, np.zeros(18), np.arange(18)).write(Path("run/dynamics.npz"))
+    arguments = ("build", "pets", "--recipe", "super", "--prune", "aum", "--dynamics", "run", "-o", "small")
+    status, _, err = run(capsys, *arguments, "--kept-images", "0.25")
+    assert (status, "aum keeps 4 of 18" in err) == (0, True)
+    assert Store("small").rows.tolist() == [0, 1, 2, 3]
+
+
+@pytest.mark.parametrize("name", ["jpeg", "webp"])
+def test_recode_meets_a_number_of_bytes_with_the_best_quality(pets: Path, capsys, name: str) -> None:
+    status, out, _ = run(capsys, "recode", "pets", "--format", name, "--bytes", "90", "-o", "files")
+    assert status == 0
+    assert f"18 {name} files at quality " in out
+    files = [path.read_bytes() for path in Path("files").rglob("*.*") if path.is_file()]
+    assert len(files) == 18
+    assert np.mean([payload(data) for data in files]) <= 90
+    with Image.open(io.BytesIO(files[0])) as picture:
+        assert picture.format == name.upper()
+
+
+def test_recode_can_copy_what_pruning_keeps_losslessly(pets: Path, capsys) -> None:
+    arguments = (
+        "recode",
+        "pets",
+        "--format",
+        "png",
+        "--prune",
+        "random",
+        "--kept-images",
+        "0.5",
+        "-o",
+        "files",
+    )
+    assert run(capsys, *arguments)[0] == 0
+    assert len(list(Path("files").rglob("*.png"))) == 9
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "message"),
+    [
+        (["--bits", "9"], 2, "bits is 9"),
+        (["--recipe", "best"], 2, "paper, pixels, super"),
+        (["--method", "x"], 2, "Unknown method 'x'"),
+        (["--method", "octree", "--clusters", "4"], 2, "--clusters changes nothing for own palettes"),
+        (["--super-colors", "9"], 2, "--super-colors changes nothing"),
+        (["--no-refine", "--refine-steps", "9"], 2, "--refine-steps changes nothing"),
+        (["--recipe", "pixels", "--classifier", "tiny:classifier"], 2, "leave --classifier out"),
+        (["--prune", "aum"], 2, "--kept-images"),
+        (["--prune", "aum", "--kept-images", "0.5"], 2, "--dynamics"),
+        (["--kept-images", "0.5"], 2, "belongs to --prune"),
+        (["--prune", "random", "--kept-images", "0.5", "--dynamics", "none"], 1, "does not exist"),
+        (["--jobs", "0"], 2, "--jobs"),
+        (["--space", "srgb"], 2, "CIELAB"),
+        (["--clas", "x"], 2, "unrecognized arguments"),
+    ],
+)
+def test_what_cannot_be_done_is_said_in_a_sentence(pets: Path, capsys, arguments, status, message) -> None:
+    found = run(capsys, "build", "pets", "-o", "small", *arguments)
+    assert (found[0], message in found[2]) == (status, True), found[2]
+    assert not Path("small/store.json").exists()
+
+
+def test_class_folders_keep_the_order_of_the_labels() -> None:
+    assert class_folders(["cat", "dog"]) == ["cat", "dog"]
+    assert class_folders(["dog", "cat"]) == ["0-dog", "1-cat"]
+    assert class_folders(["crane", "crane"]) == ["0-crane", "1-crane"]
+    assert class_folders(["a/b", "c"]) == ["0-a_b", "1-c"]
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["build", "--help"], ["recode", "--help"]])
+def test_help_is_printed(capsys, arguments) -> None:
+    status, out, _ = run(capsys, *arguments)
+    assert status == 0
+    assert "usage: colorcnn dcq" in out
