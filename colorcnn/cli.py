@@ -61,11 +61,28 @@ def main(argv: list[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("colorcnn: interrupted", file=sys.stderr)
         return INTERRUPTED
-    except BrokenPipeError:
-        # Whoever read our output has gone; the interpreter must not fail again when it flushes at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except BrokenPipeError:  # whoever read our output has gone
+        _abandon_output()
         return BROKEN_PIPE
+    except OSError as error:  # such as a full disk behind a redirection
+        _abandon_output()
+        what = f"{error.filename} could" if error.filename else "The output could"
+        reason = error.strerror or str(error)
+        print(
+            f"colorcnn: error: {what} not be read or written ({reason}): "
+            "check the path, its access rights and the free space.",
+            file=sys.stderr,
+        )
+        return ColorCNNError.exit_code
     return status
+
+
+def _abandon_output() -> None:
+    """Keep the interpreter from failing again when it flushes, at its end, what could not be written."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _dispatch(argv: list[str]) -> int:

@@ -29,7 +29,7 @@ def write_atomically(path: str | os.PathLike[str], data: bytes, *, overwrite: bo
             path.write_bytes(data)
             return path
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
+        handle, temporary = temporary_beside(path)
         with os.fdopen(handle, "wb") as stream:
             stream.write(data)
         os.chmod(temporary, 0o666 & ~_umask())
@@ -46,9 +46,13 @@ def write_atomically(path: str | os.PathLike[str], data: bytes, *, overwrite: bo
 
 def refuse_existing(path: str | os.PathLike[str]) -> None:
     """Raise ColorCNNError when a file is there that would be overwritten."""
-    path = Path(path)
-    if path.exists() and not _is_device(path):
+    if os.path.exists(path) and not _is_device(Path(path)):
         raise ColorCNNError(f"{path} exists already: choose another name, or overwrite it with --force.")
+
+
+def temporary_beside(path: Path) -> tuple[int, str]:
+    """Open a new file that is to become ``path``: its descriptor and name; a long name is cut short."""
+    return tempfile.mkstemp(dir=path.parent, prefix=f".{path.name[:40]}.", suffix=".part")
 
 
 def _is_device(path: Path) -> bool:

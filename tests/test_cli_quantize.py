@@ -3,7 +3,9 @@
 import io
 import json
 import os
+import subprocess
 import sys
+import threading
 import types
 from pathlib import Path
 
@@ -93,6 +95,48 @@ class TestNames:
         assert run(os.fsdecode(b"\xff.png")) == 0
         assert sys.stdout.buffer.getvalue() == b"\xff-c4.png\n"
 
+    def test_names_that_begin_with_a_dash_follow_two_dashes(self, capsys):
+        picture("-a.png")
+        assert (
+            main(["quantize", "--colors", "4", "--method", "median-cut", "--", "-a.png", picture("b.png")])
+            == 0
+        )
+        assert capsys.readouterr().out == "-a-c4.png\nb-c4.png\n"
+
+    @pytest.mark.parametrize("options", [(), ("--all-frames",)])
+    def test_a_pipe_is_read_once(self, options):
+        os.mkfifo("pipe")
+        content = Path(picture("a.png")).read_bytes()
+        writer = threading.Thread(target=Path("pipe").write_bytes, args=(content,), daemon=True)
+        writer.start()
+        assert run("pipe", "--out-dir", "out", *options) == 0
+        writer.join(10)
+        assert parts("out/pipe-c4.png")[1] == 4
+
+    def test_a_name_the_system_refuses_spares_the_other_pictures(self, capsys):
+        assert run("x" * 300 + ".png", picture("a.png")) == 1
+        shown = capsys.readouterr()
+        assert shown.out == "a-c4.png\n"
+        assert "File name too long" in shown.err
+
+    def test_the_longest_names_can_be_written(self):
+        assert run(picture("x" * 248 + ".png")) == 0
+        assert run("x" * 248 + ".png", "-o", "y" * 251 + ".png") == 0
+
+    @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="a device of Linux")
+    @pytest.mark.parametrize("output", ["-", "b.png"])
+    def test_a_full_disk_behind_standard_output_is_told(self, output):
+        command = [sys.executable, "-m", "colorcnn", "quantize", picture("a.png"), "--colors", "4"]
+        with open("/dev/full", "w") as full:
+            done = subprocess.run(
+                [*command, "--method", "octree", "-o", output], stdout=full, stderr=subprocess.PIPE, text=True
+            )
+        assert done.returncode == 1
+        assert done.stderr.splitlines() == [
+            "colorcnn: error: The output could not be read or written (No space left on device): "
+            "check the path, its access rights and the free space."
+        ]
+
     def test_o_names_the_result_of_one_picture(self):
         assert run(picture("a.png"), "-o", "new/two.png") == 0
         assert parts("new/two.png")[1] == 4
@@ -105,6 +149,7 @@ class TestNames:
             (["a.png", "-o", "c.jpg"], "a name that ends in .png"),
             (["a.png", "-o", "."], "is a folder: write --out-dir"),
             (["a.png", "-o", "c.png", "--all-frames"], "use --out-dir"),
+            (["a.png", "--out-dir", "b.png"], "b.png is a file: name a folder"),
             (["a.png", "-o", "-", "--json"], "--json would mix"),
             (["a.png", "b.png", "-o", "-"], "can hold one picture"),
             (["a.png", "-", "--all-frames"], "can hold one picture"),
@@ -297,7 +342,7 @@ class TestReading:
         ):
             assert line.startswith(f"colorcnn: error: {name}")
             assert problem in line
-        assert lines[-1] == "colorcnn: 1 pictures written, 4 failed."
+        assert lines[-1] == "colorcnn: 1 written, 4 failed."
 
     def test_too_large_a_picture_is_refused(self, capsys):
         assert run(picture("a.png"), "--max-pixels", 599) == 1

@@ -92,7 +92,7 @@ def published_sq(pixels: np.ndarray, colors: int) -> Result:
     """Stochastic Quantization as published: a step at each pixel, in random order, r = 3, rate 0.001."""
     random = np.random.RandomState(42)
     points = pixels.reshape(-1, 3) / 255
-    elements = points[[random.randint(len(points))]]
+    elements = points[random.choice(len(points), size=1, replace=False)]
     for _ in range(1, colors):
         distance = np.sqrt(np.min([((points - row) ** 2).sum(axis=1) for row in elements], axis=0))
         shares = np.cumsum(distance / distance.sum())
@@ -113,8 +113,10 @@ def own(name: str, **options: str) -> Run:
     return quantizer.quantize_pixels
 
 
+ANCHOR = "Pillow MEDIANCUT"
+"""The method that CPU times are compared with."""
 PEERS: dict[str, tuple[str | None, Run]] = {
-    "Pillow MEDIANCUT": (None, pillow(Image.Quantize.MEDIANCUT)),
+    ANCHOR: (None, pillow(Image.Quantize.MEDIANCUT)),
     "Pillow MAXCOVERAGE": (None, pillow(Image.Quantize.MAXCOVERAGE)),
     "Pillow FASTOCTREE": (None, pillow(Image.Quantize.FASTOCTREE)),
     "imagequant": ("imagequant", imagequant),

@@ -21,53 +21,24 @@ from tqdm import tqdm
 
 from colorcnn.alpha import quantize_visible
 from colorcnn.commands.quantize_jobs import Job, plan
-from colorcnn.commands.quantize_palette import (
-    add_palette_options,
-    build_quantizer,
-    names_palette,
-    with_palette,
-)
+from colorcnn.commands.quantize_options import CLASSICAL_PIXELS, LEARNED_PIXELS, OPAQUE, parse
+from colorcnn.commands.quantize_palette import build_quantizer, with_palette
 from colorcnn.errors import ColorCNNError, UsageError
 from colorcnn.files import refuse_existing, write_atomically
 from colorcnn.images import IMAGE_SUFFIXES, flatten, frames, num_frames, parse_color, read_image
 from colorcnn.paletted import Paletted
-from colorcnn.quantizers import DITHERS, QUANTIZERS, Dithered, check_num_colors
+from colorcnn.quantizers import QUANTIZERS, Dithered, check_num_colors
 from colorcnn.quantizers.designed import Designed
 from colorcnn.quantizers.palettes import SharedPalette, palette_strip
-from colorcnn.zoo import LEARNED_METHODS, available, parse_method
-
-CLASSICAL_PIXELS = 178_956_970  # where Pillow, too, stops trusting a file
-LEARNED_PIXELS = 4_194_304  # at 0.7 (4 colours) to 1.2 kB (256) a pixel in a light U-Net of width 16
-OPAQUE = 128  # the least alpha that is seen
-
-DESCRIPTION = """\
-Reduce pictures to a few colours and write them as indexed PNG files of 1, 2, 4 or 8 bits a pixel,
-whose palette is exactly the colours shown. Reads whatever Pillow can; orientation is applied, colour
-profiles become sRGB, 16 bits become 8. The paths written go to standard output, messages to standard
-error. photo.jpg becomes photo-c4.png at 4 colours, frames photo-c4-frame001.png and so on.
-"""
-EXAMPLES = """\
-examples:
-  colorcnn quantize photo.jpg --colors 4
-      writes photo-c4.png beside it
-  colorcnn quantize photos/ --recursive --colors 16 --method median-cut --out-dir small/ --dither
-  colorcnn quantize a.png b.png --colors 32 --method k-means --quality best --space oklab --shared-palette
-  colorcnn quantize photo.jpg --palette pico-8.hex --dither floyd-steinberg --serpentine
-  colorcnn quantize photo.jpg --colors 2 --method colorcnn-plus:checkpoints/mine -o two.png --force
-  cat photo.jpg | colorcnn quantize - --colors 8 --method octree > photo.png
-
-exit status: 0 when all pictures were written, 1 when some failed (the others are written), 2 for a
-wrong option.
-"""
+from colorcnn.zoo import parse_method
 
 
 class Session:
     """One run of the command: its options, the quantizer, and how each picture fared."""
 
-    def __init__(self, options: argparse.Namespace, quantizer: Any, data: bytes) -> None:
+    def __init__(self, options: argparse.Namespace, quantizer: Any) -> None:
         self.options = options
         self.quantizer = quantizer
-        self.data = data
         self.done = 0
         self.failed = 0
 
@@ -134,14 +105,13 @@ class Session:
             bar.update()
 
     def _read(self, job: Job, *, warn: bool = True) -> Iterable[Image.Image]:
-        source = self.data if job.source is None else job.source
         limits = {"max_pixels": self.options.max_pixels, "name": job.name}
         if self.options.all_frames:
-            return frames(source, **limits)
-        count = num_frames(source, **limits)
+            return frames(job.content, **limits)
+        count = num_frames(job.content, **limits)
         if count > 1 and warn:
             _say(f"warning: {job.name} holds {count} frames, the first is taken: --all-frames takes all.")
-        return [read_image(source, **limits)]
+        return [read_image(job.content, **limits)]
 
     def _quantize(self, job: Job, target: Path | None, picture: Image.Image) -> dict[str, Any]:
         start = time.perf_counter()
@@ -218,100 +188,18 @@ def main(argv: list[str]) -> int:
         UsageError: the options cannot be meant; nothing has been written.
         ColorCNNError: the method's checkpoint is damaged.
     """
-    options = _parse(argv)
+    options = parse(argv)
     warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # --max-pixels decides
-    session = Session(options, _prepare(options), _read_stdin(options))
-    jobs, notes, failures = plan(options, session.data)
+    session = Session(options, _prepare(options))
+    jobs, notes, failures = plan(options, _read_stdin(options))
     for note in notes:
         _say(f"note: {note}")
     for name, error in failures:
         session.fail(name, error)
     session.run(jobs)
     if session.failed and session.done + session.failed > 1:
-        _say(f"{session.done} pictures written, {session.failed} failed.")
+        _say(f"{session.done} written, {session.failed} failed.")
     return 1 if session.failed else 0
-
-
-def _parse(argv: list[str]) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        prog="colorcnn quantize",
-        description=DESCRIPTION,
-        epilog=EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-    )
-    add = parser.add_argument
-    add("inputs", nargs="+", metavar="IMG|DIR|-", help="picture files, folders, or - for standard input")
-    needed = not names_palette(argv)
-    add("--colors", type=int, required=needed, metavar="N", help="the most colours a picture keeps, 1 to 256")
-    _add_method(parser)
-    add_palette_options(parser)
-    _add_output(parser)
-    add("--recursive", action="store_true", help="look in the folders below a DIR, too (default: it alone)")
-    add(
-        "--background",
-        metavar="COLOR",
-        help="lay transparent pictures over a colour such as white or #ff8800 (default: pixels of alpha "
-        f"below {OPAQUE} of 255 become one transparent entry, beside at most 255 colours)",
-    )
-    add(
-        "--all-frames",
-        action="store_true",
-        help="all frames of an animation, a file each (default: the first)",
-    )
-    add(
-        "--max-pixels",
-        type=int,
-        metavar="N",
-        help=f"refuse pictures of more pixels (default: {CLASSICAL_PIXELS}, as Pillow; {LEARNED_PIXELS} for "
-        "learned methods, which need more memory)",
-    )
-    return parser.parse_intermixed_args(_split_dither(argv))
-
-
-def _add_method(parser: argparse.ArgumentParser) -> None:
-    add = parser.add_argument
-    classical, learned = ", ".join(sorted(QUANTIZERS)), " or ".join(LEARNED_METHODS)
-    add(
-        "--method",
-        default="colorcnn-plus",
-        metavar="NAME[:CHECKPOINT][+DITHER]",
-        help=f"{classical}; or {learned} with a pretrained name, a checkpoint folder or a .ckpt "
-        f"(default: colorcnn-plus; pretrained: {', '.join(available('quantizer')) or 'none'})",
-    )
-    add(
-        "--dither",
-        nargs="?",
-        const="floyd-steinberg",
-        metavar="NAME",
-        help=f"spread the rounding error: {', '.join(sorted(DITHERS))} (default: none; if unnamed: "
-        "floyd-steinberg)",
-    )
-    add(
-        "--device", default="cpu", help="where a learned model computes: cpu, cuda, cuda:1 ... (default: cpu)"
-    )
-    add("--seed", type=int, default=0, metavar="N", help="for methods that draw random numbers (default: 0)")
-
-
-def _add_output(parser: argparse.ArgumentParser) -> None:
-    add = parser.add_argument
-    add("-o", "--output", metavar="FILE", help="the result of a single picture; - is standard output")
-    add("--out-dir", type=Path, metavar="DIR", help="folder for the results (default: beside each picture)")
-    add("--force", action="store_true", help="overwrite results that exist (default: refuse)")
-    add(
-        "--json",
-        action="store_true",
-        help="print a JSON object a picture instead of its path: input, output, method, width and height in "
-        "pixels, colors shown, transparent, bits a pixel, bytes, seconds; or input and error",
-    )
-
-
-def _split_dither(argv: list[str]) -> list[str]:
-    """Let ``--dither photo.jpg`` mean the flag and a picture, though the flag may take a name."""
-    return [
-        "--dither=floyd-steinberg" if word == "--dither" and (after == "-" or os.path.exists(after)) else word
-        for word, after in zip(argv, [*argv[1:], ""])
-    ]
 
 
 def _prepare(options: argparse.Namespace) -> Any:
@@ -326,10 +214,12 @@ def _prepare(options: argparse.Namespace) -> Any:
         suffix = Path(options.output).suffix.lower()
         if suffix != ".png" and suffix in IMAGE_SUFFIXES:
             raise UsageError(f"{options.output} would hold a PNG file: give it a name that ends in .png.")
-        if Path(options.output).is_dir():
+        if os.path.isdir(options.output):
             raise UsageError(f"{options.output} is a folder: write --out-dir {options.output}.")
         if options.all_frames:
             raise UsageError("-o names one file and --all-frames writes several: use --out-dir.")
+    if options.out_dir is not None and os.path.isfile(options.out_dir):
+        raise UsageError(f"{options.out_dir} is a file: name a folder with --out-dir.")
     method = parse_method(options.method)
     if options.dither is not None:
         if method.dither is not None:

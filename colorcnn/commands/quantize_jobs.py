@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import os
 import re
+import stat
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,6 +20,8 @@ class Job:
     """A picture, and a file for each of its frames that is wanted; None is standard input or output."""
 
     source: Path | None
+    content: Path | bytes
+    """What it is read from: bytes where that can be done only once, from standard input or another pipe."""
     targets: tuple[Path | None, ...]
 
     @property
@@ -55,7 +59,8 @@ def plan(
             if key in jobs:
                 continue
             try:
-                jobs[key] = Job(source, _targets(source, folder, options, data))
+                content = data if source is None else _content(source)
+                jobs[key] = Job(source, content, _targets(source, content, folder, options))
             except ColorCNNError as error:
                 failures.append((STDIN if source is None else str(source), error))
     if options.output is not None and len(jobs) + len(failures) > 1:
@@ -69,7 +74,7 @@ def _expand(text: str, options: argparse.Namespace, notes: list[str]) -> list[tu
     if text == "-":
         return [(None, Path())]
     path = Path(text)
-    if not path.is_dir():
+    if not os.path.isdir(path):
         return [(path, path.parent)]
     found = find_images(path, recursive=options.recursive)
     out_dir = options.out_dir.resolve() if options.out_dir is not None else None
@@ -84,6 +89,14 @@ def _expand(text: str, options: argparse.Namespace, notes: list[str]) -> list[tu
     return [(file, path) for file in kept]
 
 
+def _content(source: Path) -> Path | bytes:
+    """The path, or what comes out of it where that is a pipe, as `<(command)` makes one."""
+    try:
+        return source.read_bytes() if stat.S_ISFIFO(os.stat(source).st_mode) else source
+    except OSError:
+        return source  # the image loader tells what is wrong with it
+
+
 def _without_results(files: list[Path]) -> list[Path]:
     """Leave out files such as a-c4.png beside a.jpg, so that a second run does not take up the first's."""
     originals = {file.with_suffix("") for file in files}
@@ -96,7 +109,7 @@ def _without_results(files: list[Path]) -> list[Path]:
 
 
 def _targets(
-    source: Path | None, folder: Path, options: argparse.Namespace, data: bytes
+    source: Path | None, content: Path | bytes, folder: Path, options: argparse.Namespace
 ) -> tuple[Path | None, ...]:
     if options.output is not None:
         return (None if options.output == "-" else Path(options.output),)
@@ -109,7 +122,6 @@ def _targets(
     count = 1
     if options.all_frames:
         name = STDIN if source is None else str(source)
-        content = data if source is None else source
         count = num_frames(content, max_pixels=options.max_pixels, name=name)
     if count == 1:
         return (place.with_name(f"{stem}.png"),)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -13,6 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from colorcnn.errors import ColorCNNError
+from colorcnn.files import temporary_beside
 
 _STALE_SECONDS = 86_400
 
@@ -61,7 +61,7 @@ def array_writer(path: Path, shape: tuple[int, ...], dtype: type) -> Iterator[Ca
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         _remove_stale(path.parent)
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
+        handle, temporary = temporary_beside(path)
         with os.fdopen(handle, "wb") as stream:
             header = {"descr": np.dtype(dtype).str, "fortran_order": False, "shape": shape}
             np.lib.format.write_array_header_1_0(stream, header)

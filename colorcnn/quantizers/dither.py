@@ -14,6 +14,7 @@ from colorcnn.errors import UsageError, unknown_name
 from colorcnn.paletted import Paletted, from_bytes
 from colorcnn.quantizers.base import as_pixels, drop_unused
 from colorcnn.quantizers.diffusion import diffuse, follow, plan, void_and_cluster
+from colorcnn.quantizers.histogram import Histogram
 from colorcnn.quantizers.spaces import check_space, enter
 
 LEVELS = 16
@@ -166,10 +167,8 @@ def _ordered(pixels: np.ndarray, palette: np.ndarray, space: str, thresholds: np
     order = np.argsort(np.argsort(lightness, kind="stable"), kind="stable")
     indices = np.empty((height, width), np.uint8)
     for top, bottom in _strips(height, width):
-        codes = pixels[top:bottom].astype(np.int32) @ np.array([65536, 256, 1], np.int32)
-        unique, ranks = np.unique(codes, return_inverse=True)
-        colors = np.stack([unique >> 16, unique >> 8 & 255, unique & 255])
-        plans = np.empty((len(unique), LEVELS), np.uint8)
-        plan(enter(colors, space), centers, order, plans)
-        follow(ranks.reshape(codes.shape).astype(np.int32), plans, thresholds, top, indices[top:bottom])
+        histogram = Histogram(pixels[top:bottom])
+        plans = np.empty((len(histogram), LEVELS), np.uint8)
+        plan(enter(histogram.colors.T, space), centers, order, plans)
+        follow(histogram.places(), plans, thresholds, top, indices[top:bottom])
     return indices

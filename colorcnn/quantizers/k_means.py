@@ -8,7 +8,6 @@ best known. Lloyd's iterations on the image's real colours, and uniting and cutt
 from __future__ import annotations
 
 from collections.abc import Iterable
-from math import gcd
 from typing import NamedTuple
 
 import numpy as np
@@ -16,7 +15,7 @@ import numpy as np
 from colorcnn.errors import unknown_name
 from colorcnn.quantizers.designed import Designed, Points
 from colorcnn.quantizers.exchange import split_merge
-from colorcnn.quantizers.lloyd import lloyd, lloyd_few, macqueen, sample
+from colorcnn.quantizers.lloyd import even_stride, lloyd, lloyd_few, macqueen, sample
 from colorcnn.quantizers.seeding import INITS
 
 
@@ -155,6 +154,7 @@ class KMeans(Designed):
         size = min(4096 + self.preset.samples * num_colors, self.preset.most_samples)
         size = min(size, 16 * max(len(points.weights), num_colors) // starts)  # thumbnails need no more
         chosen = sample(points.weights, size) if self.refine != "lloyd" else None
+        stride = even_stride(size)
         trial = _thin(points)
         rounds = min(16, 4 * _TRIAL // len(trial.weights))  # for the same work, more of them on few points
         best = _Search(trial, np.zeros((3, num_colors), np.float32), 0)
@@ -165,7 +165,7 @@ class KMeans(Designed):
             init(points, centers, kept.shape[1], random)
             if chosen is not None:
                 first = int(random.integers(size)) if start else 0
-                macqueen(points.coordinates, chosen, first, _stride(size), centers, kept.shape[1], _FORGET)
+                macqueen(points.coordinates, chosen, first, stride, centers, kept.shape[1], _FORGET)
             if starts > 1:
                 search = _Search(trial, centers.copy(), kept.shape[1])
                 if search.settle(rounds) < best.error:
@@ -243,11 +243,3 @@ def _thin(points: Points) -> Points:
         return points
     chosen = sample(points.weights, _TRIAL)
     return Points(np.ascontiguousarray(points.coordinates[:, chosen]), np.ones(_TRIAL, np.float32))
-
-
-def _stride(size: int) -> int:
-    """A step near the golden section of ``size`` without a common divisor: it visits all, evenly."""
-    step = max(1, round(size * 0.6180339887))
-    while gcd(step, size) > 1:
-        step += 1
-    return step

@@ -7,6 +7,8 @@ one 32-bit integer, the bits of the float (which order as integers do) with the 
 
 from __future__ import annotations
 
+from math import gcd
+
 import numpy as np
 from numba import njit
 
@@ -299,6 +301,14 @@ def sample(weights, size):
         chosen[n] = weights.size - 1
         n += 1
     return chosen
+
+
+def even_stride(size: int) -> int:
+    """A step near the golden section of ``size`` without a common divisor: it visits all, evenly."""
+    step = max(1, round(size * 0.6180339887))
+    while gcd(step, size) > 1:
+        step += 1
+    return step
 
 
 @njit(nogil=True, cache=True)

@@ -2,23 +2,23 @@
 
 The palette y minimises F(y) = sum_i p_i min_k |x_i - y_k|**r, the transport of the image's colours x_i with
 their shares p_i to K elements, by gradient steps at colours drawn from p (Eq 3 and 4). Colours lie in the
-unit cube and are drawn by their share, so that a step costs the same in any image.
+unit cube and are drawn by their share, so that a step costs the same in any image. As published, every pixel
+is a colour of its own, and each is drawn once.
 """
 
 from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterable
-from math import gcd
 from typing import NamedTuple
 
 import numpy as np
 
 from colorcnn.errors import UsageError, unknown_name
 from colorcnn.quantizers.descent import ADAGRAD, ADAM, MOMENTUM, NESTEROV, RMSPROP, SGD, descend, objective
-from colorcnn.quantizers.designed import Designed, Points
+from colorcnn.quantizers.designed import Designed, Points, complete
 from colorcnn.quantizers.histogram import Histogram
-from colorcnn.quantizers.lloyd import sample
+from colorcnn.quantizers.lloyd import even_stride, sample
 from colorcnn.quantizers.seeding import plus_plus
 from colorcnn.quantizers.spaces import enter, leave
 
@@ -45,7 +45,9 @@ class Settings:
         momentum: of momentum, Nesterov and Adam.
         decay: of the running squares of RMSProp and Adam.
         batch: colours drawn for one step; each element moves by the mean gradient of those nearest to it.
-        samples: colours drawn in all; 0 draws as many as the image has pixels, each pixel once.
+        samples: colours drawn in all; 0 goes over the pixels once, in random order. It also takes the image
+            pixel by pixel and the random numbers of the seeding from NumPy's RandomState, as the authors'
+            program does, so that one seed begins at the same colours.
         average: the elements become the means of the places they took over the second half of the steps.
         seeding: elements begin at colours drawn with probability proportional to distance**seeding; 2 is
             k-means++.
@@ -78,7 +80,8 @@ class Settings:
 
 FAITHFUL = Settings(r=3.0, learning_rate=0.001, fall=0.0, samples=0, average=False, seeding=1.0)
 """The paper's experiments: r = 3, one pass over the pixels at a constant rate. Its formula for the seeding
-has squared distances; the authors' program, and so its figures, has distances."""
+has squared distances; the authors' program, and so its figures, has distances. They were made with the seed
+42, which matters: at so low a rate many elements stay near where they began."""
 
 PRESETS = {"default": Settings(), "faithful": FAITHFUL}
 
@@ -130,6 +133,16 @@ class Stochastic(Designed):
         self.settings = settings or PRESETS[preset]
         self.seed = seed
 
+    def quantize_pixels(self, pixels: np.ndarray, num_colors: int) -> tuple[np.ndarray, np.ndarray]:
+        """See :meth:`Quantizer.quantize_pixels`."""
+        histogram = Histogram(pixels)
+        if self.settings.samples or len(histogram) <= num_colors or len(self.keep) >= num_colors:
+            return self.map_colors(histogram, num_colors)
+        palette = self.palette(self.fit(pixels, num_colors, checkpoints=0))
+        palette[: len(self.keep)] = self.keep
+        labels, palette = complete(histogram.colors, histogram.counts, palette, num_colors, self.space)
+        return histogram.spread(labels), palette
+
     def design(self, points: Points, num_colors: int, kept: np.ndarray) -> np.ndarray:
         """See :meth:`Designed.design`."""
         return 255 * self._run(_unit(points), num_colors, kept / np.float32(255), 0).elements
@@ -142,8 +155,13 @@ class Stochastic(Designed):
             num_colors: K.
             checkpoints: how often F is measured on the way; it is also measured before and after.
         """
-        histogram = Histogram(pixels)
-        points = Points(enter(histogram.colors.T, self.space), histogram.counts.astype(np.float32))
+        if self.settings.samples:
+            histogram = Histogram(pixels)
+            colors, counts = histogram.colors, histogram.counts.astype(np.float32)
+        else:
+            colors = pixels.reshape(-1, 3)
+            counts = np.ones(len(colors), np.float32)
+        points = Points(enter(colors.T, self.space), counts)
         kept = enter(self.keep.T, self.space) / np.float32(255)
         return self._run(_unit(points), num_colors, kept, checkpoints)
 
@@ -153,12 +171,11 @@ class Stochastic(Designed):
 
     def _run(self, points: Points, num_colors: int, kept: np.ndarray, checkpoints: int) -> Fit:
         chosen = self.settings
-        random = np.random.default_rng(self.seed)
         elements = np.empty((3, num_colors), np.float32)
         fixed = kept.shape[1]
         elements[:, :fixed] = kept
-        plus_plus(*points, elements, fixed, chosen.seeding, 1, random.random((num_colors, 1)))
-        order = self._draw(points, num_colors, random)
+        draws, order = self._draw(points, num_colors)
+        plus_plus(*points, elements, fixed, chosen.seeding, 1, draws)
         state = np.zeros((11, num_colors))
         box = points.coordinates.min(axis=1).astype(float), points.coordinates.max(axis=1).astype(float)
         numbers = (METHODS[chosen.optimizer], chosen.r, chosen.learning_rate, chosen.fall)
@@ -180,17 +197,19 @@ class Stochastic(Designed):
         pixels = float(points.weights.sum(dtype=np.float64))
         return Fit(elements, value, pixels * distance, square / 3, trajectory)
 
-    def _draw(self, points: Points, num_colors: int, random: np.random.Generator) -> np.ndarray:
-        """The colours to step at, as places among the points."""
-        if self.settings.samples == 0:  # each pixel once, in any order
-            pixels = int(points.weights.sum(dtype=np.float64))
-            return random.permutation(sample(points.weights, pixels))
+    def _draw(self, points: Points, num_colors: int) -> tuple[np.ndarray, np.ndarray]:
+        """Random numbers (K, 1) for the seeding, and the colours to step at, as places among the points."""
+        if self.settings.samples == 0:
+            size = int(points.weights.sum(dtype=np.float64))
+            published = np.random.RandomState(self.seed)
+            first = (published.permutation(size)[0] + 0.5) / size
+            draws = np.array([first, *published.random_sample(num_colors - 1)])
+            return draws[:, None], sample(points.weights, size)[published.permutation(size)]
+        random = np.random.default_rng(self.seed)
+        draws = random.random((num_colors, 1))
         size = min(self.settings.samples, 16 * max(len(points.weights), num_colors))
-        step = max(1, round(size * 0.6180339887))
-        while gcd(step, size) > 1:
-            step += 1
-        places = (np.arange(size, dtype=np.int64) * step + int(random.integers(size))) % size
-        return sample(points.weights, size)[places]
+        places = (np.arange(size, dtype=np.int64) * even_stride(size) + int(random.integers(size))) % size
+        return draws, sample(points.weights, size)[places]
 
 
 def _unit(points: Points) -> Points:

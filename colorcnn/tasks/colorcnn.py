@@ -70,6 +70,8 @@ class ColorCNNTask(ImageTask):
         confidence_weight: beta.
         confidence_schedule: beta's course over the numbers of colours: ``constant`` is the paper's;
             ``sigmoid`` fades it out around 16. With few colours it keeps the soft image from showing more.
+        confidence_warmup: share of the training over which beta rises from 0 in a straight line. Confident
+            from the start, palettes of 4 and 8 colours end with 2.
         imitation_weight: lambda.
         imitation_schedule: lambda's course over the numbers of colours, see :func:`imitation_factor`.
         imitation_method: the classical quantizer that is imitated.
@@ -117,6 +119,7 @@ class ColorCNNTask(ImageTask):
         information_weight: float = 1.0,
         confidence_weight: float = 1.0,
         confidence_schedule: Literal["constant", "sigmoid"] = "constant",
+        confidence_warmup: float = 0.0,
         imitation_weight: float = 3.0,
         imitation_schedule: Literal["constant", "large", "sigmoid"] = "constant",
         imitation_method: str = "median-cut",
@@ -204,10 +207,10 @@ class ColorCNNTask(ImageTask):
         )
 
     def _confidence_weight(self, num_colors: int) -> float:
-        fade = self.hparams["confidence_schedule"] == "sigmoid"
-        return self.hparams["confidence_weight"] * (
-            1 - imitation_factor("sigmoid", num_colors) if fade else 1
-        )
+        weight, warmup = self.hparams["confidence_weight"], self.hparams["confidence_warmup"]
+        if self.hparams["confidence_schedule"] == "sigmoid":
+            weight *= 1 - imitation_factor("sigmoid", num_colors)
+        return weight * min(1.0, self.progress / warmup if warmup else 1.0)
 
     def _select_task(self) -> int:
         weights = self.hparams["size_weights"] or [1.0] * len(self.sizes)
@@ -216,8 +219,12 @@ class ColorCNNTask(ImageTask):
     @property
     def temperature(self) -> float:
         """Of the soft assignment at this step."""
-        steps = max(1, int(self.trainer.estimated_stepping_batches))
-        return self.hparams["temperature"] ** (self.global_step / steps)
+        return self.hparams["temperature"] ** self.progress
+
+    @property
+    def progress(self) -> float:
+        """Share of the training's steps that are done, in [0, 1]."""
+        return self.global_step / max(1, int(self.trainer.estimated_stepping_batches))
 
     def _is_hard(self) -> bool:
         epochs = self.trainer.max_epochs or 1

@@ -83,6 +83,28 @@ def test_the_faithful_preset_walks_over_every_pixel_once():
     assert len(quantizer.palette(fit)) == 4
 
 
+@pytest.mark.parametrize("seed", [42, 7])
+def test_the_faithful_preset_begins_where_the_authors_program_does(seed):
+    """With so few pixels the elements have hardly moved by the end."""
+    points = PIXELS.reshape(-1, 3) / 255
+    random = np.random.RandomState(seed)
+    seeds = points[random.choice(len(points), size=1, replace=False)]
+    for _ in range(11):
+        near = np.sqrt(twins.squares(points.T, seeds.T).min(axis=1))
+        chosen = np.searchsorted(np.cumsum(near / near.sum()), random.rand())
+        seeds = np.vstack([seeds, points[chosen]])
+    fit = Stochastic(preset="faithful", seed=seed).fit(PIXELS, 12)
+    assert np.abs(fit.elements.T - seeds).max() < 0.05
+    assert np.abs(fit.elements.T - np.roll(seeds, 1, axis=0)).max() > 0.1
+
+
+def test_the_faithful_preset_quantizes_with_the_palette_of_its_fit():
+    quantizer = Stochastic(preset="faithful", seed=42)
+    indices, palette = quantizer.quantize_pixels(PIXELS, 5)
+    np.testing.assert_array_equal(palette, quantizer.palette(quantizer.fit(PIXELS, 5)))
+    assert ((palette[indices].astype(float) - PIXELS) ** 2).mean() == pytest.approx(squared_error(palette))
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from colorcnn.errors import UsageError
+from colorcnn.losses import confidence_entropy
 from colorcnn.models.assignment import hard_indices, hard_palette, one_hot, soft_palette, soft_render
 from colorcnn.tasks.colorcnn import ColorCNNTask
 
@@ -66,3 +67,13 @@ def test_the_temperature_falls_geometrically_to_its_end(images):
 def test_a_temperature_of_nothing_is_refused():
     with pytest.raises(UsageError, match="temperature is 0"):
         make(temperature=0.0)
+
+
+def test_the_confidence_weight_rises_over_its_warmup_and_fades_with_the_colours(assignment):
+    options = {"confidence_weight": 8.0, "confidence_schedule": "sigmoid", "imitation_weight": 0.0}
+    full = make(step=100, **options)._regularizers(assignment, None, 16)["confidence"]
+    quarter = make(step=25, confidence_warmup=0.5, **options)._regularizers(assignment, None, 16)[
+        "confidence"
+    ]
+    torch.testing.assert_close(full, 8 * 0.5 * confidence_entropy(assignment))
+    torch.testing.assert_close(quarter, full / 2)
