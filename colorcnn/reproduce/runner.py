@@ -240,17 +240,17 @@ class Run:
     def _gathered(self, panel: Panel, stage: Stage, kind: MeasuringKind, jobs: Sequence[Job]) -> Record:
         own = [job for job in jobs if job.stage is stage]
         parts = {job.seed: read_record(job.folder / RECORD) for job in own}
-        first = next(iter(parts.values()))
+        latest = max(parts.values(), key=lambda part: part.date)
         needed = {job.key: job for job in _needed(own)}
         states = [job.state for job in needed.values()]
         gathered = gather({seed: part.metrics for seed, part in parts.items()})
         return replace(
-            first,
+            latest,
             command=self.command(panel),
             config={
-                **first.config,
+                **latest.config,
                 **substitute(own[0].description, lambda reference: reference),
-                "data": first.config.get("data"),
+                "data": latest.config.get("data"),
                 "experiment": self.experiment.name,
                 "title": self.experiment.title,
                 "source": self.experiment.source,
