@@ -20,8 +20,9 @@ if TYPE_CHECKING:
 DESCRIPTION = """\
 Quantize a data set with several methods and numbers of colours, and measure what is left: how much of
 it a classifier still recognises (with a 95 % interval), PSNR, SSIM, the colours really used, bits per
-pixel of the PNG files, and the speed. Everything is measured on the pixels of the PNG files. The table
-goes to standard output, progress and messages to standard error.
+pixel of the files, and the speed. Everything is measured on the pixels of the PNG files. Methods are
+compared with the first one named, by an exact test on the same images. The table goes to standard output,
+progress and messages to standard error.
 """
 EXAMPLES = """\
 examples:
@@ -29,10 +30,17 @@ examples:
   colorcnn evaluate photos/ --classifier mymodule:network --colors 2,4 --limit 1000 -o runs/photos
       photos/ holds test/<class>/<image>, or <class>/<image>; mymodule.py a function network()
   colorcnn evaluate cifar100 --classifier mine.ckpt --methods median-cut --published cifar100-resnet18
+  colorcnn evaluate cifar10 --classifier resnet9-cifar10 --methods colorcnn-plus,jpeg,webp,png
+      quantizers beside image files: jpeg:30 is one quality, jpeg a whole curve; files count with headers
+  colorcnn evaluate cifar10 --classifier resnet9-cifar10 --colors 4,16 --attack pgd:adaptive --limit 1000
+      accuracy under attack: pgd knows the classifier alone, pgd:adaptive goes through the quantizer too
+  colorcnn evaluate cifar10 --classifier resnet9-cifar10 --classifier mine.ckpt --methods colorcnn-plus
+      a quantizer trained for one network before another: the matrix of methods and classifiers
 
 exit status: 0 when something was measured, 1 when the work failed, 2 for a wrong option.
 """
-FILES = ("record.json", "figure.png", "report.html")
+FILES = ("record.json", "figure.png", "report.html", "grid.png")
+CAM_FILE = "cam.png"
 SHOWN_IMAGES = 8
 SHOWN_SIZES = 2
 
@@ -71,7 +79,7 @@ def main(argv: list[str]) -> int:
     )
     _print_results(options, record)
     if options.out is not None:
-        _write_results(options, record, _pictures(opened, metrics))
+        _write_results(options, record, _pictures(options, opened))
     return 0
 
 
@@ -88,14 +96,17 @@ def _parse(argv: list[str]) -> argparse.Namespace:
     add(
         "--classifier",
         required=True,
+        action="append",
         metavar="NAME",
-        help="a pretrained name, a checkpoint folder, a Lightning .ckpt, or module:function for one's own",
+        help="a pretrained name, a checkpoint folder, a Lightning .ckpt, or module:function for one's own; "
+        "give it several times to compare classifiers, the first of which the main table is about",
     )
     add(
         "--methods",
         default="median-cut,octree",
         metavar="NAME[:CHECKPOINT][+DITHER],...",
-        help="what to compare, as --method of colorcnn quantize (default: median-cut,octree)",
+        help="what to compare, as --method of colorcnn quantize, or jpeg[:QUALITY], webp[:QUALITY], png "
+        "(default: median-cut,octree)",
     )
     add(
         "--colors",
@@ -104,6 +115,7 @@ def _parse(argv: list[str]) -> argparse.Namespace:
         help="the most colours an image keeps, each 1 to 256 (default: 2,4,8,16,32,64)",
     )
     _add_data_options(parser)
+    _add_attack_options(parser)
     add("--device", default="cpu", help="where networks compute: cpu, cuda, cuda:1 ... (default: cpu)")
     add("--seed", type=int, default=0, metavar="N", help="for --limit and random methods (default: 0)")
     add(
@@ -111,6 +123,7 @@ def _parse(argv: list[str]) -> argparse.Namespace:
         metavar="TABLE",
         help="set a paper's numbers beside the measured ones, such as cifar100-resnet18",
     )
+    add("--cam", action="store_true", help=f"draw where the classifier looks, into the report and {CAM_FILE}")
     add("-o", "--out", type=Path, metavar="DIR", help=f"folder to write {', '.join(FILES)} into")
     add("--force", action="store_true", help="overwrite results that exist (default: refuse)")
     add("--json", action="store_true", help="print the record as JSON instead of the table")
@@ -122,7 +135,17 @@ def _parse(argv: list[str]) -> argparse.Namespace:
     ):
         if value is not None and value < least:
             raise UsageError(f"{name} is {value}: choose a whole number from {least} up.")
+    _check_combinations(options)
     return options
+
+
+def _check_combinations(options: argparse.Namespace) -> None:
+    if not options.attack:
+        for name, value in (("--epsilon", options.epsilon), ("--attack-steps", options.attack_steps)):
+            if value is not None:
+                raise UsageError(f"{name} is given without an attack: add --attack pgd, or leave it out.")
+    if options.cam and options.out is None:
+        raise UsageError("--cam draws a picture: name a folder for it with --out.")
 
 
 def _add_data_options(parser: argparse.ArgumentParser) -> None:
@@ -145,6 +168,25 @@ def _add_data_options(parser: argparse.ArgumentParser) -> None:
     add("--batch-size", type=int, default=128, metavar="N", help="images at a time (default: 128)")
 
 
+def _add_attack_options(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    add(
+        "--attack",
+        metavar="NAME[:PATH],...",
+        help="measure accuracy under attack, too: fgsm or pgd on the bare classifier; with :adaptive through "
+        "each quantizer (straight-through), with :soft by the gradient of a learned one's soft image",
+    )
+    add("--epsilon", metavar="N,...", help="how much an attack may change a value, of 255 (default: 2,4,8)")
+    add("--attack-steps", type=int, metavar="N", help="steps of PGD (default: 10)")
+
+
+def _epsilons(text: str) -> list[int]:
+    try:
+        return [int(part) for part in text.split(",")]
+    except ValueError as error:
+        raise UsageError(f"--epsilon is {text!r}: give whole numbers of 255, such as 2,4,8.") from error
+
+
 def _numbers(text: str) -> list[int]:
     from colorcnn.quantizers import check_num_colors
 
@@ -162,7 +204,7 @@ def _check_out(options: argparse.Namespace) -> None:
     if options.out.exists() and not options.out.is_dir():
         raise UsageError(f"{options.out} is a file: name a folder with --out.")
     if not options.force:
-        for name in FILES:
+        for name in (*FILES, *([CAM_FILE] if options.cam else [])):
             refuse_existing(options.out / name)
 
 
@@ -180,7 +222,7 @@ def _question(options: argparse.Namespace, sizes: list[int]) -> Question:
         raise UsageError(f"--methods is {options.methods!r}: name at least one, such as median-cut.")
     return Question(
         data=options.data,
-        classifier=options.classifier,
+        classifier={name: name for name in options.classifier},
         methods={name: name for name in names},
         colors=sizes,
         split=options.split,
@@ -193,51 +235,72 @@ def _question(options: argparse.Namespace, sizes: list[int]) -> Question:
             "image_size": options.image_size,
             "download": options.download,
         },
+        **_attack(options),
     )
+
+
+def _attack(options: argparse.Namespace) -> dict[str, Any]:
+    """What the question takes about attacks, where it is asked."""
+    if not options.attack:
+        return {}
+    asked: dict[str, Any] = {"attacks": [name.strip() for name in options.attack.split(",") if name.strip()]}
+    if options.epsilon is not None:
+        asked["epsilons"] = _epsilons(options.epsilon)
+    if options.attack_steps is not None:
+        asked["attack_steps"] = options.attack_steps
+    return asked
 
 
 def _print_results(options: argparse.Namespace, record: Record) -> None:
     from colorcnn.evaluation.report import summary
-    from colorcnn.evaluation.table import text_table
+    from colorcnn.evaluation.table import text_tables
 
     if options.json:
         print(record.to_json(), end="")
         return
     print(summary(record), end="\n\n")
-    print(text_table(record.metrics))
+    print(text_tables(record.metrics))
     if options.limit is not None:
         print(f"Measured on a sample of {record.n:,} images drawn with seed {options.seed}.")
 
 
-def _pictures(opened: OpenQuestion, metrics: Mapping[str, Any]) -> list[Picture]:
-    """A grid of some images; none for several labels."""
+def _pictures(options: argparse.Namespace, opened: OpenQuestion) -> dict[str, Picture]:
+    """File name -> a grid of some images, and where the classifier looks; none for several labels."""
     if opened.data.multi_label:
-        return []
+        if options.cam:
+            _say("note: no activation maps are drawn where images have several labels.")
+        return {}
     from colorcnn.evaluation.gallery import grid_picture
+    from colorcnn.evaluation.saliency import cam_picture
 
-    return [
-        grid_picture(
+    draw = {"grid.png": grid_picture, **({CAM_FILE: cam_picture} if options.cam else {})}
+    return {
+        name: function(
             opened.methods,
             opened.classifier,
             opened.split,
             opened.data.class_names,
-            metrics["sizes"][:SHOWN_SIZES],
+            opened.question.colors[:SHOWN_SIZES],
             count=SHOWN_IMAGES,
             device=opened.question.device,
         )
-    ]
+        for name, function in draw.items()
+    }
 
 
-def _write_results(options: argparse.Namespace, record: Record, pictures: list[Picture]) -> None:
+def _write_results(options: argparse.Namespace, record: Record, pictures: Mapping[str, Picture]) -> None:
     from colorcnn.evaluation.figures import both_curves, to_png
     from colorcnn.evaluation.report import write_report
 
-    record_path, figure_path, report_path = (options.out / name for name in FILES)
+    record_path, figure_path, report_path = (options.out / name for name in FILES[:3])
     record.write(record_path, overwrite=options.force)
     write_atomically(figure_path, to_png(both_curves(record.metrics)), overwrite=options.force)
+    for name, picture in pictures.items():
+        write_atomically(options.out / name, picture.light, overwrite=options.force)
     title = f"What a few colours keep of {record.config['data']}"
-    write_report(record, report_path, title=title, pictures=pictures, overwrite=options.force)
-    for path in (record_path, figure_path, report_path):
+    shown = list(pictures.values())
+    write_report(record, report_path, title=title, pictures=shown, overwrite=options.force)
+    for path in (record_path, figure_path, *(options.out / name for name in pictures), report_path):
         _say(f"wrote {path}")
 
 

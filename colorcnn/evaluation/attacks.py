@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 Network = Callable[[Tensor], Tensor]
 """Maps images (B, 3, H, W) in [0, 1] to logits (B, K)."""
 
+EPSILONS = (2, 4, 8)
 STEPS = 10
 _REACH = 2.5  # steps of PGD together, in epsilons: enough to reach any corner of the ball and turn around
 ATTACKS = ("fgsm", "pgd")

@@ -33,7 +33,7 @@ def accuracy_curve(metrics: Metrics, *, dark: bool = False) -> Figure:
     The spread is the standard deviation over seeds, where the metrics were gathered over several. Where the
     metrics hold a published table, its numbers are drawn as thin dotted lines.
     """
-    figure, (axes,) = _new_figure(1, dark)
+    figure, (axes,) = new_figure(1, dark)
     _draw_accuracy(axes, metrics, dark)
     return figure
 
@@ -43,14 +43,14 @@ def rate_curve(metrics: Metrics, *, dark: bool = False) -> Figure:
 
     Quantizers cost what their indexed PNG files cost; a codec is a dotted line over its qualities.
     """
-    figure, (axes,) = _new_figure(1, dark)
+    figure, (axes,) = new_figure(1, dark)
     _draw_rate(axes, metrics, dark)
     return figure
 
 
 def both_curves(metrics: Metrics, *, dark: bool = False) -> Figure:
     """:func:`accuracy_curve` and :func:`rate_curve` side by side."""
-    figure, (left, right) = _new_figure(2, dark)
+    figure, (left, right) = new_figure(2, dark)
     _draw_accuracy(left, metrics, dark)
     _draw_rate(right, metrics, dark)
     return figure
@@ -83,7 +83,8 @@ def new_canvas(width: float, height: float, dark: bool, dpi: float = 200) -> Fig
     return figure
 
 
-def _new_figure(columns: int, dark: bool) -> tuple[Figure, Sequence[Axes]]:
+def new_figure(columns: int, dark: bool) -> tuple[Figure, Sequence[Axes]]:
+    """A figure of so many panels side by side, each with room for the names of its curves at the right."""
     width, height = _SIZE
     figure = new_canvas(columns * width, height, dark)
     colors = theme(dark)
@@ -115,7 +116,7 @@ def _draw_accuracy(axes: Axes, metrics: Metrics, dark: bool) -> None:
     looks = styles(metrics["methods"], dark=dark)
     sizes = sorted(metrics["sizes"])
     curves = _method_curves(metrics, lambda size, score: math.log2(size))
-    _draw_curves(axes, curves, looks, metrics)
+    draw_curves(axes, curves, looks, metrics.get("std", {}).get("methods"))
     _draw_published(axes, metrics, looks, theme(dark))
     axes.set_xticks([math.log2(size) for size in _thinned(sizes)], map(_tick, _thinned(sizes)))
     low, high = math.log2(sizes[0]), math.log2(sizes[-1])
@@ -133,7 +134,7 @@ def _draw_rate(axes: Axes, metrics: Metrics, dark: bool) -> None:
     looks = styles([*metrics["methods"], *coded], dark=dark)
     looks |= {name: replace(looks[name], line=":") for name in coded}
     curves |= coded
-    _draw_curves(axes, curves, looks, metrics)
+    draw_curves(axes, curves, looks, metrics.get("std", {}).get("methods"))
     axes.set_xscale("log", base=2)
     axes.xaxis.set_major_locator(FixedLocator([2.0**power for power in range(-6, 7)]))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
@@ -164,16 +165,16 @@ def _codec_curves(metrics: Metrics) -> dict[str, Curve]:
     return {name: sorted(points, key=lambda point: point[0]) for name, points in curves.items()}
 
 
-def _draw_curves(
-    axes: Axes, curves: Mapping[str, Curve], looks: Mapping[str, Style], metrics: Metrics
+def draw_curves(
+    axes: Axes, curves: Mapping[str, Curve], looks: Mapping[str, Style], spreads: Metrics | None = None
 ) -> None:
-    spreads = metrics.get("std", {}).get("methods", {})
+    """Draw accuracies in percent, each curve with a band: its spread where there is one, or its 95 % interval."""
     # The first method lies on top: it is the one that was asked for first.
     for layer, (name, curve) in enumerate(curves.items()):
         look = looks[name]
         x = [place for place, _ in curve]
         y = [_PERCENT * score["accuracy"] for _, score in curve]
-        low, high = (_PERCENT * np.array(ends) for ends in _band(curve, spreads.get(name)))
+        low, high = (_PERCENT * np.array(ends) for ends in _band(curve, (spreads or {}).get(name)))
         order = 3 + 1 / (1 + layer)
         axes.fill_between(x, low, high, color=look.color, alpha=0.16, linewidth=0, zorder=2)
         axes.plot(
@@ -229,12 +230,12 @@ def _finish(
     )  # fmt: skip
     band = f"mean ± std of {len(metrics['per_seed'])} seeds" if "std" in metrics else "with its 95 % interval"
     axes.set_title(f"accuracy, {band}", loc="left", color=colors.ink, fontsize=11, pad=8)
-    ends = {name: (curve[-1][0], _PERCENT * curve[-1][1]["accuracy"]) for name, curve in curves.items()}
-    _label_ends(axes, looks, ends)
+    label_ends(axes, looks, curves)
 
 
-def _label_ends(axes: Axes, looks: Mapping[str, Style], ends: Mapping[str, tuple[float, float]]) -> None:
+def label_ends(axes: Axes, looks: Mapping[str, Style], curves: Mapping[str, Curve]) -> None:
     """Write each method's name at the right, near the end of its curve; beside the end where that is far."""
+    ends = {name: (curve[-1][0], _PERCENT * curve[-1][1]["accuracy"]) for name, curve in curves.items()}
     names = display_names(ends)
     to_axes = axes.transData + axes.transAxes.inverted()
     places = {method: to_axes.transform(end) for method, end in ends.items()}
@@ -242,7 +243,7 @@ def _label_ends(axes: Axes, looks: Mapping[str, Style], ends: Mapping[str, tuple
     methods = sorted(ends.keys() - inside, key=lambda method: places[method][1])
     for method in inside:
         axes.annotate(
-            _shortened(names[method]), ends[method], xytext=(9, 0), textcoords="offset points", fontsize=10.5,
+            shortened(names[method]), ends[method], xytext=(9, 0), textcoords="offset points", fontsize=10.5,
             va="center_baseline", color=looks[method].color, zorder=6,
             bbox={"facecolor": axes.get_facecolor(), "edgecolor": "none", "alpha": 0.8, "pad": 1},
         )  # fmt: skip
@@ -258,7 +259,7 @@ def _label_ends(axes: Axes, looks: Mapping[str, Style], ends: Mapping[str, tuple
             markerfacecolor=axes.get_facecolor() if look.hollow else look.color, markeredgewidth=1.4,
         )  # fmt: skip
         axes.text(
-            1.09, level, _shortened(names[method]), transform=axes.transAxes, color=look.color,
+            1.09, level, shortened(names[method]), transform=axes.transAxes, color=look.color,
             fontsize=10.5, va="center_baseline",
         )  # fmt: skip
 
@@ -277,7 +278,8 @@ def spread(wished: Sequence[float], gap: float) -> list[float]:
     return list(isotonic_regression(np.asarray(wished) - steps, y_min=0, y_max=room) + steps)
 
 
-def _shortened(name: str, length: int = 18) -> str:
+def shortened(name: str, length: int = 18) -> str:
+    """A name cut to what fits beside a panel."""
     return name if len(name) <= length else f"{name[: length - 1]}…"
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -21,9 +21,11 @@ from colorcnn.paletted import from_bytes
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from colorcnn.data.datasets import ImageSplit
+    from colorcnn.data.datasets import Batch, ImageSplit
 
-_CELL = 192  # pixels of a cell: 32-pixel images six times enlarged; larger images get up to twice that
+CELL = 192
+"""Pixels of a cell: 32-pixel images six times enlarged; larger images get up to twice that."""
+
 _GAP = 30
 _EDGE = 24
 _CAPTION = 50
@@ -39,10 +41,12 @@ class Shown:
     Attributes:
         pixels: (N, 3, H, W) uint8.
         predictions: (N,) int64 class numbers.
+        confidence: (N,) probabilities of the true classes, to be told instead of the predictions' names.
     """
 
     pixels: Tensor
     predictions: Tensor
+    confidence: Tensor | None = None
 
 
 @dataclass(frozen=True)
@@ -68,6 +72,7 @@ def make_gallery(
     sizes: Sequence[int],
     *,
     device: torch.device | str = "cpu",
+    look: Callable[[Tensor, Tensor], Shown] = Shown,
 ) -> Gallery:
     """Quantize a few images with every method and ask the classifier about each.
 
@@ -78,6 +83,7 @@ def make_gallery(
         labels: (N,) class numbers.
         sizes: the numbers of colours to show.
         device: where classifier and quantizers run.
+        look: makes what is shown of uint8 pixels (N, 3, H, W) and the predictions (N,).
     """
     device = torch.device(device)
     modules = [classifier, *(module for method in methods.values() for module in modules_of(method))]
@@ -92,9 +98,15 @@ def make_gallery(
                     continue
                 pixels = paletted.render(torch.uint8).cpu()
                 found = predict(classifier, pixels, device).argmax(dim=1)
-                rows.setdefault(size, {})[name] = Shown(pixels, found)
-        original = Shown(images.cpu(), predict(classifier, images, device).argmax(dim=1))
+                rows.setdefault(size, {})[name] = look(pixels, found)
+        original = look(images.cpu(), predict(classifier, images, device).argmax(dim=1))
     return Gallery(labels.cpu(), original, rows)
+
+
+def spread_over(split: ImageSplit, count: int) -> Batch:
+    """At most ``count`` images, evenly spread over a split."""
+    chosen = np.linspace(0, len(split) - 1, min(count, len(split))).astype(int)
+    return split.__getitems__(chosen.tolist())
 
 
 def grid_picture(
@@ -118,8 +130,7 @@ def grid_picture(
         count: how many images, at most.
         device: where classifier and quantizers run.
     """
-    chosen = np.linspace(0, len(split) - 1, min(count, len(split))).astype(int)
-    batch = split.__getitems__(chosen.tolist())
+    batch = spread_over(split, count)
     gallery = make_gallery(methods, classifier, batch.images, batch.labels, sizes, device=device)
     light, dark = (to_png(image_grid(gallery, class_names, dark=night)) for night in (False, True))
     caption = (
@@ -163,7 +174,7 @@ class _Grid:
         self.class_names = class_names
         self.colors = colors
         longest = max(gallery.original.pixels.shape[2:])
-        self.cell = min(max(_CELL, longest), 2 * _CELL)
+        self.cell = min(max(CELL, longest), 2 * CELL)
         rows = 1 + sum(len(row) for row in gallery.rows.values())
         self.width = _MARGIN + len(self.labels) * (self.cell + _GAP)
         self.height = _HEADING * (1 + len(gallery.rows)) + rows * (self.cell + _CAPTION)
@@ -209,6 +220,8 @@ class _Grid:
             self.canvas[y : y + high, x : x + wide] = picture
             below = y + high + 24
             text = self._name(found, 16)
+            if shown.confidence is not None:
+                text = f"{100 * float(shown.confidence[column]):.0f} %"
             if found == label:
                 self._text(self._centre(column), below, text, 8.5, self.colors.muted)
             else:

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from colorcnn.errors import ColorCNNError, UsageError, unknown_name
+from colorcnn.evaluation.attacks import EPSILONS, STEPS, parse_attack
+from colorcnn.evaluation.codecs import Codec, find_codecs
 
 if TYPE_CHECKING:
     from torch import nn
 
     from colorcnn.data.base import ImageDataModule
-    from colorcnn.data.datasets import ImageSplit
+    from colorcnn.data.datasets import Batch, ImageSplit
+    from colorcnn.evaluation.scores import Evaluation
 
 SPLITS = ("test", "val", "train")
 
@@ -23,9 +26,11 @@ class Question:
 
     Attributes:
         data: a known data set or a folder, or ``class_path`` and ``init_args`` as configurations have them.
-        classifier: as :func:`colorcnn.zoo.load_classifier` takes it.
+        classifier: as :func:`colorcnn.zoo.load_classifier` takes it; or several by name, which all judge the
+            same pixels, and the first of which is the one that scores, attacks and pictures are about.
         methods: what a method is called -> as :func:`colorcnn.zoo.load_quantizer` takes it, or several
-            ColorCNNs, each for another number of colours.
+            ColorCNNs, each for another number of colours, or a codec as
+            :func:`colorcnn.evaluation.codecs.find_codecs` takes it, which is called by its own name.
         colors: the numbers of colours.
         split: in :data:`SPLITS`.
         limit: measure on a sample of that many images, every class in proportion.
@@ -34,10 +39,13 @@ class Question:
         batch_size: images at a time.
         device: where networks compute.
         options: of the data set, where it is named: ``root``, ``image_size``, ``download``.
+        attacks: as :func:`colorcnn.evaluation.attacks.parse_attack` takes them.
+        epsilons: how much an attack may change a value, of 255.
+        attack_steps: of PGD.
     """
 
     data: str | Mapping[str, Any]
-    classifier: str
+    classifier: str | Mapping[str, str]
     methods: Mapping[str, str | Sequence[str]]
     colors: Sequence[int]
     split: str = "test"
@@ -47,6 +55,16 @@ class Question:
     batch_size: int = 128
     device: str = "cpu"
     options: Mapping[str, Any] | None = None
+    attacks: Sequence[str] = ()
+    epsilons: Sequence[int] = EPSILONS
+    attack_steps: int = STEPS
+
+    @property
+    def classifiers(self) -> dict[str, str]:
+        """Name -> classifier, the first one first; a single one is named by what it is."""
+        if isinstance(self.classifier, Mapping):
+            return dict(self.classifier)
+        return {self.classifier: self.classifier}
 
     def open(self) -> OpenQuestion:
         """Load everything that is named.
@@ -58,17 +76,31 @@ class Question:
         from colorcnn import zoo
 
         zoo.find_device(self.device)
-        methods = {name: self._load_method(spec) for name, spec in self.methods.items()}
+        for attack in self.attacks:
+            parse_attack(attack, steps=self.attack_steps)
+        codecs: dict[str, Codec] = {}
+        methods: dict[str, Any] = {}
+        for name, spec in self.methods.items():
+            found = find_codecs(spec) if isinstance(spec, str) else []
+            codecs.update({str(codec): codec for codec in found})
+            if not found:
+                methods[name] = self._load_method(spec)
         data = self._open_data()
         split = self._open_split(data)
-        classifier = zoo.load_classifier(self.classifier, data.num_classes)
+        judges = {name: self._load_classifier(spec, data) for name, spec in self.classifiers.items()}
+        return OpenQuestion(self, methods, codecs, data, split, judges)
+
+    def _load_classifier(self, spec: str, data: ImageDataModule) -> nn.Module:
+        from colorcnn import zoo
+
+        classifier = zoo.load_classifier(spec, data.num_classes)
         told = getattr(classifier, "num_classes", data.num_classes)
         if told != data.num_classes:
             raise UsageError(
-                f"{self.classifier} tells {told} classes apart and {data.name} has {data.num_classes}: "
+                f"{spec} tells {told} classes apart and {data.name} has {data.num_classes}: "
                 "choose a classifier that was trained on these data."
             )
-        return OpenQuestion(self, methods, data, split, classifier)
+        return classifier
 
     def _load_method(self, spec: str | Sequence[str]) -> Any:
         from colorcnn import zoo
@@ -110,16 +142,23 @@ class OpenQuestion:
     Attributes:
         question: what was asked.
         methods: name -> quantizer.
+        codecs: name -> codec.
         data: the data set.
         split: the images to measure on.
-        classifier: the judge.
+        judges: name -> classifier.
     """
 
     question: Question
     methods: Mapping[str, Any]
+    codecs: Mapping[str, Codec]
     data: ImageDataModule
     split: ImageSplit
-    classifier: nn.Module
+    judges: Mapping[str, nn.Module]
+
+    @property
+    def classifier(self) -> nn.Module:
+        """The judge, or the first of several."""
+        return next(iter(self.judges.values()))
 
     def remarks(self) -> list[str]:
         """Sentences on methods that were not trained for a number of colours."""
@@ -146,16 +185,32 @@ class OpenQuestion:
         loader = DataLoader(self.split, batch_size=question.batch_size, collate_fn=as_is)
         result = evaluate(
             self.methods,
-            self.classifier,
+            self.judges if len(self.judges) > 1 else self.classifier,
             loader,
             question.colors,
+            codecs=self.codecs,
             device=question.device,
             num_classes=self.data.num_classes,
         )
-        if not any(result.scores.values()):
+        if self.methods and not any(result.scores.values()):
             reasons = [why for refused in result.unavailable.values() for why in refused.values()]
             raise ColorCNNError(f"No method can give any of these numbers of colours: {reasons[0]}")
-        return result.to_json()
+        metrics = result.to_json()
+        if question.attacks:
+            metrics["attacks"] = self._attack(loader, result)
+        return metrics
+
+    def _attack(self, loader: Iterable[Batch], clean: Evaluation) -> dict[str, Any]:
+        from colorcnn.evaluation.robustness import Defence, measure_robustness
+
+        question = self.question
+        attacks = [
+            parse_attack(attack, steps=question.attack_steps, seed=question.seed)
+            for attack in question.attacks
+        ]
+        options = {"num_classes": self.data.num_classes}
+        defence = Defence(self.classifier, loader, self.methods, self.codecs, question.device, options)
+        return measure_robustness(defence, attacks, question.epsilons, clean)
 
     def config(self) -> dict[str, Any]:
         """The configuration of a record, as far as it is about the images and the judge."""
@@ -165,7 +220,9 @@ class OpenQuestion:
             "split_key": self.split.key,
             "image_size": list(self.split.image_size),
             "limit": self.question.limit,
-            "classifier": self.question.classifier,
+            "classifier": next(iter(self.question.classifiers.values())),
             "colors": list(self.question.colors),
             "batch_size": self.question.batch_size,
+            **({"judges": self.question.classifiers} if len(self.judges) > 1 else {}),
+            **({"attacks": list(self.question.attacks)} if self.question.attacks else {}),
         }

@@ -78,7 +78,7 @@ def measure_robustness(
     Args:
         defence: what is attacked.
         attacks: how.
-        epsilons: how much a value may change, of 255; 0 is the clean evaluation.
+        epsilons: how much a value may change, of 255; 0, the clean evaluation, is added.
         clean: the evaluation without an attack; its methods and sizes are attacked.
 
     Returns:
@@ -94,7 +94,7 @@ def measure_robustness(
             raise UsageError(f"An epsilon is {epsilon!r}: give whole numbers of 255, from 0 to 255.")
     if not attacks or not epsilons:
         raise UsageError("There is nothing to attack: give at least one attack and one epsilon.")
-    epsilons = sorted(set(epsilons))
+    epsilons = sorted({0, *epsilons})
     bare = {str(attack): attack for attack in (replace(attack, path="") for attack in attacks)}
     results = {name: _curves(_bare(defence, attack, epsilons, clean)) for name, attack in bare.items()}
     for attack in attacks:

@@ -62,14 +62,63 @@ def _difference(
 
 def text_table(metrics: Metrics) -> str:
     """The full table as aligned plain text, followed by why cells are missing."""
-    head, rows = table_rows(metrics)
+    return "\n".join([aligned(*table_rows(metrics)), *notes(metrics)])
+
+
+def aligned(head: list[str], rows: list[list[str]]) -> str:
+    """Plain text in columns, the first one to the left and a rule below the head."""
     widths = [max(len(row[column]) for row in [head, *rows]) for column in range(len(head))]
     lines = []
     for row in [head, *rows]:
         cells = [row[0].ljust(widths[0]), *(cell.rjust(width) for cell, width in zip(row[1:], widths[1:]))]
         lines.append("  ".join(cells).rstrip())
     lines.insert(1, "  ".join("-" * width for width in widths))
-    return "\n".join([*lines, *notes(metrics)])
+    return "\n".join(lines)
+
+
+def attack_rows(metrics: Metrics) -> tuple[list[str], list[list[str]]]:
+    """Accuracy under attack in percent: a column for each attack and each largest change of a value."""
+    attacks = metrics["attacks"]
+    epsilons = [str(epsilon) for epsilon in attacks["epsilons"]]
+    columns = [f"{attack} {epsilon}" for attack in attacks["results"] for epsilon in epsilons]
+    places: list[tuple[str, str, tuple[str, ...]]] = [("original", "all", ("original",))]
+    for method, result in metrics["methods"].items():
+        places += [(method, size, ("methods", method, size)) for size in result["scores"]]
+    places += [(codec, "all", ("codecs", codec)) for codec in metrics.get("codecs", {})]
+    rows = []
+    for name, size, path in places:
+        cells = []
+        for result in attacks["results"].values():
+            for part in path:
+                result = result.get(part, {})
+            cells += [_percent(result.get(epsilon, {}).get("accuracy")) for epsilon in epsilons]
+        rows.append([name, size, *cells])
+    return ["method", "colours", *columns], rows
+
+
+def transfer_rows(metrics: Metrics) -> tuple[list[str], list[list[str]]]:
+    """Accuracy in percent before every classifier."""
+    judges = metrics["judges"]
+    places = [("original", "all", metrics["original"])]
+    for method, result in metrics["methods"].items():
+        places += [(method, size, score) for size, score in result["scores"].items()]
+    places += [(codec, "all", score) for codec, score in metrics.get("codecs", {}).items()]
+    rows = [
+        [name, size, *(_percent(score.get("judges", {}).get(judge, {}).get("accuracy")) for judge in judges)]
+        for name, size, score in places
+    ]
+    return ["method", "colours", *judges], rows
+
+
+def text_tables(metrics: Metrics) -> str:
+    """Every table of the metrics as plain text: the full one, and those of attacks and of classifiers."""
+    parts = [text_table(metrics)]
+    if "judges" in metrics:
+        parts.append("accuracy % before every classifier\n" + aligned(*transfer_rows(metrics)))
+    if "attacks" in metrics:
+        title = "accuracy % under attack, by the largest change of a value, of 255"
+        parts.append(f"{title}\n" + aligned(*attack_rows(metrics)))
+    return "\n\n".join(parts)
 
 
 def notes(metrics: Metrics) -> list[str]:

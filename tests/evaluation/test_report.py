@@ -31,7 +31,7 @@ def test_the_table_holds_the_originals_and_every_cell():
     assert first["accuracy %"] == "36.00"
     assert first["95 % interval"] == "33.08-39.02"
     assert first["colours used"] == "1.5 (1-2)"
-    assert (first["PNG bpp"], first["index bpp"], first["palette bpp"]) == ("1.500", "1.000", "0.125")
+    assert (first["file bpp"], first["index bpp"], first["palette bpp"]) == ("1.500", "1.000", "0.125")
     assert (first["PSNR dB"], first["SSIM"], first["images/s"]) == ("21.50", "0.7500", "800")
     assert set(rows[-1][2:]) == {MISSING}
 

@@ -1,0 +1,124 @@
+"""Figures of what an evaluation was asked besides: accuracy under attack, and before other classifiers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from colorcnn.evaluation.figures import (
+    Curve,
+    draw_curves,
+    label_ends,
+    new_canvas,
+    new_figure,
+    shortened,
+)
+from colorcnn.evaluation.naming import colors_and_bits
+from colorcnn.evaluation.style import Style, Theme, styles, theme
+from colorcnn.evaluation.transfer import TransferMatrix, transfer_matrix
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+Metrics = Mapping[str, Any]
+
+BARE = "no defence"
+_PATHS = {"": "", "adaptive": ", through the quantizer", "soft": ", through its soft image"}
+_CELL = (1.25, 0.5)  # inches of a cell of a heat map
+_SIDE, _TOP, _EDGE = 2.1, 0.95, 0.2  # inches for the names of rows and columns, and elsewhere
+
+
+def attack_title(attack: str) -> str:
+    """``PGD, through the quantizer`` for ``pgd:adaptive``."""
+    name, _, path = attack.partition(":")
+    return name.upper() + _PATHS[path]
+
+
+def robustness_curves(metrics: Metrics, num_colors: int, *, dark: bool = False) -> Figure:
+    """Accuracy over the strength of an attack, a panel for each: every method, and the bare classifier.
+
+    Args:
+        metrics: of a record, with ``attacks``.
+        num_colors: methods without a score there are left out.
+        dark: for a dark page.
+    """
+    results = metrics["attacks"]["results"]
+    figure, panels = new_figure(len(results), dark)
+    for axes, (attack, result) in zip(panels, results.items()):
+        _draw_attack(axes, result, num_colors, theme(dark), dark)
+        title = f"accuracy under {attack_title(attack)}"
+        axes.set_title(title, loc="left", color=theme(dark).ink, fontsize=11, pad=8)
+    return figure
+
+
+def _draw_attack(axes: Axes, result: Metrics, num_colors: int, colors: Theme, dark: bool) -> None:
+    named = {method: sizes.get(str(num_colors)) for method, sizes in result.get("methods", {}).items()}
+    named |= result.get("codecs", {})
+    curves = {name: _curve(cells) for name, cells in named.items() if cells}
+    looks = styles(curves, dark=dark)
+    looks[BARE] = Style(colors.muted, "o", "--", True)
+    curves[BARE] = _curve(result["original"])
+    draw_curves(axes, curves, looks)
+    epsilons = [place for place, _ in curves[BARE]]
+    axes.set_xticks(epsilons)
+    axes.set_xlim(-0.04 * epsilons[-1], 1.04 * epsilons[-1])
+    axes.set_xlabel("largest change of a value, of 255", color=colors.ink, fontsize=11)
+    axes.set_ylim(0, 102)
+    axes.yaxis.set_major_formatter(lambda value, _: f"{value:g} %")
+    label_ends(axes, looks, curves)
+
+
+def _curve(cells: Metrics) -> Curve:
+    return sorted(((float(epsilon), cell) for epsilon, cell in cells.items()), key=lambda point: point[0])
+
+
+def transfer_map(metrics: Metrics, num_colors: int, *, dark: bool = False) -> Figure:
+    """Accuracies of every method (rows) before every classifier (columns) at one number of colours.
+
+    The stronger a cell's colour, the more it keeps of what that classifier recognises in full colour.
+
+    Args:
+        metrics: of a record, with ``judges``.
+        num_colors: methods without a score there are left out.
+        dark: for a dark page.
+    """
+    from matplotlib.colors import LinearSegmentedColormap
+
+    matrix, colors = transfer_matrix(metrics, num_colors), theme(dark)
+    values = np.array(list(matrix.rows.values()))
+    rows, columns = values.shape
+    width = _SIDE + columns * _CELL[0] + _EDGE
+    height = _TOP + rows * _CELL[1] + _EDGE
+    figure = new_canvas(width, height, dark)
+    place = (_SIDE / width, _EDGE / height, columns * _CELL[0] / width, rows * _CELL[1] / height)
+    axes = figure.add_axes(place)
+    kept = values / np.maximum(values[-1], 1e-9)
+    shades = LinearSegmentedColormap.from_list("kept", [colors.paper, "#5cb3f0" if dark else "#0072b2"])
+    axes.imshow(kept, cmap=shades, vmin=0, vmax=1, aspect="auto")
+    axes.set_yticks(range(rows), [shortened(name, 24) for name in matrix.rows])
+    axes.set_xticks(range(columns), [shortened(name.rpartition("/")[2], 15) for name in matrix.judges])
+    axes.tick_params(
+        length=0, labelcolor=colors.ink, labelsize=9.5, top=True, labeltop=True, labelbottom=False
+    )
+    for spine in axes.spines.values():
+        spine.set_visible(False)
+    axes.axhline(rows - 1.5, color=colors.paper, linewidth=4)
+    _write_cells(axes, matrix, kept, colors)
+    figure.text(
+        _EDGE / width, 1 - 0.28 / height, f"accuracy in % with {colors_and_bits(num_colors)}",
+        color=colors.ink, fontsize=11, va="center",
+    )  # fmt: skip
+    return figure
+
+
+def _write_cells(axes: Axes, matrix: TransferMatrix, kept: np.ndarray, colors: Theme) -> None:
+    for row, (name, accuracies) in enumerate(matrix.rows.items()):
+        for column, accuracy in enumerate(accuracies):
+            text = f"{100 * accuracy:.1f}"
+            if matrix.spreads:
+                text += f" ± {100 * matrix.spreads[name][column]:.1f}"
+            ink = colors.paper if kept[row, column] > 0.55 else colors.ink
+            axes.text(column, row, text, ha="center", va="center", color=ink, fontsize=10)
