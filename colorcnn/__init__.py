@@ -20,7 +20,7 @@ _HOME = {
     "from_pretrained": "colorcnn.zoo",
     "quantize": "colorcnn.zoo",
 }
-_MODULES = ("data", "evaluation", "losses", "models", "paletted", "quantizers", "tasks", "zoo")
+_MODULES = ("data", "dcq", "evaluation", "losses", "models", "paletted", "quantizers", "tasks", "zoo")
 
 __all__ = ["Paletted", "__version__", "available", "from_pretrained", "quantize"]
 

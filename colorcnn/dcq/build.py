@@ -25,7 +25,7 @@ from colorcnn.errors import ColorCNNError
 from colorcnn.files import refuse_existing, write_atomically
 from colorcnn.quantizers import KMeans
 from colorcnn.quantizers.designed import Designed
-from colorcnn.quantizers.histogram import Histogram
+from colorcnn.quantizers.palettes import SharedPalette
 from colorcnn.quantizers.spaces import enter
 
 WORK = ".build"
@@ -134,7 +134,6 @@ class Build:
                 stage, pieces = "features", self.parts
                 work = PixelFeatures(self.source, settings.features)
                 self.work.pieces(stage, pieces, work, describe="Features of the pixels")
-            self.say("clustering")
             chunks = [lambda start=start: self.work.load(stage, start)["features"] for start in pieces]
             found = cluster_images(
                 chunks,
@@ -226,13 +225,11 @@ class Build:
         def compute() -> Arrays:
             counts = np.concatenate([piece["counts"].reshape(-1) for piece in pieces])
             colors = np.concatenate([piece["palettes"].reshape(-1, 3) for piece in pieces])[counts > 0]
-            histogram = Histogram(colors)
-            weights = np.zeros(len(histogram), np.float64)
-            places = {color.tobytes(): place for place, color in enumerate(histogram.colors)}
-            np.add.at(weights, [places[color.tobytes()] for color in colors], counts[counts > 0])
-            scaled = np.maximum(weights * (2**31 / max(weights.max(), 2**31)), 1).astype(np.uint32)
+            different, places = np.unique(colors, axis=0, return_inverse=True)
             method = KMeans(quality="best", space=self.settings.space, seed=self.settings.seed)
-            return {"colors": method.design_palette(histogram.colors, scaled, self.settings.super_colors)}
+            larger = SharedPalette(method, self.settings.super_colors)
+            larger.add(different, np.bincount(places.reshape(-1), counts[counts > 0]))
+            return {"colors": larger.design()}
 
         colors = self.work.once("super", compute)["colors"]
         return np.concatenate([snapped(piece["palettes"], colors, self.settings.space) for piece in pieces])

@@ -10,6 +10,7 @@ from sklearn.cluster import KMeans, MiniBatchKMeans
 from sklearn.decomposition import IncrementalPCA
 from sklearn.exceptions import ConvergenceWarning
 from threadpoolctl import threadpool_limits
+from tqdm import tqdm
 
 from colorcnn.errors import UsageError
 
@@ -22,6 +23,7 @@ MOST_AT_ONCE = 200_000
 _COMPONENTS = 64
 _STARTS = 3
 _PASSES = 3
+_BATCH = 1 << 14
 
 
 def given_clusters(name: str, labels: np.ndarray, count: int, seed: int) -> np.ndarray:
@@ -63,15 +65,35 @@ def cluster_images(
         chunks = _reduced(chunks) if reduce else chunks
         chunks = _standardised(chunks) if standardise else chunks
         if images <= MOST_AT_ONCE:
-            matrix = np.concatenate([read() for read in chunks])
-            model = KMeans(count, n_init=_STARTS, random_state=seed, copy_x=False)
-            return model.fit_predict(matrix).astype(np.int64)
-        model = MiniBatchKMeans(count, n_init=_STARTS, random_state=seed, batch_size=1 << 14)
-        order = np.random.RandomState(seed)
-        for _ in range(_PASSES):
-            for number in order.permutation(len(chunks)):
-                model.partial_fit(chunks[number]())
-        return np.concatenate([model.predict(read()) for read in chunks]).astype(np.int64)
+            return _at_once(np.concatenate([read() for read in chunks]), count, seed)
+        return _in_batches(chunks, count, seed)
+
+
+def _at_once(matrix: np.ndarray, count: int, seed: int) -> np.ndarray:
+    best = None
+    for start in tqdm(range(_STARTS), desc="Clustering", unit="start", disable=None):
+        model = KMeans(count, n_init=1, random_state=seed + start, copy_x=False).fit(matrix)
+        if best is None or model.inertia_ < best.inertia_:
+            best = model
+    assert best is not None
+    return best.labels_.astype(np.int64)
+
+
+def _in_batches(chunks: Chunks, count: int, seed: int) -> np.ndarray:
+    model = MiniBatchKMeans(count, n_init=_STARTS, random_state=seed, batch_size=_BATCH)
+    random = np.random.RandomState(seed)
+    order = [number for _ in range(_PASSES) for number in random.permutation(len(chunks))]
+    held: list[np.ndarray] = []
+    for place, number in enumerate(tqdm(order, desc="Clustering", unit="piece", disable=None), 1):
+        held.append(chunks[number]())
+        if sum(map(len, held)) >= _BATCH or place == len(
+            order
+        ):  # pieces may be smaller than clusters are many
+            batch = np.concatenate(held)
+            if len(batch) >= count:
+                model.partial_fit(batch)
+            held = []
+    return np.concatenate([model.predict(read()) for read in chunks]).astype(np.int64)
 
 
 def _reduced(chunks: Chunks) -> Chunks:

@@ -14,6 +14,7 @@ from PIL import Image
 from pytorch_lightning.callbacks import BasePredictionWriter
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
+from tqdm import tqdm
 
 from colorcnn.dcq.attention import Probe, attention_maps, pool_features
 from colorcnn.dcq.build import EXTRACT_BATCH, NETWORK
@@ -101,14 +102,28 @@ class ExtractionTask(pl.LightningModule):
 class _Keep(BasePredictionWriter):
     """Writes every batch by itself, from whichever process it was computed in."""
 
-    def __init__(self, work: Work) -> None:
+    def __init__(self, work: Work, total: int) -> None:
         super().__init__(write_interval="batch")
         self.work = work
+        self.total = total
 
-    def write_on_batch_end(self, *args: Any) -> None:
-        prediction = args[2]
+    def on_predict_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self.bar = tqdm(
+            total=self.total,
+            desc="Looking at images",
+            unit="batch",
+            disable=None if trainer.is_global_zero else True,
+        )
+
+    def write_on_batch_end(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, prediction: Any, *others: Any
+    ) -> None:
         start, arrays = prediction
         self.work.save(NETWORK, arrays, start)
+        self.bar.update(trainer.world_size)
+
+    def on_predict_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self.bar.close()
 
 
 def extract(
@@ -138,17 +153,21 @@ def extract(
     size = (image_size, image_size) if image_size else _common_size(source)
     loader = DataLoader(Pieces(source, todo, size), batch_size=None, num_workers=num_workers)
     kind, _, index = device.partition(":")
+    devices = torch.cuda.device_count() if kind == "cuda" else 1
     logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", module="pytorch_lightning")
         trainer = pl.Trainer(
             accelerator="gpu" if kind == "cuda" else kind,
-            devices=[int(index)] if index else "auto" if kind == "cuda" else 1,
+            devices=[int(index)] if index else devices,
+            # Processes of their own: the usual ones would run the whole command once more each.
+            strategy="ddp_spawn" if devices > 1 and not index else "auto",
+            enable_progress_bar=False,
             logger=False,
             enable_checkpointing=False,
             enable_model_summary=False,
             inference_mode=False,  # attention needs gradients
-            callbacks=[_Keep(work)],
+            callbacks=[_Keep(work, len(todo))],
         )
         trainer.predict(ExtractionTask(network, settings), loader, return_predictions=False)
 

@@ -60,7 +60,7 @@ def test_quantizing_the_decoded_images_again_changes_nothing(source, build) -> N
         np.testing.assert_array_equal(away.argmin(axis=1).reshape(indices.shape), indices)
 
 
-@pytest.mark.parametrize("settings", [{}, {"features": "random", "attention": "rise", "kept": 0.2}])
+@pytest.mark.parametrize("settings", [{}, {"features": "random", "attention": "layercam", "kept": 0.2}])
 def test_the_same_seed_gives_the_same_bytes_however_many_work(source, network, build, settings) -> None:
     results = []
     for folder, jobs in (("a", 1), ("b", 2)):

@@ -73,7 +73,7 @@ def test_sobel_agrees_with_a_convolution_and_is_flat_where_images_are() -> None:
 @pytest.mark.parametrize("soft", [False, True])
 def test_refinement_lowers_its_loss_on_held_images_or_gives_the_palette_back(soft: bool) -> None:
     pixels = tinted(24)[::3]
-    start = design_palette(pixels.reshape(-1, 3), 4, space="cielab")
+    start = design_palette(pixels.reshape(-1, 3), 4, space="cielab") * np.float32(0.7)
     refinement = Refinement(steps=30, batch=4, soft=soft)
     result = refinement(start, pixels)
     assert result.after < result.before
