@@ -13,7 +13,7 @@ import colorcnn
 PACKAGE = Path(colorcnn.__file__).parent
 ROOMS = [
     "errors", "version", "files", "paletted", "images", "records",
-    "quantizers", "models", "losses", "alpha", "weights", "zoo",
+    "vq", "quantizers", "models", "losses", "alpha", "weights", "zoo",
     "data", "evaluation", "tasks", "commands", "cli", "__main__",
 ]  # fmt: skip
 FORBIDDEN = {"data": {"models", "weights", "zoo"}, "evaluation.metrics": {"models", "data", "zoo"}}

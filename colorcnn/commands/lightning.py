@@ -13,12 +13,13 @@ import torch
 from pytorch_lightning.callbacks import LearningRateMonitor, ModelCheckpoint
 from pytorch_lightning.cli import LightningArgumentParser, LightningCLI, SaveConfigCallback
 
+import colorcnn.data.compression
 import colorcnn.data.datamodule
 import colorcnn.tasks.classifier
-import colorcnn.tasks.colorcnn  # noqa: F401 (imported so that configurations may name their classes)
-from colorcnn.data.base import ImageDataModule
+import colorcnn.tasks.colorcnn
+import colorcnn.tasks.vq  # noqa: F401 (imported so that configurations may name their classes)
 from colorcnn.errors import ColorCNNError, UsageError
-from colorcnn.tasks.base import ImageTask
+from colorcnn.tasks.base import Task
 from colorcnn.tasks.callbacks import EpochSeed, Pictures, PredictionFiles, ScoreLog
 
 RUNS = Path("runs")
@@ -98,7 +99,7 @@ class ColorCNNCLI(LightningCLI):
             "--force", type=bool, default=False, help="start anew where a run of this name exists"
         )
         parser.link_arguments("seed_everything", "data.init_args.seed", compute_fn=int)
-        for value in ("num_classes", "mean", "std", "multi_label"):
+        for value in ("num_classes", "mean", "std", "multi_label", "source_dimension"):
             parser.link_arguments(f"data.{value}", f"model.init_args.{value}", apply_on="instantiate")
 
     def _parse_ckpt_path(self) -> None:
@@ -149,6 +150,7 @@ class ColorCNNCLI(LightningCLI):
             ) from error
         mine = dict(self.model.hparams)
         decisive = ("network", "network_kwargs", "num_classes", "architecture", "quantizer_kwargs")
+        decisive += ("method", "options", "trade_off")
         names = [key for key in decisive if saved.get(key, mine.get(key)) != mine.get(key)]
         if (odd := saved.keys() ^ mine.keys()) or names:
             differing = ", ".join(sorted(odd)[:3] or names)
@@ -174,8 +176,8 @@ def main(argv: list[str]) -> int:
         warnings.filterwarnings("ignore", message)
     try:
         ColorCNNCLI(
-            ImageTask,
-            ImageDataModule,
+            Task,
+            pl.LightningDataModule,
             save_config_callback=_SaveFitConfig,
             save_config_kwargs={"overwrite": True},
             seed_everything_default=0,

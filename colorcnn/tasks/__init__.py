@@ -3,7 +3,7 @@
 import importlib
 from typing import Any
 
-_HOME = {"ClassifierTask": "classifier", "ColorCNNTask": "colorcnn", "ImageTask": "base"}
+_HOME = {"ClassifierTask": "classifier", "ColorCNNTask": "colorcnn", "ImageTask": "base", "VQTask": "vq"}
 
 __all__ = sorted(_HOME)
 

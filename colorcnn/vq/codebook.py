@@ -124,14 +124,14 @@ class CodebookQuantizer(LatentQuantizer):
         """Move codewords used less often than ``threshold`` onto vectors of a latent; returns how many.
 
         Their probability becomes ``threshold``, so little that the others' codes hardly grow, and their usage
-        the mean, so that they are tried before they count as dead again.
+        twice that, so that they are tried before they count as dead again.
         """
         dead = self.active & (self.usage < threshold)
         drawn = _draw(self.split(latent), self.codebook.shape[1])
         self.codebook.copy_(torch.where(dead.unsqueeze(2), drawn, self.codebook))
         level = self.prior.logits.logsumexp(dim=1, keepdim=True) + math.log(threshold)
         self.prior.logits.copy_(torch.where(dead, level, self.prior.logits))
-        self.usage.masked_fill_(dead, 1 / self.codebook.shape[1])
+        self.usage.masked_fill_(dead, 2 * threshold)
         return int(dead.sum())
 
     @torch.no_grad()

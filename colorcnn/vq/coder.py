@@ -21,7 +21,7 @@ def frequencies(table: Tensor) -> np.ndarray:
     return np.maximum(np.floor(shares * _SCALE + 0.5), 1)
 
 
-def encode_indices(indices: Tensor, table: Tensor) -> bytes:
+def range_encode(indices: Tensor, table: Tensor) -> bytes:
     """Code the indices of G groups one group after the other.
 
     Args:
@@ -39,8 +39,8 @@ def encode_indices(indices: Tensor, table: Tensor) -> bytes:
     return encoder.get_compressed().astype("<u4").tobytes()
 
 
-def decode_indices(code: bytes, table: Tensor, count: int) -> Tensor:
-    """Invert :func:`encode_indices`, bit for bit.
+def range_decode(code: bytes, table: Tensor, count: int) -> Tensor:
+    """Invert :func:`range_encode`, bit for bit.
 
     Args:
         code: what it returned.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
@@ -13,7 +13,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from colorcnn.errors import UsageError
-from colorcnn.vq.coder import decode_indices, encode_indices
+from colorcnn.paletted import from_bytes, to_bytes
+from colorcnn.vq.coder import range_decode, range_encode
 from colorcnn.vq.methods import create_quantizer
 from colorcnn.vq.networks import STRIDE, VectorTransform, analysis, synthesis
 from colorcnn.vq.quantizer import LatentQuantizer, Quantized
@@ -73,14 +74,28 @@ class Compressor(nn.Module):
         """How many dimensions or pixels of a source the bits are divided by."""
         raise NotImplementedError
 
+    def latent(self, source: Tensor) -> Tensor:
+        """y = g_a(x)."""
+        return self.encoder(source)
+
+    def reconstruct(self, latent: Tensor, shape: Sequence[int]) -> Tensor:
+        """g_s of a latent, for a source of ``shape``."""
+        return self.decoder(latent)
+
+    def finish(self, reconstruction: Tensor) -> Tensor:
+        """What of a reconstruction is kept outside of training; images are rounded to 8 bits."""
+        return reconstruction
+
     def forward(self, source: Tensor) -> tuple[Tensor, Quantized]:
         """Reconstruct a source through its quantized latent; returns both."""
-        quantized = self.quantizer(self.encoder(source))
-        return self.decoder(quantized.latent), quantized
+        quantized = self.quantizer(self.latent(source))
+        return self.reconstruct(quantized.latent, source.shape), quantized
 
     def terms(self, source: Tensor, quantized: Quantized) -> Terms:
         """Decode a quantized latent and measure it against its source."""
-        reconstruction = self.decoder(quantized.latent)
+        reconstruction = self.reconstruct(quantized.latent, source.shape)
+        if not self.training:
+            reconstruction = self.finish(reconstruction)
         rate = quantized.bits.sum() / self.units(source)
         return Terms(rate, F.mse_loss(reconstruction, source), quantized.distance)
 
@@ -94,7 +109,7 @@ class Compressor(nn.Module):
         with evaluating(self):
             rate = mse = 0.0
             for part in source.split(batch_size):
-                terms = self.terms(part, self.quantizer(self.encoder(part)))
+                terms = self.terms(part, self.quantizer(self.latent(part)))
                 rate += float(terms.rate) * len(part) / len(source)
                 mse += float(terms.mse) * len(part) / len(source)
         return RDPoint(rate, mse)
@@ -103,28 +118,28 @@ class Compressor(nn.Module):
     def encode(self, source: Tensor) -> Coded:
         """Code sources (B, ...) with the range coder."""
         with evaluating(self):
-            indices = self.quantizer(self.encoder(source)).indices
+            indices = self.quantizer(self.latent(source)).indices
             alphabet = self.quantizer.alphabet
             low = int(indices.min()) if alphabet is None else 0
             high = int(indices.max()) if alphabet is None else alphabet - 1
             table = self.quantizer.table(low, high)
-            code = encode_indices(self.quantizer.split_groups(indices) - low, table)
+            code = range_encode(self.quantizer.split_groups(indices) - low, table)
         return Coded(code, low, high, tuple(indices.shape))
 
     @torch.no_grad()
-    def decode_latent_indices(self, coded: Coded) -> Tensor:
+    def decode_indices(self, coded: Coded) -> Tensor:
         """The indices (B, G, ...) of a code, bit for bit those that were coded."""
         batch, groups, *places = coded.shape
         table = self.quantizer.table(coded.low, coded.high)
-        flat = decode_indices(coded.code, table, batch * math.prod(places))
+        flat = range_decode(coded.code, table, batch * math.prod(places))
         return flat.view(groups, batch, *places).transpose(0, 1)
 
     @torch.no_grad()
-    def decode(self, coded: Coded) -> Tensor:
-        """The reconstruction of a code."""
+    def decode(self, coded: Coded, shape: Sequence[int]) -> Tensor:
+        """The reconstruction of a code of sources of ``shape``."""
         with evaluating(self):
-            indices = self.decode_latent_indices(coded).to(next(self.parameters()).device)
-            return self.decoder(self.quantizer.dequantize(indices))
+            indices = self.decode_indices(coded).to(next(self.parameters()).device)
+            return self.finish(self.reconstruct(self.quantizer.dequantize(indices), shape))
 
     def fingerprint(self) -> int:
         """32 bits that tell the weights of one model from those of another."""
@@ -201,9 +216,47 @@ class ImageCompressor(Compressor):
         quantizer = create_quantizer(method, channels, **{"trade_off": latent_weight, **(options or {})})
         super().__init__(analysis(width, channels), quantizer, synthesis(width, channels), weight)
 
+    def latent(self, source: Tensor) -> Tensor:
+        """See :meth:`Compressor.latent`; sides are padded with their last pixel to a multiple of 16."""
+        height, width = source.shape[-2:]
+        return self.encoder(F.pad(source, (0, -width % STRIDE, 0, -height % STRIDE), mode="replicate"))
+
+    def reconstruct(self, latent: Tensor, shape: Sequence[int]) -> Tensor:
+        """See :meth:`Compressor.reconstruct`; what was padded is cut off."""
+        return self.decoder(latent)[..., : shape[-2], : shape[-1]]
+
+    def finish(self, reconstruction: Tensor) -> Tensor:
+        """See :meth:`Compressor.finish`."""
+        return from_bytes(to_bytes(reconstruction))
+
+    def index_shape(self, height: int, width: int) -> tuple[int, ...]:
+        """(1, G, h, w): the indices of one picture."""
+        return (1, self.quantizer.groups, -(-height // STRIDE), -(-width // STRIDE))
+
     def units(self, source: Tensor) -> int:
         """See :meth:`Compressor.units`."""
         return source.shape[0] * source.shape[2] * source.shape[3]
+
+
+def create_compressor(
+    source_dimension: int | None,
+    trade_off: float,
+    method: str,
+    options: dict[str, Any] | None = None,
+    network_kwargs: dict[str, Any] | None = None,
+) -> Compressor:
+    """Build a :class:`VectorCompressor`, or for a dimension of None an :class:`ImageCompressor`.
+
+    Raises:
+        UsageError: an option is unknown or out of range.
+    """
+    kwargs = network_kwargs or {}
+    try:
+        if source_dimension is None:
+            return ImageCompressor(trade_off, method, options, **kwargs)
+        return VectorCompressor(source_dimension, trade_off, method, options, **kwargs)
+    except TypeError as error:
+        raise UsageError(f"A compressor does not take {kwargs}: {error}.") from error
 
 
 def check_trade_off(trade_off: float) -> None:

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from colorcnn.errors import UsageError
 from colorcnn.vq.codebook import CodebookQuantizer
-from colorcnn.vq.estimators import carry_gradient, surface_gradient, unit_ball, unit_sphere
+from colorcnn.vq.estimators import carry_gradient, straight_through, surface_gradient, unit_ball, unit_sphere
 from colorcnn.vq.quantizer import Quantized
 from colorcnn.vq.soft import affinities
 
@@ -60,10 +60,11 @@ class NoiseQuantizer(CodebookQuantizer):
             gradient = surface_gradient(self.nearest_bits, vectors.detach(), radius, self.radius_floor)
             return carry_gradient(bits, vectors, gradient)
         if self.rate_gradient == "soft":
-            weights = affinities(vectors, self.codebook.detach(), self.active, self.dimension / 2)
+            scale = self.dimension / 2 / radius.square().mean(dim=1).clamp_min(1e-12)
+            weights = affinities(vectors, self.codebook.detach(), self.active, scale)
             lengths = self.prior.bits().detach().masked_fill(~self.active, 0)
             soft = (weights.softmax(dim=2) @ lengths.unsqueeze(2)).squeeze(2)
-            return bits + soft - soft.detach()
+            return straight_through(bits, soft)
         return bits
 
     def nearest_bits(self, vectors: Tensor) -> Tensor:

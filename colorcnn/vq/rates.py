@@ -29,11 +29,16 @@ class RDPoint:
     @property
     def decibels(self) -> float:
         """-10 log10 of the error: the PSNR of an image, and how papers measure vector sources."""
-        return -10 * math.log10(self.mse) if self.mse > 0 else math.inf
+        return decibels(self.mse)
 
     def loss(self, trade_off: float) -> float:
         """L = rate + trade_off * mse."""
         return self.rate + trade_off * self.mse
+
+
+def decibels(mse: float) -> float:
+    """-10 log10 of a mean squared error; infinite where there is none."""
+    return -10 * math.log10(mse) if mse > 0 else math.inf
 
 
 def gaussian_bound(rate: float) -> float:
