@@ -30,7 +30,9 @@ COMMANDS = {
         "colorcnn.commands.quantize", "reduce pictures to a few colours, as indexed PNG files"
     ),
     "evaluate": Command("colorcnn.commands.evaluate", "how well a classifier recognises quantized images"),
-    "fit": Command("colorcnn.commands.lightning", "train a classifier or a quantizer from a YAML file", True),
+    "compress": Command("colorcnn.commands.compress", "a picture as a small file of a learned codec", True),
+    "decompress": Command("colorcnn.commands.compress", "the picture in such a file, as PNG", True),
+    "fit": Command("colorcnn.commands.lightning", "train a network from a YAML file", True),
     "validate": Command("colorcnn.commands.lightning", "score a checkpoint on the validation split", True),
     "test": Command("colorcnn.commands.lightning", "score a checkpoint on the test split", True),
     "predict": Command("colorcnn.commands.lightning", "run a checkpoint over images", True),

@@ -23,6 +23,12 @@ from colorcnn.tasks.base import Task
 from colorcnn.tasks.callbacks import EpochSeed, Pictures, PredictionFiles, ScoreLog
 
 RUNS = Path("runs")
+# What makes one network another, among the options of the tasks.
+_DECISIVE = (
+    *("network", "network_kwargs", "num_classes"),
+    *("architecture", "quantizer_kwargs"),
+    *("source_dimension", "method", "options", "trade_off"),
+)
 _NOISE = (  # true of Lightning and of no use to whoever runs us
     ".*does not have many workers.*",
     ".*Checkpoint directory .* exists and is not empty.*",
@@ -149,9 +155,7 @@ class ColorCNNCLI(LightningCLI):
                 f"{path} is not a readable checkpoint: name another with --ckpt_path."
             ) from error
         mine = dict(self.model.hparams)
-        decisive = ("network", "network_kwargs", "num_classes", "architecture", "quantizer_kwargs")
-        decisive += ("method", "options", "trade_off")
-        names = [key for key in decisive if saved.get(key, mine.get(key)) != mine.get(key)]
+        names = [key for key in _DECISIVE if saved.get(key, mine.get(key)) != mine.get(key)]
         if (odd := saved.keys() ^ mine.keys()) or names:
             differing = ", ".join(sorted(odd)[:3] or names)
             raise UsageError(

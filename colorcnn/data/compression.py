@@ -28,7 +28,7 @@ _PART = 65_536  # vectors scored at once
 
 
 class StepSampler(Sampler[int]):
-    """Numbers the steps of a training on from epoch to epoch, so that a resumed run draws the same batches."""
+    """Numbers the steps of a training, on from epoch to epoch, so that a resumed run repeats its draws."""
 
     def __init__(self, steps: int) -> None:
         self.steps = steps

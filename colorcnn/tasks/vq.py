@@ -150,7 +150,7 @@ class VQTask(Task):
             quantizer.observe(indices)
             self.log("train/codewords", quantizer.active.float().sum(dim=1).mean())
         for schedule in self.lr_schedulers():  # type: ignore[union-attr]
-            schedule.step()  # type: ignore[call-arg]
+            schedule.step()
         self.batches += 1
         self.log("train/loss", terms.rate + self.compressor.trade_off * terms.mse, prog_bar=True)
         self.log_dict({"train/rate": terms.rate, "train/mse": terms.mse}, prog_bar=True)

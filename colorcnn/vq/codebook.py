@@ -1,4 +1,4 @@
-"""What quantizers with a codebook share: search, start from data, codewords that die and come back; ``vq-ste``."""
+"""What quantizers with a codebook share: search, start from data, dead codewords revived; and ``vq-ste``."""
 
 from __future__ import annotations
 
@@ -116,7 +116,9 @@ class CodebookQuantizer(LatentQuantizer):
     def observe(self, indices: Tensor) -> None:
         """Follow how often codewords are used, from the indices (B, G, ...) of a batch."""
         flat = self.split_groups(indices)
-        counts = torch.zeros_like(self.usage).scatter_add_(1, flat, torch.ones_like(flat, dtype=self.usage.dtype))
+        counts = torch.zeros_like(self.usage).scatter_add_(
+            1, flat, torch.ones_like(flat, dtype=self.usage.dtype)
+        )
         self.usage.lerp_(counts / flat.shape[1], 1 - _DECAY)
 
     @torch.no_grad()
@@ -145,7 +147,12 @@ class CodebookQuantizer(LatentQuantizer):
         return int(self.active.sum())
 
     def _pack(
-        self, vectors: Tensor, indices: Tensor, bits: Tensor, shape: torch.Size, distance: Tensor | None = None
+        self,
+        vectors: Tensor,
+        indices: Tensor,
+        bits: Tensor,
+        shape: torch.Size,
+        distance: Tensor | None = None,
     ) -> Quantized:
         return Quantized(
             self.join(vectors, shape),
@@ -156,7 +163,7 @@ class CodebookQuantizer(LatentQuantizer):
 
 
 class VectorSTE(CodebookQuantizer):
-    """``vq-ste``: see :meth:`CodebookQuantizer.straight_through`; searches with the rate unless told otherwise."""
+    """``vq-ste``: :meth:`CodebookQuantizer.straight_through`, with a search that knows the rate by default."""
 
     def __init__(
         self,

@@ -132,7 +132,7 @@ class Compressor(nn.Module):
         batch, groups, *places = coded.shape
         table = self.quantizer.table(coded.low, coded.high)
         flat = range_decode(coded.code, table, batch * math.prod(places))
-        return flat.view(groups, batch, *places).transpose(0, 1)
+        return (flat + coded.low).view(groups, batch, *places).transpose(0, 1)
 
     @torch.no_grad()
     def decode(self, coded: Coded, shape: Sequence[int]) -> Tensor:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 
 import torch
@@ -16,9 +17,9 @@ _LEAST = 1e-9  # probability; a value the model cannot explain costs at most 30 
 class FactorizedDensity(nn.Module):
     """A univariate density per channel, without assumptions on its shape.
 
-    J. Balle et al., Variational Image Compression with a Scale Hyperprior (2018), appendix 6.1: the cumulative
-    distribution is a small monotone network. What is modelled is the density convolved with a unit uniform,
-    so that it gives the probability of an integer and the density of additive noise alike.
+    J. Balle et al., Variational Image Compression with a Scale Hyperprior (2018), appendix 6.1: the
+    cumulative distribution is a small monotone network. What is modelled is the density convolved with a unit
+    uniform, so that it gives the probability of an integer and the density of additive noise alike.
 
     Args:
         channels: C.
@@ -26,16 +27,14 @@ class FactorizedDensity(nn.Module):
         filters: the widths of its hidden layers.
     """
 
-    def __init__(
-        self, channels: int, init_scale: float = 10.0, filters: tuple[int, ...] = (3, 3, 3)
-    ) -> None:
+    def __init__(self, channels: int, init_scale: float = 10.0, filters: tuple[int, ...] = (3, 3, 3)) -> None:
         super().__init__()
         widths = (1, *filters, 1)
         scale = init_scale ** (1 / (len(widths) - 1))
         self.matrices = nn.ParameterList()
         self.biases = nn.ParameterList()
         self.factors = nn.ParameterList()
-        for inputs, outputs in zip(widths[:-1], widths[1:]):
+        for inputs, outputs in itertools.pairwise(widths):
             weight = math.log(math.expm1(1 / scale / outputs))
             self.matrices.append(nn.Parameter(torch.full((channels, outputs, inputs), weight)))
             self.biases.append(nn.Parameter(torch.rand(channels, outputs, 1) - 0.5))

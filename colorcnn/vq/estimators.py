@@ -52,10 +52,10 @@ def surface_gradient(
 ) -> Tensor:
     """Gradient of a function smoothed over a ball of fixed radius, from the function's values alone.
 
-    The gradient of E l(y + r u), u uniform in the unit ball, is (k / r) E l(y + r n) n over the unit sphere's
-    surface (Stokes' theorem; the paper's Eq 9 with its volume cancelled), which also holds for a function that
-    is constant in pieces, where E of the gradient of l is 0. Each direction is used with its opposite; for
-    k = 1 the two are the whole surface and the result, (l(y + r) - l(y - r)) / 2r, is exact.
+    The gradient of E l(y + r u), u uniform in the unit ball, is (k / r) E l(y + r n) n over the unit
+    sphere's surface (Stokes' theorem; the paper's Eq 9 with its volume cancelled). That holds for a function
+    that is constant in pieces, too, where E of the gradient of l is 0. Each direction is used with its
+    opposite; for k = 1 the two are the whole surface and the result, (l(y + r) - l(y - r)) / 2r, is exact.
 
     Args:
         function: (..., k) -> (...).

@@ -28,8 +28,8 @@ class NoiseQuantizer(CodebookQuantizer):
         trade_off: how many bits a unit of squared latent distance is worth; weighed in the warm-up only.
         size: K codewords in each codebook.
         rate_gradient: how the encoder learns of the rate, which is constant in pieces. ``surface``: the
-            gradient of its mean over the ball, :func:`surface_gradient`. ``soft``: that of the mean rate under
-            soft assignments. ``pathwise``: none, which is what differentiating along the noise gives.
+            gradient of its mean over the ball, :func:`surface_gradient`. ``soft``: that of the mean rate
+            under soft assignments. ``pathwise``: none, which is what differentiating along the noise gives.
         radius_floor: of :func:`surface_gradient`.
 
     Raises:

@@ -17,7 +17,7 @@ class Quantized(NamedTuple):
         latent: (B, C, ...), what the decoder gets.
         indices: (B, G, ...) int64, what is coded.
         bits: (B, G, ...), the estimated length of their code.
-        distance: scalar, the mean squared distance of latent and codewords where a method trains by it; else 0.
+        distance: scalar, the mean squared distance of latent and codewords for methods that train by it, or 0.
     """
 
     latent: Tensor
@@ -51,7 +51,8 @@ class LatentQuantizer(nn.Module):
         super().__init__()
         if not 1 <= dimension <= channels or channels % dimension:
             raise UsageError(
-                f"{channels} channels do not split into groups of {dimension}: choose a dimension that divides them."
+                f"{channels} channels do not split into groups of {dimension}: "
+                "choose a dimension that divides them."
             )
         self.channels = channels
         self.dimension = dimension

@@ -5,6 +5,7 @@ Rates are in bits per dimension (bits per pixel for images); the loss is L = bit
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -52,7 +53,7 @@ def gap_in_bits(point: RDPoint) -> float:
 
 
 def bd_rate(anchor: Sequence[RDPoint], test: Sequence[RDPoint]) -> float:
-    """Bjontegaard delta rate in per cent: how many more bits ``test`` needs than ``anchor`` for equal quality.
+    """Bjontegaard delta rate: how many per cent more bits ``test`` needs than ``anchor`` for equal quality.
 
     Args:
         anchor: at least four points of one method.
@@ -66,22 +67,23 @@ def bd_rate(anchor: Sequence[RDPoint], test: Sequence[RDPoint]) -> float:
     curves = [sorted(curve, key=lambda point: point.rate) for curve in (anchor, test)]
     for curve in curves:
         quality = [point.decibels for point in curve]
-        if len(curve) < 4 or any(second <= first for first, second in zip(quality, quality[1:])):
+        if len(curve) < 4 or any(second <= first for first, second in itertools.pairwise(quality)):
             raise UsageError(
-                f"A curve of {len(curve)} points gives no BD-rate: give at least 4 whose decibels rise with the rate."
+                f"A curve of {len(curve)} points gives no BD-rate: "
+                "give at least 4 whose decibels rise with the rate."
             )
     low = max(curve[0].decibels for curve in curves)
     high = min(curve[-1].decibels for curve in curves)
     if low >= high:
         raise UsageError("The curves share no quality, so no BD-rate compares them: add points in between.")
     rates = [np.array([point.rate for point in curve]) for curve in curves]
-    quality = [np.array([point.decibels for point in curve]) for curve in curves]
+    heights = [np.array([point.decibels for point in curve]) for curve in curves]
     return float(
         bjontegaard.bd_rate(
             rates[0],
-            quality[0],
+            heights[0],
             rates[1],
-            quality[1],
+            heights[1],
             method="akima",
             require_matching_points=False,
             min_overlap=0,

@@ -30,12 +30,12 @@ def affinities(vectors: Tensor, codebook: Tensor, active: Tensor, scale: Tensor)
 
 
 def precision(vectors: Tensor, codewords: Tensor) -> Tensor:
-    """One over the mean squared distance (G,) of vectors to codewords (G, M, k): the unit of soft distances."""
+    """One over the mean squared distance (G,) of vectors to their codewords, both (G, M, k)."""
     return 1 / (vectors - codewords).detach().square().sum(2).mean(1).clamp_min(1e-12)
 
 
 class SoftQuantizer(CodebookQuantizer):
-    """A codebook whose training weighs all codewords; large ones are done in pieces and recomputed backwards."""
+    """A codebook whose training weighs all codewords; a large one in pieces, recomputed for gradients."""
 
     def weigh(self, vectors: Tensor, unit: Tensor) -> Tensor:
         """Weights (G, M, K) of the codewords that stand in for each of the vectors (G, M, k).

@@ -47,9 +47,7 @@ class UniformQuantizer(LatentQuantizer):
 
     def _with_rate(self, passed: Tensor, rounded: Tensor) -> Quantized:
         bits = self.density.bits(self.split_groups(passed))
-        return Quantized(
-            passed, rounded.long(), self.join_groups(bits, passed.shape), passed.new_zeros(())
-        )
+        return Quantized(passed, rounded.long(), self.join_groups(bits, passed.shape), passed.new_zeros(()))
 
 
 class UniformNoise(UniformQuantizer):

@@ -1,4 +1,4 @@
-"""Gradients past a quantizer: the estimate of the rate's gradient against finite differences, and the noise."""
+"""Gradients past a quantizer: the rate's estimated gradient against finite differences, and the noise."""
 
 import math
 

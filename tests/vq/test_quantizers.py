@@ -42,8 +42,8 @@ def test_a_quantizer_keeps_its_contract(name, dimension, shape):
     assert torch.equal(quantizer.dequantize(found.indices), found.latent), "indices decode back"
     assert torch.equal(quantizer(latent).latent, found.latent), "and nothing is drawn outside of training"
     assert torch.equal(quantizer(found.latent).latent, found.latent) or name == "vq-ste"
-    assert torch.equal(quantizer.split_groups(quantizer.join_groups(quantizer.split(latent)[..., 0], latent.shape)),
-                       quantizer.split(latent)[..., 0])  # fmt: skip
+    first = quantizer.split(latent)[..., 0]
+    assert torch.equal(quantizer.split_groups(quantizer.join_groups(first, latent.shape)), first)
     assert torch.equal(quantizer.join(quantizer.split(latent), latent.shape), latent)
 
 
