@@ -42,7 +42,8 @@ class StepSampler(Sampler[int]):
         return self.steps
 
     def __iter__(self) -> Iterator[int]:
-        return iter(range(self.epoch * self.steps, (self.epoch + 1) * self.steps))
+        # A generator reads the epoch when the first step is asked for: resuming sets it after making this.
+        yield from range(self.epoch * self.steps, (self.epoch + 1) * self.steps)
 
 
 class _Draws(Dataset[Tensor]):
@@ -159,6 +160,8 @@ class VectorSource(DrawnData):
         """The test set, in parts."""
         return self._loader(_Parts(self.source.test_set(self.test_size)))
 
+    predict_dataloader = test_dataloader
+
 
 class _Parts(Dataset[Tensor]):
     def __init__(self, vectors: Tensor) -> None:
@@ -243,6 +246,8 @@ class PictureCrops(DrawnData):
     def test_dataloader(self) -> DataLoader[Tensor]:
         """Whole pictures, uint8 (1, 3, H, W)."""
         return self._loader(_Pictures(self.files["test"]))
+
+    predict_dataloader = test_dataloader
 
 
 class _Pictures(Dataset[Tensor]):

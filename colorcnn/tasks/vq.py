@@ -90,7 +90,12 @@ class VQTask(Task):
         self.register_buffer("pruned", torch.zeros((), dtype=torch.bool))
 
     def configure_callbacks(self) -> list[pl.Callback]:
-        """Keep the checkpoint of least validation loss in place of that of best accuracy."""
+        """Keep the checkpoint of least validation loss in place of that of best accuracy.
+
+        Raises:
+            UsageError: the trainer has an option that has no place here; Lightning's own check comes later.
+        """
+        self._check_trainer()
         return [
             ModelCheckpoint(filename="best", monitor="val/loss", mode="min", enable_version_counter=False),
             ModelCheckpoint(filename="last", save_on_train_epoch_end=True, enable_version_counter=False),
@@ -115,12 +120,7 @@ class VQTask(Task):
         schedules = [make_schedule(each, options["schedule"], rate, steps, steps) for each in optimizers]
         return optimizers, schedules
 
-    def on_fit_start(self) -> None:
-        """Refuse what a rate cannot be computed in, and what would have no effect.
-
-        Raises:
-            UsageError: names the option.
-        """
+    def _check_trainer(self) -> None:
         if self.trainer.precision != "32-true":
             raise UsageError(f"trainer.precision is {self.trainer.precision}: rates need 32-true.")
         if self.trainer.accumulate_grad_batches != 1 or self.trainer.gradient_clip_val:

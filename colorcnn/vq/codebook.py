@@ -163,7 +163,7 @@ class CodebookQuantizer(LatentQuantizer):
 
 
 class VectorSTE(CodebookQuantizer):
-    """``vq-ste``: :meth:`CodebookQuantizer.straight_through`, with a search that knows the rate by default."""
+    """``vq-ste``: :meth:`CodebookQuantizer.straight_through`; its search knows the rate by default."""
 
     def __init__(
         self,

@@ -17,7 +17,7 @@ class Quantized(NamedTuple):
         latent: (B, C, ...), what the decoder gets.
         indices: (B, G, ...) int64, what is coded.
         bits: (B, G, ...), the estimated length of their code.
-        distance: scalar, the mean squared distance of latent and codewords for methods that train by it, or 0.
+        distance: scalar, the mean squared distance to the codewords for methods that train by it, else 0.
     """
 
     latent: Tensor

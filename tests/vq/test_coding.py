@@ -108,7 +108,10 @@ def test_a_picture_comes_back_as_the_model_sees_it(method, dimension, size):
     assert (header.height, header.width) == size
     coded = made.encode(source)
     assert torch.equal(made.decode_indices(coded), made(source)[1].indices)
-    assert 8 * len(code) == pytest.approx(made.measure(source).rate * size[0] * size[1], rel=0.02, abs=64)
+    estimate = made.measure(source).rate * size[0] * size[1]
+    assert 8 * len(code) <= 1.02 * estimate + 64
+    if method != "uq-aun":  # whose untrained density wastes mass beyond the integers that occur
+        assert 8 * len(code) >= 0.98 * estimate
 
 
 def test_a_picture_of_other_weights_or_of_too_many_pixels_is_refused():
