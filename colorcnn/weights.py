@@ -25,7 +25,7 @@ from colorcnn.models.colorcnn import quantizer_options
 FORMAT_VERSION = 1
 WEIGHTS = "model.safetensors"
 CONFIG = "config.json"
-KINDS = ("quantizer", "classifier")
+KINDS = ("quantizer", "classifier", "compressor")
 _LFS = b"version https://git-lfs.github.com/spec/"
 
 
@@ -34,7 +34,7 @@ class Config:
     """What config.json holds.
 
     Attributes:
-        kind: ``quantizer`` or ``classifier``.
+        kind: one of :data:`KINDS`.
         architecture: a key of :data:`colorcnn.models.MODELS`.
         kwargs: its options, of JSON's types.
         dataset: what it was trained on.
@@ -138,7 +138,7 @@ def save_pretrained(
 
 
 def load_lightning(path: str | os.PathLike[str]) -> tuple[nn.Module, Config]:
-    """Take the trained network out of a Lightning .ckpt of ClassifierTask or ColorCNNTask.
+    """Take the trained network out of a Lightning .ckpt of ClassifierTask, ColorCNNTask or VQTask.
 
     Args:
         path: the file; it is read without running any code it may hold.
@@ -164,9 +164,14 @@ def load_lightning(path: str | os.PathLike[str]) -> tuple[nn.Module, Config]:
     elif "architecture" in options:
         kind, prefix, architecture = "quantizer", "quantizer.", options["architecture"]
         kwargs = quantizer_options(architecture, options["sizes"], options.get("quantizer_kwargs"))
+    elif "trade_off" in options and options.get("source_dimension") is None:
+        kind, prefix, architecture = "compressor", "compressor.", "factorized-prior"
+        kwargs = {key: options[key] for key in ("trade_off", "method", "options")}
+        kwargs |= options.get("network_kwargs") or {}
     else:
         raise ColorCNNError(
-            f"{path} is of another task: give a checkpoint of a ClassifierTask or a ColorCNNTask."
+            f"{path} is of another task: give a checkpoint of a ClassifierTask, a ColorCNNTask, or a VQTask "
+            "for images."
         )
     kwargs = _without_download(kwargs)
     weights = {key.removeprefix(prefix): value for key, value in state.items() if key.startswith(prefix)}

@@ -171,9 +171,9 @@ def load_classifier(spec: str | os.PathLike[str], num_classes: int | None = None
     name = os.fspath(spec)
     if ":" in name and not Path(name).exists():
         return _own_classifier(name, num_classes)
-    model, config = _load(name)
+    model, config = load_any(name)
     if config.kind != "classifier":
-        raise UsageError(f"{name} is a quantizer: name a classifier to judge the images.")
+        raise UsageError(f"{name} is a {config.kind}: name a classifier to judge the images.")
     return model
 
 
@@ -306,7 +306,7 @@ def quantize(
     return result.to(images.device)
 
 
-def _load(name: str) -> tuple[nn.Module, Config]:
+def load_any(name: str) -> tuple[nn.Module, Config]:
     """A network and its configuration from a pretrained name, a folder or a Lightning .ckpt."""
     from colorcnn.weights import load_folder, load_lightning, read_config
 
@@ -318,10 +318,10 @@ def _load(name: str) -> tuple[nn.Module, Config]:
 
 def _learned_quantizer(method: Method) -> nn.Module:
     checkpoint = str(method.checkpoint)
-    model, config = _load(checkpoint)
+    model, config = load_any(checkpoint)
     if config.kind != "quantizer":
         raise UsageError(
-            f"{checkpoint} is a classifier: {method.name} needs a quantizer; {_pretrained_names()}."
+            f"{checkpoint} is a {config.kind}: {method.name} needs a quantizer; {_pretrained_names()}."
         )
     if config.architecture != method.name:
         raise UsageError(

@@ -13,7 +13,7 @@ import colorcnn
 PACKAGE = Path(colorcnn.__file__).parent
 ROOMS = [
     "errors", "version", "files", "paletted", "images", "arrays", "records",
-    "quantizers", "models", "losses", "alpha", "weights", "zoo",
+    "vq", "quantizers", "models", "losses", "alpha", "weights", "zoo",
     "dcq", "data", "evaluation", "tasks", "reproduce", "commands", "cli", "__main__",
 ]  # fmt: skip
 FORBIDDEN = {"data": {"models", "weights", "zoo"}, "evaluation.metrics": {"models", "data", "zoo"}}

@@ -15,17 +15,24 @@ import torch
 from pytorch_lightning.callbacks import LearningRateMonitor, ModelCheckpoint
 from pytorch_lightning.cli import LightningArgumentParser, LightningCLI, SaveConfigCallback
 
+import colorcnn.data.compression
 import colorcnn.data.datamodule
 import colorcnn.data.quantized
 import colorcnn.tasks.classifier
 import colorcnn.tasks.colorcnn
-import colorcnn.tasks.dynamics  # noqa: F401 (imported so that configurations may name their classes)
-from colorcnn.data.base import ImageDataModule
+import colorcnn.tasks.dynamics
+import colorcnn.tasks.vq  # noqa: F401 (imported so that configurations may name their classes)
 from colorcnn.errors import ColorCNNError, UsageError
-from colorcnn.tasks.base import ImageTask
+from colorcnn.tasks.base import Task
 from colorcnn.tasks.callbacks import EpochSeed, Pictures, PredictionFiles, ScoreLog, predictions_folder
 
 RUNS = Path("runs")
+# What makes one network another, among the options of the tasks.
+_DECISIVE = (
+    *("network", "network_kwargs", "num_classes"),
+    *("architecture", "quantizer_kwargs"),
+    *("source_dimension", "method", "options", "trade_off"),
+)
 _NOISE = (  # true of Lightning and of no use to whoever runs us
     ".*does not have many workers.*",
     ".*Checkpoint directory .* exists and is not empty.*",
@@ -104,7 +111,7 @@ class ColorCNNCLI(LightningCLI):
             "--force", type=bool, default=False, help="start anew where a run of this name exists"
         )
         parser.link_arguments("seed_everything", "data.init_args.seed", compute_fn=int)
-        for value in ("num_classes", "mean", "std", "multi_label"):
+        for value in ("num_classes", "mean", "std", "multi_label", "source_dimension"):
             parser.link_arguments(f"data.{value}", f"model.init_args.{value}", apply_on="instantiate")
 
     def _parse_ckpt_path(self) -> None:
@@ -162,8 +169,7 @@ class ColorCNNCLI(LightningCLI):
                 f"{path} is not a readable checkpoint: name another with --ckpt_path."
             ) from error
         mine = dict(self.model.hparams)
-        decisive = ("network", "network_kwargs", "num_classes", "architecture", "quantizer_kwargs")
-        names = [key for key in decisive if saved.get(key, mine.get(key)) != mine.get(key)]
+        names = [key for key in _DECISIVE if saved.get(key, mine.get(key)) != mine.get(key)]
         if (odd := saved.keys() ^ mine.keys()) or names:
             differing = ", ".join(sorted(odd)[:3] or names)
             raise UsageError(
@@ -188,8 +194,8 @@ def main(argv: list[str], runs: Path = RUNS) -> int:
     _quiet_lightning()
     try:
         ColorCNNCLI(
-            ImageTask,
-            ImageDataModule,
+            Task,
+            pl.LightningDataModule,
             save_config_callback=_SaveFitConfig,
             save_config_kwargs={"overwrite": True},
             seed_everything_default=0,

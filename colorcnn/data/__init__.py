@@ -8,6 +8,8 @@ from typing import Any
 _HOME = {
     "Augment": "augment",
     "Batch": "datasets",
+    "PictureCrops": "compression",
+    "VectorSource": "compression",
     "ImageSplit": "datasets",
     "ImitationTargets": "imitation",
     **dict.fromkeys(

@@ -10,9 +10,11 @@ from colorcnn.models.backbones import BACKBONES, create_backbone
 from colorcnn.models.classifiers import CLASSIFIERS, Classifier, create_classifier, frozen
 from colorcnn.models.colorcnn import ColorCNN, ColorCNNPlus, LearnedQuantizer
 from colorcnn.models.registry import build
+from colorcnn.vq.compressor import ImageCompressor
 
 LEARNED: dict[str, type[LearnedQuantizer]] = {"colorcnn": ColorCNN, "colorcnn-plus": ColorCNNPlus}
-MODELS: dict[str, Callable[..., nn.Module]] = {**LEARNED, **CLASSIFIERS}
+COMPRESSORS: dict[str, type[ImageCompressor]] = {"factorized-prior": ImageCompressor}
+MODELS: dict[str, Callable[..., nn.Module]] = {**LEARNED, **CLASSIFIERS, **COMPRESSORS}
 
 
 def create_model(architecture: str, /, **kwargs: Any) -> nn.Module:
@@ -31,6 +33,7 @@ def create_model(architecture: str, /, **kwargs: Any) -> nn.Module:
 __all__ = [
     "BACKBONES",
     "CLASSIFIERS",
+    "COMPRESSORS",
     "LEARNED",
     "MODELS",
     "Classifier",

@@ -8,6 +8,7 @@ _HOME = {
     "ColorCNNTask": "colorcnn",
     "ImageTask": "base",
     "TrainingDynamics": "dynamics",
+    "VQTask": "vq",
 }
 
 __all__ = sorted(_HOME)

@@ -1,4 +1,4 @@
-"""What the image tasks share: float batches on the device, optimisers, schedules, and a guard against NaN."""
+"""What the tasks share: float batches on the device, optimisers, schedules, and a guard against NaN."""
 
 from __future__ import annotations
 
@@ -78,8 +78,47 @@ def copy_weights(source: object, target: nn.Module, name: str) -> None:
         ) from error
 
 
-class ImageTask(pl.LightningModule, ABC):
-    """A Lightning module over batches of images; subclasses keep their options in ``self.hparams``."""
+class Task(pl.LightningModule, ABC):
+    """What every training here shares; subclasses keep their options in ``self.hparams``."""
+
+    def on_train_start(self) -> None:
+        """Refuse to resume a schedule that was made for another length of training.
+
+        Raises:
+            UsageError: the checkpoint's number of steps is not this run's.
+        """
+        schedules, steps = self.lr_schedulers(), int(self.trainer.estimated_stepping_batches)
+        for schedule in schedules if isinstance(schedules, list) else [schedules]:
+            planned = getattr(schedule, "total_steps", getattr(schedule, "T_max", steps))
+            if planned != steps:
+                raise UsageError(
+                    f"The checkpoint's learning rate is planned for {planned} steps, this run has {steps}: "
+                    "resume with the trainer.max_epochs, batch size and data it was started with."
+                )
+
+    def checked(self, loss: Tensor) -> Tensor:
+        """Return ``loss``, or stop the training when it is not a finite number.
+
+        Raises:
+            ColorCNNError: names the step and the last good checkpoint.
+        """
+        if torch.isfinite(loss):
+            return loss
+        saved = [
+            callback.best_model_path or callback.last_model_path
+            for callback in self.trainer.checkpoint_callbacks
+            if isinstance(callback, ModelCheckpoint)
+        ]
+        last = next((path for path in reversed(saved) if path), None)
+        advice = f"the last good checkpoint is {last}" if last else "no checkpoint had been written yet"
+        raise ColorCNNError(
+            f"The loss became {loss.item()} at step {self.global_step} (epoch {self.current_epoch}) and "
+            f"{advice}: lower model.init_args.learning_rate and resume."
+        )
+
+
+class ImageTask(Task):
+    """A training over batches of images."""
 
     def on_after_batch_transfer(self, batch: Batch, dataloader_idx: int) -> Batch:
         """Bytes travel to the device; floats in [0, 1] are made there, in the layout convolutions like."""
@@ -106,37 +145,3 @@ class ImageTask(pl.LightningModule, ABC):
             optimizer, options["schedule"], options["learning_rate"], steps, restart_steps
         )
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
-
-    def on_train_start(self) -> None:
-        """Refuse to resume a schedule that was made for another length of training.
-
-        Raises:
-            UsageError: the checkpoint's number of steps is not this run's.
-        """
-        schedule, steps = self.lr_schedulers(), int(self.trainer.estimated_stepping_batches)
-        planned = getattr(schedule, "total_steps", getattr(schedule, "T_max", steps))
-        if planned != steps:
-            raise UsageError(
-                f"The checkpoint's learning rate is planned for {planned} steps and this run has {steps}: "
-                "resume with the trainer.max_epochs, batch size and data it was started with."
-            )
-
-    def checked(self, loss: Tensor) -> Tensor:
-        """Return ``loss``, or stop the training when it is not a finite number.
-
-        Raises:
-            ColorCNNError: names the step and the last good checkpoint.
-        """
-        if torch.isfinite(loss):
-            return loss
-        saved = [
-            callback.best_model_path or callback.last_model_path
-            for callback in self.trainer.checkpoint_callbacks
-            if isinstance(callback, ModelCheckpoint)
-        ]
-        last = next((path for path in reversed(saved) if path), None)
-        advice = f"the last good checkpoint is {last}" if last else "no checkpoint had been written yet"
-        raise ColorCNNError(
-            f"The loss became {loss.item()} at step {self.global_step} (epoch {self.current_epoch}) and "
-            f"{advice}: lower model.init_args.learning_rate and resume."
-        )

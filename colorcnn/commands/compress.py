@@ -1,0 +1,188 @@
+"""``colorcnn compress`` and ``decompress``: a picture as a small file of a learned codec, and back."""
+
+from __future__ import annotations
+
+import argparse
+import io
+import math
+import os
+import sys
+from pathlib import Path
+from typing import cast
+
+from PIL import Image
+from torch import Tensor
+
+from colorcnn.errors import ColorCNNError, UsageError
+from colorcnn.files import refuse_existing, write_atomically
+from colorcnn.images import parse_color, read_image, to_tensor
+from colorcnn.vq.bitstream import SUFFIX, unpack
+from colorcnn.vq.codec import MAX_PIXELS, compress_pixels, decompress_pixels
+from colorcnn.vq.compressor import ImageCompressor
+from colorcnn.zoo import find_device, load_any
+
+COMPRESS = f"""\
+Compress a picture with a learned codec: a factorized-prior autoencoder whose latent is quantized by scalars
+or vectors and range coded. The file ({SUFFIX}) names the model that wrote it, which is needed to read it.
+"""
+DECOMPRESS = "Read a file of colorcnn compress and write the picture as a PNG file."
+EXAMPLES = """\
+examples:
+  colorcnn compress photo.png --model runs/vq-tiny/checkpoints/best.ckpt -o photo.cvq
+  colorcnn decompress photo.cvq --model runs/vq-tiny/checkpoints/best.ckpt -o photo-back.png
+
+exit status: 0 when the file was written, 1 when the work failed, 2 for a wrong option.
+"""
+
+
+def main(argv: list[str]) -> int:
+    """Run ``colorcnn compress`` or ``colorcnn decompress``.
+
+    Args:
+        argv: the command's name and its arguments.
+
+    Returns:
+        The exit code.
+
+    Raises:
+        ColorCNNError: the work failed, or the request cannot be meant.
+    """
+    name, rest = argv[0], argv[1:]
+    options = _parser(name).parse_args(rest)
+    if options.max_pixels < 1:
+        raise UsageError(f"--max-pixels is {options.max_pixels}: give at least 1.")
+    return _compress(options) if name == "compress" else _decompress(options)
+
+
+def _parser(name: str) -> argparse.ArgumentParser:
+    packing = name == "compress"
+    parser = argparse.ArgumentParser(
+        prog=f"colorcnn {name}",
+        description=COMPRESS if packing else DECOMPRESS,
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    add = parser.add_argument
+    add("input", type=Path, metavar="IMG" if packing else "FILE", help="the file to read")
+    suffix = SUFFIX if packing else ".png"
+    add(
+        "-o",
+        "--output",
+        type=Path,
+        metavar="FILE",
+        help=f"the result (default: the input's name and {suffix})",
+    )
+    default = "" if packing else " (default: the name the file holds)"
+    add(
+        "--model",
+        required=packing,
+        metavar="MODEL",
+        help=f"a pretrained name, a checkpoint folder or a .ckpt of VQTask{default}",
+    )
+    if packing:
+        add("--background", default="white", metavar="COLOR", help="laid under what is transparent (white)")
+    add("--device", default="cpu", help="where the networks compute (default: cpu)")
+    add(
+        "--max-pixels", type=int, default=MAX_PIXELS, metavar="N", help=f"refuse more (default: {MAX_PIXELS})"
+    )
+    add("--force", action="store_true", help="overwrite a result that exists (default: refuse)")
+    return parser
+
+
+def _compress(options: argparse.Namespace) -> int:
+    target = options.output or options.input.with_suffix(SUFFIX)
+    parse_color(options.background)
+    _check_target(target, options)
+    picture = read_image(options.input, max_pixels=options.max_pixels)
+    pixels = to_tensor(picture, options.background)
+    compressor = load_compressor(options.model).to(find_device(options.device))
+    data = compress_pixels(compressor, pixels, _model_name(options.model))
+    kept = decompress_pixels(compressor, data, str(target), options.max_pixels)
+    write_atomically(target, data, overwrite=options.force)
+    size = pixels.shape[1] * pixels.shape[2]
+    _say(
+        f"{pixels.shape[2]} x {pixels.shape[1]}, {len(data)} bytes, {8 * len(data) / size:.3f} bits a pixel, "
+        f"PSNR {_psnr(pixels, kept):.2f} dB"
+    )
+    print(target)
+    return 0
+
+
+def _decompress(options: argparse.Namespace) -> int:
+    target = options.output or options.input.with_suffix(".png")
+    if target.suffix.lower() != ".png":
+        raise UsageError(f"{target} would hold a PNG file: give it a name that ends in .png.")
+    _check_target(target, options)
+    data = _read(options.input)
+    header, _ = unpack(data, str(options.input))
+    try:
+        compressor = load_compressor(options.model or header.model)
+    except UsageError as error:
+        if options.model is not None:
+            raise
+        raise ColorCNNError(
+            f"{options.input} was written by the model {header.model!r}, which is not installed: "
+            "name its checkpoint with --model."
+        ) from error
+    compressor = compressor.to(find_device(options.device))
+    pixels = decompress_pixels(compressor, data, str(options.input), options.max_pixels)
+    buffer = io.BytesIO()
+    Image.fromarray(pixels.permute(1, 2, 0).numpy()).save(buffer, "PNG")
+    write_atomically(target, buffer.getvalue(), overwrite=options.force)
+    print(target)
+    return 0
+
+
+def load_compressor(spec: str | os.PathLike[str]) -> ImageCompressor:
+    """Load a learned image codec.
+
+    Args:
+        spec: a pretrained name, a checkpoint folder, or a Lightning .ckpt of VQTask for images.
+
+    Returns:
+        The codec on the CPU in evaluation mode.
+
+    Raises:
+        UsageError: the name or file does not exist, or is of another kind of network.
+        ColorCNNError: it is damaged.
+    """
+    name = os.fspath(spec)
+    model, config = load_any(name)
+    if config.kind != "compressor":
+        raise UsageError(f"{name} is a {config.kind}: name a compressor, as VQTask trains it for images.")
+    return cast(ImageCompressor, model)
+
+
+def _check_target(target: Path, options: argparse.Namespace) -> None:
+    if target.resolve() == options.input.resolve():
+        raise UsageError(f"{target} would overwrite the input: name another file with -o.")
+    if not options.force:
+        refuse_existing(target)
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except FileNotFoundError as error:
+        raise ColorCNNError(f"{path} does not exist: check the path.") from error
+    except OSError as error:
+        raise ColorCNNError(f"{path} could not be read ({error.strerror}): check its rights.") from error
+
+
+def _model_name(spec: str) -> str:
+    """What the file calls the model: a name as it is, a folder's own, the run's of a checkpoint in it."""
+    path = Path(spec)
+    if path.suffix == ".ckpt":
+        path = path.resolve()
+        return path.parent.parent.name if path.parent.name == "checkpoints" else path.stem
+    return path.resolve().name if path.is_dir() else spec
+
+
+def _psnr(first: Tensor, second: Tensor) -> float:
+    mse = float((first.double() - second.double()).square().mean())
+    return 10 * math.log10(255**2 / mse) if mse else math.inf
+
+
+def _say(message: str) -> None:
+    print(f"colorcnn: {message}", file=sys.stderr)

@@ -1,0 +1,261 @@
+"""What compressors are trained on: vectors of a known source, and random crops of pictures."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import pytorch_lightning as pl
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset, Sampler
+
+from colorcnn.data.base import data_root
+from colorcnn.data.folders import find_folder
+from colorcnn.errors import UsageError
+from colorcnn.vq.sources import (
+    TEST_SEED,
+    TEST_SIZE,
+    create_source,
+    list_pictures,
+    random_crops,
+    read_pixels,
+)
+
+_PART = 65_536  # vectors scored at once
+
+
+class StepSampler(Sampler[int]):
+    """Numbers the steps of a training, on from epoch to epoch, so that a resumed run repeats its draws."""
+
+    def __init__(self, steps: int) -> None:
+        self.steps = steps
+        self.epoch = 0
+
+    def set_epoch(self, epoch: int) -> None:
+        """Choose the epoch, counted from 0; Lightning does before each."""
+        self.epoch = epoch
+
+    def __len__(self) -> int:
+        return self.steps
+
+    def __iter__(self) -> Iterator[int]:
+        # A generator reads the epoch when the first step is asked for: resuming sets it after making this.
+        yield from range(self.epoch * self.steps, (self.epoch + 1) * self.steps)
+
+
+class _Draws(Dataset[Tensor]):
+    """A batch for every step, drawn when it is asked for."""
+
+    def __init__(self, draw: DrawnData) -> None:
+        self.draw = draw
+
+    def __getitem__(self, step: int) -> Tensor:
+        return self.draw.draw_batch(step)
+
+
+class DrawnData(pl.LightningDataModule):
+    """Batches drawn afresh for every step; an epoch is a number of them.
+
+    Args:
+        batch_size: vectors or crops in a batch.
+        epoch_steps: batches in an epoch.
+        num_workers: processes that draw batches.
+        seed: decides the training batches, together with the step.
+
+    Raises:
+        UsageError: an option is out of range.
+    """
+
+    source_dimension: int | None = None
+    """d of vectors; None for images."""
+
+    def __init__(self, batch_size: int, epoch_steps: int, num_workers: int = 0, seed: int = 0) -> None:
+        super().__init__()
+        for option, value, least in (
+            ("batch_size", batch_size, 1),
+            ("epoch_steps", epoch_steps, 1),
+            ("num_workers", num_workers, 0),
+            ("seed", seed, 0),
+        ):
+            if value < least:
+                raise UsageError(f"{option} is {value}: choose a whole number from {least} up.")
+        self.batch_size = batch_size
+        self.epoch_steps = epoch_steps
+        self.num_workers = num_workers
+        self.seed = seed
+
+    def draw_batch(self, step: int) -> Tensor:
+        """The training batch of a step."""
+        raise NotImplementedError
+
+    def train_dataloader(self) -> DataLoader[Tensor]:
+        """The batches of an epoch."""
+        sampler = StepSampler(self.epoch_steps)
+        if self.trainer is not None:
+            sampler.set_epoch(self.trainer.current_epoch)
+        return self._loader(_Draws(self), sampler)
+
+    def _loader(self, data: Dataset[Tensor], sampler: StepSampler | None = None) -> DataLoader[Tensor]:
+        return DataLoader(
+            data,
+            batch_size=None,
+            sampler=sampler,
+            num_workers=self.num_workers,
+            persistent_workers=self.num_workers > 0,
+            # A loader without its own generator draws from the global one: evaluating would change training.
+            generator=torch.Generator().manual_seed(self.seed),
+        )
+
+
+class VectorSource(DrawnData):
+    """Vectors of a source in :data:`colorcnn.vq.sources.SOURCES`.
+
+    Args:
+        source: its name.
+        dimension: d; the source's own by default.
+        batch_size: as in :class:`DrawnData`.
+        epoch_steps: as in :class:`DrawnData`.
+        val_size: validation vectors.
+        test_size: test vectors, always the same.
+        num_workers: as in :class:`DrawnData`.
+        seed: as in :class:`DrawnData`.
+
+    Raises:
+        UsageError: an option is out of range.
+    """
+
+    def __init__(
+        self,
+        source: str,
+        dimension: int | None = None,
+        batch_size: int = 1024,
+        epoch_steps: int = 500,
+        val_size: int = 100_000,
+        test_size: int = TEST_SIZE,
+        num_workers: int = 0,
+        seed: int = 0,
+    ) -> None:
+        super().__init__(batch_size, epoch_steps, num_workers, seed)
+        if min(val_size, test_size) < 1:
+            raise UsageError(f"val_size {val_size} and test_size {test_size}: choose at least 1 of each.")
+        self.source = create_source(source, dimension)
+        self.source_dimension = self.source.dimension
+        self.val_size = val_size
+        self.test_size = test_size
+
+    def draw_batch(self, step: int) -> Tensor:
+        """See :meth:`DrawnData.draw_batch`: (batch_size, d)."""
+        mixed = np.random.SeedSequence([self.seed, step]).generate_state(1)
+        return self.source.sample(self.batch_size, torch.Generator().manual_seed(int(mixed[0])))
+
+    def val_dataloader(self) -> DataLoader[Tensor]:
+        """Vectors other than those of training and test, always the same."""
+        vectors = self.source.sample(self.val_size, torch.Generator().manual_seed(TEST_SEED + 1))
+        return self._loader(_Parts(vectors))
+
+    def test_dataloader(self) -> DataLoader[Tensor]:
+        """The test set, in parts."""
+        return self._loader(_Parts(self.source.test_set(self.test_size)))
+
+    predict_dataloader = test_dataloader
+
+
+class _Parts(Dataset[Tensor]):
+    def __init__(self, vectors: Tensor) -> None:
+        self.parts = vectors.split(_PART)
+
+    def __len__(self) -> int:
+        return len(self.parts)
+
+    def __getitem__(self, part: int) -> Tensor:
+        return self.parts[part]
+
+
+class PictureCrops(DrawnData):
+    """Random crops of the pictures in a folder; validation and test take whole pictures, one at a time.
+
+    Args:
+        path: folder of the training pictures, absolute, relative, or below ``root``.
+        test_path: folder of the test pictures; by default they are taken from the training pictures.
+        crop_size: side of the crops.
+        val_images: training pictures that are kept for validation.
+        test_images: training pictures that are kept for the test where no ``test_path`` is given.
+        root: folder that holds the data sets; default $COLORCNN_DATA, else ``data``.
+        batch_size: as in :class:`DrawnData`.
+        epoch_steps: as in :class:`DrawnData`.
+        num_workers: as in :class:`DrawnData`.
+        seed: as in :class:`DrawnData`.
+
+    Raises:
+        UsageError: there is no such folder, it holds too few pictures, or an option is out of range.
+    """
+
+    def __init__(
+        self,
+        path: str,
+        test_path: str | None = None,
+        crop_size: int = 256,
+        val_images: int = 24,
+        test_images: int = 24,
+        root: str | None = None,
+        batch_size: int = 8,
+        epoch_steps: int = 1000,
+        num_workers: int = 0,
+        seed: int = 0,
+    ) -> None:
+        super().__init__(batch_size, epoch_steps, num_workers, seed)
+        for option, value in (
+            ("crop_size", crop_size),
+            ("val_images", val_images),
+            ("test_images", test_images),
+        ):
+            if value < 1:
+                raise UsageError(f"{option} is {value}: choose a whole number from 1 up.")
+        self.folder = find_folder(path, data_root(root))
+        self.test_folder = None if test_path is None else find_folder(test_path, data_root(root))
+        self.crop_size = crop_size
+        self.val_images = val_images
+        self.test_images = test_images
+
+    @cached_property
+    def files(self) -> dict[str, list[Path]]:
+        """The files of train, val and test; which are kept from training never changes."""
+        found = list_pictures(self.folder)
+        kept = self.val_images + (self.test_images if self.test_folder is None else 0)
+        if kept >= len(found):
+            raise UsageError(
+                f"{self.folder} holds {len(found)} pictures, and {kept} of them would be kept from training: "
+                "choose smaller val_images and test_images, or name another folder."
+            )
+        order = [found[place] for place in np.random.RandomState(0).permutation(len(found))]
+        own_test = order[self.val_images : kept]
+        test = own_test if self.test_folder is None else list_pictures(self.test_folder)
+        return {"val": order[: self.val_images], "test": test, "train": order[kept:]}
+
+    def draw_batch(self, step: int) -> Tensor:
+        """See :meth:`DrawnData.draw_batch`: uint8 (batch_size, 3, crop_size, crop_size)."""
+        return random_crops(self.files["train"], self.batch_size, self.crop_size, (self.seed, step))
+
+    def val_dataloader(self) -> DataLoader[Tensor]:
+        """Whole pictures, uint8 (1, 3, H, W)."""
+        return self._loader(_Pictures(self.files["val"]))
+
+    def test_dataloader(self) -> DataLoader[Tensor]:
+        """Whole pictures, uint8 (1, 3, H, W)."""
+        return self._loader(_Pictures(self.files["test"]))
+
+    predict_dataloader = test_dataloader
+
+
+class _Pictures(Dataset[Tensor]):
+    def __init__(self, files: list[Path]) -> None:
+        self.files = files
+
+    def __len__(self) -> int:
+        return len(self.files)
+
+    def __getitem__(self, place: int) -> Tensor:
+        return read_pixels(self.files[place])[None]

@@ -1,0 +1,257 @@
+"""Training compressors: transform, quantizer and entropy model for a rate-distortion loss."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import pytorch_lightning as pl
+import torch
+from pytorch_lightning.callbacks import ModelCheckpoint
+from torch import Tensor, nn
+from torch.nn.utils import clip_grad_norm_
+from torch.optim import Adam, Optimizer
+
+from colorcnn.errors import UsageError
+from colorcnn.paletted import from_bytes
+from colorcnn.tasks.base import Task, make_schedule
+from colorcnn.vq.codebook import CodebookQuantizer
+from colorcnn.vq.compressor import Compressor, Terms, create_compressor, resting
+from colorcnn.vq.noise import NoiseQuantizer
+from colorcnn.vq.rates import decibels
+
+_REACTIVATE_STEPS = 100  # steps between two looks at which codewords are dead
+
+
+class VQTask(Task):
+    """Trains a compressor of vectors or of images.
+
+    Jointly, every part follows the gradient of one loss. Alternating, each batch makes two steps of two
+    optimisers: decoder, codebook and entropy model learn from what is really quantized, the latent held
+    fixed; then the encoder learns from the stand-in of quantization, all else at rest (one pass through the
+    encoder, two through the decoder).
+
+    Args:
+        source_dimension: d of a vector source, None for images; the data's, through the command line.
+        trade_off: lambda in L = bits per dimension + lambda * MSE, or bits per pixel + lambda * 255^2 * MSE.
+        method: a key of :data:`colorcnn.vq.methods.METHODS`.
+        options: of the method, such as ``dimension`` and ``size``.
+        network_kwargs: ``width`` and ``depth`` for vectors, ``width`` and ``channels`` for images.
+        alternate: train encoder and decoder in turn; by default what the method is meant for.
+        warm_up: share of the training after which codewords without use leave a codebook; until then a method
+            whose noise needs a good codebook (``sphere``, ``nsvq``) is trained as ``vq-ste``.
+        reactivate_below: in the first half of the warm-up, codewords used less than this part of the mean are
+            moved to where data are; 0 for never.
+        prune_below: least usage of a codeword that stays after the warm-up.
+        learning_rate: of the encoder, and of the decoder where that has none of its own.
+        decoder_learning_rate: of decoder and codebook.
+        prior_factor: how many times faster the logits of codewords learn; they have further to go.
+        schedule: ``cosine`` down to 0, or ``constant``.
+        gradient_clip: largest norm of the gradients of encoder and of decoder, 0 for none.
+    """
+
+    batches: Tensor
+    pruned: Tensor
+
+    def __init__(
+        self,
+        source_dimension: int | None,
+        trade_off: float,
+        method: str,
+        options: dict[str, Any] | None = None,
+        network_kwargs: dict[str, Any] | None = None,
+        alternate: bool | None = None,
+        warm_up: float = 0.3,
+        reactivate_below: float = 0.1,
+        prune_below: float = 2e-4,
+        learning_rate: float = 1e-3,
+        decoder_learning_rate: float | None = None,
+        prior_factor: float = 10.0,
+        schedule: Literal["cosine", "constant"] = "cosine",
+        gradient_clip: float = 0.0,
+    ) -> None:
+        super().__init__()
+        self.save_hyperparameters()
+        self.automatic_optimization = False
+        for option, value, top in (
+            ("warm_up", warm_up, 1.0),
+            ("reactivate_below", reactivate_below, 1.0),
+            ("prune_below", prune_below, 1.0),
+            ("gradient_clip", gradient_clip, float("inf")),
+        ):
+            if not 0 <= value <= top:
+                raise UsageError(f"{option} is {value}: choose a number from 0 to {top:g}.")
+        self.compressor: Compressor = create_compressor(
+            source_dimension, trade_off, method, options, network_kwargs
+        )
+        quantizer = self.compressor.quantizer
+        self.alternate = quantizer.alternates if alternate is None else alternate
+        # Part of the state, so that a resumed run goes on in its phase.
+        self.register_buffer("batches", torch.zeros((), dtype=torch.int64))
+        self.register_buffer("pruned", torch.zeros((), dtype=torch.bool))
+
+    def configure_callbacks(self) -> list[pl.Callback]:
+        """Keep the checkpoint of least validation loss in place of that of best accuracy.
+
+        Raises:
+            UsageError: the trainer has an option that has no place here; Lightning's own check comes later.
+        """
+        self._check_trainer()
+        return [
+            ModelCheckpoint(filename="best", monitor="val/loss", mode="min", enable_version_counter=False),
+            ModelCheckpoint(filename="last", save_on_train_epoch_end=True, enable_version_counter=False),
+        ]
+
+    def configure_optimizers(self) -> Any:
+        """Adam for the encoder, Adam for decoder, codebook and entropy model; a schedule for each."""
+        options, quantizer = self.hparams, self.compressor.quantizer
+        rate = options["learning_rate"]
+        decoder_rate = options["decoder_learning_rate"] or rate
+        prior = list(quantizer.prior.parameters()) if isinstance(quantizer, CodebookQuantizer) else []
+        known = {id(parameter) for parameter in prior}
+        rest = [p for module in self._decoding() for p in module.parameters() if id(p) not in known]
+        groups: list[dict[str, Any]] = [{"params": rest}]
+        if prior:
+            groups.append({"params": prior, "lr": decoder_rate * options["prior_factor"]})
+        optimizers: list[Optimizer] = [
+            Adam(self.compressor.encoder.parameters(), rate),
+            Adam(groups, decoder_rate),
+        ]
+        steps = int(self.trainer.estimated_stepping_batches)
+        schedules = [make_schedule(each, options["schedule"], rate, steps, steps) for each in optimizers]
+        return optimizers, schedules
+
+    def _check_trainer(self) -> None:
+        if self.trainer.precision != "32-true":
+            raise UsageError(f"trainer.precision is {self.trainer.precision}: rates need 32-true.")
+        if self.trainer.accumulate_grad_batches != 1 or self.trainer.gradient_clip_val:
+            raise UsageError(
+                "This task takes its optimiser steps itself: leave trainer.accumulate_grad_batches and "
+                "trainer.gradient_clip_val out, and use model.init_args.gradient_clip."
+            )
+
+    def on_after_batch_transfer(self, batch: Tensor, dataloader_idx: int) -> Tensor:
+        """Bytes of images become floats in [0, 1] on the device."""
+        return from_bytes(batch) if batch.dtype == torch.uint8 else batch
+
+    def training_step(self, batch: Tensor, batch_idx: int) -> None:
+        """One batch: one step of both optimisers."""
+        quantizer = self.compressor.quantizer
+        progress = int(self.batches) / int(self.trainer.estimated_stepping_batches)
+        quantizer.anneal(progress)
+        latent = self.compressor.latent(batch)
+        warming = progress < self.hparams["warm_up"]
+        if isinstance(quantizer, CodebookQuantizer):
+            self._tend(quantizer, latent, warming, progress)
+        if self.alternate and not self._warms(warming):
+            terms, indices = self._step_in_turn(batch, latent)
+        else:
+            terms, indices = self._step_jointly(batch, latent, self._warms(warming))
+        if isinstance(quantizer, CodebookQuantizer):
+            quantizer.observe(indices)
+            self.log("train/codewords", quantizer.active.float().sum(dim=1).mean())
+        for schedule in self.lr_schedulers():  # type: ignore[union-attr]
+            schedule.step()
+        self.batches += 1
+        self.log("train/loss", terms.rate + self.compressor.trade_off * terms.mse, prog_bar=True)
+        self.log_dict({"train/rate": terms.rate, "train/mse": terms.mse}, prog_bar=True)
+
+    def _warms(self, warming: bool) -> bool:
+        return warming and isinstance(self.compressor.quantizer, NoiseQuantizer)
+
+    def _tend(self, quantizer: CodebookQuantizer, latent: Tensor, warming: bool, progress: float) -> None:
+        """Start the codebook, move dead codewords, and prune what stays dead."""
+        batches, options = int(self.batches), self.hparams
+        if not quantizer.started:
+            quantizer.start(latent.detach())
+        least = options["reactivate_below"] / quantizer.codebook.shape[1]
+        early = progress < options["warm_up"] / 2
+        if early and least and batches and batches % _REACTIVATE_STEPS == 0:
+            quantizer.reactivate(latent.detach(), least)
+        if not warming and not self.pruned:
+            quantizer.prune(options["prune_below"])
+            self.pruned.fill_(True)
+
+    def _step_jointly(self, source: Tensor, latent: Tensor, warming: bool) -> tuple[Terms, Tensor]:
+        quantizer = self.compressor.quantizer
+        if warming and isinstance(quantizer, CodebookQuantizer):
+            quantized = quantizer.straight_through(latent, "entropy")
+        else:
+            quantized = quantizer.approximate(latent)
+        terms = self.compressor.terms(source, quantized)
+        for optimizer in self._optimizers():
+            optimizer.zero_grad()
+        self.manual_backward(self.checked(self.compressor.loss(terms)))
+        self._step_encoder()
+        self._step_decoder()
+        return terms, quantized.indices
+
+    def _step_in_turn(self, source: Tensor, latent: Tensor) -> tuple[Terms, Tensor]:
+        compressor = self.compressor
+        encoder_optimizer, decoder_optimizer = self._optimizers()
+        quantized = compressor.quantizer.quantize(latent.detach())
+        terms = compressor.terms(source, quantized)
+        decoder_optimizer.zero_grad()
+        self.manual_backward(self.checked(compressor.loss(terms)))
+        self._step_decoder()
+        with resting(*self._decoding()):
+            stand_in = compressor.terms(source, compressor.quantizer.approximate(latent))
+            encoder_optimizer.zero_grad()
+            self.manual_backward(self.checked(compressor.loss(stand_in)))
+        self._step_encoder()
+        return terms, quantized.indices
+
+    def _decoding(self) -> tuple[nn.Module, nn.Module]:
+        return self.compressor.decoder, self.compressor.quantizer
+
+    def _optimizers(self) -> Any:
+        return self.optimizers()
+
+    def _clip(self, *modules: nn.Module) -> None:
+        if self.hparams["gradient_clip"]:
+            parameters = [parameter for module in modules for parameter in module.parameters()]
+            clip_grad_norm_(parameters, self.hparams["gradient_clip"])
+
+    def _step_encoder(self) -> None:
+        self._clip(self.compressor.encoder)
+        # Past Lightning, which counts the steps of all optimisers: a batch is to be one step, not two.
+        self._optimizers()[0].optimizer.step()
+
+    def _step_decoder(self) -> None:
+        self._clip(*self._decoding())
+        self._optimizers()[1].step()
+
+    def validation_step(self, batch: Tensor, batch_idx: int) -> None:
+        """Rate and error of a batch, quantized as in a file."""
+        self._score(batch, "val")
+
+    def test_step(self, batch: Tensor, batch_idx: int) -> None:
+        """Rate and error of a batch, and the size of its real code, which is read back."""
+        self._score(batch, "test")
+        coded = self.compressor.encode(batch)
+        if not torch.equal(self.compressor.decode(coded, batch.shape), self._decoded(batch)):
+            raise RuntimeError("the code does not give back what was coded")
+        rate = 8 * len(coded.code) / self.compressor.units(batch)
+        self.log("test/coded_rate", rate, prog_bar=True, batch_size=len(batch))
+
+    def predict_step(self, batch: Tensor, batch_idx: int) -> None:
+        """Compressors have no predictions.
+
+        Raises:
+            UsageError: always; it names the commands that code pictures.
+        """
+        raise UsageError("A compressor predicts nothing: code pictures with colorcnn compress.")
+
+    def _decoded(self, batch: Tensor) -> Tensor:
+        reconstruction, _ = self.compressor(batch)
+        return self.compressor.finish(reconstruction)
+
+    def _score(self, batch: Tensor, split: str) -> None:
+        point = self.compressor.measure(batch)
+        scores = {
+            "loss": point.loss(self.compressor.trade_off),
+            "rate": point.rate,
+            "mse": point.mse,
+            "decibels": decibels(point.mse),
+        }
+        named = {f"{split}/{name}": value for name, value in scores.items()}
+        self.log_dict(named, prog_bar=True, batch_size=len(batch))

@@ -1,0 +1,1 @@
+"""Vector quantization for neural compression: sources, quantizers, entropy models, coder, references."""

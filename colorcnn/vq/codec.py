@@ -1,0 +1,67 @@
+"""Pictures to compressed files and back, with a trained :class:`ImageCompressor`."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from colorcnn.errors import ColorCNNError
+from colorcnn.paletted import from_bytes, to_bytes
+from colorcnn.vq.bitstream import Header, pack, unpack
+from colorcnn.vq.compressor import Coded, ImageCompressor
+
+MAX_PIXELS = 33_554_432
+"""The largest picture coded without being asked to: some kilobytes of memory a pixel add up."""
+
+
+def compress_pixels(compressor: ImageCompressor, pixels: Tensor, model: str) -> bytes:
+    """Code one picture as the bytes of a file.
+
+    Args:
+        compressor: trained.
+        pixels: uint8 (3, H, W).
+        model: the compressor's name, which the file keeps.
+    """
+    device = next(compressor.parameters()).device
+    coded = compressor.encode(from_bytes(pixels[None].to(device)))
+    height, width = pixels.shape[1:]
+    header = Header(model, compressor.fingerprint(), height, width, coded.low, coded.high)
+    return pack(header, coded.code)
+
+
+def decompress_pixels(
+    compressor: ImageCompressor, data: bytes, name: str, max_pixels: int = MAX_PIXELS
+) -> Tensor:
+    """Decode the bytes of a file.
+
+    Args:
+        compressor: the one that wrote it.
+        data: the whole file.
+        name: what error messages call it.
+        max_pixels: refuse larger pictures.
+
+    Returns:
+        uint8 (3, H, W) on the CPU.
+
+    Raises:
+        ColorCNNError: the file is foreign, truncated, corrupt, too large, or another model's.
+    """
+    header, code = unpack(data, name)
+    if header.fingerprint != compressor.fingerprint():
+        raise ColorCNNError(
+            f"{name} was written by other weights of {header.model} ({header.fingerprint:08x}): "
+            "name the model that wrote it with --model."
+        )
+    if header.height * header.width > max_pixels:
+        raise ColorCNNError(
+            f"{name} is {header.width} x {header.height}, more than {max_pixels} pixels: "
+            "allow more with --max-pixels."
+        )
+    shape = compressor.index_shape(header.height, header.width)
+    alphabet = compressor.quantizer.alphabet
+    if alphabet is not None and (header.low, header.high) != (0, alphabet - 1):
+        raise ColorCNNError(f"{name} is corrupt (its indices are not the model's): use an intact copy.")
+    coded = Coded(code, header.low, header.high, shape)
+    with torch.no_grad():
+        image = compressor.decode(coded, (header.height, header.width))
+    return to_bytes(image[0]).cpu()

@@ -1,0 +1,41 @@
+"""The quantizers by name."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from colorcnn.errors import UsageError, unknown_name
+from colorcnn.vq.codebook import VectorSTE
+from colorcnn.vq.noise import SphereNoise, SurfaceNoise
+from colorcnn.vq.quantizer import LatentQuantizer
+from colorcnn.vq.soft import Gumbel, SoftToHard
+from colorcnn.vq.uniform import UniformNoise, UniformSTE
+
+METHODS: dict[str, type[LatentQuantizer]] = {
+    "uq-aun": UniformNoise,
+    "uq-ste": UniformSTE,
+    "vq-ste": VectorSTE,
+    "soft-to-hard": SoftToHard,
+    "gumbel": Gumbel,
+    "nsvq": SurfaceNoise,
+    "sphere": SphereNoise,
+}
+
+
+def create_quantizer(method: str, /, channels: int, **options: Any) -> LatentQuantizer:
+    """Build a quantizer of latents.
+
+    Args:
+        method: a key of :data:`METHODS`.
+        channels: C of the latents.
+        **options: of its class.
+
+    Raises:
+        UsageError: the name is unknown, or the class has no such option or not that value of it.
+    """
+    if method not in METHODS:
+        raise unknown_name("quantization method", method, METHODS)
+    try:
+        return METHODS[method](channels, **options)
+    except TypeError as error:
+        raise UsageError(f"Quantization method {method!r} does not take {options}: {error}.") from error

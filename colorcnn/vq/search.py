@@ -1,0 +1,47 @@
+"""Which codeword is nearest, for many vectors and large codebooks, in bounded memory."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+CHUNK = 1 << 23
+"""How many distances are held at once: 32 MB of float32. 4-D codebooks of images would need gigabytes."""
+
+
+@torch.no_grad()
+def nearest(vectors: Tensor, codebooks: Tensor, penalty: Tensor | None = None, chunk: int = CHUNK) -> Tensor:
+    """Index of the codeword of least squared distance, plus a penalty of its own where one is given.
+
+    Args:
+        vectors: (G, M, k): M vectors for each of G codebooks.
+        codebooks: (G, K, k).
+        penalty: (G, K), added to the squared distances: for an entropy-constrained search the bits of a
+            codeword divided by what a unit of squared distance costs; infinite for codewords out of use.
+        chunk: the most distances held at once.
+
+    Returns:
+        (G, M) int64.
+    """
+    # |y|^2 is the same for all codewords; centred, the rest loses no digits in float32.
+    centre = codebooks.mean(dim=1, keepdim=True)
+    codebooks = codebooks - centre
+    offset = codebooks.square().sum(dim=2)
+    if penalty is not None:
+        offset = offset + penalty
+    transposed = codebooks.transpose(1, 2).contiguous()
+    rows = max(1, chunk // (codebooks.shape[0] * codebooks.shape[1]))
+    found = [
+        torch.baddbmm(offset.unsqueeze(1), part - centre, transposed, alpha=-2).argmin(dim=2)
+        for part in vectors.split(rows, dim=1)
+    ]
+    return torch.cat(found, dim=1) if found else vectors.new_zeros(vectors.shape[:2], dtype=torch.int64)
+
+
+def gather_codewords(codebooks: Tensor, indices: Tensor) -> Tensor:
+    """The codewords (G, M, k) that indices (G, M) name in codebooks (G, K, k); differentiable in these."""
+    groups, size, dimension = codebooks.shape
+    shifted = indices + torch.arange(groups, device=indices.device).unsqueeze(1) * size
+    # An embedding's backward pass adds rows up, where indexing's would sort them.
+    rows = torch.nn.functional.embedding(shifted.reshape(-1), codebooks.reshape(-1, dimension))
+    return rows.view(groups, -1, dimension)

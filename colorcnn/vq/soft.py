@@ -1,0 +1,105 @@
+"""Codebooks that are trained with soft or sampled assignments: ``soft-to-hard`` and ``gumbel``."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from torch.utils.checkpoint import checkpoint
+
+from colorcnn.vq.codebook import CodebookQuantizer
+from colorcnn.vq.estimators import straight_through
+from colorcnn.vq.quantizer import Quantized
+from colorcnn.vq.search import CHUNK
+
+
+def affinities(vectors: Tensor, codebook: Tensor, active: Tensor, scale: Tensor) -> Tensor:
+    """Logits (G, M, K) of soft assignments: minus the squared distances times a scale.
+
+    Args:
+        vectors: (G, M, k).
+        codebook: (G, K, k).
+        active: (G, K); a codeword out of use gets no assignment.
+        scale: (G,).
+    """
+    products = vectors @ codebook.transpose(1, 2)
+    squared = vectors.square().sum(2, keepdim=True) - 2 * products + codebook.square().sum(2).unsqueeze(1)
+    logits = -scale[:, None, None] * squared.clamp_min(0)
+    # A finite floor: infinity times 0 would be NaN in the gradient.
+    return logits.masked_fill(~active.unsqueeze(1), -1e4)
+
+
+def precision(vectors: Tensor, codewords: Tensor) -> Tensor:
+    """One over the mean squared distance (G,) of vectors to their codewords, both (G, M, k)."""
+    return 1 / (vectors - codewords).detach().square().sum(2).mean(1).clamp_min(1e-12)
+
+
+class SoftQuantizer(CodebookQuantizer):
+    """A codebook whose training weighs all codewords; a large one in pieces, recomputed for gradients."""
+
+    def weigh(self, vectors: Tensor, unit: Tensor) -> Tensor:
+        """Weights (G, M, K) of the codewords that stand in for each of the vectors (G, M, k).
+
+        ``unit`` (G,) is one over the mean squared distance to the nearest codeword, so that what is soft and
+        what is hard does not depend on the scale of the latent.
+        """
+        raise NotImplementedError
+
+    def approximate(self, latent: Tensor) -> Quantized:
+        """See :meth:`LatentQuantizer.approximate`."""
+        vectors = self.split(latent)
+        indices = self.assign(vectors)
+        unit = precision(vectors, self.codewords(indices))
+        rows = max(1, CHUNK // self.prior.logits.numel())
+        if vectors.shape[1] <= rows:
+            passed, bits = self._mix(vectors, unit)
+        else:
+            pieces = vectors.split(rows, dim=1)
+            mixed = [checkpoint(self._mix, piece, unit, use_reentrant=False) for piece in pieces]
+            passed, bits = (torch.cat(parts, dim=1) for parts in zip(*mixed))
+        return self._pack(passed, indices, bits, latent.shape)
+
+    def _mix(self, vectors: Tensor, unit: Tensor) -> tuple[Tensor, Tensor]:
+        weights = self.weigh(vectors, unit)
+        bits = self.prior.bits().masked_fill(~self.active, 0)
+        return weights @ self.codebook, (weights @ bits.unsqueeze(2)).squeeze(2)
+
+
+class SoftToHard(SoftQuantizer):
+    """``soft-to-hard``: weights by distance that sharpen during training (E. Agustsson et al., 2017).
+
+    The sharpness rises exponentially, in place of that paper's control of the gap to hard assignments.
+    """
+
+    sharpness = 0.1
+
+    def anneal(self, progress: float) -> None:
+        """See :meth:`LatentQuantizer.anneal`: from 0.1 to 10."""
+        self.sharpness = 10 ** (2 * progress - 1)
+
+    def weigh(self, vectors: Tensor, unit: Tensor) -> Tensor:
+        """See :meth:`SoftQuantizer.weigh`."""
+        return affinities(vectors, self.codebook, self.active, self.sharpness * unit).softmax(dim=2)
+
+
+class Gumbel(SoftQuantizer):
+    """``gumbel``: codewords sampled by distance, with the gradient of a relaxed sample.
+
+    C. Maddison et al., The Concrete Distribution (2017), as X. Zhu et al. (2022) quantize with it: hard
+    samples forwards, soft ones backwards, at a falling temperature.
+    """
+
+    temperature = 1.0
+
+    def anneal(self, progress: float) -> None:
+        """See :meth:`LatentQuantizer.anneal`: the temperature falls from 1 to 0.1."""
+        self.temperature = 10**-progress
+
+    def weigh(self, vectors: Tensor, unit: Tensor) -> Tensor:
+        """See :meth:`SoftQuantizer.weigh`."""
+        # Likelihoods under Gaussian noise of the quantizer's own error around each codeword.
+        logits = affinities(vectors, self.codebook, self.active, self.dimension / 2 * unit)
+        noise = torch.empty_like(logits).exponential_().log()
+        noisy = (logits - noise) / self.temperature
+        soft = noisy.softmax(dim=2)
+        return straight_through(F.one_hot(noisy.argmax(dim=2), soft.shape[2]).to(soft.dtype), soft)

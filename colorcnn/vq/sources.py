@@ -1,0 +1,149 @@
+"""Sources of vectors with a known distribution, and random crops of images."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from colorcnn.errors import ColorCNNError, UsageError, unknown_name
+from colorcnn.images import find_images, read_image, to_tensor
+
+TEST_SIZE = 1_000_000
+TEST_SEED = 20_240_901
+
+
+class Source:
+    """A memoryless source of d-dimensional vectors.
+
+    Args:
+        dimension: d; the source's own by default.
+
+    Raises:
+        UsageError: the source has no such dimension.
+    """
+
+    name: str
+    own_dimension: int
+    any_dimension = True
+
+    def __init__(self, dimension: int | None = None) -> None:
+        self.dimension = self.own_dimension if dimension is None else dimension
+        if self.dimension < 1 or (not self.any_dimension and self.dimension != self.own_dimension):
+            least = "at least 1" if self.any_dimension else f"exactly {self.own_dimension}"
+            raise UsageError(
+                f"The {self.name} source cannot have {self.dimension} dimensions: choose {least}."
+            )
+
+    def sample(self, count: int, generator: torch.Generator | None = None) -> Tensor:
+        """Draw ``count`` vectors, (count, d) float32."""
+        raise NotImplementedError
+
+    def test_set(self, count: int = TEST_SIZE) -> Tensor:
+        """The vectors everything is tested on, (count, d), always the same."""
+        return self.sample(count, torch.Generator().manual_seed(TEST_SEED))
+
+
+class Gaussian(Source):
+    """Independent N(0, 1); of 1 dimension by default."""
+
+    name = "gaussian"
+    own_dimension = 1
+
+    def sample(self, count: int, generator: torch.Generator | None = None) -> Tensor:
+        """See :meth:`Source.sample`."""
+        return torch.randn(count, self.dimension, generator=generator)
+
+
+class Laplace(Source):
+    """Independent Laplace of scale 1, variance 2; of 8 dimensions by default."""
+
+    name = "laplace"
+    own_dimension = 8
+
+    def sample(self, count: int, generator: torch.Generator | None = None) -> Tensor:
+        """See :meth:`Source.sample`."""
+        # The difference of two exponentials.
+        draws = torch.empty(2, count, self.dimension).exponential_(generator=generator)
+        return draws[0] - draws[1]
+
+
+class Boomerang(Source):
+    """A bent Gaussian: (v - u^2 + 1, u) for (u, v) of unit variances and correlation 0.9."""
+
+    name = "boomerang"
+    own_dimension = 2
+    any_dimension = False
+    correlation = 0.9
+
+    def sample(self, count: int, generator: torch.Generator | None = None) -> Tensor:
+        """See :meth:`Source.sample`."""
+        u, other = torch.randn(2, count, generator=generator)
+        v = self.correlation * u + (1 - self.correlation**2) ** 0.5 * other
+        return torch.stack([v - u.square() + 1, u], dim=1)
+
+
+SOURCES: dict[str, type[Source]] = {source.name: source for source in (Gaussian, Boomerang, Laplace)}
+
+
+def create_source(name: str, dimension: int | None = None) -> Source:
+    """Build a source by name.
+
+    Raises:
+        UsageError: the name is unknown, or the source has no such dimension.
+    """
+    if name not in SOURCES:
+        raise unknown_name("source", name, SOURCES)
+    return SOURCES[name](dimension)
+
+
+def list_pictures(folder: Path) -> list[Path]:
+    """The image files in a folder and all below it, in order.
+
+    Raises:
+        ColorCNNError: there is none, or the folder cannot be read.
+    """
+    files = find_images(folder, recursive=True)
+    if not files:
+        raise ColorCNNError(f"{folder} holds no images: name a folder of image files.")
+    return files
+
+
+def read_pixels(path: Path) -> Tensor:
+    """An image file as (3, H, W) uint8."""
+    return to_tensor(read_image(path))
+
+
+def random_crops(files: Sequence[Path], count: int, size: int, seed: Sequence[int]) -> Tensor:
+    """Square crops, each at a random place of a random image, half of them mirrored.
+
+    Args:
+        files: image files.
+        count: how many crops, B.
+        size: their side.
+        seed: numbers that together decide everything, such as (seed, step).
+
+    Returns:
+        uint8 (B, 3, size, size).
+
+    Raises:
+        ColorCNNError: an image is smaller than a crop, or damaged.
+    """
+    # RandomState's stream is frozen for ever.
+    draws = np.random.RandomState(np.random.SeedSequence(list(seed)).generate_state(4))
+    crops = []
+    for chosen in draws.randint(len(files), size=count):
+        pixels = read_pixels(files[chosen])
+        height, width = pixels.shape[1:]
+        if min(height, width) < size:
+            raise ColorCNNError(
+                f"{files[chosen]} is {width} x {height}, smaller than a crop of {size} x {size}: "
+                "choose a smaller crop_size or leave small images out."
+            )
+        top, left = draws.randint(height - size + 1), draws.randint(width - size + 1)
+        crop = pixels[:, top : top + size, left : left + size]
+        crops.append(crop.flip(2) if draws.randint(2) else crop)
+    return torch.stack(crops)

@@ -1,0 +1,67 @@
+"""Rounding to integers, one channel at a time: ``uq-aun`` and ``uq-ste``."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from colorcnn.errors import UsageError
+from colorcnn.vq.entropy import FactorizedDensity
+from colorcnn.vq.estimators import straight_through
+from colorcnn.vq.quantizer import LatentQuantizer, Quantized
+
+
+class UniformQuantizer(LatentQuantizer):
+    """Rounding, and a factorized density for its rate.
+
+    Args:
+        channels: C.
+        dimension: 1.
+        trade_off: as in :class:`LatentQuantizer`; rounding weighs nothing.
+        init_scale: how wide the density is at first.
+
+    Raises:
+        UsageError: ``dimension`` is not 1.
+    """
+
+    def __init__(
+        self, channels: int, dimension: int = 1, trade_off: float = 1.0, init_scale: float = 10.0
+    ) -> None:
+        super().__init__(channels, dimension, trade_off)
+        if dimension != 1:
+            raise UsageError(f"Rounding has no dimension {dimension}: choose 1, or a method with a codebook.")
+        self.density = FactorizedDensity(channels, init_scale)
+
+    def quantize(self, latent: Tensor) -> Quantized:
+        """See :meth:`LatentQuantizer.quantize`."""
+        rounded = latent.detach().round()
+        return self._with_rate(rounded, rounded)
+
+    def dequantize(self, indices: Tensor) -> Tensor:
+        """See :meth:`LatentQuantizer.dequantize`."""
+        return indices.to(self.density.biases[0].dtype)
+
+    def table(self, low: int, high: int) -> Tensor:
+        """See :meth:`LatentQuantizer.table`."""
+        return self.density.table(low, high)
+
+    def _with_rate(self, passed: Tensor, rounded: Tensor) -> Quantized:
+        bits = self.density.bits(self.split_groups(passed))
+        return Quantized(passed, rounded.long(), self.join_groups(bits, passed.shape), passed.new_zeros(()))
+
+
+class UniformNoise(UniformQuantizer):
+    """``uq-aun``: uniform noise of width 1 stands in for rounding (J. Balle et al., 2017)."""
+
+    def approximate(self, latent: Tensor) -> Quantized:
+        """See :meth:`LatentQuantizer.approximate`."""
+        return self._with_rate(latent + torch.rand_like(latent) - 0.5, latent.detach().round())
+
+
+class UniformSTE(UniformQuantizer):
+    """``uq-ste``: rounding whose gradient is taken to be 1 (Y. Bengio et al., 2013)."""
+
+    def approximate(self, latent: Tensor) -> Quantized:
+        """See :meth:`LatentQuantizer.approximate`."""
+        rounded = latent.detach().round()
+        return self._with_rate(straight_through(rounded, latent), rounded)

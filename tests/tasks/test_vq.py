@@ -1,0 +1,194 @@
+"""Compressors through the real command line: trained, resumed, tested, used on pictures, and refused."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from colorcnn.cli import main
+from colorcnn.data.compression import PictureCrops, VectorSource
+from colorcnn.errors import ColorCNNError, UsageError
+from colorcnn.tasks.vq import VQTask
+from colorcnn.vq.compressor import VectorCompressor, resting
+
+CONF = Path(__file__).resolve().parent.parent / "conf"
+
+
+@pytest.fixture
+def run(tmp_path, monkeypatch):
+    """Run `colorcnn` in an empty folder, in this process; returns its exit status."""
+    monkeypatch.chdir(tmp_path)
+    return lambda *argv: main([str(word) for word in argv])
+
+
+@pytest.fixture
+def pictures(tmp_path):
+    """Eight small pictures in a folder."""
+    draws = np.random.RandomState(0)
+    (tmp_path / "pictures").mkdir()
+    for number in range(8):
+        coarse = Image.fromarray(draws.randint(256, size=(4, 5, 3), dtype=np.uint8))
+        coarse.resize((50, 37), Image.Resampling.BICUBIC).save(tmp_path / "pictures" / f"{number}.png")
+    return tmp_path / "pictures"
+
+
+def lines(folder):
+    return [json.loads(line) for line in (folder / "scores.jsonl").read_text().splitlines()]
+
+
+def state(folder):
+    return torch.load(folder / "checkpoints" / "last.ckpt", weights_only=True)
+
+
+OVERRIDES = {
+    "joint": ["--model.init_args.alternate", "false"],
+    "in turn": [],
+    "noise": ["--model.init_args.method", "uq-aun", "--model.init_args.options", "null"],
+}
+
+
+@pytest.mark.parametrize("how", OVERRIDES)
+def test_a_resumed_training_ends_where_the_uninterrupted_one_does(how, run, tmp_path, monkeypatch):
+    def stop_after_the_second_epoch(task):
+        if task.current_epoch == 2:
+            raise KeyboardInterrupt
+
+    command = ["fit", "--config", CONF / "vq.yaml", *OVERRIDES[how]]
+    assert run(*command, "--name", "whole") == 0
+    with monkeypatch.context() as patch:
+        patch.setattr(VQTask, "on_train_epoch_start", stop_after_the_second_epoch, raising=False)
+        assert run(*command, "--name", "broken") != 0
+    assert len(lines(tmp_path / "runs" / "broken")) == 2
+    assert run(*command, "--name", "broken", "--ckpt_path", "last") == 0
+    whole, broken = (state(tmp_path / "runs" / name) for name in ("whole", "broken"))
+    assert whole["global_step"] == broken["global_step"] == 24, (
+        "a batch is one step, though two optimisers make it"
+    )
+    for key, value in whole["state_dict"].items():
+        assert torch.equal(value, broken["state_dict"][key]), key
+    for first, second in zip(whole["lr_schedulers"], broken["lr_schedulers"], strict=True):
+        assert first["last_epoch"] == second["last_epoch"] == 24
+
+
+def test_the_run_says_what_it_measured_and_codes_the_test_set(run, tmp_path, capsys):
+    assert run("fit", "--config", CONF / "vq.yaml") == 0
+    last = lines(tmp_path / "runs" / "vq")[-1]
+    assert last["val/loss"] == pytest.approx(last["val/rate"] + 8 * last["val/mse"], rel=1e-4)
+    assert last["train/codewords"] <= 16
+    capsys.readouterr()
+    assert run("test", "--config", CONF / "vq.yaml") == 0
+    assert "test/coded_rate" in capsys.readouterr().out
+    assert run("predict", "--config", CONF / "vq.yaml") == 2
+    assert run("compress", "x.png", "--model", "runs/vq/checkpoints/last.ckpt") == 1
+
+
+def test_an_image_model_is_trained_and_codes_a_picture(run, tmp_path, pictures, capsys):
+    assert run("fit", "--config", CONF / "vq-images.yaml") == 0
+    assert run("test", "--config", CONF / "vq-images.yaml") == 0
+    model = tmp_path / "runs" / "vq-images" / "checkpoints" / "last.ckpt"
+    capsys.readouterr()
+    assert run("compress", pictures / "0.png", "--model", model, "-o", "small.cvq") == 0
+    shown = capsys.readouterr()
+    assert shown.out == "small.cvq\n"
+    assert "bits a pixel" in shown.err
+    assert run("decompress", "small.cvq", "--model", model, "-o", "back.png") == 0
+    back = Image.open(tmp_path / "back.png")
+    assert (back.size, back.mode) == ((50, 37), "RGB")
+    refusals(run, tmp_path, pictures, model, capsys)
+
+
+def refusals(run, tmp_path, pictures, model, capsys):
+    data = (tmp_path / "small.cvq").read_bytes()
+    (tmp_path / "cut.cvq").write_bytes(data[:-9])
+    (tmp_path / "bad.cvq").write_bytes(data[:-9] + b"\0" + data[-8:])
+    cases = [
+        (1, "exists already", ["compress", pictures / "0.png", "--model", model, "-o", "small.cvq"]),
+        (1, "truncated", ["decompress", "cut.cvq", "--model", model]),
+        (1, "corrupt", ["decompress", "bad.cvq", "--model", model]),
+        (1, "no compressed picture", ["decompress", pictures / "0.png", "--model", model, "-o", "x.png"]),
+        (1, "not installed", ["decompress", "small.cvq", "-o", "x.png"]),
+        (
+            1,
+            "more than 9 pixels",
+            ["decompress", "small.cvq", "--model", model, "-o", "x.png", "--max-pixels", 9],
+        ),
+        (1, "does not exist", ["decompress", "no.cvq", "--model", model]),
+        (2, "ends in .png", ["decompress", "small.cvq", "--model", model, "-o", "x.jpg"]),
+        (2, "overwrite the input", ["compress", "small.cvq", "--model", model, "-o", "small.cvq", "--force"]),
+        (2, "name a compressor", ["compress", pictures / "0.png", "--model", "resnet9-cifar10"]),
+        (2, "at least 1", ["compress", pictures / "0.png", "--model", model, "--max-pixels", 0]),
+    ]
+    for status, words, command in cases:
+        assert run(*command) == status, command
+        assert words in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("option", "words"),
+    [
+        (["--trainer.precision", "bf16-mixed"], "32-true"),
+        (["--trainer.gradient_clip_val", "1"], "gradient_clip"),
+        (["--model.init_args.warm_up", "2"], "warm_up"),
+        (["--model.init_args.trade_off", "0"], "trade-off"),
+        (["--model.init_args.network_kwargs", "{height: 3}"], "does not take"),
+        (["--data.init_args.epoch_steps", "0"], "epoch_steps"),
+    ],
+)
+def test_what_a_compressor_cannot_be_trained_with_is_refused(option, words, run, capsys):
+    assert run("fit", "--config", CONF / "vq.yaml", *option) == 2
+    assert words in capsys.readouterr().err
+
+
+def test_another_method_is_not_loaded_from_a_checkpoint(run, capsys):
+    assert run("fit", "--config", CONF / "vq.yaml", "--trainer.max_epochs", "1") == 0
+    nsvq = ["--model.init_args.method", "nsvq", "--name", "vq"]
+    assert run("test", "--config", CONF / "vq.yaml", *nsvq) == 2
+    assert "differ in method" in capsys.readouterr().err
+
+
+def test_in_turn_the_decoder_learns_from_real_codewords_and_the_encoder_alone_from_noise():
+    torch.manual_seed(0)
+    made = VectorCompressor(2, 8.0, "sphere", {"dimension": 2, "size": 9}, width=8, depth=1)
+    source = torch.randn(64, 2)
+    latent = made.latent(source)
+    made.loss(made.terms(source, made.quantizer.quantize(latent.detach()))).backward()
+    assert all(parameter.grad is None for parameter in made.encoder.parameters())
+    learnt = [*made.decoder.parameters(), *made.quantizer.parameters()]
+    before = [parameter.grad.clone() for parameter in learnt]
+    with resting(made.decoder, made.quantizer):
+        made.loss(made.terms(source, made.quantizer.approximate(latent))).backward()
+    assert any(parameter.grad.abs().sum() > 0 for parameter in made.encoder.parameters())
+    assert all(torch.equal(parameter.grad, grad) for parameter, grad in zip(learnt, before))
+    assert all(parameter.requires_grad for parameter in learnt)
+
+
+def test_vectors_are_drawn_by_step_and_never_twice():
+    data = VectorSource("laplace", dimension=3, batch_size=5, epoch_steps=4, val_size=7, test_size=9, seed=1)
+    assert data.source_dimension == 3
+    loader = data.train_dataloader()
+    first = list(loader)
+    loader.sampler.set_epoch(1)
+    second = list(loader)
+    assert len(first) == 4
+    assert all(batch.shape == (5, 3) for batch in first)
+    assert len({float(batch[0, 0]) for batch in first + second}) == 8
+    assert torch.equal(data.draw_batch(6), second[2])
+    assert sum(len(part) for part in data.val_dataloader()) == 7
+    assert not torch.equal(next(iter(data.val_dataloader()))[:7], next(iter(data.test_dataloader()))[:7])
+
+
+def test_crops_come_from_training_pictures_alone(pictures):
+    data = PictureCrops(str(pictures), crop_size=16, batch_size=3, epoch_steps=2, val_images=2, test_images=1)
+    parts = data.files
+    assert [len(parts[part]) for part in ("train", "val", "test")] == [5, 2, 1]
+    assert len(set(parts["train"]) | set(parts["val"]) | set(parts["test"])) == 8
+    assert data.draw_batch(0).shape == (3, 3, 16, 16)
+    assert torch.equal(data.draw_batch(1), data.draw_batch(1))
+    assert next(iter(data.val_dataloader())).shape == (1, 3, 37, 50)
+    with pytest.raises(ColorCNNError, match="smaller than a crop"):
+        PictureCrops(str(pictures), crop_size=64, val_images=1, test_images=1).draw_batch(0)
+    with pytest.raises(UsageError, match="kept from training"):
+        PictureCrops(str(pictures), val_images=8).draw_batch(0)
