@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from colorcnn.files import refuse_existing, write_atomically
+from colorcnn.files import make_folder, refuse_existing, write_atomically
 from colorcnn.records import Clock
 
 if TYPE_CHECKING:
@@ -89,6 +89,7 @@ def main(argv: list[str]) -> int:
     if not options.force:
         for name in FILES:
             refuse_existing(options.out / name)
+    make_folder(options.out)
     import pytorch_lightning as pl
 
     from colorcnn.data.datamodule import PhotoDigits

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
+import re
 import shlex
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from colorcnn.errors import ColorCNNError, UsageError
-from colorcnn.files import refuse_existing, write_atomically
+from colorcnn.files import make_folder, refuse_existing, write_atomically
 from colorcnn.records import Clock, Record
 
 if TYPE_CHECKING:
@@ -59,9 +61,12 @@ def main(argv: list[str]) -> int:
     published = _published(options.published)
     _check_out(options)
     methods = _load_methods(options)
-    data = _open_data(options)
-    split = _open_split(data, options)
+    with _told_in_our_options():
+        data = _open_data(options)
+        split = _open_split(data, options)
     classifier = _load_classifier(options, data)
+    if options.out is not None:
+        make_folder(options.out)
     metrics = _measure(options, methods, classifier, data, split, sizes)
     if published is not None:
         metrics["published"] = published
@@ -146,6 +151,11 @@ def _add_data_options(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help="a sample of N images, every class in proportion, drawn with --seed (default: all)",
     )
+    add(
+        "--on-corrupt",
+        choices=("error", "skip"),
+        help="refuse image files that cannot be read, or leave these out (default: error)",
+    )
     add("--batch-size", type=int, default=128, metavar="N", help="images at a time (default: 128)")
 
 
@@ -200,15 +210,29 @@ def _load_classifier(options: argparse.Namespace, data: ImageDataModule) -> nn.M
 
 
 def _open_data(options: argparse.Namespace) -> ImageDataModule:
-    from colorcnn.data import open_data
+    from colorcnn.data import DATASETS, open_data
+    from colorcnn.data.folders import FolderModule
 
-    return open_data(
-        options.data,
-        root=options.root,
-        batch_size=options.batch_size,
-        image_size=options.image_size,
-        download=options.download,
-    )
+    chosen = {name: getattr(options, name) for name in ("root", "batch_size", "image_size", "download")}
+    if options.on_corrupt is not None:
+        if not issubclass(DATASETS.get(options.data, FolderModule), FolderModule):
+            raise UsageError(f"{options.data} is not a data set of image files: leave --on-corrupt out.")
+        chosen["on_corrupt"] = options.on_corrupt
+    return open_data(options.data, **chosen)
+
+
+@contextlib.contextmanager
+def _told_in_our_options() -> Iterator[None]:
+    """Name the data sets' options in errors as this command has them: they speak to `colorcnn fit`."""
+    try:
+        yield
+    except ColorCNNError as error:
+        told = re.sub(
+            r"--data\.init_args\.(\w+)( true)?",
+            lambda match: f"--{match[1].replace('_', '-')}",
+            str(error),
+        )
+        raise type(error)(told) from error
 
 
 def _open_split(data: ImageDataModule, options: argparse.Namespace) -> ImageSplit:
@@ -273,7 +297,7 @@ def _print_results(options: argparse.Namespace, record: Record) -> None:
         return
     print(summary(record), end="\n\n")
     print(text_table(record.metrics))
-    if options.limit is not None:
+    if options.limit == record.n:
         print(f"Measured on a sample of {record.n:,} images drawn with seed {options.seed}.")
 
 
