@@ -1,8 +1,13 @@
 """The tables of the READMEs say what the committed records say."""
 
+import importlib.util
 import subprocess
 import sys
 from pathlib import Path
+
+import pytest
+
+from colorcnn.records import Clock
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -12,3 +17,31 @@ def test_the_tables_agree_with_their_records():
         [sys.executable, ROOT / "tools" / "render_tables.py", "--check"], capture_output=True
     )
     assert done.returncode == 0, done.stderr.decode()
+
+
+@pytest.fixture
+def tool(tmp_path, monkeypatch):
+    spec = importlib.util.spec_from_file_location("render_tables", ROOT / "tools" / "render_tables.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    monkeypatch.setattr(module, "RESULTS", tmp_path)
+    return module
+
+
+def test_a_record_of_the_benchmark_becomes_a_table_with_its_targets(tool, tmp_path):
+    cell = {"mse": 4.0, "above": 0.26, "milliseconds": 9.4}
+    met = {"what": "k-means, 2 colours, above the best known", "value": 0.26, "limit": 1.0, "unit": " %"}
+    targets = [{**met, "met": True}, {**met, "what": "slow", "value": 1.5, "unit": " s", "met": False}]
+    metrics = {"quantizers": {"k-means": {"2": cell}}, "sizes": [2], "targets": targets}
+    Clock().record("benchmark", n=24, metrics=metrics).write(tmp_path / "kodak.json")
+    page = tool.rendered("a\n<!-- table: kodak -->\nold\n<!-- end -->\nb\n")
+    assert page.startswith("a\n<!-- table: kodak -->\n| MSE, % above the best known / CPU ms | 2 colours |\n")
+    assert "| k-means | 0.3 / 9 |" in page
+    assert "n = 24 images" in page
+    assert "Targets met: 1 of 2.\n- missed: slow: 1.5 s, at most 1 s\n<!-- end -->\nb\n" in page
+    assert tool.rendered(page) == page
+
+
+def test_what_has_no_record_yet_is_said(tool):
+    page = "<!-- table: kodak -->\nNot measured yet.\n<!-- end -->\n"
+    assert tool.rendered(page) == page

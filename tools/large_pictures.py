@@ -1,6 +1,6 @@
-"""The large pictures of the benchmark: Stochastic Quantization as published; memory and time at 50 megapixels.
+"""The large pictures of the benchmark: Stochastic Quantization as published; memory, time at 50 megapixels.
 
-``python tools/large_pictures.py KODAK_FOLDER METHOD KIND MEGAPIXELS`` quantizes one picture to 256 colours and
+``python tools/large_pictures.py FOLDER METHOD KIND MEGAPIXELS`` quantizes one picture to 256 colours and
 prints the bytes a pixel it took at the peak, above the decoded picture, and the CPU seconds.
 """
 

@@ -1,8 +1,9 @@
-"""Render the accuracy tables of README.md and experiments/README.md from the committed result records.
+"""Render the tables of README.md and experiments/README.md from the committed result records.
 
 A table stands between ``<!-- table: NAME -->`` and ``<!-- end -->``, NAME being a record in
-experiments/results/ without its ending. ``python tools/render_tables.py`` rewrites the tables in place;
-``--check`` only says which would change, and exits with 1 if one would.
+experiments/results/ without its ending, of ``colorcnn evaluate`` or of the benchmark of the quantizers.
+``python tools/render_tables.py`` rewrites the tables in place; ``--check`` only says which would change, and
+exits with 1 if one would.
 """
 
 from __future__ import annotations
@@ -47,11 +48,39 @@ def accuracy_table(record: Record) -> str:
     return "\n".join(lines) + "\n"
 
 
+def quantizer_table(record: Record) -> str:
+    """Error and time of the quantizers as a Markdown table, then how the targets were met."""
+    summary, sizes = record.metrics["quantizers"], [str(size) for size in record.metrics["sizes"]]
+    lines = [
+        "| MSE, % above the best known / CPU ms | " + " | ".join(f"{size} colours" for size in sizes) + " |",
+        "|---" * (len(sizes) + 1) + "|",
+    ]
+    for method, cells in summary.items():
+        row = [f"{cells[size]['above']:.1f} / {cells[size]['milliseconds']:.0f}" for size in sizes]
+        lines.append(f"| {method} | " + " | ".join(row) + " |")
+    targets = record.metrics["targets"]
+    missed = [target for target in targets if not target["met"]]
+    lines.append("")
+    lines.append(f"n = {record.n} images; {record.device}, one thread, {record.date[:10]}.")
+    lines.append(f"Targets met: {len(targets) - len(missed)} of {len(targets)}.")
+    for target in missed:
+        value, limit = (f"{target[key]:.4g}{target['unit']}" for key in ("value", "limit"))
+        lines.append(f"- missed: {target['what']}: {value}, at most {limit}")
+    return "\n".join(lines) + "\n"
+
+
+def table(name: str) -> str:
+    """The table of a record, by its name; where there is none yet, a line that says so."""
+    path = RESULTS / f"{name}.json"
+    if not path.exists():
+        return "Not measured yet.\n"
+    record = read_record(path)
+    return (quantizer_table if "quantizers" in record.metrics else accuracy_table)(record)
+
+
 def rendered(page: str) -> str:
     """The text of a page with every table made anew from its record."""
-    return TABLE.sub(
-        lambda match: match[1] + accuracy_table(read_record(RESULTS / f"{match[2]}.json")) + match[3], page
-    )
+    return TABLE.sub(lambda match: match[1] + table(match[2]) + match[3], page)
 
 
 def main() -> int:
