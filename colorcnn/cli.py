@@ -6,9 +6,12 @@ Nothing heavy is imported here, so that ``colorcnn --help`` answers at once.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import importlib
 import os
 import sys
+import warnings
+from collections.abc import Iterator
 from typing import NamedTuple
 
 from colorcnn.errors import ColorCNNError, unknown_name
@@ -54,7 +57,8 @@ def main(argv: list[str] | None = None) -> int:
         The exit status: 0, or 1 when work failed, 2 when the request cannot be meant, 130 when interrupted.
     """
     try:
-        status = _dispatch(sys.argv[1:] if argv is None else argv)
+        with _plain_warnings():
+            status = _dispatch(sys.argv[1:] if argv is None else argv)
         sys.stdout.flush()
     except ColorCNNError as error:
         print(f"colorcnn: error: {error}", file=sys.stderr)
@@ -78,6 +82,17 @@ def main(argv: list[str] | None = None) -> int:
         )
         return ColorCNNError.exit_code
     return status
+
+
+@contextlib.contextmanager
+def _plain_warnings() -> Iterator[None]:
+    """Show warnings without the line of code that gave them, which tells a user nothing."""
+    usual = warnings.formatwarning
+    warnings.formatwarning = lambda message, *_: f"colorcnn: warning: {message}\n"
+    try:
+        yield
+    finally:
+        warnings.formatwarning = usual
 
 
 def _abandon_output() -> None:

@@ -44,6 +44,22 @@ def write_atomically(path: str | os.PathLike[str], data: bytes, *, overwrite: bo
     return path
 
 
+def make_folder(folder: str | os.PathLike[str]) -> None:
+    """Make a folder for results, where it is missing, and find out whether files can be written to it.
+
+    Raises:
+        ColorCNNError: they cannot.
+    """
+    try:
+        Path(folder).mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            return
+    except OSError as error:
+        raise ColorCNNError(
+            f"Nothing can be written to {folder} ({error.strerror}): choose a folder you may write to."
+        ) from error
+
+
 def refuse_existing(path: str | os.PathLike[str]) -> None:
     """Raise ColorCNNError when a file is there that would be overwritten."""
     if os.path.exists(path) and not _is_device(Path(path)):

@@ -1,6 +1,7 @@
 import importlib.util
 import subprocess
 import sys
+import warnings
 
 import pytest
 
@@ -63,6 +64,30 @@ def test_what_goes_wrong_becomes_a_sentence_and_a_status(command, capsys, error,
     captured = capsys.readouterr()
     assert captured.err == message
     assert captured.out == ""
+
+
+def test_warnings_are_shown_without_code(command, capsys, monkeypatch):
+    monkeypatch.setattr(
+        warnings, "showwarning", lambda *told: sys.stderr.write(warnings.formatwarning(*told[:4]))
+    )
+    command(lambda: warnings.warn("Two files are left out.", stacklevel=2) or 0)
+    with warnings.catch_warnings():
+        warnings.simplefilter("always")
+        assert cli.main(["toy"]) == 0
+    assert capsys.readouterr().err == "colorcnn: warning: Two files are left out.\n"
+
+
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        (OSError(28, "No space left on device"), "The output could not be read or written (No space left"),
+        (FileNotFoundError(2, "No such file", "some.txt"), "some.txt could not be read or written (No such"),
+    ],
+)
+def test_what_the_system_refuses_becomes_a_sentence(command, capsys, error, told):
+    command(fail(error))
+    assert cli.main(["toy"]) == 1
+    assert capsys.readouterr().err.startswith(f"colorcnn: error: {told}")
 
 
 def test_errors_of_ours_are_not_hidden(command):

@@ -30,7 +30,7 @@ def test_the_demo_trains_compares_and_draws(tiny_budget, capsys):
     for name in ("grid.png", "curve.png"):
         assert Image.open(tiny_budget / name).width > 500
     page = (tiny_budget / "report.html").read_text()
-    assert "PhotoDigits" in page
+    assert "PhotoDigits (a smoke test: " in page
     assert "http://" not in page.replace("http://www.w3.org", "")
     table = capsys.readouterr().out
     assert "MedianCut" in table

@@ -32,6 +32,13 @@ def brightest():
 def of_ten(num_classes=10):
     return nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(3, 10))
 
+def picky():
+    return nn.Linear(7, 3)
+
+class Pair(nn.Module):
+    def forward(self, images):
+        return images, images
+
 def broken():
     raise RuntimeError("no weights")
 '''
@@ -172,6 +179,15 @@ def test_a_model_that_can_give_nothing_asked_for_is_an_error(folder, capsys, mon
         (["photos", "--classifier", "nobody"], 2, "nobody"),
         (["photos", "--classifier", "evaluate_toys:nobody"], 2, "nobody"),
         (["photos", "--classifier", "evaluate_toys:broken"], 1, "no weights"),
+        (
+            ["photos", "--classifier", "evaluate_toys:picky"],
+            1,
+            "The classifier failed on images (12, 3, 12, 12)",
+        ),
+        (["photos", "--classifier", "evaluate_toys:Pair"], 2, "The classifier returned a tuple"),
+        (["photos", "--out", "evaluate_toys.py/out"], 1, "Nothing can be written to evaluate_toys.py/out"),
+        (["photo-digits", "--on-corrupt", "skip"], 2, "is not a data set of image files"),
+        (["cifar10"], 2, "with --root or COLORCNN_DATA, or fetch it with --download."),
         (["photos", "--classifier", "evaluate_toys:of_ten"], 2, "tells 10 classes apart and the data have 3"),
         (["nowhere"], 2, "nowhere"),
         (["empty"], 2, "empty"),
@@ -190,6 +206,23 @@ def test_bad_input_is_told_in_one_sentence(folder, capsys, argv, status, problem
     (folder / "empty").mkdir()
     assert run(*argv) == status
     assert problem in sentence(capsys)
+
+
+def test_unreadable_images_are_refused_or_left_out(folder, capsys):
+    (folder / "photos" / "test" / "red" / "1.png").write_bytes(b"no image")
+    assert run("photos", "--colors", "2") == 1
+    told = sentence(capsys)
+    assert "1 of 12 image files cannot be read" in told
+    assert "leave them out with --on-corrupt skip" in told
+    assert "red/1.png" in told
+    with pytest.warns(UserWarning, match="red/1.png"):
+        assert run("photos", "--colors", "2", "--on-corrupt", "skip", "--json") == 0
+    assert json.loads(capsys.readouterr().out)["n"] == 11
+
+
+def test_a_limit_beyond_the_data_is_no_sample(folder, capsys):
+    assert run("photos", "--colors", "2", "--limit", "1000") == 0
+    assert "sample" not in capsys.readouterr().out
 
 
 def test_results_are_not_overwritten_unasked(folder, capsys):

@@ -4,6 +4,9 @@ import subprocess
 import sys
 from pathlib import Path
 
+from colorcnn.records import Clock
+from colorcnn.reproduce.pages import rendered
+
 ROOT = Path(__file__).resolve().parent.parent
 
 
@@ -12,3 +15,22 @@ def test_the_tables_agree_with_their_records():
         [sys.executable, ROOT / "tools" / "render_tables.py", "--check"], capture_output=True
     )
     assert done.returncode == 0, done.stderr.decode()
+
+
+def test_a_record_of_the_benchmark_becomes_a_table_with_its_targets(tmp_path):
+    cell = {"mse": 4.0, "above": 0.26, "milliseconds": 9.4}
+    met = {"what": "k-means, 2 colours, above the best known", "value": 0.26, "limit": 1.0, "unit": " %"}
+    targets = [{**met, "met": True}, {**met, "what": "slow", "value": 1.5, "unit": " s", "met": False}]
+    metrics = {"quantizers": {"k-means": {"2": cell}}, "sizes": [2], "targets": targets}
+    Clock().record("benchmark", n=24, metrics=metrics).write(tmp_path / "kodak.json")
+    page = rendered("a\n<!-- table: kodak -->\nold\n<!-- end -->\nb\n", tmp_path)
+    assert page.startswith("a\n<!-- table: kodak -->\n| MSE, % above the best known / CPU ms | 2 colours |\n")
+    assert "| k-means | 0.3 / 9 |" in page
+    assert "n = 24 images" in page
+    assert "Targets met: 1 of 2.\n- missed: slow: 1.5 s, at most 1 s\n<!-- end -->\nb\n" in page
+    assert rendered(page, tmp_path) == page
+
+
+def test_what_has_no_record_yet_is_said(tmp_path):
+    page = "<!-- table: kodak -->\nNot measured yet.\n<!-- end -->\n"
+    assert rendered(page, tmp_path) == page

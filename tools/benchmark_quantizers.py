@@ -30,8 +30,8 @@ from typing import Any
 import numpy as np
 from best_palettes import BestPalettes, default_cache
 from large_pictures import AUTHORS, KINDS, METHODS, judge_large, judge_stochastic, read_kodak
-from quantizer_peers import ANCHOR, PEERS, Run, installed
-from quantizer_targets import JUDGED, SIZES, judge_table, line
+from quantizer_peers import PEERS, Run, installed
+from quantizer_targets import ANCHOR, JUDGED, SIZES, judge_table, line
 from tqdm import tqdm
 
 import colorcnn.quantizers

@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 import numpy as np
 from PIL import Image
+from quantizer_targets import ANCHOR
 
 from colorcnn.quantizers import QUANTIZERS
 from colorcnn.quantizers.designed import nearest
@@ -113,8 +114,6 @@ def own(name: str, **options: str) -> Run:
     return quantizer.quantize_pixels
 
 
-ANCHOR = "Pillow MEDIANCUT"
-"""The method that CPU times are compared with."""
 PEERS: dict[str, tuple[str | None, Run]] = {
     ANCHOR: (None, pillow(Image.Quantize.MEDIANCUT)),
     "Pillow MAXCOVERAGE": (None, pillow(Image.Quantize.MAXCOVERAGE)),

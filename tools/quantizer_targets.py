@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from best_palettes import BestPalettes
-from quantizer_peers import ANCHOR
 
+if TYPE_CHECKING:
+    from best_palettes import BestPalettes
+
+ANCHOR = "Pillow MEDIANCUT"
+"""The method that CPU times are compared with."""
 JUDGED = ("01", "03", "05", "08", "13", "15", "20", "23")
 """The Kodak images that targets are judged on."""
 SIZES = (2, 4, 8, 16, 32, 64, 256)
+
+
+_ROUNDING = 1 + 1e-6  # two ways to the same palette, the one error rounded for the record
 
 
 class Judge:
@@ -26,7 +32,13 @@ class Judge:
     def at_most(self, what: str, value: float, limit: float, unit: str = "") -> None:
         """Note whether a value lies within its limit."""
         self.targets.append(
-            {"what": what, "value": value, "limit": limit, "unit": unit, "met": bool(value <= limit)}
+            {
+                "what": what,
+                "value": value,
+                "limit": limit,
+                "unit": unit,
+                "met": bool(value <= limit * _ROUNDING),
+            }
         )
 
 

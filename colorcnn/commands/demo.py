@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from colorcnn.files import refuse_existing, write_atomically
+from colorcnn.files import make_folder, refuse_existing, write_atomically
 from colorcnn.records import Clock
 
 if TYPE_CHECKING:
@@ -28,6 +28,7 @@ FILES = ("results.json", "record.json", "grid.png", "curve.png", "report.html")
 METHODS = ("median-cut", "median-cut+floyd-steinberg", "octree")
 BITS = range(1, 7)
 SHOWN_IMAGES = 10
+SMOKE_TEST = "a smoke test: the networks have hardly been trained, and the numbers show nothing"
 CLASSIFIER: dict[str, Any] = {
     "network": "resnet9",
     "network_kwargs": {"width": 12},
@@ -89,6 +90,7 @@ def main(argv: list[str]) -> int:
     if not options.force:
         for name in FILES:
             refuse_existing(options.out / name)
+    make_folder(options.out)
     import pytorch_lightning as pl
 
     from colorcnn.data.datamodule import PhotoDigits
@@ -102,6 +104,8 @@ def main(argv: list[str]) -> int:
     quantizer = _train_quantizer(data, budget, options, judge)
     record = _report(data, options, clock, shlex.join(["colorcnn", "demo", *argv]), judge, quantizer)
     _print_table(record)
+    if options.fast:
+        _say(SMOKE_TEST)
     _say(f"wrote {', '.join(str(options.out / name) for name in FILES)}")
     return 0
 
@@ -109,7 +113,7 @@ def main(argv: list[str]) -> int:
 def _parse(argv: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="colorcnn demo", description=DESCRIPTION, allow_abbrev=False)
     add = parser.add_argument
-    add("--fast", action="store_true", help="a smoke test of a minute; its numbers show nothing")
+    add("--fast", action="store_true", help="a smoke test of a minute, whose numbers show nothing")
     add("-o", "--out", type=Path, default=Path("runs/demo"), metavar="DIR", help="(default: runs/demo)")
     add("--seed", type=int, default=0, metavar="N", help="of everything random (default: 0)")
     add("--force", action="store_true", help="overwrite the results of an earlier demo")
@@ -149,6 +153,7 @@ def _fit(
     from pytorch_lightning.loggers import TensorBoardLogger
 
     from colorcnn.tasks.callbacks import EpochSeed, Pictures, ScoreLog
+    from colorcnn.tasks.checkpoints import WholeCheckpoints
 
     last = ModelCheckpoint(filename="last", save_on_train_epoch_end=True, enable_version_counter=False)
     trainer = pl.Trainer(
@@ -158,6 +163,7 @@ def _fit(
         check_val_every_n_epoch=min(5, epochs),
         num_sanity_val_steps=0,
         logger=TensorBoardLogger(options.out, name="", version=name),
+        plugins=[WholeCheckpoints()],
         callbacks=[EpochSeed(options.seed), ScoreLog(), Pictures(), last],
         enable_progress_bar=sys.stderr.isatty(),
         enable_model_summary=False,
@@ -202,7 +208,8 @@ def _report(
     record.write(out / "record.json")
     write_atomically(out / "grid.png", grid.light)
     write_atomically(out / "curve.png", to_png(accuracy_curve(record.metrics)))
-    write_report(record, out / "report.html", title="What a few colours keep of PhotoDigits", pictures=[grid])
+    title = f"What a few colours keep of PhotoDigits{f' ({SMOKE_TEST})' if options.fast else ''}"
+    write_report(record, out / "report.html", title=title, pictures=[grid])
     return record
 
 

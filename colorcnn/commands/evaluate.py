@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
+import re
 import shlex
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from colorcnn.errors import UsageError
-from colorcnn.files import refuse_existing, write_atomically
+from colorcnn.errors import ColorCNNError, UsageError
+from colorcnn.files import make_folder, refuse_existing, write_atomically
 from colorcnn.records import Clock, Record
 
 if TYPE_CHECKING:
@@ -63,9 +65,12 @@ def main(argv: list[str]) -> int:
     sizes = _numbers(options.colors)
     published = _published(options.published)
     _check_out(options)
-    opened = _question(options, sizes).open()
+    with _told_in_our_options():
+        opened = _question(options, sizes).open()
     for remark in opened.remarks():
         _say(remark)
+    if options.out is not None:
+        make_folder(options.out)
     metrics = opened.measure()
     if published is not None:
         metrics["published"] = published
@@ -165,6 +170,11 @@ def _add_data_options(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help="a sample of N images, every class in proportion, drawn with --seed (default: all)",
     )
+    add(
+        "--on-corrupt",
+        choices=("error", "skip"),
+        help="refuse image files that cannot be read, or leave these out (default: error)",
+    )
     add("--batch-size", type=int, default=128, metavar="N", help="images at a time (default: 128)")
 
 
@@ -230,13 +240,35 @@ def _question(options: argparse.Namespace, sizes: list[int]) -> Question:
         seed=options.seed,
         batch_size=options.batch_size,
         device=options.device,
-        options={
-            "root": options.root,
-            "image_size": options.image_size,
-            "download": options.download,
-        },
+        options=_data_options(options),
         **_attack(options),
     )
+
+
+def _data_options(options: argparse.Namespace) -> dict[str, Any]:
+    from colorcnn.data import DATASETS
+    from colorcnn.data.folders import FolderModule
+
+    chosen = {name: getattr(options, name) for name in ("root", "image_size", "download")}
+    if options.on_corrupt is not None:
+        if not issubclass(DATASETS.get(options.data, FolderModule), FolderModule):
+            raise UsageError(f"{options.data} is not a data set of image files: leave --on-corrupt out.")
+        chosen["on_corrupt"] = options.on_corrupt
+    return chosen
+
+
+@contextlib.contextmanager
+def _told_in_our_options() -> Iterator[None]:
+    """Name the data sets' options in errors as this command has them: they speak to `colorcnn fit`."""
+    try:
+        yield
+    except ColorCNNError as error:
+        told = re.sub(
+            r"--data\.init_args\.(\w+)( true)?",
+            lambda match: f"--{match[1].replace('_', '-')}",
+            str(error),
+        )
+        raise type(error)(told) from error
 
 
 def _attack(options: argparse.Namespace) -> dict[str, Any]:
@@ -260,7 +292,7 @@ def _print_results(options: argparse.Namespace, record: Record) -> None:
         return
     print(summary(record), end="\n\n")
     print(text_tables(record.metrics))
-    if options.limit is not None:
+    if options.limit == record.n:
         print(f"Measured on a sample of {record.n:,} images drawn with seed {options.seed}.")
 
 

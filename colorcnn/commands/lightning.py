@@ -6,7 +6,9 @@ import argparse
 import errno
 import logging
 import sys
+import threading
 import warnings
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal
 
@@ -42,6 +44,7 @@ _NOISE = (  # true of Lightning and of no use to whoever runs us
     ".*You have overridden `on_after_batch_transfer`.*",
     ".*module.s. in eval mode.*",  # the frozen judges
 )
+_DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _LAYOUT = ("Does not validate", "Subtypes:", "Errors:", "Given value type", "Expected a <class 'NoneType'>")
 """How lines begin that the parser puts around the one that says what is wrong."""
 
@@ -75,6 +78,7 @@ def trainer_defaults(name: str, runs: Path = RUNS) -> dict[str, Any]:
         },
         "enable_progress_bar": sys.stderr.isatty(),
         "enable_model_summary": sys.stderr.isatty(),
+        "plugins": [{"class_path": "colorcnn.tasks.checkpoints.WholeCheckpoints"}],
         "callbacks": [
             EpochSeed(),
             ScoreLog(),
@@ -207,24 +211,45 @@ def main(argv: list[str], runs: Path = RUNS) -> int:
             parser_kwargs={"exit_on_error": False},
             args=argv,
         )
-    except ColorCNNError:
-        raise
-    except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+    except SystemExit as stop:  # Lightning's way to end after an interruption
+        if not isinstance(stop.__context__, KeyboardInterrupt):
             raise
-        last = runs / run_name(argv) / "checkpoints" / "last.ckpt"
-        kept = f"{last} is whole" if last.exists() else "no checkpoint was written yet"
-        raise ColorCNNError(
-            f"The disk is full ({error.strerror}), {kept}: free some space, resume with --ckpt_path last."
-        ) from error
+        _say(f"stopped, {_kept(argv, runs)}.")
+        raise KeyboardInterrupt from None
     except Exception as error:
-        ours = _ours_behind(error)
-        if ours is None and (isinstance(error, argparse.ArgumentError) or str(error).startswith(_LAYOUT)):
-            ours = UsageError(f"{_essence(str(error))}: see `colorcnn {argv[0]} --help`.")
-        if ours is None:
+        told = _told(error, argv, runs)
+        if told is error:
             raise
-        raise ours from None
+        raise told from None
     return 0
+
+
+def _told(error: Exception, argv: list[str], runs: Path) -> Exception:
+    """The sentence for what a user can mend; any other error as it is."""
+    full = next((cause for cause in _causes(error) if getattr(cause, "errno", None) in _DISK_FULL), None)
+    if isinstance(full, OSError):
+        return ColorCNNError(
+            f"The disk is full ({full.strerror}), {_kept(argv, runs, 'free some space and ')}."
+        )
+    # The parser wraps our own error when a class could not be built.
+    ours = next((cause for cause in _causes(error) if isinstance(cause, ColorCNNError)), None)
+    if ours is None and (isinstance(error, argparse.ArgumentError) or str(error).startswith(_LAYOUT)):
+        ours = UsageError(f"{_essence(str(error))}: see `colorcnn {argv[0]} --help`.")
+    return ours or error
+
+
+def _causes(error: BaseException | None) -> Iterator[BaseException]:
+    while error is not None:
+        yield error
+        error = error.__cause__ or error.__context__
+
+
+def _kept(argv: list[str], runs: Path, first: str = "") -> str:
+    """What is left of a training that ended early, and what to do (first)."""
+    last = runs / run_name(argv) / "checkpoints" / "last.ckpt"
+    if last.exists():
+        return f"{last} is whole: {first}go on with --ckpt_path last"
+    return f"no checkpoint was written yet: {first}start anew"
 
 
 def _quiet_lightning() -> None:
@@ -234,23 +259,23 @@ def _quiet_lightning() -> None:
     logging.getLogger("pytorch_lightning.utilities.rank_zero").addFilter(
         lambda record: "Tip:" not in record.getMessage()
     )
+    usual = threading.excepthook
+
+    def quiet_when_full(told: threading.ExceptHookArgs) -> None:
+        """TensorBoard's thread prints its traceback, though the main thread raises the same error."""
+        if getattr(told.exc_value, "errno", None) not in _DISK_FULL:
+            usual(told)
+
+    threading.excepthook = quiet_when_full
 
 
 def _essence(message: str) -> str:
     """What a message of the parser says, in one line, without the types it tried and values of many lines."""
     lines = [line.strip().removeprefix("- ") for line in message.splitlines()]
     told = [line for line in lines if line and not line.startswith(_LAYOUT)]
-    return " ".join(line for line in told if not line.startswith("Given value:") or "(" not in line).rstrip(
-        ".:"
-    )
+    short = [line for line in told if not line.startswith("Given value:") or "(" not in line]
+    return " ".join(short).rstrip(".:")
 
 
 def _say(message: str) -> None:
     print(f"colorcnn: {message}", file=sys.stderr)
-
-
-def _ours_behind(error: BaseException | None) -> ColorCNNError | None:
-    """Our own error, where the parser wrapped it in its own when a class could not be built."""
-    while error is not None and not isinstance(error, ColorCNNError):
-        error = error.__cause__ or error.__context__
-    return error

@@ -109,8 +109,24 @@ def evaluate(
 
 @torch.inference_mode()
 def predict(classifier: nn.Module, images: Tensor, device: torch.device | str = "cpu") -> Tensor:
-    """A classifier's logits (B, K), float32 on the CPU, for uint8 images (B, 3, H, W)."""
-    logits = classifier(from_bytes(images.to(device)))
+    """A classifier's logits (B, K), float32 on the CPU, for uint8 images (B, 3, H, W).
+
+    Raises:
+        UsageError: it does not return logits.
+        ColorCNNError: it fails; it may be a user's own.
+    """
+    try:
+        logits = classifier(from_bytes(images.to(device)))
+    except Exception as error:
+        reason = f"{type(error).__name__}: {error}".splitlines()[0]
+        raise ColorCNNError(
+            f"The classifier failed on images {tuple(images.shape)} ({reason}): "
+            "check that it takes (B, 3, H, W) of this size."
+        ) from error
+    if not isinstance(logits, Tensor):
+        raise UsageError(
+            f"The classifier returned a {type(logits).__name__}: give one that returns logits (B, classes)."
+        )
     if logits.ndim != 2 or len(logits) != len(images):
         raise UsageError(
             f"The classifier made {tuple(logits.shape)} of {len(images)} images: "

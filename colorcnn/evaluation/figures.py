@@ -168,7 +168,7 @@ def _codec_curves(metrics: Metrics) -> dict[str, Curve]:
 def draw_curves(
     axes: Axes, curves: Mapping[str, Curve], looks: Mapping[str, Style], spreads: Metrics | None = None
 ) -> None:
-    """Draw accuracies in percent, each curve with a band: its spread where it has one, else its 95 % interval."""
+    """Draw accuracies in percent, each curve with a band: its spread, or its 95 % interval."""
     # The first method lies on top: it is the one that was asked for first.
     for layer, (name, curve) in enumerate(curves.items()):
         look = looks[name]

@@ -129,12 +129,14 @@ def soft_palette(images: Tensor, assignment: Tensor) -> Tensor:
         assignment: m(x), (B, C, H, W).
 
     Returns:
-        (B, C, 3); 0 for a colour that no pixel is assigned to at all.
+        (B, C, 3); 0 for a colour that no pixel is assigned to (but for a rounding error).
     """
     weights = assignment.flatten(2)
     mass = weights.sum(dim=2, keepdim=True)
-    # A colour that top-K leaves empty has mass 0: dividing by 1 keeps value and gradient at 0, not NaN.
-    return (weights @ images.flatten(2).transpose(1, 2)) / torch.where(mass > 0, mass, 1)
+    # A colour that top-K leaves empty has mass 0: dividing by 1 keeps value and gradient at 0, not NaN. So it
+    # does for one that a sharp assignment leaves next to nothing: the reciprocal of its mass would overflow.
+    least = torch.finfo(mass.dtype).tiny
+    return (weights @ images.flatten(2).transpose(1, 2)) / torch.where(mass > least, mass, 1)
 
 
 def soft_render(palette: Tensor, assignment: Tensor) -> Tensor:

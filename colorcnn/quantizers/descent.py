@@ -92,7 +92,7 @@ def descend(points, order, elements, fixed, state, low, high, settings, batch):
                 gradient[c] = total[c, k] / members[k]
                 total[c, k] = 0.0
             members[k] = 0.0
-            now = rate if fall == 0.0 else rate * state[6, k] ** -fall
+            now = rate / np.sqrt(state[6, k]) if fall == 0.5 else rate * state[6, k] ** -fall
             _step(method, now, gradient, state[0:3, k], state[3:6, k], state[6, k], momentum, decay, move)
             for c in range(3):
                 elements[c, k] = min(max(elements[c, k] - move[c], low[c]), high[c])

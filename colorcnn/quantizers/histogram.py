@@ -24,92 +24,79 @@ def _code(pixels, i):
 
 
 @njit(nogil=True, cache=True)
-def _shift(keys):
-    """How far a hashed code is shifted to become a slot: a table of 2**k slots leaves k bits."""
-    shift, size = 32, keys.size
-    while size > 1:
-        size >>= 1
+def _shift(slots):
+    """How far a hashed code is shifted to become a slot: 2**k slots leave k bits."""
+    shift = 32
+    while slots > 1:
+        slots >>= 1
         shift -= 1
     return shift
 
 
 @njit(nogil=True, cache=True)
-def _slot(code, keys, shift):
-    """Where a code is, or the empty slot where it belongs."""
+def _slot(code, table, shift):
+    """Where a code is in a table (slots, 2) of codes and counts, or the empty slot where it belongs."""
     slot = ((np.int64(code) * _GOLDEN) & _LOW) >> shift
-    while keys[slot] != code and keys[slot] >= 0:
-        slot = (slot + 1) & (keys.size - 1)
+    while table[slot, 0] != code and table[slot, 0] >= 0:
+        slot = (slot + 1) & (table.shape[0] - 1)
     return slot
 
 
 @njit(nogil=True, cache=True)
-def _count_hashed(pixels, start, keys, counts, used):
+def _count_hashed(pixels, start, table, used):
     """Count pixels from ``start`` on until 7 of 10 slots are taken; returns the next and the colours."""
-    shift = _shift(keys)
-    limit = 7 * keys.size // 10
+    shift = _shift(table.shape[0])
+    limit = 7 * table.shape[0] // 10
     for i in range(start, pixels.shape[0]):
         code = _code(pixels, i)
-        slot = _slot(code, keys, shift)
-        if keys[slot] == code:
-            counts[slot] += 1
-        elif used == limit:
-            return i, used
-        else:
-            keys[slot] = code
-            counts[slot] = 1
+        slot = _slot(code, table, shift)
+        if table[slot, 0] < 0:
+            if used == limit:
+                return i, used
+            table[slot, 0] = code
             used += 1
+        table[slot, 1] += 1
     return pixels.shape[0], used
 
 
 @njit(nogil=True, cache=True)
-def _rehash(old_keys, old_counts, keys, counts):
+def _rehash(old, table):
     """Take a table over into a larger one."""
-    shift = _shift(keys)
-    for i in range(old_keys.size):
-        if old_keys[i] >= 0:
-            slot = _slot(old_keys[i], keys, shift)
-            keys[slot] = old_keys[i]
-            counts[slot] = old_counts[i]
+    shift = _shift(table.shape[0])
+    for i in range(old.shape[0]):
+        if old[i, 0] >= 0:
+            table[_slot(old[i, 0], table, shift)] = old[i]
 
 
 @njit(nogil=True, cache=True)
-def _take(code, n, slot, table, colors, counts):
-    """Write the n-th colour and its count, which lies in a slot of the table and gives way to n."""
+def _put(code, n, colors):
+    """Write the n-th colour."""
     colors[n, 0] = code >> 16
     colors[n, 1] = (code >> 8) & 255
     colors[n, 2] = code & 255
-    counts[n] = table[slot]
-    table[slot] = n
-    return n + 1
 
 
 @njit(nogil=True, cache=True)
-def _take_hashed(keys, table, colors, counts):
+def _take_hashed(table, colors, counts):
     """Write the colours of a table in order of its slots, and replace counts there by their places."""
     n = 0
-    for slot in range(keys.size):
-        if keys[slot] >= 0:
-            n = _take(keys[slot], n, slot, table, colors, counts)
+    for slot in range(table.shape[0]):
+        if table[slot, 0] >= 0:
+            _put(table[slot, 0], n, colors)
+            counts[n] = table[slot, 1]
+            table[slot, 1] = n
+            n += 1
 
 
 @njit(nogil=True, cache=True)
-def _take_direct(table, colors, counts):
-    """As :func:`_take_hashed`, where the slot is the colour."""
-    n = 0
-    for code in range(table.size):
-        if table[code] > 0:
-            n = _take(code, n, code, table, colors, counts)
-
-
-@njit(nogil=True, cache=True)
-def _index_hashed(pixels, keys, places, labels, out):
+def _index_hashed(pixels, table, labels, out):
     """Write into ``out`` the label of every pixel's colour."""
-    mask = keys.size - 1
-    shift = _shift(keys)
-    both = np.empty(keys.size, np.int32)  # key and label in one word: one look into memory for a pixel
-    for slot in range(keys.size):
-        if keys[slot] >= 0:
-            both[slot] = keys[slot] | (np.int32(labels[places[slot]]) << 24)
+    mask = table.shape[0] - 1
+    shift = _shift(table.shape[0])
+    both = np.empty(table.shape[0], np.int32)  # code and label in one word: half the memory to look through
+    for slot in range(table.shape[0]):
+        if table[slot, 0] >= 0:
+            both[slot] = table[slot, 0] | (np.int32(labels[table[slot, 1]]) << 24)
     for i in range(pixels.shape[0]):
         code = _code(pixels, i)
         at = ((np.int64(code) * _GOLDEN) & _LOW) >> shift
@@ -119,11 +106,11 @@ def _index_hashed(pixels, keys, places, labels, out):
 
 
 @njit(nogil=True, cache=True)
-def _place_hashed(pixels, keys, table, out):
+def _place_hashed(pixels, table, out):
     """Write into ``out`` the place of every pixel's colour."""
-    shift = _shift(keys)
+    shift = _shift(table.shape[0])
     for i in range(pixels.shape[0]):
-        out[i] = table[_slot(_code(pixels, i), keys, shift)]
+        out[i] = table[_slot(_code(pixels, i), table, shift), 1]
 
 
 @njit(nogil=True, cache=True)
@@ -134,6 +121,18 @@ def _count_direct(pixels, counts):
         used += counts[code] == 0
         counts[code] += 1
     return used
+
+
+@njit(nogil=True, cache=True)
+def _take_direct(table, colors, counts):
+    """As :func:`_take_hashed`, where the slot is the code."""
+    n = 0
+    for code in range(table.size):
+        if table[code] > 0:
+            _put(code, n, colors)
+            counts[n] = table[code]
+            table[code] = n
+            n += 1
 
 
 @njit(nogil=True, cache=True)
@@ -162,31 +161,25 @@ class Histogram:
     def __init__(self, pixels: np.ndarray) -> None:
         self._shape = pixels.shape[:-1]
         self._pixels = pixels.reshape(-1, 3)
-        if len(self._pixels) >= DIRECT_PIXELS:
-            self._keys: np.ndarray | None = None
+        self._direct = len(self._pixels) >= DIRECT_PIXELS
+        if self._direct:
             self._table = np.zeros(1 << 24, np.uint32)
             used = _count_direct(self._pixels, self._table)
         else:
-            used = self._fill_hash_table()
+            self._table, used = self._hashed()
         self.colors = np.empty((used, 3), np.uint8)
         self.counts = np.empty(used, np.uint32)
-        if self._keys is None:
-            _take_direct(self._table, self.colors, self.counts)
-        else:
-            _take_hashed(self._keys, self._table, self.colors, self.counts)
+        (_take_direct if self._direct else _take_hashed)(self._table, self.colors, self.counts)
 
-    def _fill_hash_table(self) -> int:
-        size = min(max(64, 1 << (2 * len(self._pixels) - 1).bit_length()), 1 << 17)
-        keys, counts = np.full(size, -1, np.int32), np.empty(size, np.uint32)
-        done, used = _count_hashed(self._pixels, 0, keys, counts, 0)
+    def _hashed(self) -> tuple[np.ndarray, int]:
+        slots = min(max(64, 1 << (2 * len(self._pixels) - 1).bit_length()), 1 << 17)
+        table = _empty_table(slots)
+        done, used = _count_hashed(self._pixels, 0, table, 0)
         while done < len(self._pixels):
-            larger = np.full(2 * len(keys), -1, np.int32), np.empty(2 * len(keys), np.uint32)
-            _rehash(keys, counts, *larger)
-            keys, counts = larger
-            done, used = _count_hashed(self._pixels, done, keys, counts, used)
-        self._keys = keys
-        self._table = counts
-        return used
+            smaller, table = table, _empty_table(2 * len(table))
+            _rehash(smaller, table)
+            done, used = _count_hashed(self._pixels, done, table, used)
+        return table, used
 
     def __len__(self) -> int:
         return len(self.colors)
@@ -201,17 +194,18 @@ class Histogram:
             uint8 in the shape of the image.
         """
         out = np.empty(len(self._pixels), np.uint8)
-        if self._keys is None:
-            _index_direct(self._pixels, self._table, labels, out)
-        else:
-            _index_hashed(self._pixels, self._keys, self._table, labels, out)
+        (_index_direct if self._direct else _index_hashed)(self._pixels, self._table, labels, out)
         return out.reshape(self._shape)
 
     def places(self) -> np.ndarray:
         """Where in ``colors`` the colour of every pixel is: int32 in the shape of the image."""
         out = np.empty(len(self._pixels), np.int32)
-        if self._keys is None:
-            _place_direct(self._pixels, self._table, out)
-        else:
-            _place_hashed(self._pixels, self._keys, self._table, out)
+        (_place_direct if self._direct else _place_hashed)(self._pixels, self._table, out)
         return out.reshape(self._shape)
+
+
+def _empty_table(slots: int) -> np.ndarray:
+    """A table (slots, 2) int32 of codes and counts, -1 where there is none."""
+    table = np.zeros((slots, 2), np.int32)
+    table[:, 0] = -1
+    return table

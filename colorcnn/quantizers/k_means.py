@@ -13,6 +13,7 @@ from typing import NamedTuple
 import numpy as np
 
 from colorcnn.errors import unknown_name
+from colorcnn.quantizers.base import MAX_COLORS
 from colorcnn.quantizers.designed import Designed, Points
 from colorcnn.quantizers.exchange import split_merge
 from colorcnn.quantizers.lloyd import even_stride, lloyd, lloyd_few, macqueen, sample
@@ -35,7 +36,7 @@ class Preset(NamedTuple):
     iterations: int
     """The most of Lloyd's iterations at the end, where there are more than 16 colours; otherwise half."""
     exchanges: int
-    """How often clusters are united and cut at the end, kept where it helped."""
+    """How often clusters are united and cut at the end, kept where it helped; up to 128 colours twice."""
     roundings: int
     """The most of Lloyd's iterations at the very end that leave the colours whole numbers."""
 
@@ -56,8 +57,8 @@ QUALITIES = {
         starts_of_more=9,
         trials=10,
         samples=1 << 10,
-        most_samples=1 << 18,
-        iterations=3,
+        most_samples=1 << 17,
+        iterations=5,
         exchanges=0,
         roundings=2,
     ),
@@ -78,7 +79,9 @@ _FEW = 16
 """Up to so many colours the problem has few, far apart optima, and distances cost little."""
 _TRIAL = 4096
 """Points on which beginnings are compared."""
-_REPAIRS = 3
+_REPAIRS = 4
+_BET = 0.6
+"""Part of a rise that a cut has to make good at once: Lloyd's iterations then place its halves better."""
 _FORGET = 0.5
 _SETTLED = np.float32(0.02)
 
@@ -136,7 +139,7 @@ class KMeans(Designed):
             search.repair()
         if iterations:
             search.settle(iterations)
-        for _ in range(self.preset.exchanges):
+        for _ in range(self.preset.exchanges * min(2, MAX_COLORS // num_colors)):
             search.exchange(random)
         if self.preset.exchanges:
             search.settle(iterations)
@@ -212,11 +215,11 @@ class _Search:
         return split_merge(*arguments, margin, most, favour)
 
     def repair(self) -> None:
-        """Unite and cut clusters where that is sure to help: a large plain area, say, has drawn too many."""
+        """Unite and cut clusters where that all but surely helps: a large plain area, say, drew too many."""
         self.settle(2)
         colors = self.centers.shape[1]
         for _ in range(_REPAIRS):
-            if not self._split_merge(1.0, colors, np.ones((2, colors))):
+            if not self._split_merge(_BET, colors, np.ones((2, colors))):
                 return
             self.settle(2)
 

@@ -1,6 +1,7 @@
 """The tables of Markdown pages, made from records.
 
-A table stands between ``<!-- table: NAME -->`` and ``<!-- end -->``, NAME being a record without its ending.
+A table stands between ``<!-- table: NAME -->`` and ``<!-- end -->``, NAME being a record without its ending,
+of an evaluation or of the benchmark of the quantizers.
 ``<!-- experiments -->`` begins an overview of all experiments.
 """
 
@@ -10,6 +11,7 @@ import re
 from collections.abc import Iterable
 from pathlib import Path
 
+from colorcnn.evaluation.markdown import quantizer_table
 from colorcnn.files import write_atomically
 from colorcnn.records import read_record
 from colorcnn.reproduce.kinds import kind_of_record
@@ -72,5 +74,9 @@ def overview(results: Path) -> str:
 
 
 def _table(path: Path) -> str:
+    if not path.exists():
+        return "Not measured yet.\n"
     record = read_record(path)
+    if "quantizers" in record.metrics:
+        return quantizer_table(record)
     return kind_of_record(record).table(record)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import time
 from pathlib import Path
 from typing import Any
@@ -46,11 +47,7 @@ class ScoreLog(Callback):
         path = self._path(trainer)
         if not trainer.is_global_zero or not path.exists():
             return
-        kept = [
-            line
-            for line in path.read_text().splitlines()
-            if json.loads(line)["epoch"] < trainer.current_epoch
-        ]
+        kept = [line for line in path.read_text().splitlines() if _epoch(line) < trainer.current_epoch]
         write_atomically(path, "".join(line + "\n" for line in kept).encode())
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -68,6 +65,14 @@ class ScoreLog(Callback):
     @staticmethod
     def _path(trainer: pl.Trainer) -> Path:
         return Path(trainer.log_dir or trainer.default_root_dir) / "scores.jsonl"
+
+
+def _epoch(line: str) -> float:
+    """The epoch of a line of scores; infinite where a full disk or a killed process cut it short."""
+    try:
+        return json.loads(line)["epoch"]
+    except (ValueError, KeyError):
+        return math.inf
 
 
 def strips(paletted: Paletted, height: int, width: int) -> Tensor:

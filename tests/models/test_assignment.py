@@ -154,3 +154,13 @@ def test_a_uniform_assignment_renders_the_mean_colour() -> None:
     rendered = soft_render(soft_palette(images, uniform), uniform)
     torch.testing.assert_close(rendered, images.mean((2, 3), keepdim=True).expand_as(images), **EXACT)
     assert math.isclose(rendered.std((2, 3)).max().item(), 0, abs_tol=1e-12)
+
+
+def test_a_colour_of_next_to_no_mass_has_a_finite_gradient() -> None:
+    images = torch.rand(1, 3, 2, 2)
+    scores = torch.zeros(1, 2, 2, 2)
+    scores[:, 1] = -95.0  # softmax gives it 6e-42, whose reciprocal is beyond float32
+    scores.requires_grad_()
+    assignment = scores.softmax(dim=1)
+    soft_render(soft_palette(images, assignment), assignment).square().sum().backward()
+    assert scores.grad.isfinite().all()

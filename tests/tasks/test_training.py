@@ -1,5 +1,6 @@
 """The real command line on tiny experiment files: training, resuming, testing, and what goes wrong."""
 
+import errno
 import json
 import os
 import resource
@@ -14,6 +15,8 @@ import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from colorcnn.cli import main
+from colorcnn.errors import ColorCNNError
+from colorcnn.tasks.checkpoints import WholeCheckpoints
 from colorcnn.weights import load_lightning
 from colorcnn.zoo import load_quantizer
 
@@ -102,8 +105,15 @@ def test_resuming_an_interrupted_run_gives_the_uninterrupted_numbers(stop, run, 
     while not (broken / "checkpoints" / "last.ckpt").exists() and process.poll() is None:
         time.sleep(0.01)
     process.send_signal(stop)
-    process.communicate()
-    assert len(scores(broken)) < 3, "the run was too quick to be interrupted"
+    told = process.communicate()[1]
+    if stop == signal.SIGINT:
+        assert process.returncode == 130
+        assert "last.ckpt is whole: go on with --ckpt_path last" in told
+    with (broken / "scores.jsonl").open("a") as stream:
+        stream.write('{"epo')  # a line that was cut short
+    assert len((broken / "scores.jsonl").read_text().splitlines()) < 4, (
+        "the run was too quick to be interrupted"
+    )
     resumed = start("fit", "--config", config, "--name", "broken", "--ckpt_path", "last", cwd=tmp_path)
     assert resumed.communicate()[0] is None
     assert resumed.returncode == 0
@@ -187,6 +197,21 @@ def test_a_full_disk_is_told_and_the_earlier_checkpoint_is_whole(run, tmp_path):
     assert "Traceback" not in error
     assert last.stat().st_size == size
     load_lightning(last)
+
+
+def test_a_checkpoint_is_never_seen_half_written(tmp_path, monkeypatch):
+    path = tmp_path / "last.ckpt"
+    WholeCheckpoints().save_checkpoint({"epoch": 1}, path)
+
+    def fail(*_):
+        assert torch.load(path, weights_only=True) == {"epoch": 1}
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "replace", fail)
+    with pytest.raises(ColorCNNError, match="No space left"):
+        WholeCheckpoints().save_checkpoint({"epoch": 2}, path)
+    assert torch.load(path, weights_only=True) == {"epoch": 1}
+    assert os.listdir(tmp_path) == ["last.ckpt"]
 
 
 def test_help_of_a_subcommand_and_unknown_classes(run, capsys):

@@ -1,0 +1,35 @@
+"""Checkpoints that are written whole or not at all, wherever the run's folder lies."""
+
+from __future__ import annotations
+
+import io
+import os
+from typing import Any
+
+import torch
+from lightning_fabric.plugins.io.torch_io import TorchCheckpointIO
+
+from colorcnn.errors import UsageError
+from colorcnn.files import write_atomically
+
+
+class WholeCheckpoints(TorchCheckpointIO):
+    """Lightning's own moves a finished file from the system's temporary folder.
+
+    From another file system that is a copy over the earlier checkpoint, which a full disk cuts short.
+    """
+
+    def save_checkpoint(
+        self, checkpoint: dict[str, Any], path: str | os.PathLike[str], storage_options: Any | None = None
+    ) -> None:
+        """Write a checkpoint.
+
+        Raises:
+            ColorCNNError: the disk or the rights do not allow it; an earlier checkpoint is left as it was.
+            UsageError: ``storage_options`` is given.
+        """
+        if storage_options is not None:
+            raise UsageError("Checkpoints are written to a disk, which has no storage_options: omit them.")
+        buffer = io.BytesIO()
+        torch.save(checkpoint, buffer)
+        write_atomically(path, buffer.getvalue())

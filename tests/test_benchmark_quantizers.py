@@ -1,0 +1,67 @@
+"""The benchmark of the quantizers, on tiny pictures in place of Kodak's."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+TOOLS = Path(__file__).parents[1] / "tools"
+
+
+@pytest.fixture
+def run(tmp_path, monkeypatch):
+    """A call of the benchmark on two pictures in the names of the Kodak suite."""
+    y, x = np.mgrid[0:30, 0:40]
+    picture = np.stack([6 * x, 8 * y, (x * y) % 256], axis=2).astype(np.uint8)
+    for number in ("01", "02"):
+        Image.fromarray(picture).save(tmp_path / f"kodim{number}.png")
+        picture = 255 - picture
+    for name in ("OMP", "OPENBLAS", "MKL", "NUMBA"):
+        monkeypatch.setenv(f"{name}_NUM_THREADS", "1")  # as the benchmark itself sets it, and does not undo
+    monkeypatch.syspath_prepend(str(TOOLS))
+    import benchmark_quantizers as tool
+
+    monkeypatch.setattr("best_palettes.EXCHANGES", 5)
+    fixed = ["--no-sq", "--no-large", "--repeats", "1", "--methods", "wu;k-means;k-means best"]
+    fixed += ["--cache", str(tmp_path / "best.json"), "--out-dir", str(tmp_path / "out")]
+
+    def call(images, colors, *options):
+        return tool.main([str(tmp_path), *fixed, "--images", images, "--colors", colors, *options])
+
+    return call
+
+
+def test_a_stopped_run_goes_on_and_ends_in_a_record(run, tmp_path, capsys):
+    assert run("01", "2,12") == 0
+    first = json.loads((tmp_path / "out" / "progress.json").read_text())["done"]["01"]
+    capsys.readouterr()
+    assert run("01,02", "2,12") == 0
+    record = json.loads((tmp_path / "out" / "results.json").read_text())
+    metrics, pictures = record["metrics"], record["metrics"]["pictures"]
+    assert pictures["01"] == first
+    assert record["n"] == len(pictures) == 2
+    assert set(metrics["quantizers"]) == {"Pillow MEDIANCUT", "wu", "k-means", "k-means best"}
+    cell = metrics["quantizers"]["wu"]["12"]
+    assert cell["mse"] == pytest.approx(np.mean([pictures[n]["wu"]["12"]["mse"] for n in pictures]), rel=1e-4)
+    assert cell["above"] > metrics["quantizers"]["k-means best"]["12"]["above"] >= 0
+    assert str(tmp_path) not in record["command"]
+    missed = [target for target in metrics["targets"] if not target["met"]]
+    assert capsys.readouterr().out.count("MISSED by") == len(missed)
+    assert (tmp_path / "out" / "figure.png").read_bytes().startswith(b"\x89PNG")
+
+    assert run("01", "3") == 2
+    assert "is of a run with other settings or sources: delete it" in capsys.readouterr().err
+
+
+def test_a_missing_picture_is_named(run, capsys):
+    assert run("24", "2") == 1
+    assert "kodim24.png does not exist: name the folder of the Kodak images" in capsys.readouterr().err
+
+
+def test_the_search_for_the_best_palettes_is_kept(run, tmp_path):
+    assert run("02", "4", "--prepare") == 0
+    entries = json.loads((tmp_path / "best.json").read_text())
+    assert [entry["searched"] for entry in entries.values()] == [True]
+    assert not (tmp_path / "out").exists()
