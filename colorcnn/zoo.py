@@ -12,13 +12,11 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-import numpy as np
 import torch
-from PIL import Image
 from torch import Tensor, nn
 
+from colorcnn.arrays import as_batch
 from colorcnn.errors import ColorCNNError, UsageError, unknown_name
-from colorcnn.images import flatten, normalize, read_image
 from colorcnn.paletted import Paletted
 from colorcnn.quantizers import DITHERS, QUANTIZERS, Dithered
 from colorcnn.quantizers.palettes import Keeping
@@ -235,6 +233,8 @@ def load_quantizer(
         ColorCNNError: its checkpoint is damaged.
     """
     parsed = parse_method(method)
+    if not isinstance(seed, int) or seed < 0:
+        raise UsageError(f"The seed is {seed!r}: choose a whole number from 0 up.")
     if serpentine and not parsed.dither:
         raise UsageError(f"{method} does not dither, so no row of it can turn: add +floyd-steinberg.")
     takes = _options_of(parsed.name)
@@ -298,56 +298,12 @@ def quantize(
         UsageError: the image, the number of colours or the method cannot be meant.
         ColorCNNError: a file is missing or damaged.
     """
-    if isinstance(image, str | os.PathLike):
-        image = read_image(image)
-    if isinstance(image, Image.Image):
-        image = np.array(flatten(normalize(image), background))
-        channels_last = True
-    images, channels_last = _as_batch(image, channels_last)
+    images, channels_last = as_batch(image, channels_last, background)
     quantizer = load_quantizer(method, device, seed, **options)
     # Classical methods work on the CPU whatever the device, and hand the result back to where images are.
     place = images.device if parse_method(method).name in QUANTIZERS else find_device(device)
     result = quantizer(images.to(place), num_colors, channels_last=channels_last)
     return result.to(images.device)
-
-
-def _as_batch(image: Any, channels_last: bool | None) -> tuple[Tensor, bool]:
-    """An array as a batch of RGB images, and whether its colours are the last dimension."""
-    if isinstance(image, np.ndarray):
-        try:
-            image = torch.from_numpy(np.require(image, requirements=["C", "W"]))
-        except (TypeError, ValueError) as error:
-            raise UsageError(f"The image is {image.dtype}: give uint8, or floats in [0, 1].") from error
-    if not isinstance(image, Tensor):
-        raise UsageError(
-            f"A {type(image).__name__} is no image: give a path, a Pillow image, a NumPy array or a tensor."
-        )
-    if image.dtype != torch.uint8 and not image.is_floating_point():
-        raise UsageError(f"The image is {image.dtype}: give uint8, or floats in [0, 1].")
-    if image.is_floating_point():
-        image = image.float()
-        if image.numel() and not (image.min() >= 0 and image.max() <= 1):
-            raise UsageError("The image's floats do not all lie in [0, 1]: divide them, or give uint8.")
-    shape = tuple(image.shape)
-    if 0 in shape:
-        raise UsageError(f"The image is {shape}: give at least one pixel.")
-    if image.ndim == 2:
-        return image.expand(1, 3, *shape), False
-    if image.ndim == 3:
-        image = image[None]
-    if image.ndim != 4:
-        raise UsageError(
-            f"The image is {shape}: give (H, W), (H, W, 3), (3, H, W) or a batch of the last two."
-        )
-    fits = {False: image.shape[1] == 3, True: image.shape[3] == 3}
-    if channels_last is None and all(fits.values()):
-        raise UsageError(f"The image is {shape}, colours first or last: say channels_last=True or False.")
-    last = fits[True] if channels_last is None else channels_last
-    if not fits[last]:
-        raise UsageError(
-            f"The image is {shape}, and no dimension for colours holds 3: give RGB, without alpha."
-        )
-    return image, last
 
 
 def _load(name: str) -> tuple[nn.Module, Config]:

@@ -342,7 +342,7 @@ class TestReading:
         ):
             assert line.startswith(f"colorcnn: error: {name}")
             assert problem in line
-        assert lines[-1] == "colorcnn: 1 pictures written, 4 failed."
+        assert lines[-1] == "colorcnn: 1 written, 4 failed."
 
     def test_too_large_a_picture_is_refused(self, capsys):
         assert run(picture("a.png"), "--max-pixels", 599) == 1

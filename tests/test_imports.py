@@ -12,7 +12,7 @@ import colorcnn
 
 PACKAGE = Path(colorcnn.__file__).parent
 ROOMS = [
-    "errors", "version", "files", "paletted", "images", "records",
+    "errors", "version", "files", "paletted", "images", "arrays", "records",
     "quantizers", "models", "losses", "alpha", "weights", "zoo",
     "data", "evaluation", "tasks", "reproduce", "commands", "cli", "__main__",
 ]  # fmt: skip

@@ -380,6 +380,25 @@ class TestMethods:
 
 
 class TestQuantize:
+    def test_a_damaged_pillow_image_is_told(self, tmp_path):
+        Image.fromarray(np.random.default_rng(0).integers(0, 256, (30, 40, 3), np.uint8)).save(
+            tmp_path / "a.png"
+        )
+        whole = (tmp_path / "a.png").read_bytes()
+        (tmp_path / "a.png").write_bytes(whole[: len(whole) // 2])
+        with pytest.raises(ColorCNNError, match="The image is corrupt"):
+            colorcnn.quantize(Image.open(tmp_path / "a.png"), 4, "median-cut")
+
+    def test_arrays_of_another_byte_order_are_taken(self):
+        pixels = np.random.default_rng(0).random((9, 7, 3), dtype=np.float32)
+        swapped = colorcnn.quantize(pixels.astype(">f4"), 4, "median-cut")
+        assert torch.equal(swapped.indices, colorcnn.quantize(pixels, 4, "median-cut").indices)
+
+    @pytest.mark.parametrize("seed", [-1, 0.5, "a"])
+    def test_a_seed_is_a_whole_number_from_0_up(self, seed):
+        with pytest.raises(UsageError, match=r"The seed is .*: choose a whole number"):
+            colorcnn.quantize(IMAGES, 4, "stochastic", seed=seed)
+
     PIXELS = np.random.default_rng(0).integers(0, 256, (6, 9, 3), dtype=np.uint8)
 
     def test_every_way_to_give_the_same_image_gives_the_same(self, tmp_path):

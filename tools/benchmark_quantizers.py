@@ -1,9 +1,10 @@
 """Quality against time of every quantizer, ours and its peers, in one run; how far each target was met.
 
 ``python tools/benchmark_quantizers.py KODAK_FOLDER`` quantizes kodim01.png .. kodim24.png to 2 .. 256 colours
-with each, on one thread, and writes results.json (a record) and figure.svg into --out-dir. Peers come with
-``pip install colorcnn[bench]``; those that are missing are named and left out. The best palette known for
-each picture is searched for once and kept (--cache). Times are CPU times: compare their ratios in one run.
+with each, on one thread, and writes results.json (a record) and figure.png into --out-dir. Peers come with
+``pip install colorcnn[bench]``; those that are missing are named and left out. Stopped, it goes on after the
+last picture that was finished. The best palette known for each picture is searched for once and kept
+(--cache; --prepare does nothing else). Times are CPU times: compare their ratios in one run.
 """
 
 from __future__ import annotations
@@ -14,32 +15,40 @@ for _variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", 
     os.environ[_variable] = "1"  # before the libraries start their threads
 
 import argparse
+import hashlib
+import importlib.util
+import io
 import json
-import subprocess
+import shlex
 import sys
 import time
+from collections.abc import Callable
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from best_palettes import BestPalettes, default_cache
-from PIL import Image
-from quantizer_peers import PEERS, Run, installed
+from large_pictures import AUTHORS, KINDS, METHODS, judge_large, judge_stochastic, read_kodak
+from quantizer_peers import ANCHOR, PEERS, Run, installed
+from quantizer_targets import JUDGED, SIZES, judge_table, line
 from tqdm import tqdm
 
+import colorcnn.quantizers
 from colorcnn.errors import ColorCNNError, UsageError
 from colorcnn.files import write_atomically
 from colorcnn.quantizers import QUANTIZERS
-from colorcnn.quantizers.stochastic import Stochastic
 from colorcnn.records import Clock
 
-SIZES = (2, 4, 8, 16, 32, 64, 256)
-JUDGED = ("01", "03", "05", "08", "13", "15", "20", "23")
-"""The images of the specification's tables, on which targets are judged."""
-ANCHOR = "Pillow MEDIANCUT"
-AUTHORS = {4: 0.01200, 36: 0.001650}
-"""MSE of the SQ authors' program on the mosaic."""
-MEGAPIXELS = 50
+PACKAGES = {
+    "imagequant": "imagequant",
+    "numba": "numba",
+    "numpy": "numpy",
+    "opencv-python-headless": "cv2",
+    "pillow": "PIL",
+    "scikit-learn": "sklearn",
+}
+"""Distributions whose version could change a result, and their modules."""
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -47,25 +56,29 @@ def main(argv: list[str] | None = None) -> int:
     options = _parse(argv)
     clock = Clock()
     try:
-        pictures = _load(options.folder, options.images)
+        pictures = {number: read_kodak(options.folder, number) for number in _numbers(options.images)}
         best = BestPalettes(options.cache)
-        runs = _choose(options.methods)
-        table = _measure(pictures, options.colors, runs, best, options.repeats)
-        judgements = _judge(table, pictures, options.colors, best)
-        if options.sq:
-            judgements += _judge_stochastic(_mosaic(options.folder), best)
-        if options.large:
-            judgements += _judge_large(options.folder)
-        print(_report(table, options.colors, best, pictures), *judgements, sep="\n")
-        metrics = {"table": table, "targets": judgements}
+        if options.prepare:
+            _prepare(pictures, options.colors, best)
+            return 0
+        progress = Progress(options.out_dir / "progress.json", _settings(options))
+        began_with = len(progress.done)
+        _measure(pictures, options, _choose(options.methods), best, progress)
+        _run_large(options, progress)
+        cells = {number: progress.done[number] for number in pictures}
+        targets = judge_table(cells, pictures, best).targets
+        for part in progress.done.values():
+            targets += part.get("targets", [])
+        summary = summarise(cells, pictures, best)
         record = clock.record(
-            "tools/benchmark_quantizers.py",
+            shlex.join(["python", "tools/benchmark_quantizers.py", *map(_relative, argv or sys.argv[1:])]),
             n=len(pictures),
-            metrics=metrics,
-            config={"colors": options.colors},
+            metrics={"quantizers": summary, "sizes": options.colors, "targets": targets, "pictures": cells},
+            config={**progress.settings, "parts_done_before": began_with},
         )
         record.write(options.out_dir / "results.json")
-        write_atomically(options.out_dir / "figure.svg", _draw(table, options.colors, best, pictures))
+        write_atomically(options.out_dir / "figure.png", _draw(summary, options.colors))
+        print(_report(summary, options.colors, len(pictures)), *map(line, targets), sep="\n")
     except ColorCNNError as error:
         print(f"benchmark: error: {error}", file=sys.stderr)
         return error.exit_code
@@ -84,28 +97,77 @@ def _parse(argv: list[str] | None) -> argparse.Namespace:
     add("--repeats", type=int, default=3, help="runs of which the fastest counts (default: 3; slow ones: 1)")
     add("--out-dir", type=Path, default=Path("runs/benchmark"), help="default: %(default)s")
     add("--cache", type=Path, default=default_cache(), help="what is known so far (default: %(default)s)")
+    add("--prepare", action="store_true", help="search for the best palettes known and stop")
     add("--no-sq", dest="sq", action="store_false", help="leave out Stochastic Quantization on the mosaic")
-    add("--no-large", dest="large", action="store_false", help="leave out the image of 50 megapixels")
-    add("--peak-of", nargs=2, metavar=("METHOD", "MEGAPIXELS"), help=argparse.SUPPRESS)
+    add("--no-large", dest="large", action="store_false", help="leave out the images of 50 megapixels")
     options = parser.parse_args(argv)
-    if options.peak_of:
-        _print_peak(options.folder, options.peak_of[0], int(options.peak_of[1]))
-        raise SystemExit(0)
     options.colors = [int(word) for word in options.colors.split(",")]
     return options
 
 
-def _load(folder: Path, images: str) -> dict[str, np.ndarray]:
-    numbers = [f"{number:02}" for number in range(1, 25)]
-    wanted = {"all": numbers, "judged": list(JUDGED)}.get(images) or images.split(",")
-    return {number: _read(folder, number) for number in wanted}
+def _numbers(images: str) -> list[str]:
+    every = [f"{number:02}" for number in range(1, 25)]
+    return {"all": every, "judged": list(JUDGED)}.get(images) or images.split(",")
 
 
-def _read(folder: Path, number: str) -> np.ndarray:
-    path = folder / f"kodim{number}.png"
-    if not path.is_file():
-        raise ColorCNNError(f"{path} does not exist: name the folder of the Kodak images.")
-    return np.array(Image.open(path).convert("RGB"))
+def _relative(word: str) -> str:
+    """A word of the command line without the folders of the machine it was typed on."""
+    return Path(word).name if Path(word).is_absolute() else word
+
+
+def _settings(options: argparse.Namespace) -> dict[str, Any]:
+    """What a measurement depends on: parts of two runs go together only where all of it is the same."""
+    digest = hashlib.sha256()
+    for folder in (Path(colorcnn.quantizers.__file__).parent, Path(__file__).parent):
+        for path in sorted(folder.glob("*.py")):
+            digest.update(path.read_bytes())
+    return {
+        "colors": options.colors,
+        "methods": options.methods,
+        "repeats": options.repeats,
+        "packages": {name: version(name) for name in PACKAGES if importlib.util.find_spec(PACKAGES[name])},
+        "sources": digest.hexdigest()[:16],
+    }
+
+
+class Progress:
+    """A file of the parts of a run that are finished, so that it can be stopped.
+
+    Args:
+        path: the JSON file.
+        settings: of this run.
+
+    Attributes:
+        done: by name of the part.
+
+    Raises:
+        UsageError: the file is of a run with other settings.
+    """
+
+    def __init__(self, path: Path, settings: dict[str, Any]) -> None:
+        self.path, self.settings = path, settings
+        self.done: dict[str, Any] = {}
+        if path.exists():
+            before = json.loads(path.read_text())
+            if before["settings"] != settings:
+                raise UsageError(
+                    f"{path} is of a run with other settings or sources: delete it or give another --out-dir."
+                )
+            self.done = before["done"]
+
+    def finish(self, name: str, result: Any) -> None:
+        """Take note of a part."""
+        self.done[name] = result
+        write_atomically(self.path, json.dumps({"settings": self.settings, "done": self.done}).encode())
+
+
+def _prepare(pictures: dict[str, np.ndarray], sizes: list[int], best: BestPalettes) -> None:
+    steps: list[tuple[Callable[[np.ndarray, int], float], np.ndarray, int]] = []
+    for number, pixels in pictures.items():
+        searches = [best.best, best.best_of_ten] if number in JUDGED else [best.best]
+        steps += [(search, pixels, size) for search in searches for size in sizes]
+    for search, pixels, size in tqdm(steps, unit="search", disable=None):
+        search(pixels, size)
 
 
 def _choose(methods: str) -> dict[str, Run]:
@@ -122,24 +184,31 @@ def _choose(methods: str) -> dict[str, Run]:
 
 
 def _measure(
-    pictures: dict[str, np.ndarray], sizes: list[int], runs: dict[str, Run], best: BestPalettes, repeats: int
-) -> dict[str, Any]:
-    """By method, size and picture: MSE and CPU seconds."""
-    table: dict[str, Any] = {name: {str(size): {} for size in sizes} for name in runs}
+    pictures: dict[str, np.ndarray],
+    options: argparse.Namespace,
+    runs: dict[str, Run],
+    best: BestPalettes,
+    progress: Progress,
+) -> None:
+    """Note by picture, method and number of colours the MSE and the CPU seconds."""
+    left = [number for number in pictures if number not in progress.done]
     some = next(iter(pictures.values()))[:64, :64].copy()
-    for run in runs.values():  # compile and load before the clock runs
-        for size in (2, 40):
+    for run in runs.values() if left else ():  # compile and load before the clock runs
+        for size in (2, 12, 40):
             run(some, size)
-    with tqdm(total=len(pictures) * len(sizes) * len(runs), unit="run", disable=None) as bar:
-        for number, pixels in pictures.items():
-            for size in sizes:
+    with tqdm(total=len(left) * len(options.colors) * len(runs), unit="run", disable=None) as bar:
+        for number in left:
+            pixels = pictures[number]
+            cells: dict[str, Any] = {name: {} for name in runs}
+            for size in options.colors:
                 for name, run in runs.items():
-                    seconds, (indices, palette) = _time(run, pixels, size, repeats)
+                    bar.set_postfix_str(f"kodim{number}, {size} colours, {name}")
+                    seconds, (indices, palette) = _time(run, pixels, size, options.repeats)
                     error = float(((palette[indices].astype(np.float64) - pixels) ** 2).mean())
-                    table[name][str(size)][number] = {"mse": error, "seconds": seconds}
+                    cells[name][str(size)] = {"mse": round(error, 5), "seconds": round(seconds, 5)}
                     best.offer(pixels, size, palette)
                     bar.update()
-    return table
+            progress.finish(number, cells)
 
 
 def _time(run: Run, pixels: np.ndarray, size: int, repeats: int) -> tuple[float, Any]:
@@ -154,182 +223,57 @@ def _time(run: Run, pixels: np.ndarray, size: int, repeats: int) -> tuple[float,
     return seconds, result
 
 
-class _Judge:
-    """Compares numbers with targets and says by how much one is missed."""
-
-    def __init__(self) -> None:
-        self.lines: list[str] = []
-
-    def at_most(self, what: str, value: float, limit: float, unit: str = "") -> None:
-        """Note whether a value lies within its limit."""
-        met = value <= limit
-        verdict = "met   " if met else f"MISSED by {value - limit:.3g}{unit}"
-        self.lines.append(f"{verdict} {what}: {value:.4g}{unit}, at most {limit:.4g}{unit}")
-
-
-def _judge(
-    table: dict[str, Any], pictures: dict[str, np.ndarray], sizes: list[int], best: BestPalettes
-) -> list[str]:
-    """Compare each method with its targets on those judged images that were measured."""
-    judge = _Judge()
-    judged = {number: pictures[number] for number in JUDGED if number in pictures}
-    for size in sizes if judged else ():
-        known = {number: best.best(pixels, size) for number, pixels in judged.items()}
-        cells = {name: [by_size[str(size)][number] for number in judged] for name, by_size in table.items()}
-        error = {name: float(np.mean([cell["mse"] for cell in row])) for name, row in cells.items()}
-        used = {name: float(np.mean([cell["seconds"] for cell in row])) for name, row in cells.items()}
-        above = {
-            name: 100 * (value / float(np.mean(list(known.values()))) - 1) for name, value in error.items()
-        }
-        if "k-means" in table:
-            name = f"k-means, {size} colours"
-            judge.at_most(f"{name}, above the best known", above["k-means"], _by(size, 1.0, 1.5, 2.0), " %")
-            ratios = [cell["mse"] / mse for cell, mse in zip(cells["k-means"], known.values())]
-            judge.at_most(f"{name}, worst image", 100 * (max(ratios) - 1), 4.0, " %")
-            share = used["k-means"] / used[ANCHOR]
-            judge.at_most(f"{name}, CPU of MEDIANCUT's", share, _by(size, 0.2, 0.35, 0.7), "x")
-        if "k-means fast" in table:
-            name = f"k-means fast, {size} colours"
-            if "imagequant" in table:
-                share = error["k-means fast"] / error["imagequant"]
-                judge.at_most(f"{name}, MSE of imagequant's", share, 1.0, "x")
-            share = used["k-means fast"] / used[ANCHOR]
-            judge.at_most(f"{name}, CPU of MEDIANCUT's", share, _by(size, 0.15, 0.15, 0.4), "x")
-        if "k-means best" in table:
-            name = f"k-means best, {size} colours"
-            judge.at_most(f"{name}, above the best known", above["k-means best"], 0.5, " %")
-            if "scikit-learn, unique" in table:
-                ten = float(np.mean([best.best_of_ten(pixels, size) for pixels in judged.values()]))
-                judge.at_most(
-                    f"{name}, MSE of ten restarts' of scikit-learn", error["k-means best"] / ten, 1.0, "x"
+def _run_large(options: argparse.Namespace, progress: Progress) -> None:
+    parts: dict[str, Callable[[], Any]] = {}
+    if options.sq:
+        for size in AUTHORS:
+            parts[f"stochastic {size}"] = lambda size=size: judge_stochastic(options.folder, size)
+    if options.large:
+        for method in METHODS:
+            for kind in KINDS:
+                parts[f"{method} {kind}"] = lambda method=method, kind=kind: judge_large(
+                    options.folder, method, kind
                 )
-            judge.at_most(
-                f"{name}, slowest image", max(c["seconds"] for c in cells["k-means best"]), 1.0, " s"
-            )
-    return judge.lines
+    left = {name: part for name, part in parts.items() if name not in progress.done}
+    for name in (bar := tqdm(left, unit="part", disable=None)):
+        bar.set_postfix_str(name)
+        progress.finish(name, {"targets": left[name]().targets})
 
 
-def _by(size: int, few: float, some: float, many: float) -> float:
-    """The limit for up to 8 colours, up to 64, or more."""
-    return few if size <= 8 else some if size <= 64 else many
+def summarise(
+    cells: dict[str, Any], pictures: dict[str, np.ndarray], best: BestPalettes
+) -> dict[str, dict[str, dict[str, float]]]:
+    """By method and number of colours: ``mse``, ``above`` and ``milliseconds``, means over the pictures.
+
+    ``above`` is by how many percent the mean error exceeds that of the best palettes known.
+    """
+    methods = next(iter(cells.values()))
+    summary: dict[str, Any] = {name: {} for name in methods}
+    for size in next(iter(methods.values())):
+        known = np.mean([best.best(pixels, int(size)) for pixels in pictures.values()])
+        for name in methods:
+            row = [cell[name][size] for cell in cells.values()]
+            error = float(np.mean([cell["mse"] for cell in row]))
+            summary[name][size] = {
+                "mse": round(error, 4),
+                "above": round(float(100 * (error / known - 1)), 3),
+                "milliseconds": round(1000 * float(np.mean([cell["seconds"] for cell in row])), 2),
+            }
+    return summary
 
 
-def _mosaic(folder: Path) -> np.ndarray:
-    """The stand-in for the paper's picture: six photographs, 1200 wide and 1206 high."""
-    rows = [
-        np.hstack([_read(folder, number) for number in pair])
-        for pair in (("03", "23"), ("15", "05"), ("08", "20"))
-    ]
-    return np.vstack(rows)[:1206, :1200].copy()
-
-
-def _judge_stochastic(pixels: np.ndarray, best: BestPalettes) -> list[str]:
-    judge = _Judge()
-    seeds = range(5)
-    for size, anchor in AUTHORS.items():
-        error, seconds = best.published(pixels, size)
-        times, errors, faithful = [], [], []
-        for seed in seeds:
-            used, (indices, palette) = _time(Stochastic(seed=seed).quantize_pixels, pixels, size, 3)
-            times.append(used)
-            errors.append(float(((palette[indices] / 255 - pixels / 255) ** 2).mean()))
-            faithful.append(Stochastic(preset="faithful", seed=seed).fit(pixels, size, checkpoints=2).mse)
-        name = f"stochastic on the mosaic, {size} colours"
-        judge.at_most(f"{name}, MSE of the published algorithm's", float(np.mean(errors)) / error, 1.0, "x")
-        share = 1000 * float(np.mean(times)) / seconds
-        judge.at_most(f"{name}, CPU in thousandths of the published algorithm's", share, 1.0)
-        spread = f"{min(faithful):.6f} to {max(faithful):.6f} in {len(seeds)} seeds"
-        away = 100 * abs(float(np.mean(faithful)) / anchor - 1)
-        judge.at_most(f"{name}, faithful ({spread}) from the authors' {anchor}", away, 2.0, " %")
-    return judge.lines
-
-
-def _large(folder: Path, megapixels: int) -> np.ndarray:
-    """A large picture: the mosaic repeated, a level or two of noise in each copy."""
-    tile = _mosaic(folder)
-    side = int((megapixels * 1e6) ** 0.5)
-    picture = np.tile(tile, (-(-side // tile.shape[0]), -(-side // tile.shape[1]), 1))[:side, :side].copy()
-    random = np.random.default_rng(0)
-    for row in picture:  # in pieces, as the peak of memory is what is measured
-        np.clip(
-            row.astype(np.int16) + random.integers(-2, 3, row.shape, np.int16),
-            0,
-            255,
-            out=row,
-            casting="unsafe",
-        )
-    return picture
-
-
-def _print_peak(folder: Path, method: str, megapixels: int) -> None:
-    """In a process of its own: bytes a pixel above the decoded picture at the peak, and CPU seconds."""
-    pixels = _large(folder, megapixels)
-    quantizer = QUANTIZERS[method]()
-    quantizer.quantize_pixels(pixels[:300, :300].copy(), 16)
-    quantizer.quantize_pixels(pixels[:2100, :2100].copy(), 16)  # the way of large pictures is compiled, too
-    before = _status("VmRSS")
-    Path("/proc/self/clear_refs").write_text("5")  # forgets the peak so far
-    start = time.process_time()
-    quantizer.quantize_pixels(pixels, 256)
-    seconds = time.process_time() - start
-    peak = (_status("VmHWM") - before) / (pixels.size / 3)
-    print(json.dumps({"bytes": peak, "seconds": seconds}))
-
-
-def _status(name: str) -> int:
-    lines = Path("/proc/self/status").read_text().splitlines()
-    return 1024 * next(int(line.split()[1]) for line in lines if line.startswith(f"{name}:"))
-
-
-def _judge_large(folder: Path) -> list[str]:
-    judge = _Judge()
-    for method in ("wu", "variance-cut", "k-means", "stochastic"):
-        found = {}
-        for megapixels in (MEGAPIXELS // 5, MEGAPIXELS):
-            command = [sys.executable, __file__, str(folder), "--peak-of", method, str(megapixels)]
-            done = subprocess.run(command, capture_output=True, text=True, check=True)
-            found[megapixels] = json.loads(done.stdout)
-        large, small = found[MEGAPIXELS], found[MEGAPIXELS // 5]
-        name = f"{method}, {MEGAPIXELS} megapixels, 256 colours"
-        judge.at_most(f"{name}, peak memory above the picture", large["bytes"], 6.0, " bytes a pixel")
-        judge.at_most(
-            f"{name}, CPU of a fifth of it, five times", large["seconds"] / (5 * small["seconds"]), 1.0, "x"
-        )
-    return judge.lines
-
-
-def _means(
-    table: dict[str, Any], size: int, best: BestPalettes, pictures: dict[str, np.ndarray]
-) -> dict[str, tuple[float, float]]:
-    """By method: percent of mean MSE above the mean of the best known, and mean CPU milliseconds."""
-    known = np.mean([best.best(pixels, size) for pixels in pictures.values()])
-    found = {}
-    for name, sizes in table.items():
-        cells = [sizes[str(size)][number] for number in pictures]
-        above = 100 * (np.mean([cell["mse"] for cell in cells]) / known - 1)
-        found[name] = float(above), 1000 * float(np.mean([cell["seconds"] for cell in cells]))
-    return found
-
-
-def _report(
-    table: dict[str, Any], sizes: list[int], best: BestPalettes, pictures: dict[str, np.ndarray]
-) -> str:
-    columns = {size: _means(table, size, best, pictures) for size in sizes}
-    width = max(map(len, table))
-    lines = [f"% above the best known / CPU ms, {len(pictures)} images"]
+def _report(summary: dict[str, Any], sizes: list[int], count: int) -> str:
+    width = max(map(len, summary))
+    lines = [f"% above the best known / CPU ms, {count} images"]
     lines.append(" " * width + "".join(f"{size:>15}" for size in sizes))
-    for name in table:
-        cells = (f"{columns[size][name][0]:.1f}/{columns[size][name][1]:.1f}" for size in sizes)
+    for name, row in summary.items():
+        cells = (f"{row[str(size)]['above']:.1f}/{row[str(size)]['milliseconds']:.1f}" for size in sizes)
         lines.append(f"{name:{width}}" + "".join(f"{cell:>15}" for cell in cells))
     return "\n".join([*lines, ""])
 
 
-def _draw(
-    table: dict[str, Any], sizes: list[int], best: BestPalettes, pictures: dict[str, np.ndarray]
-) -> bytes:
+def _draw(summary: dict[str, Any], sizes: list[int]) -> bytes:
     """Quality against time, a panel for each number of colours."""
-    import io
-
     import matplotlib as mpl
 
     mpl.use("Agg")
@@ -337,24 +281,27 @@ def _draw(
 
     columns = min(4, len(sizes))
     rows = -(-len(sizes) // columns)
-    figure, axes = plt.subplots(rows, columns, figsize=(4.2 * columns, 3.8 * rows), squeeze=False)
+    figure, axes = plt.subplots(rows, columns, figsize=(4.2 * columns, 3.8 * rows + 1), squeeze=False)
     hues = plt.get_cmap("tab20").colors
     for place, axis in enumerate(axes.flat):
         if place >= len(sizes):
             axis.axis("off")
             continue
-        for shade, (name, (above, ms)) in enumerate(_means(table, sizes[place], best, pictures).items()):
-            ours = name.split()[0] in QUANTIZERS
-            marker = "o" if ours else "x"
-            axis.scatter(ms, max(above, 0.01), color=hues[shade % 20], marker=marker, label=name, zorder=3)
+        for shade, (name, row) in enumerate(summary.items()):
+            cell = row[str(sizes[place])]
+            marker = "o" if name.split()[0] in QUANTIZERS else "x"
+            height = max(cell["above"], 0.01)
+            axis.scatter(
+                cell["milliseconds"], height, color=hues[shade % 20], marker=marker, label=name, zorder=3
+            )
         axis.set(xscale="log", yscale="log", title=f"{sizes[place]} colours")
         axis.set(xlabel="CPU ms an image", ylabel="MSE, % above the best known")
         axis.grid(True, which="major", color="#e3e6ea")
     handles, labels = axes.flat[0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=5, frameon=False)
-    figure.tight_layout(rect=(0, 0.12 / rows, 1, 1))
+    figure.tight_layout(rect=(0, 0.9 / (3.8 * rows + 1), 1, 1))
     buffer = io.BytesIO()
-    figure.savefig(buffer, format="svg", metadata={"Date": None})
+    figure.savefig(buffer, format="png", dpi=110)
     plt.close(figure)
     return buffer.getvalue()
 

@@ -5,12 +5,11 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import time
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from quantizer_peers import published_sq, sklearn_unique
+from quantizer_peers import sklearn_unique
 
 from colorcnn.files import write_atomically
 from colorcnn.quantizers.designed import nearest
@@ -44,7 +43,7 @@ class BestPalettes:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.entries: dict[str, Any] = json.loads(path.read_text()) if path.exists() else {}
+        self.entries = self._read()
 
     def best(self, pixels: np.ndarray, colors: int) -> float:
         """The least MSE known: of restarts with every beginning, each followed by many exchanges."""
@@ -80,18 +79,15 @@ class BestPalettes:
             self._save()
         return self.entries[key]["mse"]
 
-    def published(self, pixels: np.ndarray, colors: int) -> tuple[float, float]:
-        """MSE in [0, 1] and CPU seconds of Stochastic Quantization as published."""
-        key = _key("SQ as published", pixels, colors)
-        if key not in self.entries:
-            start = time.process_time()
-            palette = published_sq(pixels, colors)[1]
-            seconds = time.process_time() - start
-            self.entries[key] = {"mse": mse_of(pixels, palette) / 255**2, "seconds": seconds}
-            self._save()
-        return self.entries[key]["mse"], self.entries[key]["seconds"]
+    def _read(self) -> dict[str, Any]:
+        return json.loads(self.path.read_text()) if self.path.exists() else {}
 
     def _save(self) -> None:
+        for key, entry in self._read().items():  # another process may have found better
+            own = self.entries.get(key)
+            if own is None or entry["mse"] < own["mse"]:
+                searched = entry.get("searched", False) or (own or {}).get("searched", False)
+                self.entries[key] = {**entry, "searched": searched}
         write_atomically(self.path, json.dumps(self.entries, indent=1).encode())
 
 

@@ -113,8 +113,10 @@ def own(name: str, **options: str) -> Run:
     return quantizer.quantize_pixels
 
 
+ANCHOR = "Pillow MEDIANCUT"
+"""The method that CPU times are compared with."""
 PEERS: dict[str, tuple[str | None, Run]] = {
-    "Pillow MEDIANCUT": (None, pillow(Image.Quantize.MEDIANCUT)),
+    ANCHOR: (None, pillow(Image.Quantize.MEDIANCUT)),
     "Pillow MAXCOVERAGE": (None, pillow(Image.Quantize.MAXCOVERAGE)),
     "Pillow FASTOCTREE": (None, pillow(Image.Quantize.FASTOCTREE)),
     "imagequant": ("imagequant", imagequant),

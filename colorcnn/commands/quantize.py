@@ -198,7 +198,7 @@ def main(argv: list[str]) -> int:
         session.fail(name, error)
     session.run(jobs)
     if session.failed and session.done + session.failed > 1:
-        _say(f"{session.done} pictures written, {session.failed} failed.")
+        _say(f"{session.done} written, {session.failed} failed.")
     return 1 if session.failed else 0
 
 

@@ -6,7 +6,7 @@ import io
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -28,9 +28,10 @@ _PERCENT = 100
 
 
 def accuracy_curve(metrics: Metrics, *, dark: bool = False) -> Figure:
-    """Accuracy over the number of colours, each method with its 95 % interval as a band.
+    """Accuracy over the number of colours, each method with a band: its 95 % interval, or its spread.
 
-    Where the metrics hold a published table, its numbers are drawn as thin dotted lines.
+    The spread is the standard deviation over seeds, where the metrics were gathered over several. Where the
+    metrics hold a published table, its numbers are drawn as thin dotted lines.
     """
     figure, (axes,) = new_figure(1, dark)
     _draw_accuracy(axes, metrics, dark)
@@ -107,8 +108,25 @@ def new_figure(columns: int, dark: bool) -> tuple[Figure, Sequence[Axes]]:
     return figure, list(axes)
 
 
-Curve = Sequence[tuple[float, Metrics]]
-"""Where scores stand on the horizontal axis, from left to right."""
+class Point(NamedTuple):
+    """A point of a curve: its place on the horizontal axis, an accuracy, and the ends of its band."""
+
+    x: float
+    accuracy: float
+    low: float
+    high: float
+
+
+Curve = Sequence[Point]
+"""From left to right."""
+
+
+def point(x: float, score: Metrics, spread: Metrics | None = None) -> Point:
+    """A score of a record, with a band: mean ± std where there is a spread over seeds, else its interval."""
+    mean = score["accuracy"]
+    if spread:
+        return Point(x, mean, mean - spread["accuracy"], mean + spread["accuracy"])
+    return Point(x, mean, *score["interval"])
 
 
 def _draw_accuracy(axes: Axes, metrics: Metrics, dark: bool) -> None:
@@ -148,30 +166,33 @@ def _draw_rate(axes: Axes, metrics: Metrics, dark: bool) -> None:
 
 
 def _method_curves(metrics: Metrics, place: Callable[[int, Metrics], float]) -> dict[str, Curve]:
+    spreads = metrics.get("std", {}).get("methods", {})
     curves: dict[str, Curve] = {}
     for method, result in metrics["methods"].items():
+        spread = spreads.get(method, {}).get("scores", {})
         scores = sorted((int(size), score) for size, score in result["scores"].items())
         if scores:
-            curves[method] = [(place(size, score), score) for size, score in scores]
+            curves[method] = [
+                point(place(size, score), score, spread.get(str(size))) for size, score in scores
+            ]
     return curves
 
 
 def _codec_curves(metrics: Metrics) -> dict[str, Curve]:
     """A curve per format over the size of its files."""
-    curves: dict[str, list[tuple[float, Metrics]]] = {}
+    curves: dict[str, list[Point]] = {}
     for codec, score in metrics.get("codecs", {}).items():
-        curves.setdefault(split_method(codec)[0], []).append((score["file_bpp"], score))
-    return {name: sorted(points, key=lambda point: point[0]) for name, points in curves.items()}
+        spread = metrics.get("std", {}).get("codecs", {}).get(codec)
+        curves.setdefault(split_method(codec)[0], []).append(point(score["file_bpp"], score, spread))
+    return {name: sorted(points) for name, points in curves.items()}
 
 
 def draw_curves(axes: Axes, curves: Mapping[str, Curve], looks: Mapping[str, Style]) -> None:
-    """Draw accuracies in percent, each curve with its 95 % interval as a band."""
+    """Draw accuracies in percent, each curve with its band."""
     # The first method lies on top: it is the one that was asked for first.
     for layer, (name, curve) in enumerate(curves.items()):
         look = looks[name]
-        x = [place for place, _ in curve]
-        y = [_PERCENT * score["accuracy"] for _, score in curve]
-        low, high = (_PERCENT * np.array([score["interval"][end] for _, score in curve]) for end in (0, 1))
+        x, y, low, high = np.array(curve).T * [[1], [_PERCENT], [_PERCENT], [_PERCENT]]
         order = 3 + 1 / (1 + layer)
         axes.fill_between(x, low, high, color=look.color, alpha=0.16, linewidth=0, zorder=2)
         axes.plot(
@@ -216,13 +237,18 @@ def _finish(
         f"full colour {full:.1f} %", (0.01, full), xycoords=("axes fraction", "data"), xytext=(0, 4),
         textcoords="offset points", color=colors.muted, fontsize=10,
     )  # fmt: skip
-    axes.set_title("accuracy, with its 95 % interval", loc="left", color=colors.ink, fontsize=11, pad=8)
+    axes.set_title(f"accuracy, {band_of(metrics)}", loc="left", color=colors.ink, fontsize=11, pad=8)
     label_ends(axes, looks, curves)
+
+
+def band_of(metrics: Metrics) -> str:
+    """What the bands of the curves tell."""
+    return f"mean ± std of {len(metrics['per_seed'])} seeds" if "std" in metrics else "with its 95 % interval"
 
 
 def label_ends(axes: Axes, looks: Mapping[str, Style], curves: Mapping[str, Curve]) -> None:
     """Write each method's name at the right, near the end of its curve; beside the end where that is far."""
-    ends = {name: (curve[-1][0], _PERCENT * curve[-1][1]["accuracy"]) for name, curve in curves.items()}
+    ends = {name: (curve[-1].x, _PERCENT * curve[-1].accuracy) for name, curve in curves.items()}
     names = display_names(ends)
     to_axes = axes.transData + axes.transAxes.inverted()
     places = {method: to_axes.transform(end) for method, end in ends.items()}

@@ -46,7 +46,8 @@ def display_names(methods: Iterable[str]) -> dict[str, str]:
 
 def _display(method: str, *, tell_weights: bool) -> str:
     name, weights, dither = split_method(method)
-    text = _NAMES.get(name, name)
+    base, bracket, variant = name.partition(" (")
+    text = _NAMES.get(base, base) + bracket + variant
     if tell_weights and weights:
         text += f" ({weights})"
     if dither:

@@ -13,6 +13,7 @@ from colorcnn.evaluation.figures import (
     label_ends,
     new_canvas,
     new_figure,
+    point,
     shortened,
 )
 from colorcnn.evaluation.naming import colors_and_bits
@@ -46,23 +47,28 @@ def robustness_curves(metrics: Metrics, num_colors: int, *, dark: bool = False) 
         dark: for a dark page.
     """
     results = metrics["attacks"]["results"]
+    spreads = metrics.get("std", {}).get("attacks", {}).get("results", {})
     figure, panels = new_figure(len(results), dark)
     for axes, (attack, result) in zip(panels, results.items()):
-        _draw_attack(axes, result, num_colors, theme(dark), dark)
+        _draw_attack(axes, result, spreads.get(attack, {}), num_colors, dark)
         title = f"accuracy under {attack_title(attack)}"
         axes.set_title(title, loc="left", color=theme(dark).ink, fontsize=11, pad=8)
     return figure
 
 
-def _draw_attack(axes: Axes, result: Metrics, num_colors: int, colors: Theme, dark: bool) -> None:
-    named = {method: sizes.get(str(num_colors)) for method, sizes in result.get("methods", {}).items()}
-    named |= result.get("codecs", {})
-    curves = {name: _curve(cells) for name, cells in named.items() if cells}
+def _draw_attack(axes: Axes, result: Metrics, spread: Metrics, num_colors: int, dark: bool) -> None:
+    colors, size = theme(dark), str(num_colors)
+    curves = {}
+    for name, cells in result.get("methods", {}).items():
+        if size in cells:
+            curves[name] = _curve(cells[size], spread.get("methods", {}).get(name, {}).get(size, {}))
+    for name, cells in result.get("codecs", {}).items():
+        curves[name] = _curve(cells, spread.get("codecs", {}).get(name, {}))
     looks = styles(curves, dark=dark)
     looks[BARE] = Style(colors.muted, "o", "--", True)
-    curves[BARE] = _curve(result["original"])
+    curves[BARE] = _curve(result["original"], spread.get("original", {}))
     draw_curves(axes, curves, looks)
-    epsilons = [place for place, _ in curves[BARE]]
+    epsilons = [place.x for place in curves[BARE]]
     axes.set_xticks(epsilons)
     axes.set_xlim(-0.04 * epsilons[-1], 1.04 * epsilons[-1])
     axes.set_xlabel("largest change of a value, of 255", color=colors.ink, fontsize=11)
@@ -71,8 +77,8 @@ def _draw_attack(axes: Axes, result: Metrics, num_colors: int, colors: Theme, da
     label_ends(axes, looks, curves)
 
 
-def _curve(cells: Metrics) -> Curve:
-    return sorted(((float(epsilon), cell) for epsilon, cell in cells.items()), key=lambda point: point[0])
+def _curve(cells: Metrics, spread: Metrics) -> Curve:
+    return sorted(point(float(epsilon), cell, spread.get(epsilon)) for epsilon, cell in cells.items())
 
 
 def transfer_map(metrics: Metrics, num_colors: int, *, dark: bool = False) -> Figure:

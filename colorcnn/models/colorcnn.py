@@ -75,15 +75,30 @@ class LearnedQuantizer(nn.Module, ABC):
         Args:
             images: (B, 3, H, W), float in [0, 1] or uint8.
             sizes: the numbers of colours.
+
+        Raises:
+            UsageError: this model cannot give so many colours, or these are no images.
         """
         for size in sizes:
             check_num_colors(size)
-        if images.dtype == torch.uint8:
-            images = from_bytes(images)
+        images = self._as_floats(images)
         # Full precision whatever the training runs in, so that a picture does not depend on it.
         with torch.autocast(images.device.type, enabled=False):
             features = self.encode(images)
             return {size: self._decide(images, features, size) for size in sizes}
+
+    def _as_floats(self, images: Tensor) -> Tensor:
+        """The images in the type of the weights, whatever they came in."""
+        if images.ndim != 4 or images.shape[1] != 3 or 0 in images.shape:
+            raise UsageError(
+                f"images are {tuple(images.shape)}: give a batch (B, 3, H, W) with B, H, W >= 1."
+            )
+        dtype = next(self.parameters()).dtype
+        if images.dtype == torch.uint8:
+            return from_bytes(images, dtype)
+        if not images.is_floating_point():
+            raise UsageError(f"images are {images.dtype}: give uint8, or floats in [0, 1].")
+        return images.to(dtype)
 
     def _decide(self, images: Tensor, features: Tensor, num_colors: int) -> Paletted:
         indices = hard_indices(self.logits(features, num_colors))

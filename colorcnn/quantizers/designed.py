@@ -174,16 +174,21 @@ def complete(
             labels = map_indices(labels, np.maximum(np.cumsum(used) - 1, 0).astype(np.uint8))
         if len(palette) >= wanted:
             return labels, palette
-        errors = _errors(colors, palette, labels, space) * counts
-        worst = np.argsort(-errors, kind="stable")[: wanted - len(palette)]
-        palette = np.concatenate([palette, colors[worst[errors[worst] > 0]]])
+        worst = _worst(colors, counts, palette, labels, space, wanted - len(palette))
+        palette = np.concatenate([palette, colors[worst]])
 
 
-def _errors(colors: np.ndarray, palette: np.ndarray, labels: np.ndarray, space: str) -> np.ndarray:
-    """Squared distance of each colour from its palette row, in pieces."""
-    errors = np.empty(len(colors), np.float32)
+def _worst(
+    colors: np.ndarray, counts: np.ndarray, palette: np.ndarray, labels: np.ndarray, space: str, most: int
+) -> np.ndarray:
+    """Places of the colours with the largest share of the squared error, at most ``most``, in pieces."""
     centers = enter(palette.T, space)
+    places, errors = np.empty(0, np.int64), np.empty(0)
     for start in range(0, len(colors), _CHUNK):
         part = slice(start, start + _CHUNK)
-        errors[part] = ((enter(colors[part].T, space) - centers[:, labels[part]]) ** 2).sum(axis=0)
-    return errors
+        squares = ((enter(colors[part].T, space) - centers[:, labels[part]]) ** 2).sum(axis=0)
+        found = squares * counts[part].astype(np.float64)
+        top = np.argsort(-found, kind="stable")[:most]
+        places, errors = np.append(places, start + top), np.append(errors, found[top])
+    order = np.argsort(-errors, kind="stable")[:most]
+    return places[order[errors[order] > 0]]

@@ -21,7 +21,7 @@ An experiment is YAML of ``kind: experiment``::
           - {name: accuracy, kind: evaluate, methods: {"colorcnn": ["colorcnn:${c-1}", "colorcnn:${c-2}"]}}
 
 A stage takes the output of an earlier one by its name. Where a value is nothing but a reference, it keeps
-the type of what it stands for.
+the type of what it stands for. A stage that no measurement needs is left out.
 """
 
 from __future__ import annotations
@@ -41,6 +41,7 @@ SIZES = ("cpu", "paper")
 _EXPERIMENT = ("kind", "title", "source", "define", "sizes")
 _SIZE = ("seeds", "time", "variables", "matrix", "stages")
 _STAGE = ("name", "kind", "matrix", "shared")
+_SAFE = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # the same, compiled where that is there
 _REFERENCE = re.compile(r"\$\{([^${}]+)\}")
 _NAME = re.compile(r"[\w.+-]+")
 
@@ -152,7 +153,7 @@ def read_yaml(path: Path) -> dict[str, Any]:
         ColorCNNError: it cannot be read, or is no YAML mapping.
     """
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        content = yaml.load(path.read_text(encoding="utf-8"), Loader=_SAFE)
     except OSError as error:
         raise ColorCNNError(f"{path} could not be read ({error.strerror}): check its name.") from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
@@ -240,7 +241,7 @@ def _stage(
     spec: Mapping[str, Any], variables: Mapping[str, Any], known: Mapping[str, Stage], where: str
 ) -> Stage:
     own = {key: value for key, value in spec.items() if key != "matrix"}
-    content = substitute(own, lambda name: variables.get(name, f"${{{name}}}"))
+    content = substitute(own, lambda name: _look_up(name, variables, where))
     name = str(content.pop("name", ""))
     kind = str(content.pop("kind", None))
     shared = content.pop("shared", False)
@@ -258,6 +259,15 @@ def _stage(
         if shared and not known[source].shared:
             raise UsageError(f"{where}: it is shared and takes {source}, which is not; share that, too.")
     return Stage(name, kind, content, bool(shared))
+
+
+def _look_up(name: str, variables: Mapping[str, Any], where: str, trail: tuple[str, ...] = ()) -> Any:
+    """A variable's value, with the variables in it looked up, too; a stage's name stays a reference."""
+    if name not in variables:
+        return f"${{{name}}}"
+    if name in trail:
+        raise UsageError(f"{where}: the variables {', '.join(trail)} stand for each other; give one a value.")
+    return substitute(variables[name], lambda inner: _look_up(inner, variables, where, (*trail, name)))
 
 
 def producer(reference: str, known: Mapping[str, Any]) -> str | None:

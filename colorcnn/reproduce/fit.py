@@ -25,7 +25,8 @@ class FitStage(StageKind):
         data: likewise of the data set.
         trainer: changes to the trainer's options.
 
-    Changes go into the mappings they change, whose other entries stay; an empty mapping empties.
+    Changes are a mapping or a list of them, made in turn. They go into the mappings they change, whose other
+    entries stay; an empty mapping inside a change empties.
     """
 
     optional: ClassVar = {"config": {}, "model": {}, "data": {}, "trainer": {}}
@@ -36,21 +37,25 @@ class FitStage(StageKind):
         if not isinstance(options.get("config", {}), str | Mapping):
             raise UsageError(f"{where}: config is {options['config']!r}; name a file, or give a mapping.")
         for key in ("model", "data", "trainer"):
-            if not isinstance(options.get(key, {}), Mapping):
-                raise UsageError(f"{where}: {key} is {options[key]!r}; give a mapping.")
+            if not all(isinstance(change, Mapping) for change in _changes(options, key)):
+                raise UsageError(f"{where}: {key} is {options[key]!r}; give a mapping, or a list of them.")
 
     def describe(self, options: Mapping[str, Any], home: Path) -> dict[str, Any]:
         """The whole configuration."""
         config = options.get("config", {})
         whole = read_yaml(home / config) if isinstance(config, str) else dict(config)
         for section in ("model", "data"):
-            whole[section] = _changed_class(whole.get(section, {}), options.get(section, {}))
+            whole[section] = dict(whole.get(section, {}))
+            for change in _changes(options, section):
+                whole[section] = _changed_class(whole[section], change)
             if "class_path" not in whole[section]:
                 raise UsageError(
                     f"The configuration {config!r} names no class for {section}: "
                     f"give {section} with class_path and init_args."
                 )
-        whole["trainer"] = merged(whole.get("trainer", {}), options.get("trainer", {}))
+        whole.setdefault("trainer", {})
+        for change in _changes(options, "trainer"):
+            whole["trainer"] = merged(whole["trainer"], change)
         whole.pop("seed_everything", None)  # that of the run counts
         return {**whole, "kind": "fit"}
 
@@ -89,6 +94,11 @@ class FitStage(StageKind):
         if place.device != "auto":
             trainer["accelerator"] = "gpu" if place.device.startswith("cuda") else place.device
         return {**description, "seed_everything": place.seed, "data": data, "trainer": trainer}
+
+
+def _changes(options: Mapping[str, Any], section: str) -> list[Any]:
+    changes = options.get(section, {})
+    return changes if isinstance(changes, list) else [changes]
 
 
 def merged(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:

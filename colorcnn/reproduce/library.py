@@ -72,7 +72,9 @@ def record_path(results: Path, experiment: Experiment, size: str, panel: Panel, 
 
 
 def record_paths(experiment: Experiment, size: str, results: Path) -> Iterator[tuple[str, Path]]:
-    """What every record of an experiment is of, and where it goes."""
+    """What every record of an experiment is of, where there are several, and where it goes."""
     for panel in experiment.size(size).panels:
-        for stage in measuring_stages(panel):
-            yield panel.name or stage.name, record_path(results, experiment, size, panel, stage)
+        stages = measuring_stages(panel)
+        for stage in stages:
+            title = " ".join(part for part in (panel.name, stage.name if len(stages) > 1 else "") if part)
+            yield title, record_path(results, experiment, size, panel, stage)

@@ -35,13 +35,13 @@ def _lines(experiment: Experiment, results: Path, *, full: bool = False) -> Iter
             else:
                 missing.append(title)
         if missing:
-            yield f"    not run: {', '.join(missing)}"
+            yield "    not run" + (f": {', '.join(missing)}" if any(missing) else "")
 
 
 def _record(title: str, record: Record, full: bool) -> Iterator[str]:
     kind = kind_of_record(record)
     seeds = f"{len(record.seeds)} seed{'s' * (len(record.seeds) != 1)}"
-    yield f"    {title}: {record.date[:10]}, {seeds}, n = {record.n:,}"
+    yield f"    {title or 'run'}: {record.date[:10]}, {seeds}, n = {record.n:,}"
     if full:
         yield from (f"      {line}" if line else "" for line in kind.table(record).splitlines())
         return

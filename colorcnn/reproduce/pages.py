@@ -63,7 +63,8 @@ def overview(results: Path) -> str:
             for title, path in run:
                 record = read_record(path)
                 measured, published = kind_of_record(record).digest(record)
-                lines.append(f"| {command} | {published} | {measured} | [{title}](results/{path.name}) |")
+                link = f"[{title or 'record'}](results/{path.name})"
+                lines.append(f"| {command} | {published} | {measured} | {link} |")
                 command = ""
             if not run:
                 lines.append(f"| {command} | {experiment.source or '–'} | not run | – |")

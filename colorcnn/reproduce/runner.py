@@ -141,7 +141,7 @@ class Run:
             ColorCNNError: a stage failed, or a record is there that holds something else.
             KeyboardInterrupt: the same call goes on where this one stopped.
         """
-        plans = [(panel, self._plan(panel)) for panel in self.panels]
+        plans = [(panel, self.plan(panel)) for panel in self.panels]
         for panel, jobs in plans:
             for stage in measuring_stages(panel):
                 self._check_record(panel, stage, jobs)
@@ -157,8 +157,8 @@ class Run:
             written += [self._write_record(panel, stage, jobs) for stage in measuring_stages(panel)]
         return written
 
-    def _plan(self, panel: Panel) -> list[Job]:
-        """Every stage with every seed, in the order in which they are done."""
+    def plan(self, panel: Panel) -> list[Job]:
+        """Every stage that a measurement needs, with every seed, in the order in which they are done."""
         jobs: list[Job] = []
         shared: dict[str, Job] = {}
         for seed in self.seed_range:
@@ -171,7 +171,9 @@ class Run:
                 if stage.shared:
                     shared[stage.name] = job
                 jobs.append(job)
-        return jobs
+        measured = [stage.name for stage in measuring_stages(panel)]
+        wanted = {job.key for job in _needed([job for job in jobs if job.stage.name in measured])}
+        return [job for job in jobs if job.key in wanted]
 
     def _job(self, panel: Panel, stage: Stage, seed: int, outputs: Mapping[str, Job]) -> Job:
         kind = kind_of(stage)
@@ -238,17 +240,17 @@ class Run:
     def _gathered(self, panel: Panel, stage: Stage, kind: MeasuringKind, jobs: Sequence[Job]) -> Record:
         own = [job for job in jobs if job.stage is stage]
         parts = {job.seed: read_record(job.folder / RECORD) for job in own}
-        first = next(iter(parts.values()))
+        latest = max(parts.values(), key=lambda part: part.date)
         needed = {job.key: job for job in _needed(own)}
         states = [job.state for job in needed.values()]
         gathered = gather({seed: part.metrics for seed, part in parts.items()})
         return replace(
-            first,
+            latest,
             command=self.command(panel),
             config={
-                **first.config,
+                **latest.config,
                 **substitute(own[0].description, lambda reference: reference),
-                "data": first.config.get("data"),
+                "data": latest.config.get("data"),
                 "experiment": self.experiment.name,
                 "title": self.experiment.title,
                 "source": self.experiment.source,

@@ -140,3 +140,24 @@ def test_training_in_bfloat16_keeps_the_assignment_in_float32():
     with torch.autocast("cpu", torch.bfloat16):
         assert model.soft(images, 5).dtype == torch.float32
         assert ColorCNN(2, **TINY).soft(images, 2).dtype == torch.float32
+
+
+def test_images_of_any_float_type_are_taken():
+    model, images = plus(), torch.rand(2, 3, 8, 8)
+    whole = model.quantize(images, 5)
+    assert torch.equal(model.quantize(images.double(), 5).indices, whole.indices)
+    assert model.quantize(images.half(), 5).palette.dtype == torch.float32
+
+
+@pytest.mark.parametrize(
+    ("images", "problem"),
+    [
+        (torch.rand(3, 8, 8), r"images are \(3, 8, 8\): give a batch"),
+        (torch.rand(1, 8, 8, 3), r"images are \(1, 8, 8, 3\): give a batch"),
+        (torch.rand(0, 3, 8, 8), r"images are \(0, 3, 8, 8\): give a batch"),
+        (torch.ones(1, 3, 8, 8, dtype=torch.int64), "int64: give uint8, or floats"),
+    ],
+)
+def test_what_is_no_batch_of_images_is_refused(images, problem):
+    with pytest.raises(UsageError, match=problem):
+        plus().quantize(images, 4)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from colorcnn.errors import ColorCNNError, UsageError
@@ -46,6 +46,7 @@ def test_references_keep_their_type_where_they_are_all_of_a_value():
     assert references({"a": "${x}", "b": ["y${z.best}"]}) == ["x", "z.best"]
 
 
+@settings(deadline=None)
 @given(st.recursive(st.none() | st.integers() | st.text("ab{}", max_size=4), lambda inner: st.lists(inner)))
 def test_what_has_no_references_is_left_alone(value):
     assert substitute(value, lambda name: name) == value

@@ -256,7 +256,7 @@ def test_the_list_sets_measured_beside_published(whole, capsys):
     assert main(["reproduce", str(CONF), "--list", "--results", str(whole / "results")]) == 0
     shown = capsys.readouterr().out
     assert "Every kind of stage, on hardly any data (no paper)" in shown
-    assert "accuracy: " in shown
+    assert "run: 20" in shown
     assert "| ColorCNN, *published* | 17.4 |" in shown
     assert "not run: 4, 5" in shown
 

@@ -1,0 +1,62 @@
+"""Markdown tables of records of one seed and of several, with published numbers beside."""
+
+from __future__ import annotations
+
+from evaluation_samples import metrics
+
+from colorcnn.evaluation.figures import accuracy_curve
+from colorcnn.evaluation.markdown import accuracy_table, curves, percent
+from colorcnn.records import Clock
+from colorcnn.reproduce.seeds import gather
+
+
+def several():
+    """Three seeds whose accuracies differ by 0.01."""
+    found = {}
+    for seed in (1, 2, 3):
+        content = metrics()
+        for result in content["methods"].values():
+            for score in result["scores"].values():
+                score["accuracy"] += 0.01 * seed
+        found[seed] = content
+    return gather(found)
+
+
+def test_a_spread_is_told_where_there_is_one():
+    assert percent(0.5, 0.0123) == "50.0 ± 1.2"
+    assert percent(0.5, 0.0) == "50.0"
+    assert percent(0.5) == "50.0"
+    assert percent(None) == ""
+
+
+def test_cells_of_several_seeds_have_mean_and_spread():
+    content = several()
+    for _, measured, _ in curves(content):
+        assert all(cell == "" or cell.endswith(" ± 1.0") for cell in measured)
+
+
+def test_published_numbers_have_rows_of_their_own():
+    content = metrics()
+    method = next(iter(content["methods"]))
+    size = str(content["sizes"][0])
+    content["published"] = {"original": 0.9, "accuracy": {method.partition(":")[0]: {size: 0.123}}}
+    table = accuracy_table(Clock().record("x", n=5, metrics=content))
+    assert "*published* | 12.3 |" in table
+    assert "published 90.0 %" in table
+
+
+def test_mean_average_precision_has_rows_of_its_own():
+    content = metrics()
+    content["original"]["mean_average_precision"] = 0.55
+    for result in content["methods"].values():
+        for score in result["scores"].values():
+            score["mean_average_precision"] = 0.25
+    table = accuracy_table(Clock().record("x", n=5, metrics=content))
+    assert ", mAP | 25.0" in table
+    assert "mAP 55.0 %" in table
+
+
+def test_a_figure_of_several_seeds_shows_their_spread():
+    title = accuracy_curve(several()).axes[0].get_title(loc="left")
+    assert title == "accuracy, mean ± std of 3 seeds"
+    assert accuracy_curve(metrics()).axes[0].get_title(loc="left") == "accuracy, with its 95 % interval"
