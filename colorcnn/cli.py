@@ -30,6 +30,7 @@ COMMANDS = {
         "colorcnn.commands.quantize", "reduce pictures to a few colours, as indexed PNG files"
     ),
     "evaluate": Command("colorcnn.commands.evaluate", "how well a classifier recognises quantized images"),
+    "report": Command("colorcnn.commands.report", "tables, curves and pictures of records, as one HTML page"),
     "reproduce": Command("colorcnn.commands.reproduce", "run a published experiment, and write its record"),
     "fit": Command("colorcnn.commands.lightning", "train a classifier or a quantizer from a YAML file", True),
     "validate": Command("colorcnn.commands.lightning", "score a checkpoint on the validation split", True),

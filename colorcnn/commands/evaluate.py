@@ -14,8 +14,8 @@ from colorcnn.files import refuse_existing, write_atomically
 from colorcnn.records import Clock, Record
 
 if TYPE_CHECKING:
+    from colorcnn.evaluation.markup import Picture
     from colorcnn.evaluation.question import OpenQuestion, Question
-    from colorcnn.evaluation.report import Picture
 
 DESCRIPTION = """\
 Quantize a data set with several methods and numbers of colours, and measure what is left: how much of

@@ -13,7 +13,7 @@ from colorcnn.errors import UsageError
 from colorcnn.evaluation.evaluate import QuantizesMany
 from colorcnn.evaluation.figures import to_png
 from colorcnn.evaluation.gallery import CELL, Shown, enlarge, image_grid, make_gallery, spread_over
-from colorcnn.evaluation.report import Picture
+from colorcnn.evaluation.markup import Picture
 from colorcnn.models.classifiers import Classifier, Frozen
 from colorcnn.paletted import from_bytes, to_bytes
 

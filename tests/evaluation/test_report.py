@@ -7,8 +7,9 @@ import pytest
 from evaluation_samples import metrics, record
 
 from colorcnn.errors import ColorCNNError
+from colorcnn.evaluation.markup import Picture
 from colorcnn.evaluation.published import published_table
-from colorcnn.evaluation.report import Picture, summary, write_report
+from colorcnn.evaluation.report import summary, write_report
 from colorcnn.evaluation.table import MISSING, columns_explained, table_rows, text_table
 
 
