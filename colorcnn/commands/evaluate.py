@@ -140,7 +140,7 @@ def _parse(argv: list[str]) -> argparse.Namespace:
 
 
 def _check_combinations(options: argparse.Namespace) -> None:
-    if not options.attack:
+    if options.attack is None:
         for name, value in (("--epsilon", options.epsilon), ("--attack-steps", options.attack_steps)):
             if value is not None:
                 raise UsageError(f"{name} is given without an attack: add --attack pgd, or leave it out.")
@@ -241,9 +241,9 @@ def _question(options: argparse.Namespace, sizes: list[int]) -> Question:
 
 def _attack(options: argparse.Namespace) -> dict[str, Any]:
     """What the question takes about attacks, where it is asked."""
-    if not options.attack:
+    if options.attack is None:
         return {}
-    asked: dict[str, Any] = {"attacks": [name.strip() for name in options.attack.split(",") if name.strip()]}
+    asked: dict[str, Any] = {"attacks": [name.strip() for name in options.attack.split(",")]}
     if options.epsilon is not None:
         asked["epsilons"] = _epsilons(options.epsilon)
     if options.attack_steps is not None:

@@ -28,11 +28,6 @@ examples:
 
 exit status: 0 when the page was written, 1 when the work failed, 2 for a wrong option.
 """
-PICTURES = {
-    "grid": ("What the classifier sees", "Rows of pictures: the originals, then every method."),
-    "cam": ("Where the classifier looks", "Rows of pictures under coloured maps."),
-}
-"""What the names of pictures end in, and what they show."""
 
 
 def main(argv: list[str]) -> int:
@@ -119,17 +114,21 @@ def _records(folder: Path) -> dict[Path, Record]:
 
 def _pictures(file: Path, record: Record) -> list[Picture]:
     """The grids beside a record; of one whose curves cannot be drawn anew, also its figure."""
+    from colorcnn.evaluation import gallery, saliency
     from colorcnn.evaluation.markup import Picture
 
     stem = "" if file.stem == "record" else f"{file.stem}_"
-    kinds = [(f"{stem}{kind}.png", *words) for kind, words in PICTURES.items()]
+    kinds = [
+        (f"{stem}grid.png", "What the classifier sees", gallery.CAPTION),
+        (f"{stem}cam.png", "Where the classifier looks", saliency.CAPTION),
+    ]
     if "methods" not in record.metrics:
-        kinds.append((f"{file.stem}.png", "Figure", "A figure of the numbers in the table."))
+        kinds.append((f"{file.stem}.png", "Figure", ""))
     found = []
-    for name, title, alt in kinds:
+    for name, title, caption in kinds:
         picture = file.with_name(name)
         if picture.is_file():
-            found.append(Picture(title, picture.read_bytes(), None, "", alt, wide=True))
+            found.append(Picture(title, picture.read_bytes(), None, caption, title, wide=True))
     return found
 
 

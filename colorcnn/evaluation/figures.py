@@ -24,6 +24,7 @@ _SIZE = (6.2, 4.3)
 _LEFT, _RIGHT = 0.68, 1.86  # inches beside a panel, for numbers and for the names of the curves
 _LABEL_GAP = 0.062  # of the height of the axes: a line of text
 _FAR = 0.6  # of the width of the axes: curves that end before it are named where they end
+_NAME_WIDTH = 0.4  # of the width of the axes
 _PERCENT = 100
 
 
@@ -246,13 +247,18 @@ def band_of(metrics: Metrics) -> str:
     return f"mean ± std of {len(metrics['per_seed'])} seeds" if "std" in metrics else "with its 95 % interval"
 
 
-def label_ends(axes: Axes, looks: Mapping[str, Style], curves: Mapping[str, Curve]) -> None:
+def label_ends(
+    axes: Axes,
+    looks: Mapping[str, Style],
+    curves: Mapping[str, Curve],
+    names: Mapping[str, str] | None = None,
+) -> None:
     """Write each method's name at the right, near the end of its curve; beside the end where that is far."""
     ends = {name: (curve[-1].x, _PERCENT * curve[-1].accuracy) for name, curve in curves.items()}
-    names = display_names(ends)
+    names = {**display_names(ends), **(names or {})}
     to_axes = axes.transData + axes.transAxes.inverted()
     places = {method: to_axes.transform(end) for method, end in ends.items()}
-    inside = [method for method, (x, _) in places.items() if x < _FAR]
+    inside = [method for method, (x, _) in places.items() if x < _FAR and not _crowded(method, places)]
     methods = sorted(ends.keys() - inside, key=lambda method: places[method][1])
     for method in inside:
         axes.annotate(
@@ -275,6 +281,13 @@ def label_ends(axes: Axes, looks: Mapping[str, Style], curves: Mapping[str, Curv
             1.09, level, shortened(names[method]), transform=axes.transAxes, color=look.color,
             fontsize=10.5, va="center_baseline",
         )  # fmt: skip
+
+
+def _crowded(method: str, places: Mapping[str, tuple[float, float]]) -> bool:
+    """Whether a name beside the end of its curve would lie over the end or the name of another."""
+    x, y = places[method]
+    others = [place for name, place in places.items() if name != method]
+    return any(-_NAME_WIDTH < left - x < _NAME_WIDTH and abs(up - y) < _LABEL_GAP for left, up in others)
 
 
 def spread(wished: Sequence[float], gap: float) -> list[float]:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from colorcnn.evaluation.codecs import LOSSLESS
 from colorcnn.evaluation.figures import (
     Curve,
     draw_curves,
@@ -16,7 +17,7 @@ from colorcnn.evaluation.figures import (
     point,
     shortened,
 )
-from colorcnn.evaluation.naming import colors_and_bits
+from colorcnn.evaluation.naming import colors_and_bits, display_names
 from colorcnn.evaluation.style import Style, Theme, styles, theme
 from colorcnn.evaluation.transfer import TransferMatrix, transfer_matrix
 
@@ -41,6 +42,8 @@ def attack_title(attack: str) -> str:
 def robustness_curves(metrics: Metrics, num_colors: int, *, dark: bool = False) -> Figure:
     """Accuracy over the strength of an attack, a panel for each: every method, and the bare classifier.
 
+    Of a codec's qualities the middle one is drawn; tables hold them all.
+
     Args:
         metrics: of a record, with ``attacks``.
         num_colors: methods without a score there are left out.
@@ -62,8 +65,9 @@ def _draw_attack(axes: Axes, result: Metrics, spread: Metrics, num_colors: int, 
     for name, cells in result.get("methods", {}).items():
         if size in cells:
             curves[name] = _curve(cells[size], spread.get("methods", {}).get(name, {}).get(size, {}))
-    for name, cells in result.get("codecs", {}).items():
-        curves[name] = _curve(cells, spread.get("codecs", {}).get(name, {}))
+    drawn = _some_codecs(result.get("codecs", {}))
+    for name in drawn:
+        curves[name] = _curve(result["codecs"][name], spread.get("codecs", {}).get(name, {}))
     looks = styles(curves, dark=dark)
     looks[BARE] = Style(colors.muted, "o", "--", True)
     curves[BARE] = _curve(result["original"], spread.get("original", {}))
@@ -74,7 +78,19 @@ def _draw_attack(axes: Axes, result: Metrics, spread: Metrics, num_colors: int, 
     axes.set_xlabel("largest change of a value, of 255", color=colors.ink, fontsize=11)
     axes.set_ylim(0, 102)
     axes.yaxis.set_major_formatter(lambda value, _: f"{value:g} %")
-    label_ends(axes, looks, curves)
+    plain = display_names(curves)
+    told = {name: f"{plain[name]} {name.partition(':')[2]}" for name in curves if name in drawn}
+    label_ends(axes, looks, curves, told)
+
+
+def _some_codecs(codecs: Iterable[str]) -> list[str]:
+    """The middle one of each lossy format; a lossless file is no defence."""
+    formats: dict[str, list[str]] = {}
+    for codec in codecs:
+        name = codec.partition(":")[0]
+        if name not in LOSSLESS:
+            formats.setdefault(name, []).append(codec)
+    return [qualities[len(qualities) // 2] for qualities in formats.values()]
 
 
 def _curve(cells: Metrics, spread: Metrics) -> Curve:

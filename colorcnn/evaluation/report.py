@@ -28,7 +28,6 @@ from colorcnn.evaluation.style import DARK, LIGHT, Theme
 from colorcnn.evaluation.table import (
     MISSING,
     attack_rows,
-    bits_per_pixel,
     columns_explained,
     notes,
     table_rows,
@@ -157,14 +156,13 @@ def _overview(entries: Sequence[Entry]) -> str:
 
 def _evaluation(record: Record, pictures: Sequence[Picture]) -> str:
     metrics = record.metrics
-    curves = [_figure(metrics, rate_curve, "Accuracy and the size of the files")]
+    headers = "Whole files count, with headers and tables." if "codecs" in metrics else ""
+    curves = [_figure(metrics, rate_curve, "Accuracy and the size of the files", caption=headers)]
     parts = [f'<p class="summary">{escape(summary(record))}</p>']
     if metrics["methods"]:
         parts.append(_accuracy_table(metrics))
         curves.insert(0, _figure(metrics, accuracy_curve, "Accuracy and the number of colours"))
     parts.append(_in_columns(curves))
-    if "codecs" in metrics:
-        parts.append(_codec_table(metrics))
     parts += map(picture_html, pictures)
     if "attacks" in metrics:
         parts.append(_attacks(metrics))
@@ -178,10 +176,10 @@ def _in_columns(pictures: Sequence[Picture]) -> str:
 
 
 def _figure(
-    metrics: Metrics, draw: Callable[..., Any], title: str, *sizes: int, wide: bool = False
+    metrics: Metrics, draw: Callable[..., Any], title: str, *sizes: int, caption: str = "", wide: bool = False
 ) -> Picture:
     light, dark = (to_svg(draw(metrics, *sizes, dark=night)) for night in (False, True))
-    return Picture(title, light, dark, "", f"{title}: the numbers are in the tables.", wide)
+    return Picture(title, light, dark, caption, f"{title}: the numbers are in the tables.", wide)
 
 
 def _accuracy_table(metrics: Metrics) -> str:
@@ -223,16 +221,6 @@ def _accuracy_cell(score: Metrics, deviation: float | None, mark: str, *, best: 
         return f"{value}<small>± {100 * deviation:.1f}</small>"
     low, high = score["interval"]
     return f"{value}<small>{100 * low:.1f}–{100 * high:.1f}</small>"
-
-
-def _codec_table(metrics: Metrics) -> str:
-    names = display_names(metrics["codecs"])
-    rows = []
-    for codec, score in metrics["codecs"].items():
-        numbers = (f"{100 * score['accuracy']:.1f}", f"{bits_per_pixel(score):.3f}", f"{score['psnr']:.1f}")
-        rows.append([names[codec], *numbers])
-    caption = "Image files before the same classifier: whole files, headers and tables included."
-    return plain_table_html(["", "accuracy %", "bits per pixel", "PSNR dB"], rows, caption)
 
 
 def _attacks(metrics: Metrics) -> str:
