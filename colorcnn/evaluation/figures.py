@@ -257,7 +257,7 @@ def label_ends(
     ends = {name: (curve[-1].x, _PERCENT * curve[-1].accuracy) for name, curve in curves.items()}
     names = {**display_names(ends), **(names or {})}
     to_axes = axes.transData + axes.transAxes.inverted()
-    places = {method: to_axes.transform(end) for method, end in ends.items()}
+    places = {method: (*to_axes.transform(end),) for method, end in ends.items()}
     inside = [method for method, (x, _) in places.items() if x < _FAR and not _crowded(method, places)]
     methods = sorted(ends.keys() - inside, key=lambda method: places[method][1])
     for method in inside:
@@ -283,7 +283,7 @@ def label_ends(
         )  # fmt: skip
 
 
-def _crowded(method: str, places: Mapping[str, tuple[float, float]]) -> bool:
+def _crowded(method: str, places: Mapping[str, tuple[float, ...]]) -> bool:
     """Whether a name beside the end of its curve would lie over the end or the name of another."""
     x, y = places[method]
     others = [place for name, place in places.items() if name != method]
