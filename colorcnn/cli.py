@@ -33,6 +33,7 @@ COMMANDS = {
         "colorcnn.commands.quantize", "reduce pictures to a few colours, as indexed PNG files"
     ),
     "evaluate": Command("colorcnn.commands.evaluate", "how well a classifier recognises quantized images"),
+    "report": Command("colorcnn.commands.report", "tables, curves and pictures of records, as one HTML page"),
     "reproduce": Command("colorcnn.commands.reproduce", "run a published experiment, and write its record"),
     "dcq": Command("colorcnn.commands.dcq", "compress a training set by its colours, and keep it in a store"),
     "compress": Command("colorcnn.commands.compress", "a picture as a small file of a learned codec", True),

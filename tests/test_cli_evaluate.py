@@ -29,6 +29,17 @@ class Brightest(nn.Module):
 def brightest():
     return Brightest()
 
+def darkest():
+    return nn.Sequential(Brightest(), Negative())
+
+class Negative(nn.Module):
+    def forward(self, logits):
+        return -logits
+
+def convolving():
+    torch.manual_seed(0)
+    return nn.Sequential(nn.Conv2d(3, 3, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten())
+
 def of_ten(num_classes=10):
     return nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(3, 10))
 
@@ -200,6 +211,14 @@ def test_a_model_that_can_give_nothing_asked_for_is_an_error(folder, capsys, mon
         (["photos", "--batch-size", "0"], 2, "--batch-size is 0"),
         (["photos", "--seed", "-1"], 2, "--seed is -1"),
         (["photos", "--out", "evaluate_toys.py"], 2, "is a file"),
+        (["photos", "--methods", "median-cut,jpeg:0"], 2, "jpeg:0: the quality is '0'"),
+        (["photos", "--attack", "magic"], 2, "Unknown attack 'magic'"),
+        (["photos", "--attack", "pgd:magic"], 2, "Unknown path of pgd 'magic'"),
+        (["photos", "--attack", "pgd", "--attack-steps", "0"], 2, "0 steps"),
+        (["photos", "--attack", "fgsm", "--epsilon", "2/255"], 2, "whole numbers of 255"),
+        (["photos", "--attack", "fgsm", "--epsilon", "300"], 2, "from 0 to 255"),
+        (["photos", "--epsilon", "2"], 2, "--epsilon is given without an attack"),
+        (["photos", "--cam"], 2, "name a folder for it with --out"),
     ],
 )
 def test_bad_input_is_told_in_one_sentence(folder, capsys, argv, status, problem):
@@ -249,6 +268,49 @@ def test_several_labels_per_image_are_measured_without_a_grid(folder, capsys, mo
     assert run("labelled", "--colors", "2", "-o", "out", "--limit", "5") == 0
     assert "mAP %" in capsys.readouterr().out
     assert (folder / "out" / "report.html").read_text().count("<img") == 2
+
+
+def test_image_files_are_measured_beside_quantizers(folder, capsys):
+    assert run("photos", "--methods", "median-cut,jpeg:30,png", "--colors", "2", "-o", "out") == 0
+    rows = [line.split()[:3] for line in capsys.readouterr().out.splitlines()]
+    assert ["jpeg:30", "all", "100.00"] in rows
+    metrics = read_record("out/record.json").metrics
+    assert list(metrics["methods"]) == ["median-cut"]
+    assert list(metrics["codecs"]) == ["jpeg:30", "png"]
+    assert metrics["codecs"]["png"]["file_bpp"] == metrics["original"]["png_bpp"]
+
+
+def test_accuracy_under_attack_is_measured_on_request(folder, capsys):
+    argv = ["--colors", "2", "--methods", "median-cut", "--attack", "fgsm,pgd:adaptive", "--epsilon", "200"]
+    assert run("photos", *argv, "--attack-steps", "2", "-o", "out") == 0
+    assert "accuracy % under attack" in capsys.readouterr().out
+    record = read_record("out/record.json")
+    attacks = record.metrics["attacks"]
+    assert (attacks["epsilons"], attacks["steps"]) == ([0, 200], 2)
+    assert list(attacks["results"]) == ["fgsm", "pgd", "pgd:adaptive"]
+    assert attacks["results"]["fgsm"]["original"]["0"]["accuracy"] == 1
+    assert attacks["results"]["fgsm"]["original"]["200"]["accuracy"] == 0
+    assert record.config["attacks"] == ["fgsm", "pgd:adaptive"]
+    assert "Under attack, with 2 colours" in (folder / "out" / "report.html").read_text()
+
+
+def test_several_classifiers_judge_the_same_images(folder, capsys):
+    judges = ["evaluate_toys:brightest", "evaluate_toys:darkest"]
+    argv = [part for judge in judges for part in ("--classifier", judge)]
+    assert run("photos", "--colors", "2", *argv, "-o", "out") == 0
+    assert "accuracy % before every classifier" in capsys.readouterr().out
+    record = read_record("out/record.json")
+    assert record.metrics["judges"] == judges
+    assert record.config["classifier"] == judges[0]
+    verdicts = record.metrics["methods"]["octree"]["scores"]["2"]["judges"]
+    assert [verdicts[judge]["accuracy"] for judge in judges] == [1, 0]
+
+
+def test_where_the_classifier_looks_is_drawn_on_request(folder, capsys):
+    argv = ["--colors", "2", "--classifier", "evaluate_toys:convolving", "--cam", "-o", "out"]
+    assert run("photos", *argv) == 0
+    assert Image.open("out/cam.png").format == Image.open("out/grid.png").format == "PNG"
+    assert "Where the classifier looks" in (folder / "out" / "report.html").read_text()
 
 
 def test_help_loads_nothing_heavy():

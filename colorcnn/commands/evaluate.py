@@ -16,8 +16,8 @@ from colorcnn.files import make_folder, refuse_existing, write_atomically
 from colorcnn.records import Clock, Record
 
 if TYPE_CHECKING:
+    from colorcnn.evaluation.markup import Picture
     from colorcnn.evaluation.question import OpenQuestion, Question
-    from colorcnn.evaluation.report import Picture
 
 DESCRIPTION = """\
 Quantize a data set with several methods and numbers of colours, and measure what is left: how much of
@@ -145,7 +145,7 @@ def _parse(argv: list[str]) -> argparse.Namespace:
 
 
 def _check_combinations(options: argparse.Namespace) -> None:
-    if not options.attack:
+    if options.attack is None:
         for name, value in (("--epsilon", options.epsilon), ("--attack-steps", options.attack_steps)):
             if value is not None:
                 raise UsageError(f"{name} is given without an attack: add --attack pgd, or leave it out.")
@@ -273,9 +273,9 @@ def _told_in_our_options() -> Iterator[None]:
 
 def _attack(options: argparse.Namespace) -> dict[str, Any]:
     """What the question takes about attacks, where it is asked."""
-    if not options.attack:
+    if options.attack is None:
         return {}
-    asked: dict[str, Any] = {"attacks": [name.strip() for name in options.attack.split(",") if name.strip()]}
+    asked: dict[str, Any] = {"attacks": [name.strip() for name in options.attack.split(",")]}
     if options.epsilon is not None:
         asked["epsilons"] = _epsilons(options.epsilon)
     if options.attack_steps is not None:

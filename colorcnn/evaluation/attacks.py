@@ -7,7 +7,7 @@ learned quantizer, that of its soft image (Eq 5 and 6), which is what it was tra
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -195,6 +195,20 @@ def parse_attack(text: str, *, steps: int = STEPS, seed: int = 0) -> Attack:
     if steps < 1:
         raise UsageError(f"PGD is given {steps} steps: take at least 1.")
     return Attack(name, path, steps, seed)
+
+
+def check_epsilons(epsilons: Sequence[int]) -> list[int]:
+    """How much attacks may change a value, in ascending order, and 0 before them: no attack.
+
+    Raises:
+        UsageError: there is none, or one is no whole number of 255: the pixels of a file are whole numbers.
+    """
+    for epsilon in epsilons:
+        if not isinstance(epsilon, int) or not 0 <= epsilon <= 255:
+            raise UsageError(f"An epsilon is {epsilon!r}: give whole numbers of 255, from 0 to 255.")
+    if not epsilons:
+        raise UsageError("There is no epsilon: say how much an attack may change a value, of 255.")
+    return sorted({0, *epsilons})
 
 
 class Attacked:

@@ -6,7 +6,7 @@ import io
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -24,6 +24,7 @@ _SIZE = (6.2, 4.3)
 _LEFT, _RIGHT = 0.68, 1.86  # inches beside a panel, for numbers and for the names of the curves
 _LABEL_GAP = 0.062  # of the height of the axes: a line of text
 _FAR = 0.6  # of the width of the axes: curves that end before it are named where they end
+_NAME_WIDTH = 0.4  # of the width of the axes
 _PERCENT = 100
 
 
@@ -108,15 +109,32 @@ def new_figure(columns: int, dark: bool) -> tuple[Figure, Sequence[Axes]]:
     return figure, list(axes)
 
 
-Curve = Sequence[tuple[float, Metrics]]
-"""Where scores stand on the horizontal axis, from left to right."""
+class Point(NamedTuple):
+    """A point of a curve: its place on the horizontal axis, an accuracy, and the ends of its band."""
+
+    x: float
+    accuracy: float
+    low: float
+    high: float
+
+
+Curve = Sequence[Point]
+"""From left to right."""
+
+
+def point(x: float, score: Metrics, spread: Metrics | None = None) -> Point:
+    """A score of a record, with a band: mean ± std where there is a spread over seeds, else its interval."""
+    mean = score["accuracy"]
+    if spread:
+        return Point(x, mean, mean - spread["accuracy"], mean + spread["accuracy"])
+    return Point(x, mean, *score["interval"])
 
 
 def _draw_accuracy(axes: Axes, metrics: Metrics, dark: bool) -> None:
     looks = styles(metrics["methods"], dark=dark)
     sizes = sorted(metrics["sizes"])
     curves = _method_curves(metrics, lambda size, score: math.log2(size))
-    draw_curves(axes, curves, looks, metrics.get("std", {}).get("methods"))
+    draw_curves(axes, curves, looks)
     _draw_published(axes, metrics, looks, theme(dark))
     axes.set_xticks([math.log2(size) for size in _thinned(sizes)], map(_tick, _thinned(sizes)))
     low, high = math.log2(sizes[0]), math.log2(sizes[-1])
@@ -134,7 +152,7 @@ def _draw_rate(axes: Axes, metrics: Metrics, dark: bool) -> None:
     looks = styles([*metrics["methods"], *coded], dark=dark)
     looks |= {name: replace(looks[name], line=":") for name in coded}
     curves |= coded
-    draw_curves(axes, curves, looks, metrics.get("std", {}).get("methods"))
+    draw_curves(axes, curves, looks)
     axes.set_xscale("log", base=2)
     axes.xaxis.set_major_locator(FixedLocator([2.0**power for power in range(-6, 7)]))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
@@ -149,47 +167,39 @@ def _draw_rate(axes: Axes, metrics: Metrics, dark: bool) -> None:
 
 
 def _method_curves(metrics: Metrics, place: Callable[[int, Metrics], float]) -> dict[str, Curve]:
+    spreads = metrics.get("std", {}).get("methods", {})
     curves: dict[str, Curve] = {}
     for method, result in metrics["methods"].items():
+        spread = spreads.get(method, {}).get("scores", {})
         scores = sorted((int(size), score) for size, score in result["scores"].items())
         if scores:
-            curves[method] = [(place(size, score), score) for size, score in scores]
+            curves[method] = [
+                point(place(size, score), score, spread.get(str(size))) for size, score in scores
+            ]
     return curves
 
 
 def _codec_curves(metrics: Metrics) -> dict[str, Curve]:
     """A curve per format over the size of its files."""
-    curves: dict[str, list[tuple[float, Metrics]]] = {}
+    curves: dict[str, list[Point]] = {}
     for codec, score in metrics.get("codecs", {}).items():
-        curves.setdefault(split_method(codec)[0], []).append((score["file_bpp"], score))
-    return {name: sorted(points, key=lambda point: point[0]) for name, points in curves.items()}
+        spread = metrics.get("std", {}).get("codecs", {}).get(codec)
+        curves.setdefault(split_method(codec)[0], []).append(point(score["file_bpp"], score, spread))
+    return {name: sorted(points) for name, points in curves.items()}
 
 
-def draw_curves(
-    axes: Axes, curves: Mapping[str, Curve], looks: Mapping[str, Style], spreads: Metrics | None = None
-) -> None:
-    """Draw accuracies in percent, each curve with a band: its spread, or its 95 % interval."""
+def draw_curves(axes: Axes, curves: Mapping[str, Curve], looks: Mapping[str, Style]) -> None:
+    """Draw accuracies in percent, each curve with its band."""
     # The first method lies on top: it is the one that was asked for first.
     for layer, (name, curve) in enumerate(curves.items()):
         look = looks[name]
-        x = [place for place, _ in curve]
-        y = [_PERCENT * score["accuracy"] for _, score in curve]
-        low, high = (_PERCENT * np.array(ends) for ends in _band(curve, (spreads or {}).get(name)))
+        x, y, low, high = np.array(curve).T * [[1], [_PERCENT], [_PERCENT], [_PERCENT]]
         order = 3 + 1 / (1 + layer)
         axes.fill_between(x, low, high, color=look.color, alpha=0.16, linewidth=0, zorder=2)
         axes.plot(
             x, y, look.line, color=look.color, marker=look.marker, markersize=6, linewidth=2, zorder=order,
             markerfacecolor=axes.get_facecolor() if look.hollow else look.color, markeredgewidth=1.4,
         )  # fmt: skip
-
-
-def _band(curve: Curve, spread: Metrics | None) -> tuple[list[float], list[float]]:
-    """The lower and upper ends of a curve's band: mean ± std over seeds, else the 95 % interval."""
-    if spread is None:
-        return [score["interval"][0] for _, score in curve], [score["interval"][1] for _, score in curve]
-    scores = [score["accuracy"] for _, score in curve]
-    stds = [spread["scores"][size]["accuracy"] for size in sorted(spread["scores"], key=int)]
-    return [a - b for a, b in zip(scores, stds)], [a + b for a, b in zip(scores, stds)]
 
 
 def _draw_published(axes: Axes, metrics: Metrics, looks: Mapping[str, Style], colors: Theme) -> None:
@@ -228,18 +238,27 @@ def _finish(
         f"full colour {full:.1f} %", (0.01, full), xycoords=("axes fraction", "data"), xytext=(0, 4),
         textcoords="offset points", color=colors.muted, fontsize=10,
     )  # fmt: skip
-    band = f"mean ± std of {len(metrics['per_seed'])} seeds" if "std" in metrics else "with its 95 % interval"
-    axes.set_title(f"accuracy, {band}", loc="left", color=colors.ink, fontsize=11, pad=8)
+    axes.set_title(f"accuracy, {band_of(metrics)}", loc="left", color=colors.ink, fontsize=11, pad=8)
     label_ends(axes, looks, curves)
 
 
-def label_ends(axes: Axes, looks: Mapping[str, Style], curves: Mapping[str, Curve]) -> None:
+def band_of(metrics: Metrics) -> str:
+    """What the bands of the curves tell."""
+    return f"mean ± std of {len(metrics['per_seed'])} seeds" if "std" in metrics else "with its 95 % interval"
+
+
+def label_ends(
+    axes: Axes,
+    looks: Mapping[str, Style],
+    curves: Mapping[str, Curve],
+    names: Mapping[str, str] | None = None,
+) -> None:
     """Write each method's name at the right, near the end of its curve; beside the end where that is far."""
-    ends = {name: (curve[-1][0], _PERCENT * curve[-1][1]["accuracy"]) for name, curve in curves.items()}
-    names = display_names(ends)
+    ends = {name: (curve[-1].x, _PERCENT * curve[-1].accuracy) for name, curve in curves.items()}
+    names = {**display_names(ends), **(names or {})}
     to_axes = axes.transData + axes.transAxes.inverted()
-    places = {method: to_axes.transform(end) for method, end in ends.items()}
-    inside = [method for method, (x, _) in places.items() if x < _FAR]
+    places = {method: (*to_axes.transform(end),) for method, end in ends.items()}
+    inside = [method for method, (x, _) in places.items() if x < _FAR and not _crowded(method, places)]
     methods = sorted(ends.keys() - inside, key=lambda method: places[method][1])
     for method in inside:
         axes.annotate(
@@ -262,6 +281,13 @@ def label_ends(axes: Axes, looks: Mapping[str, Style], curves: Mapping[str, Curv
             1.09, level, shortened(names[method]), transform=axes.transAxes, color=look.color,
             fontsize=10.5, va="center_baseline",
         )  # fmt: skip
+
+
+def _crowded(method: str, places: Mapping[str, tuple[float, ...]]) -> bool:
+    """Whether a name beside the end of its curve would lie over the end or the name of another."""
+    x, y = places[method]
+    others = [place for name, place in places.items() if name != method]
+    return any(-_NAME_WIDTH < left - x < _NAME_WIDTH and abs(up - y) < _LABEL_GAP for left, up in others)
 
 
 def spread(wished: Sequence[float], gap: float) -> list[float]:

@@ -13,8 +13,8 @@ from torch import Tensor, nn
 from colorcnn.errors import UsageError
 from colorcnn.evaluation.evaluate import QuantizesMany, evaluating, modules_of, predict
 from colorcnn.evaluation.figures import to_png
+from colorcnn.evaluation.markup import Picture
 from colorcnn.evaluation.naming import colors_and_bits, display_names
-from colorcnn.evaluation.report import Picture
 from colorcnn.evaluation.style import Theme, styles, theme
 from colorcnn.paletted import from_bytes
 
@@ -32,6 +32,12 @@ _CAPTION = 50
 _MARGIN = 330  # for the names of the rows
 _HEADING = 84
 _DPI = 200
+
+
+CAPTION = (
+    "Images spread evenly over the split, not chosen. Above each column its class; below each picture what "
+    "the classifier takes it for, framed and crossed in red where that is wrong."
+)
 
 
 @dataclass(frozen=True)
@@ -133,12 +139,8 @@ def grid_picture(
     batch = spread_over(split, count)
     gallery = make_gallery(methods, classifier, batch.images, batch.labels, sizes, device=device)
     light, dark = (to_png(image_grid(gallery, class_names, dark=night)) for night in (False, True))
-    caption = (
-        "Images spread evenly over the split, not chosen. Above each column its class; below each picture "
-        "what the classifier takes it for, framed and crossed in red where that is wrong."
-    )
     alt = "Rows of pictures: the originals, then every method at the smallest numbers of colours."
-    return Picture("What the classifier sees", light, dark, caption, alt, wide=True)
+    return Picture("What the classifier sees", light, dark, CAPTION, alt, wide=True)
 
 
 def image_grid(gallery: Gallery, class_names: Sequence[str], *, dark: bool = False) -> Figure:

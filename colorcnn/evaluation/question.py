@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from colorcnn.errors import ColorCNNError, UsageError, unknown_name
-from colorcnn.evaluation.attacks import EPSILONS, STEPS, parse_attack
+from colorcnn.evaluation.attacks import EPSILONS, STEPS, check_epsilons, parse_attack
 from colorcnn.evaluation.codecs import Codec, find_codecs
 
 if TYPE_CHECKING:
@@ -78,6 +78,7 @@ class Question:
         zoo.find_device(self.device)
         for attack in self.attacks:
             parse_attack(attack, steps=self.attack_steps)
+        check_epsilons(self.epsilons)
         codecs: dict[str, Codec] = {}
         methods: dict[str, Any] = {}
         for name, spec in self.methods.items():

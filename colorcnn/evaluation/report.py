@@ -1,61 +1,77 @@
-"""A report on one or more evaluations: a single HTML file that needs nothing else."""
+"""A report on one or more records: a single HTML file that needs nothing else."""
 
 from __future__ import annotations
 
-import base64
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 from pathlib import Path
 from string import Template
 from typing import Any
 
+from tqdm import tqdm
+
 from colorcnn.evaluation.figures import accuracy_curve, rate_curve, to_svg
+from colorcnn.evaluation.markup import (
+    Picture,
+    fold_html,
+    list_html,
+    picture_html,
+    plain_table_html,
+    table_html,
+)
 from colorcnn.evaluation.naming import colors_and_bits, display_names
+from colorcnn.evaluation.panels import robustness_curves, transfer_map
+from colorcnn.evaluation.statistics import STARS_EXPLAINED, against_first, stars
 from colorcnn.evaluation.style import DARK, LIGHT, Theme
-from colorcnn.evaluation.table import MISSING, columns_explained, notes, table_rows
+from colorcnn.evaluation.table import (
+    MISSING,
+    attack_rows,
+    columns_explained,
+    notes,
+    table_rows,
+    transfer_rows,
+)
 from colorcnn.files import write_atomically
 from colorcnn.records import Record
 
+Metrics = Mapping[str, Any]
+
 _PAGE = Path(__file__).with_name("report.html")
+_LONGEST = 60  # letters of a value that a table of unknown metrics shows
 
 
 @dataclass(frozen=True)
-class Picture:
-    """A PNG or SVG file for a report, with a version for dark pages.
+class Entry:
+    """A record in a report of several.
 
     Attributes:
-        title: heading above it.
-        light: the file's content.
-        dark: the same for dark pages.
-        caption: text below it.
-        alt: what it shows, for those who cannot see it.
-        wide: scrolls on a narrow screen instead of shrinking.
+        name: what it is called, such as its file's name.
+        record: the record.
+        pictures: shown after its curves.
     """
 
-    title: str
-    light: bytes
-    dark: bytes
-    caption: str
-    alt: str
-    wide: bool = False
+    name: str
+    record: Record
+    pictures: Sequence[Picture] = ()
 
 
 def write_report(
-    records: Record | Sequence[Record],
+    records: Record | Sequence[Record | Entry],
     path: str | os.PathLike[str],
     *,
     title: str = "What a few colours keep",
     pictures: Sequence[Picture] = (),
     overwrite: bool = True,
 ) -> Path:
-    """Write records of evaluations as one HTML file: a summary, curves, pictures and tables.
+    """Write records as one HTML file: a summary, curves, pictures and tables, and an overview of several.
 
     It asks the network for nothing, reads on a phone, and follows the reader's light or dark setting.
 
     Args:
-        records: with the metrics of :meth:`colorcnn.evaluation.scores.Evaluation.to_json`.
+        records: with the metrics of :meth:`colorcnn.evaluation.scores.Evaluation.to_json`; the numbers of any
+            other record are listed.
         path: the file to write.
         title: heading of the page.
         pictures: shown after the curves of the first record.
@@ -64,9 +80,14 @@ def write_report(
     Raises:
         ColorCNNError: the file exists and ``overwrite`` is false, or it cannot be written.
     """
-    records = [records] if isinstance(records, Record) else list(records)
-    shown = [pictures, *([()] * len(records))]  # the pictures belong to the first
-    body = [_section(record, some, headed=len(records) > 1) for record, some in zip(records, shown)]
+    given = [records] if isinstance(records, Record) else list(records)
+    entries = [entry if isinstance(entry, Entry) else Entry("", entry) for entry in given]
+    body = [_overview(entries)] if len(entries) > 1 else []
+    for place, entry in enumerate(tqdm(entries, desc="report", unit=" records", disable=None, leave=False)):
+        own = [*entry.pictures, *(pictures if place == 0 else ())]
+        heading = f'<h2 id="{place}">{escape(_heading(entry))}</h2>' if len(entries) > 1 else ""
+        section = _evaluation if _is_evaluation(entry.record.metrics) else _other
+        body += [heading, section(entry.record, own), _provenance(entry.record)]
     page = Template(_PAGE.read_text(encoding="utf-8")).substitute(
         title=escape(title),
         body="\n".join(body),
@@ -95,7 +116,7 @@ def _percent(share: float) -> str:
     return f"{100 * share:.1f} %"
 
 
-def _ranked(metrics: Mapping[str, Any], size: int) -> list[tuple[float, str]]:
+def _ranked(metrics: Metrics, size: int) -> list[tuple[float, str]]:
     names = display_names(metrics["methods"])
     found = [
         (result["scores"][str(size)]["accuracy"], names[method])
@@ -105,92 +126,154 @@ def _ranked(metrics: Mapping[str, Any], size: int) -> list[tuple[float, str]]:
     return sorted(found, key=lambda entry: -entry[0])
 
 
-def _section(record: Record, pictures: Sequence[Picture], *, headed: bool) -> str:
+def _is_evaluation(metrics: Metrics) -> bool:
+    return {"original", "methods", "sizes"} <= set(metrics)
+
+
+def _heading(entry: Entry) -> str:
+    return entry.name or str(entry.record.config.get("data", entry.record.command))
+
+
+def _overview(entries: Sequence[Entry]) -> str:
+    """A line for each record: what it is about, and what its first method reached."""
+    rows = []
+    for place, entry in enumerate(entries):
+        record, best = entry.record, ""
+        sizes = record.metrics["sizes"] if _is_evaluation(record.metrics) else []
+        if sizes and _ranked(record.metrics, sizes[0]):
+            accuracy, name = _ranked(record.metrics, sizes[0])[0]
+            best = f"{name}, {_percent(accuracy)} with {colors_and_bits(sizes[0])}"
+        full = record.metrics["original"]["accuracy"] if sizes else None
+        cells = (
+            *(str(record.config.get(key, MISSING)) for key in ("data", "classifier")),
+            *(f"{record.n:,}", _percent(full) if full is not None else MISSING, best or MISSING),
+            record.date[:10],
+        )
+        rows.append([f'<a href="#{place}">{escape(_heading(entry))}</a>', *map(escape, cells)])
+    head = ["record", "data", "classifier", "images", "full colour", "best with the fewest colours", "date"]
+    return table_html(head, rows, f"{len(entries)} records.")
+
+
+def _evaluation(record: Record, pictures: Sequence[Picture]) -> str:
     metrics = record.metrics
-    name = escape(str(record.config.get("data", record.command)))
-    curves = [
-        _curve(metrics, accuracy_curve, "Accuracy and the number of colours"),
-        _curve(metrics, rate_curve, "Accuracy and the size of the files"),
-    ]
-    return "\n".join(
-        [
-            f"<h2>{name}</h2>" if headed else "",
-            f'<p class="summary">{escape(summary(record))}</p>',
-            _accuracy_table(metrics),
-            '<div class="curves">',
-            *(_picture(curve) for curve in curves),
-            "</div>",
-            *(_picture(picture) for picture in pictures),
-            _full_table(metrics),
-            _provenance(record),
-        ]
-    )
+    headers = "Whole files count, with headers and tables." if "codecs" in metrics else ""
+    curves = [_figure(metrics, rate_curve, "Accuracy and the size of the files", caption=headers)]
+    parts = [f'<p class="summary">{escape(summary(record))}</p>']
+    if metrics["methods"]:
+        parts.append(_accuracy_table(metrics))
+        curves.insert(0, _figure(metrics, accuracy_curve, "Accuracy and the number of colours"))
+    parts.append(_in_columns(curves))
+    parts += map(picture_html, pictures)
+    if "attacks" in metrics:
+        parts.append(_attacks(metrics))
+    if "judges" in metrics:
+        parts.append(_transfer(metrics))
+    return "\n".join([*parts, _full_table(metrics)])
 
 
-def _curve(metrics: Mapping[str, Any], draw: Any, title: str) -> Picture:
-    light, dark = (to_svg(draw(metrics, dark=night)) for night in (False, True))
-    return Picture(title, light, dark, "", f"{title}: the numbers are in the tables.")
+def _in_columns(pictures: Sequence[Picture]) -> str:
+    return f'<div class="curves">{"".join(map(picture_html, pictures))}</div>'
 
 
-def _picture(picture: Picture) -> str:
-    light, dark = (_data_uri(content) for content in (picture.light, picture.dark))
-    caption = f"<figcaption>{escape(picture.caption)}</figcaption>" if picture.caption else ""
-    return (
-        f'<figure{" class=wide" if picture.wide else ""}><h3>{escape(picture.title)}</h3><div class="scroll">'
-        f'<picture><source media="(prefers-color-scheme: dark)" srcset="{dark}">'
-        f'<img src="{light}" alt="{escape(picture.alt)}"></picture></div>{caption}</figure>'
-    )
+def _figure(
+    metrics: Metrics, draw: Callable[..., Any], title: str, *sizes: int, caption: str = "", wide: bool = False
+) -> Picture:
+    light, dark = (to_svg(draw(metrics, *sizes, dark=night)) for night in (False, True))
+    return Picture(title, light, dark, caption, f"{title}: the numbers are in the tables.", wide)
 
 
-def _data_uri(content: bytes) -> str:
-    kind = "image/png" if content.startswith(b"\x89PNG") else "image/svg+xml"
-    return f"data:{kind};base64,{base64.b64encode(content).decode()}"
-
-
-def _accuracy_table(metrics: Mapping[str, Any]) -> str:
+def _accuracy_table(metrics: Metrics) -> str:
     """Accuracy alone, methods by numbers of colours: the table most readers want."""
     names = display_names(metrics["methods"])
     head = ["", *(colors_and_bits(size).replace(" (", "<br>").rstrip(")") for size in metrics["sizes"])]
-    best = {size: _ranked(metrics, size)[:1] for size in metrics["sizes"]}
+    tests = against_first(metrics)
     rows = []
     for method, result in metrics["methods"].items():
+        spread = metrics.get("std", {}).get("methods", {}).get(method, {}).get("scores", {})
+        marks = {size: stars(test.p_value) for size, test in tests.get(method, {}).items()}
         cells = [escape(names[method])]
         for size in metrics["sizes"]:
             score = result["scores"].get(str(size))
             if score is None:
                 cells.append(MISSING)
                 continue
-            low, high = score["interval"]
-            value = f"{100 * score['accuracy']:.1f}"
-            if best[size] and score["accuracy"] == best[size][0][0]:
-                value = f"<strong>{value}</strong>"
-            cells.append(f"{value}<small>{100 * low:.1f}–{100 * high:.1f}</small>")
+            best = score["accuracy"] == _ranked(metrics, size)[0][0]
+            deviation = spread.get(str(size), {}).get("accuracy")
+            cells.append(_accuracy_cell(score, deviation, marks.get(str(size), ""), best=best))
         rows.append(cells)
+    what = "with its 95 % interval"
+    if "std" in metrics:
+        what = f"mean ± standard deviation of {len(metrics['per_seed'])} seeds"
     full = f"{100 * metrics['original']['accuracy']:.1f}"
-    caption = f"Accuracy in %, with its 95 % interval; {full} in full colour. The best of a column is bold."
-    return _table(head, rows, caption)
+    caption = f"Accuracy in %, {what}; {full} in full colour. The best of a column is bold."
+    if any(tests.values()):
+        caption += f" Stars: differs from {escape(names[next(iter(names))])}, {escape(STARS_EXPLAINED)}."
+    return table_html(head, rows, caption)
 
 
-def _full_table(metrics: Mapping[str, Any]) -> str:
+def _accuracy_cell(score: Metrics, deviation: float | None, mark: str, *, best: bool) -> str:
+    value = f"{100 * score['accuracy']:.1f}"
+    if best:
+        value = f"<strong>{value}</strong>"
+    if mark:
+        value = f"<sup>{mark}</sup>{value}"
+    if deviation is not None:
+        return f"{value}<small>± {100 * deviation:.1f}</small>"
+    low, high = score["interval"]
+    return f"{value}<small>{100 * low:.1f}–{100 * high:.1f}</small>"
+
+
+def _attacks(metrics: Metrics) -> str:
+    sizes = [size for size in metrics["sizes"] if _ranked(metrics, size)] or metrics["sizes"][:1]
+    curves = [
+        _figure(metrics, robustness_curves, f"Under attack, with {colors_and_bits(size)}", size, wide=True)
+        for size in sizes
+    ]
+    steps = metrics["attacks"]["steps"]
+    caption = (
+        "Accuracy in % under attack, by the largest change of a value, of 255. The bare names know the "
+        "classifier alone; adaptive ones go through the quantizer with the gradient of the identity, soft "
+        f"ones with that of a learned quantizer's soft image. PGD takes {steps} steps from a random start."
+    )
+    table = plain_table_html(*attack_rows(metrics), caption)
+    return "".join([*map(picture_html, curves), fold_html("Accuracy under attack", table)])
+
+
+def _transfer(metrics: Metrics) -> str:
+    sizes = [size for size in metrics["sizes"] if _ranked(metrics, size)]
+    maps = [
+        _figure(metrics, transfer_map, f"Before other classifiers, with {colors_and_bits(size)}", size)
+        for size in sizes
+    ]
+    caption = "Accuracy in % before every classifier."
+    table = plain_table_html(*transfer_rows(metrics), caption)
+    return _in_columns(maps) + fold_html("Accuracy before every classifier", table)
+
+
+def _full_table(metrics: Metrics) -> str:
     head, rows = table_rows(metrics)
-    words = "".join(
-        f"<dt>{escape(name)}</dt><dd>{escape(text)}</dd>" for name, text in columns_explained(head).items()
-    )
     remarks = "".join(f"<p>{escape(note)}</p>" for note in notes(metrics))
-    table = _table(map(escape, head), [[escape(cell) for cell in row] for row in rows], "Every measurement.")
-    return f"<details><summary>All measurements</summary>{table}{remarks}<dl>{words}</dl></details>"
+    table = plain_table_html(head, rows, "Every measurement.")
+    return fold_html("All measurements", f"{table}{remarks}{list_html(columns_explained(head).items())}")
 
 
-def _table(head: Iterable[str], rows: Iterable[Sequence[str]], caption: str) -> str:
-    top = "".join(f'<th scope="col">{cell}</th>' for cell in head)
-    body = "".join(
-        f'<tr><th scope="row">{row[0]}</th>{"".join(f"<td>{cell}</td>" for cell in row[1:])}</tr>'
-        for row in rows
-    )
-    return (
-        f'<figure><div class="scroll"><table><thead><tr>{top}</tr></thead><tbody>{body}</tbody></table></div>'
-        f"<figcaption>{caption}</figcaption></figure>"
-    )
+def _other(record: Record, pictures: Sequence[Picture]) -> str:
+    """A record of anything else: its pictures and its numbers, named by where they stand."""
+    rows = [[name, value] for name, value in _leaves(record.metrics) if len(value) <= _LONGEST]
+    table = plain_table_html(["", "value"], rows, f"{record.n:,} images.")
+    return "\n".join([*map(picture_html, pictures), fold_html("All measurements", table)])
+
+
+def _leaves(value: Any, name: str = "") -> list[tuple[str, str]]:
+    if isinstance(value, Mapping):
+        inner = [(key, item) for key, item in value.items() if key != "per_seed"]
+        before = f"{name} · " if name else ""
+        return [leaf for key, item in inner for leaf in _leaves(item, f"{before}{key}")]
+    if isinstance(value, float):
+        return [(name, f"{value:.4g}")]
+    if isinstance(value, list):
+        return [(name, ", ".join(map(str, value)))]
+    return [(name, str(value))]
 
 
 def _provenance(record: Record) -> str:
@@ -206,8 +289,7 @@ def _provenance(record: Record) -> str:
     if record.git:
         changed = ", with changes" if record.git["dirty"] else ""
         entries["source"] = f"{record.git['commit']}{changed}"
-    words = "".join(f"<dt>{escape(name)}</dt><dd>{escape(text)}</dd>" for name, text in entries.items())
-    return f"<details><summary>How this was measured</summary><dl>{words}</dl></details>"
+    return fold_html("How this was measured", list_html(entries.items()))
 
 
 def _variables(theme: Theme) -> str:

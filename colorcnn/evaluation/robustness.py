@@ -10,7 +10,14 @@ import torch
 from torch import nn
 
 from colorcnn.errors import UsageError
-from colorcnn.evaluation.attacks import Attack, Attacked, Network, through_codec, through_quantizer
+from colorcnn.evaluation.attacks import (
+    Attack,
+    Attacked,
+    Network,
+    check_epsilons,
+    through_codec,
+    through_quantizer,
+)
 from colorcnn.evaluation.evaluate import QuantizesMany, evaluate
 from colorcnn.evaluation.scores import Evaluation, Score, Verdict
 
@@ -89,12 +96,9 @@ def measure_robustness(
     Raises:
         UsageError: an epsilon is no whole number from 0 to 255, or there is nothing to do.
     """
-    for epsilon in epsilons:
-        if not isinstance(epsilon, int) or not 0 <= epsilon <= 255:
-            raise UsageError(f"An epsilon is {epsilon!r}: give whole numbers of 255, from 0 to 255.")
-    if not attacks or not epsilons:
-        raise UsageError("There is nothing to attack: give at least one attack and one epsilon.")
-    epsilons = sorted({0, *epsilons})
+    epsilons = check_epsilons(epsilons)
+    if not attacks:
+        raise UsageError("There is nothing to measure: give at least one attack.")
     bare = {str(attack): attack for attack in (replace(attack, path="") for attack in attacks)}
     results = {name: _curves(_bare(defence, attack, epsilons, clean)) for name, attack in bare.items()}
     for attack in attacks:

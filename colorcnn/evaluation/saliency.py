@@ -13,13 +13,18 @@ from colorcnn.errors import UsageError
 from colorcnn.evaluation.evaluate import QuantizesMany
 from colorcnn.evaluation.figures import to_png
 from colorcnn.evaluation.gallery import CELL, Shown, enlarge, image_grid, make_gallery, spread_over
-from colorcnn.evaluation.report import Picture
+from colorcnn.evaluation.markup import Picture
 from colorcnn.models.classifiers import Classifier, Frozen
 from colorcnn.paletted import from_bytes, to_bytes
 
 if TYPE_CHECKING:
     from colorcnn.data.datasets import ImageSplit
 
+CAPTION = (
+    "Class activation maps over the images: red where the classifier finds most evidence of the true class, "
+    "blue where least. Below each its confidence in that class; framed and crossed where it takes the image "
+    "for another. Images spread evenly over the split, not chosen."
+)
 _HEAT = 0.5  # share of the map in an overlay
 
 
@@ -136,10 +141,5 @@ def cam_picture(
 
     gallery = make_gallery(methods, classifier, batch.images, batch.labels, sizes, device=device, look=look)
     light, dark = (to_png(image_grid(gallery, class_names, dark=night)) for night in (False, True))
-    caption = (
-        "Class activation maps over the images: red where the classifier finds most evidence of the true "
-        "class, blue where least. Below each its confidence in that class; framed and crossed where it "
-        "takes the image for another. Images spread evenly over the split, not chosen."
-    )
     alt = "Rows of pictures under coloured maps: the originals, then every method."
-    return Picture("Where the classifier looks", light, dark, caption, alt, wide=True)
+    return Picture("Where the classifier looks", light, dark, CAPTION, alt, wide=True)

@@ -7,8 +7,9 @@ import pytest
 from evaluation_samples import metrics, record
 
 from colorcnn.errors import ColorCNNError
+from colorcnn.evaluation.markup import Picture
 from colorcnn.evaluation.published import published_table
-from colorcnn.evaluation.report import Picture, summary, write_report
+from colorcnn.evaluation.report import summary, write_report
 from colorcnn.evaluation.table import MISSING, columns_explained, table_rows, text_table
 
 
@@ -137,7 +138,7 @@ def test_names_cannot_break_out_of_the_page(tmp_path):
 def test_several_records_get_a_section_each(tmp_path):
     path = write_report([record(), record(with_gap())], tmp_path / "r.html")
     text = path.read_text()
-    assert text.count("<h2>") == 2
+    assert text.count("<h2 id=") == 2
     assert Page(text).open == []
 
 

@@ -1,0 +1,136 @@
+"""``colorcnn report``: records as one HTML page."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from colorcnn.errors import ColorCNNError, UsageError
+from colorcnn.files import refuse_existing
+from colorcnn.records import Record, read_record
+
+if TYPE_CHECKING:
+    from colorcnn.evaluation.markup import Picture
+    from colorcnn.evaluation.report import Entry
+
+DESCRIPTION = """\
+Make one HTML file of any number of records: an overview, and for each its tables, curves and pictures. The
+page needs no other file and asks the network for nothing. A record is what colorcnn evaluate, reproduce and
+demo write; grids of images and activation maps that lie beside it are shown with it.
+"""
+EXAMPLES = """\
+examples:
+  colorcnn report experiments/results                 # report.html, of every record in the folder
+  colorcnn report runs/a runs/b/record.json -o two.html --title "a and b"
+
+exit status: 0 when the page was written, 1 when the work failed, 2 for a wrong option.
+"""
+
+
+def main(argv: list[str]) -> int:
+    """Run the command.
+
+    Args:
+        argv: its arguments.
+
+    Returns:
+        0.
+
+    Raises:
+        UsageError: a path does not exist, or holds no records.
+        ColorCNNError: a file is no record, or the page exists or cannot be written.
+    """
+    from colorcnn.evaluation.report import write_report
+
+    options = _parse(argv)
+    if not options.force:
+        refuse_existing(options.out)
+    entries = [entry for path in options.paths for entry in _entries(path)]
+    write_report(entries, options.out, title=options.title, overwrite=options.force)
+    _say(f"wrote {options.out}, of {len(entries)} record{'s' * (len(entries) != 1)}")
+    return 0
+
+
+def _parse(argv: list[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="colorcnn report",
+        description=DESCRIPTION,
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    add = parser.add_argument
+    add(
+        "paths",
+        metavar="PATH",
+        nargs="+",
+        type=Path,
+        help="a record, or a folder of records, also deep inside",
+    )
+    add(
+        *("-o", "--out"),
+        type=Path,
+        default=Path("report.html"),
+        metavar="FILE",
+        help="the page to write (default: report.html)",
+    )
+    add("--title", default="What a few colours keep", metavar="TEXT", help="heading of the page")
+    add("--force", action="store_true", help="overwrite a page that exists (default: refuse)")
+    return parser.parse_args(argv)
+
+
+def _entries(path: Path) -> Iterator[Entry]:
+    """The records of a file or folder, with their pictures."""
+    from colorcnn.evaluation.report import Entry
+
+    if not path.exists():
+        raise UsageError(f"{path} does not exist: give a record, or a folder of records.")
+    found = _records(path) if path.is_dir() else {path: read_record(path)}
+    if not found:
+        raise UsageError(
+            f"{path} holds no records: give a folder that colorcnn evaluate or reproduce wrote to."
+        )
+    for file, record in found.items():
+        name = file.parent.resolve().name if file.stem == "record" else file.stem
+        yield Entry(name, record, _pictures(file, record))
+
+
+def _records(folder: Path) -> dict[Path, Record]:
+    """Every record below a folder; other JSON files are left out, and their number is told."""
+    found, strangers = {}, 0
+    for file in sorted(folder.rglob("*.json")):
+        try:
+            found[file] = read_record(file)
+        except ColorCNNError:
+            strangers += 1
+    if strangers:
+        files = f"{strangers} other JSON file{'s' * (strangers != 1)}"
+        _say(f"note: left out {files} in {folder}.")
+    return found
+
+
+def _pictures(file: Path, record: Record) -> list[Picture]:
+    """The grids beside a record; of one whose curves cannot be drawn anew, also its figure."""
+    from colorcnn.evaluation import gallery, saliency
+    from colorcnn.evaluation.markup import Picture
+
+    stem = "" if file.stem == "record" else f"{file.stem}_"
+    kinds = [
+        (f"{stem}grid.png", "What the classifier sees", gallery.CAPTION),
+        (f"{stem}cam.png", "Where the classifier looks", saliency.CAPTION),
+    ]
+    if "methods" not in record.metrics:
+        kinds.append((f"{file.stem}.png", "Figure", ""))
+    found = []
+    for name, title, caption in kinds:
+        picture = file.with_name(name)
+        if picture.is_file():
+            found.append(Picture(title, picture.read_bytes(), None, caption, title, wide=True))
+    return found
+
+
+def _say(message: str) -> None:
+    print(f"colorcnn: {message}", file=sys.stderr)
