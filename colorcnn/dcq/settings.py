@@ -107,7 +107,8 @@ class Settings:
 
     def without_classifier(self) -> tuple[Settings, list[str]]:
         """What is done where there is no classifier, and a note for each stage that this changes."""
-        notes, changes = [], {}
+        notes: list[str] = []
+        changes: dict[str, Any] = {}
         if self.layer is not None:
             changes["features"] = "statistics"
             notes.append(
