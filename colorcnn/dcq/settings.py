@@ -13,7 +13,7 @@ from colorcnn.errors import UsageError, unknown_name
 from colorcnn.quantizers.spaces import check_space
 
 PALETTES = ("shared", "own", "super")
-_MODULE = re.compile(r"[A-Za-z_]\w*(\.\w+)+")
+_MODULE = re.compile(r"[A-Za-z_]\w*(\.\w+)+|layer\d+")
 
 
 @dataclasses.dataclass(frozen=True)
