@@ -161,7 +161,7 @@ def _classifier(options: argparse.Namespace, settings: Settings, data: ImageData
         raise UsageError("None of these stages looks at a classifier: leave --classifier out.")
     from colorcnn import zoo
 
-    return zoo.load_classifier(options.classifier, data.num_classes).to(zoo.find_device(options.device))
+    return zoo.load_classifier(options.classifier, data.num_classes)
 
 
 def _extractor(network: nn.Module, options: argparse.Namespace) -> Callable[..., None]:

@@ -132,12 +132,13 @@ def build_settings(options: argparse.Namespace) -> Settings:
 
     if options.seed < 0 or options.jobs == 0:
         raise UsageError("--seed is at least 0, and --jobs a number of pieces or -1: choose others.")
+    base = recipe(options.recipe)
     names = {field.name for field in dataclasses.fields(Settings)} - {"refinement"}
     given = {name: value for name, value in vars(options).items() if name in names and value is not None}
     if options.method is not None:
         parse_method(options.method)
-        given.setdefault("palettes", "own")
-    base = recipe(options.recipe)
+        if base.palettes == "shared":
+            given.setdefault("palettes", "own")
     changed: dict[str, Any] = {
         own: getattr(options, name) for name, own in _REFINEMENT.items() if getattr(options, name) is not None
     }

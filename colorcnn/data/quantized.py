@@ -17,7 +17,7 @@ from torch.utils.data import Dataset
 from colorcnn.data.base import ImageDataModule
 from colorcnn.data.datamodule import open_data
 from colorcnn.data.datasets import ImageSplit
-from colorcnn.data.decode import fit_image
+from colorcnn.data.decode import decode_files, fit_image
 from colorcnn.data.folders import FolderModule
 from colorcnn.data.sampling import stratified_cut
 from colorcnn.dcq.sources import ArrayImages, FileImages, ImageSource
@@ -141,14 +141,14 @@ class QuantizedFolder(ImageDataModule):
         options = {"root": self.originals_root, "image_size": self.resize, "download": self.download}
         try:
             data = open_data(spec, batch_size=self.batch_size, **options)
-            full = data.required_split("train")
+            labels = _training_labels(data)
         except UsageError as error:
             if self.originals is not None:
                 raise
             _log.warning("%s: val is cut from the store, and there is no test split (%s)", self.name, error)
             return None
         rows = self.store.rows
-        if rows.max() >= len(full) or not np.array_equal(full.labels.numpy()[rows], self.store.labels):
+        if rows.max() >= len(labels) or not np.array_equal(labels[rows], self.store.labels):
             raise UsageError(
                 f"{self.name} was not made from the training images of {data.name}: name its own data set "
                 "with --data.init_args.originals."
@@ -180,10 +180,32 @@ class QuantizedFolder(ImageDataModule):
         if val is not None:
             return whole, val
         # The cut that training on the originals would make, so that both are judged by the same images.
-        full = data.required_split("train")
-        _, second = stratified_cut(full.labels.numpy(), self.val_size, self.split_seed)
+        _, second = stratified_cut(_training_labels(data), self.val_size, self.split_seed)
         second = np.random.RandomState(self.split_seed).permutation(second)
-        return whole.take(np.flatnonzero(~np.isin(self.store.rows, second))), full.take(second)
+        return whole.take(np.flatnonzero(~np.isin(self.store.rows, second))), _originals(data, second)
+
+
+def _training_labels(data: ImageDataModule) -> np.ndarray:
+    """The labels of all training images, without decoding files."""
+    if isinstance(data, FolderModule):
+        listing = data.list_split("train")
+        return np.empty(0) if listing is None else listing[1]
+    return data.required_split("train").labels.numpy()
+
+
+def _originals(data: ImageDataModule, rows: np.ndarray) -> ImageSplit:
+    """Some of the training images; of files only these are decoded."""
+    listing = data.list_split("train") if isinstance(data, FolderModule) else None
+    if listing is None or not isinstance(data, FolderModule):
+        return data.required_split("train").take(rows)
+    files, labels = listing
+    pixels, kept, key = decode_files(
+        [files[row] for row in rows],
+        image_size=data.resize or data.native_size,
+        on_corrupt=data.on_corrupt,
+        cache=data.cache,
+    )
+    return ImageSplit(pixels, labels[rows], key=key, rows=kept)
 
 
 def training_images(data: ImageDataModule, shorter_side: int | None = None) -> ImageSource:

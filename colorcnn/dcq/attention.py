@@ -70,7 +70,7 @@ class Probe:
             name = resolve_layer(network, layer)
             modules[name].register_forward_hook(self._hook(layer))
 
-    def _hook(self, layer: str) -> Callable[[nn.Module, object, Tensor], None]:
+    def _hook(self, layer: str) -> Callable[[nn.Module, object, Tensor], Tensor | None]:
         def remember(module: nn.Module, inputs: object, output: Tensor) -> Tensor | None:
             self.seen[layer] = output
             if layer != self.attended or not torch.is_grad_enabled() or output.requires_grad:

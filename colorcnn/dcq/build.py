@@ -15,8 +15,8 @@ import numpy as np
 from colorcnn.dcq.clusters import cluster_images, given_clusters
 from colorcnn.dcq.encode import Encoding, GivenColors, OwnColors, SharedColors, snapped
 from colorcnn.dcq.features import GIVEN, PixelFeatures
-from colorcnn.dcq.palettes import Sampling, design_palette, pixel_shares, shared_palette, to_colors
-from colorcnn.dcq.refine import refinement_images
+from colorcnn.dcq.palettes import Designing, Sampling, grouped, pixel_shares, to_colors
+from colorcnn.dcq.refine import Refining
 from colorcnn.dcq.settings import Settings
 from colorcnn.dcq.sources import ImageSource
 from colorcnn.dcq.stages import Arrays, Work, ranges
@@ -24,9 +24,7 @@ from colorcnn.dcq.storage import MANIFEST, Manifest, shard_entry, shard_name
 from colorcnn.errors import ColorCNNError
 from colorcnn.files import refuse_existing, write_atomically
 from colorcnn.quantizers import KMeans
-from colorcnn.quantizers.designed import Designed
 from colorcnn.quantizers.palettes import SharedPalette
-from colorcnn.quantizers.spaces import enter
 
 WORK = ".build"
 NETWORK = "network"
@@ -161,49 +159,40 @@ class Build:
         shares = pixel_shares(clusters, count, settings.pixels)
         sampling = Sampling(self.source, shares, settings.kept, attention, settings.seed)
         self.work.pieces("pixels", self.parts, sampling, describe="Choosing pixels")
-        drawn = [self.work.load("pixels", start) for start in self.parts]
-        if attention is not None and (blind := sum(int(piece["blind"]) for piece in drawn)):
-            self._note(f"{blind} images have no attention anywhere: all of their pixels are kept")
-        owners = np.repeat(clusters, np.concatenate([piece["counts"] for piece in drawn]))
-        pixels = np.concatenate([piece["pixels"] for piece in drawn])
-        order = np.argsort(owners, kind="stable")
-        ends = np.searchsorted(owners[order], np.arange(count + 1))
-        members = {cluster: order[ends[cluster] : ends[cluster + 1]] for cluster in range(count)}
+        if attention is not None:
+            blind = sum(int(self.work.load("pixels", start)["blind"]) for start in self.parts)
+            if blind:
+                self._note(f"{blind} images have no attention anywhere: all of their pixels are kept")
+        drawn = [
+            grouped(self.work.load("pixels", start), clusters[images], count)
+            for start, images in self.parts.items()
+        ]
 
-        def work(cluster: int) -> Arrays:
-            return {"palette": self._design_one(cluster, clusters, pixels[members[cluster]])}
+        def piece(cluster: int) -> tuple[np.ndarray, np.ndarray]:
+            pixels = np.concatenate([found[cluster] for found in drawn])
+            return np.flatnonzero(clusters == cluster), pixels
 
         self.work.pieces(
-            "palette", {n: n for n in range(count)}, work, describe="Designing palettes", unit="palette"
+            "palette",
+            {cluster: cluster for cluster in range(count)},
+            Designing(self.source, settings, self.quantizer),
+            prepare=piece,
+            describe="Designing palettes",
+            unit="palette",
         )
         return np.stack([self.work.load("palette", cluster)["palette"] for cluster in range(count)])
 
-    def _design_one(self, cluster: int, clusters: np.ndarray, pixels: np.ndarray) -> np.ndarray:
-        settings = self.settings
-        if self.quantizer is None:
-            return design_palette(
-                pixels, settings.num_colors, space=settings.space, unique=settings.unique, seed=settings.seed
-            )
-        shown: Sequence[np.ndarray] = [pixels]
-        if not isinstance(self.quantizer, Designed):
-            shown = refinement_images(self.source, np.flatnonzero(clusters == cluster), settings.seed)
-        palette = shared_palette(self.quantizer, shown, settings.num_colors)
-        return enter(palette.T, settings.space).T
-
     def refine(self, clusters: np.ndarray, coordinates: np.ndarray) -> np.ndarray:
         """Stage 3: (P, K, 3) float32 coordinates; palettes whose loss does not fall stay as they are."""
-        settings = self.settings
-
-        def work(cluster: int) -> Arrays:
-            images = refinement_images(self.source, np.flatnonzero(clusters == cluster), settings.seed)
-            refinement = dataclasses.replace(settings.refinement, seed=settings.seed)
-            result = refinement(coordinates[cluster], images)
-            losses = np.array([result.before, result.after])
-            return {"palette": result.palette, "losses": losses}
-
         count = len(coordinates)
+        refinement = dataclasses.replace(self.settings.refinement, seed=self.settings.seed)
         self.work.pieces(
-            "refined", {n: n for n in range(count)}, work, describe="Refining palettes", unit="palette"
+            "refined",
+            {cluster: cluster for cluster in range(count)},
+            Refining(self.source, refinement),
+            prepare=lambda cluster: (np.flatnonzero(clusters == cluster), coordinates[cluster]),
+            describe="Refining palettes",
+            unit="palette",
         )
         found = [self.work.load("refined", cluster) for cluster in range(count)]
         losses = np.stack([one["losses"] for one in found])
@@ -244,7 +233,7 @@ class Build:
 
         encoding = Encoding(self.source, self.settings.bits, colors)
         self.work.pieces("shard", self.parts, encoding, keep, describe="Writing shards", unit="shard")
-        found = []
+        found: list[Mapping[str, Any]] = []
         for start, number in numbers.items():
             sums = self.work.load("shard", start)
             path = self.folder / shard_name(number)

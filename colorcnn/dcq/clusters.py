@@ -65,8 +65,18 @@ def cluster_images(
         chunks = _reduced(chunks) if reduce else chunks
         chunks = _standardised(chunks) if standardise else chunks
         if images <= MOST_AT_ONCE:
-            return _at_once(np.concatenate([read() for read in chunks]), count, seed)
+            return _at_once(_matrix(chunks, images), count, seed)
         return _in_batches(chunks, count, seed)
+
+
+def _matrix(chunks: Chunks, images: int) -> np.ndarray:
+    """All features, filled piece by piece: joined at the end they would be there twice."""
+    matrix, row = np.empty((images, chunks[0]().shape[1]), np.float32), 0
+    for read in chunks:
+        features = read()
+        matrix[row : row + len(features)] = features
+        row += len(features)
+    return matrix
 
 
 def _at_once(matrix: np.ndarray, count: int, seed: int) -> np.ndarray:

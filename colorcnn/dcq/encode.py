@@ -48,7 +48,7 @@ class SharedColors:
         ids = self.clusters[np.asarray(images)]
         maps: list[np.ndarray] = [np.empty(0, np.uint8)] * len(pictures)
         for cluster in np.unique(ids):
-            members = np.flatnonzero(ids == cluster)
+            members = np.flatnonzero(ids == cluster).tolist()
             flat = np.concatenate([pictures[member].reshape(-1, 3) for member in members])
             labels = map_pixels(flat, self.palettes[cluster], self.space)
             ends = np.cumsum([pictures[member][..., 0].size for member in members])[:-1]

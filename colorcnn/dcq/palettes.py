@@ -10,6 +10,8 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
+from colorcnn.dcq.refine import refinement_images
+from colorcnn.dcq.settings import Settings
 from colorcnn.dcq.sources import ImageSource
 from colorcnn.dcq.stages import Arrays
 from colorcnn.quantizers import KMeans
@@ -70,7 +72,8 @@ class Sampling:
             pixels = self.source.read([image])[0]
             flat = pixels.reshape(-1, 3)
             if maps is not None:
-                kept = attended(maps[place], *pixels.shape[:2], self.share)
+                height, width = pixels.shape[:2]
+                kept = attended(maps[place], height, width, self.share)
                 blind += len(kept) == len(flat) and self.share < 1
                 flat = flat[kept]
             random = np.random.default_rng([self.seed, 2, int(image)])
@@ -84,6 +87,14 @@ class Sampling:
             "counts": np.array(counts, np.int64),
             "blind": np.array(blind),
         }
+
+
+def grouped(drawn: Arrays, clusters: np.ndarray, count: int) -> list[np.ndarray]:
+    """The pixels a :class:`Sampling` has drawn from some images, by the clusters (n,) of these."""
+    owners = np.repeat(clusters, drawn["counts"])
+    order = np.argsort(owners, kind="stable")
+    ends = np.searchsorted(owners[order], np.arange(1, count))
+    return np.split(drawn["pixels"][order], ends)
 
 
 def pixel_shares(clusters: np.ndarray, count: int, budget: int) -> np.ndarray:
@@ -119,6 +130,35 @@ def design_palette(
         method = KMeans(quality="best", space=space, seed=seed)
         centers = method.design(points, num_colors, np.empty((3, 0), np.float32))
     return _padded(np.ascontiguousarray(centers.T), num_colors)
+
+
+@dataclass(frozen=True)
+class Designing:
+    """A stage's work: the palette of a cluster.
+
+    Attributes:
+        source: the images.
+        settings: how palettes are designed.
+        quantizer: by which method; None is k-means in the settings' space.
+    """
+
+    source: ImageSource
+    settings: Settings
+    quantizer: Any
+
+    def __call__(self, cluster: tuple[np.ndarray, np.ndarray]) -> Arrays:
+        """``palette``, (K, 3) float32 coordinates, for a cluster's images (n,) and pixels (M, 3) uint8."""
+        (members, pixels), settings = cluster, self.settings
+        if self.quantizer is None:
+            found = design_palette(
+                pixels, settings.num_colors, space=settings.space, unique=settings.unique, seed=settings.seed
+            )
+            return {"palette": found}
+        shown: Sequence[np.ndarray] = [pixels]
+        if not isinstance(self.quantizer, Designed):
+            shown = list(refinement_images(self.source, members, settings.seed))
+        palette = shared_palette(self.quantizer, shown, settings.num_colors)
+        return {"palette": np.ascontiguousarray(enter(palette.T, settings.space).T)}
 
 
 def shared_palette(quantizer: Any, shown: Sequence[np.ndarray], num_colors: int) -> np.ndarray:

@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from colorcnn.dcq.sources import ImageSource
+from colorcnn.dcq.stages import Arrays
 from colorcnn.quantizers.lloyd import assign
 from colorcnn.quantizers.spaces import enter, leave
 
@@ -113,6 +114,26 @@ class Refinement:
             smooth = ((-square * _LAB**2 / self.temperature).softmax(dim=1) @ theta).T
             flat = smooth + (flat - smooth).detach()
         return flat.reshape(images.lab.shape)
+
+
+@dataclass(frozen=True)
+class Refining:
+    """A stage's work: the refinement of a cluster's palette.
+
+    Attributes:
+        source: the images.
+        refinement: how.
+    """
+
+    source: ImageSource
+    refinement: Refinement
+
+    def __call__(self, cluster: tuple[np.ndarray, np.ndarray]) -> Arrays:
+        """``palette`` (K, 3) and ``losses`` (2,), before and after, of a cluster's images and palette."""
+        members, palette = cluster
+        images = refinement_images(self.source, members, self.refinement.seed)
+        result = self.refinement(np.ascontiguousarray(palette), images)
+        return {"palette": result.palette, "losses": np.array([result.before, result.after])}
 
 
 class Images(NamedTuple):

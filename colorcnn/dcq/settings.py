@@ -13,7 +13,7 @@ from colorcnn.errors import UsageError, unknown_name
 from colorcnn.quantizers.spaces import check_space
 
 PALETTES = ("shared", "own", "super")
-_MODULE = re.compile(r"[A-Za-z_]\w*(\.\w+)+")
+_MODULE = re.compile(r"[A-Za-z_]\w*(\.\w+)+|layer\d+")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -107,7 +107,8 @@ class Settings:
 
     def without_classifier(self) -> tuple[Settings, list[str]]:
         """What is done where there is no classifier, and a note for each stage that this changes."""
-        notes, changes = [], {}
+        notes: list[str] = []
+        changes: dict[str, Any] = {}
         if self.layer is not None:
             changes["features"] = "statistics"
             notes.append(

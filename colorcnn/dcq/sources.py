@@ -119,7 +119,7 @@ class ArrayImages:
         self.class_names = tuple(class_names)
         self.image_size = (int(pixels.shape[1]), int(pixels.shape[2]))
         self.rows = np.arange(len(pixels))
-        self.key = key or hashlib.blake2b(np.ascontiguousarray(pixels), digest_size=12).hexdigest()
+        self.key = key or hashlib.blake2b(np.ascontiguousarray(pixels).data, digest_size=12).hexdigest()
 
     def __len__(self) -> int:
         return len(self.pixels)
@@ -156,7 +156,7 @@ class Chosen:
     def key(self) -> str:
         """See :class:`ImageSource`."""
         digest = hashlib.blake2b(self.source.key.encode(), digest_size=12)
-        digest.update(np.ascontiguousarray(self._chosen))
+        digest.update(self._chosen.tobytes())
         return digest.hexdigest()
 
     def read(self, images: Sequence[int] | np.ndarray) -> list[np.ndarray]:

@@ -83,6 +83,7 @@ class Work:
         work: Callable[[Any], Any],
         keep: Callable[[int, Any], None] | None = None,
         *,
+        prepare: Callable[[Any], Any] = lambda piece: piece,
         describe: str,
         unit: str = "part",
     ) -> None:
@@ -90,9 +91,10 @@ class Work:
 
         Args:
             stage: its name.
-            pieces: number of a piece -> what ``work`` is called with.
-            work: pure, and to be pickled where the backend needs that.
+            pieces: number of a piece -> what ``prepare`` is called with.
+            work: is called with what ``prepare`` makes; pure, and to be pickled where the backend needs that.
             keep: takes the number and the result; by default :meth:`save`.
+            prepare: gathers what a piece needs, here, when its turn comes.
             describe: what the progress bar says.
             unit: what it counts.
         """
@@ -101,7 +103,7 @@ class Work:
             return
         save = keep or (lambda number, result: self.save(stage, result, number))
         parallel = joblib.Parallel(n_jobs=self.jobs, prefer="threads", return_as="generator_unordered")
-        calls = (joblib.delayed(_numbered)(work, number, piece) for number, piece in todo.items())
+        calls = (joblib.delayed(_numbered)(work, number, prepare(piece)) for number, piece in todo.items())
         with tqdm(
             total=len(pieces), initial=len(pieces) - len(todo), desc=describe, unit=unit, disable=None
         ) as bar:

@@ -29,7 +29,7 @@ class TrainingDynamics(Callback):
         """Find out what is being trained; raises UsageError where scores would not be whole."""
         if not isinstance(pl_module, ClassifierTask) or pl_module.hparams["multi_label"]:
             raise UsageError("Training dynamics are those of a ClassifierTask with one label an image.")
-        if trainer.world_size > 1 or trainer.current_epoch:
+        if trainer.world_size > 1 or trainer.ckpt_path is not None:
             raise UsageError(
                 "Training dynamics are recorded by one process, from the first epoch: start anew."
             )
