@@ -22,7 +22,14 @@ from colorcnn.losses import (
     information_entropy,
 )
 from colorcnn.models import LearnedQuantizer, create_model, frozen
-from colorcnn.models.assignment import hard_indices, one_hot, soft_palette, soft_render, straight_through
+from colorcnn.models.assignment import (
+    hard_indices,
+    one_hot,
+    simplex_noise,
+    soft_palette,
+    soft_render,
+    straight_through,
+)
 from colorcnn.models.colorcnn import quantizer_options
 from colorcnn.paletted import Paletted
 from colorcnn.tasks.base import ImageTask, OptimizerName, ScheduleName, copy_weights
@@ -77,6 +84,8 @@ class ColorCNNTask(ImageTask):
         distillation: share of knowledge distillation in the recognition loss; 0 is cross-entropy alone.
         straight_through: share of the training, at its end, whose forward pass uses the hard assignment
             (with the soft one's gradient); 0 is the paper's soft training.
+        stand_in: what that share uses: ``straight-through``, or ``simplex-noise``, which in place of making
+            the assignment hard disturbs it as much.
         jitter: xi, standard deviation of the noise in the classifier's normalised space.
         jitter_contrast: what the quantized image's contrast is divided by before the noise.
         contrast: largest relative change of a quantized image's contrast, a milder jitter.
@@ -121,6 +130,7 @@ class ColorCNNTask(ImageTask):
         imitation_pixels: float = 0.3,
         distillation: float = 0.0,
         straight_through: float = 0.0,
+        stand_in: Literal["straight-through", "simplex-noise"] = "straight-through",
         jitter: float = 1.0,
         jitter_contrast: float = 4.0,
         contrast: float = 0.0,
@@ -238,9 +248,11 @@ class ColorCNNTask(ImageTask):
         return random_crop(images, self.hparams["crop_before"], self.mean), targets
 
     def render(self, images: Tensor, assignment: Tensor) -> Tensor:
-        """The quantized image that gradients flow through: soft (Eq 5-6), or hard with the soft gradient."""
+        """The quantized image that gradients flow through: soft (Eq 5-6), hard, or disturbed."""
         with torch.autocast(images.device.type, enabled=False):
-            if self._is_hard():
+            if self._is_hard() and self.hparams["stand_in"] == "simplex-noise":
+                assignment = simplex_noise(assignment)
+            elif self._is_hard():
                 hard = one_hot(hard_indices(assignment), assignment.shape[1], assignment.dtype)
                 assignment = straight_through(hard, assignment)
             return soft_render(soft_palette(images, assignment), assignment)
