@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import errno
+import inspect
 import logging
 import sys
 import threading
@@ -174,7 +175,12 @@ class ColorCNNCLI(LightningCLI):
             ) from error
         mine = dict(self.model.hparams)
         names = [key for key in _DECISIVE if saved.get(key, mine.get(key)) != mine.get(key)]
-        if (odd := saved.keys() ^ mine.keys()) or names:
+        parameters = inspect.signature(type(self.model)).parameters
+        # An option that a checkpoint is too old to have says nothing while it has its default.
+        odd = saved.keys() - mine.keys() | {
+            key for key in mine.keys() - saved.keys() if mine[key] != parameters[key].default
+        }
+        if odd or names:
             differing = ", ".join(sorted(odd)[:3] or names)
             raise UsageError(
                 f"{path} holds another model than the configuration describes (they differ in {differing}): "

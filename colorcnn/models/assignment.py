@@ -10,6 +10,20 @@ import torch
 from torch import Tensor
 
 from colorcnn.errors import UsageError
+from colorcnn.vq.estimators import straight_through, unit_ball
+
+__all__ = [
+    "hard_indices",
+    "hard_palette",
+    "one_hot",
+    "pool_channels",
+    "pool_rows",
+    "simplex_noise",
+    "soft_palette",
+    "soft_render",
+    "straight_through",
+    "top_k_softmax",
+]
 
 
 def pool_rows(weights: Tensor, num_colors: int) -> Tensor:
@@ -96,9 +110,24 @@ def one_hot(indices: Tensor, num_colors: int, dtype: torch.dtype = torch.float32
     return hard.scatter_(1, indices.long().unsqueeze(1), 1)
 
 
-def straight_through(hard: Tensor, soft: Tensor) -> Tensor:
-    """The value of ``hard`` with the gradient of ``soft``: s = M + m - stopgrad(m)."""
-    return hard + (soft - soft.detach())
+def simplex_noise(assignment: Tensor) -> Tensor:
+    """A soft assignment disturbed by as much as making it hard would move it: noise uniform in a ball.
+
+    The ball lies in the plane of the simplex, is centred at m(x) and reaches its nearest vertex, M(x); what
+    leaves the simplex is cut off. The codebook of this quantizer is the simplex's vertices, so that it is the
+    noise of :class:`colorcnn.vq.noise.SphereNoise`. Its value is random, its gradient that of m(x).
+
+    Args:
+        assignment: m(x), (B, C, H, W).
+
+    Returns:
+        (B, C, H, W), which sums to 1 over C.
+    """
+    hard = one_hot(hard_indices(assignment), assignment.shape[1], assignment.dtype)
+    radius = (hard - assignment).detach().norm(dim=1, keepdim=True)
+    noise = unit_ball(assignment.movedim(1, -1).detach(), zero_sum=True).movedim(-1, 1)
+    inside = (assignment + radius * noise).clamp_min(0)
+    return inside / inside.sum(dim=1, keepdim=True)
 
 
 def hard_palette(images: Tensor, indices: Tensor, num_colors: int) -> Tensor:

@@ -92,8 +92,8 @@ class Task(pl.LightningModule, ABC):
             planned = getattr(schedule, "total_steps", getattr(schedule, "T_max", steps))
             if planned != steps:
                 raise UsageError(
-                    f"The checkpoint's learning rate is planned for {planned} steps, this run has {steps}: "
-                    "resume with the trainer.max_epochs, batch size and data it was started with."
+                    f"The checkpoint's learning rate is planned for {planned} steps and this run has "
+                    f"{steps}: resume with the trainer.max_epochs, batch size and data it was started with."
                 )
 
     def checked(self, loss: Tensor) -> Tensor:

@@ -22,7 +22,14 @@ from colorcnn.losses import (
     information_entropy,
 )
 from colorcnn.models import LearnedQuantizer, create_model, frozen
-from colorcnn.models.assignment import hard_indices, one_hot, soft_palette, soft_render, straight_through
+from colorcnn.models.assignment import (
+    hard_indices,
+    one_hot,
+    simplex_noise,
+    soft_palette,
+    soft_render,
+    straight_through,
+)
 from colorcnn.models.colorcnn import quantizer_options
 from colorcnn.paletted import Paletted
 from colorcnn.tasks.base import ImageTask, OptimizerName, ScheduleName, copy_weights
@@ -77,9 +84,10 @@ class ColorCNNTask(ImageTask):
         imitation_method: the classical quantizer that is imitated.
         imitation_pixels: share of an image's pixels the imitation loss looks at; 1 looks at all.
         distillation: share of knowledge distillation in the recognition loss; 0 is cross-entropy alone.
-        straight_through: share of the training, at its end, whose forward pass is hard with the gradient of
-            the soft one; 0 is the paper's soft training.
-        straight_through_of: what is hard then: ``assignment`` (and with it the palette) or ``palette`` alone.
+        straight_through: share of the training, at its end, whose forward pass shows something else than the
+            soft image, with the soft one's gradient; 0 is the paper's soft training.
+        stand_in: what it shows: the hard ``assignment`` (and with it the palette), the hard ``palette`` alone,
+            or ``simplex-noise``, which in place of making the assignment hard disturbs it as much.
         temperature: of the soft assignment at the end of training, to which it falls geometrically from 1.
         jitter: xi, standard deviation of the noise in the classifier's normalised space.
         jitter_contrast: what the quantized image's contrast is divided by before the noise.
@@ -126,7 +134,7 @@ class ColorCNNTask(ImageTask):
         imitation_pixels: float = 0.3,
         distillation: float = 0.0,
         straight_through: float = 0.0,
-        straight_through_of: Literal["assignment", "palette"] = "assignment",
+        stand_in: Literal["assignment", "palette", "simplex-noise"] = "assignment",
         temperature: float = 1.0,
         jitter: float = 1.0,
         jitter_contrast: float = 4.0,
@@ -257,13 +265,16 @@ class ColorCNNTask(ImageTask):
         return random_crop(images, self.hparams["crop_before"], self.mean), targets
 
     def render(self, images: Tensor, assignment: Tensor) -> Tensor:
-        """The quantized image that gradients flow through: soft (Eq 5-6), or hard with the soft gradient."""
+        """The quantized image that gradients flow through: soft (Eq 5-6), hard, or disturbed."""
         with torch.autocast(images.device.type, enabled=False):
             if not self._is_hard():
                 return soft_render(soft_palette(images, assignment), assignment)
+            if self.hparams["stand_in"] == "simplex-noise":
+                assignment = simplex_noise(assignment)
+                return soft_render(soft_palette(images, assignment), assignment)
             hard = one_hot(hard_indices(assignment), assignment.shape[1], assignment.dtype)
             passed = straight_through(hard, assignment)
-            shown = passed if self.hparams["straight_through_of"] == "assignment" else assignment
+            shown = passed if self.hparams["stand_in"] == "assignment" else assignment
             return soft_render(soft_palette(images, passed), shown)
 
     def _regularizers(self, assignment: Tensor, targets: Tensor | None, size: int) -> dict[str, Tensor]:

@@ -15,6 +15,7 @@ from colorcnn.models.assignment import (
     one_hot,
     pool_channels,
     pool_rows,
+    simplex_noise,
     soft_palette,
     soft_render,
     straight_through,
@@ -164,3 +165,18 @@ def test_a_colour_of_next_to_no_mass_has_a_finite_gradient() -> None:
     assignment = scores.softmax(dim=1)
     soft_render(soft_palette(images, assignment), assignment).square().sum().backward()
     assert scores.grad.isfinite().all()
+
+
+def test_simplex_noise_reaches_as_far_as_the_hard_assignment_and_stays_in_the_simplex() -> None:
+    torch.manual_seed(0)
+    assignment = (3 * torch.randn(2, 5, 30, 30)).softmax(dim=1).requires_grad_()
+    noisy = simplex_noise(assignment)
+    assert (noisy >= 0).all()
+    assert torch.allclose(noisy.sum(dim=1), torch.ones(2, 30, 30))
+    hard = one_hot(hard_indices(assignment), 5)
+    reach = (hard - assignment).norm(dim=1)
+    assert ((noisy - assignment).norm(dim=1) <= 1.5 * reach + 1e-5).all()
+    assert (noisy - assignment).norm(dim=1).mean() > 0.3 * reach.mean()
+    assert torch.autograd.grad(noisy.square().sum(), assignment)[0].abs().sum() > 0
+    sure = one_hot(torch.zeros(1, 2, 2, dtype=torch.long), 5)
+    assert torch.equal(simplex_noise(sure), sure), "what is hard already is left alone"

@@ -49,9 +49,9 @@ def test_straight_through_shows_the_hard_image_and_passes_the_gradient_on(images
     assert (assignment.grad.abs() > 0).all()
 
 
-def test_straight_through_of_the_palette_keeps_the_soft_indices(images, assignment):
+def test_stand_in_the_palette_keeps_the_soft_indices(images, assignment):
     palette = hard_palette(images, hard_indices(assignment), 4)
-    shown = make(straight_through=1.0, straight_through_of="palette").render(images, assignment)
+    shown = make(straight_through=1.0, stand_in="palette").render(images, assignment)
     torch.testing.assert_close(shown, soft_render(palette, assignment))
 
 

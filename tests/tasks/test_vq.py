@@ -44,9 +44,8 @@ def state(folder):
 
 
 OVERRIDES = {
-    "joint": ["--model.init_args.alternate", "false"],
     "in turn": [],
-    "noise": ["--model.init_args.method", "uq-aun", "--model.init_args.options", "null"],
+    "jointly": ["--model.init_args.method", "uq-aun", "--model.init_args.options", "null"],
 }
 
 

@@ -5,6 +5,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 
+from colorcnn.data.base import data_root
 from colorcnn.errors import ColorCNNError
 from colorcnn.paletted import from_bytes
 from colorcnn.vq.bitstream import MAGIC, Header, pack, unpack
@@ -12,6 +13,7 @@ from colorcnn.vq.codebook import CodebookQuantizer
 from colorcnn.vq.codec import compress_pixels, decompress_pixels
 from colorcnn.vq.coder import range_decode, range_encode
 from colorcnn.vq.compressor import ImageCompressor, VectorCompressor
+from colorcnn.vq.sources import list_pictures, read_pixels
 
 HEADER = Header("a-model", 0xDEADBEEF, 300, 7, -4, 130)
 
@@ -140,3 +142,16 @@ def test_vectors_are_coded_too():
     point = made.measure(vectors, batch_size=77)
     assert 8 * len(coded.code) == pytest.approx(point.rate * vectors.numel(), rel=0.02, abs=64)
     assert point.mse == pytest.approx(float((made(vectors)[0] - vectors).detach().square().mean()), rel=1e-4)
+
+
+@pytest.mark.data
+def test_every_kodak_picture_comes_back():
+    folder = data_root(None) / "kodak"
+    made = toy(dimension=2)
+    files = list_pictures(folder)
+    assert len(files) == 24
+    for file in files:
+        pixels = read_pixels(file)
+        source = from_bytes(pixels[None])
+        kept = decompress_pixels(made, compress_pixels(made, pixels, "toy"), str(file))
+        assert torch.equal(from_bytes(kept), made.finish(made(source)[0])[0])

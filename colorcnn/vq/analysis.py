@@ -1,0 +1,178 @@
+"""What a trained compressor of vectors does to its source: mapping, boundaries, centres, gradients, cells.
+
+The numbers behind figures 2 to 4, 6 and 7 of Alternating Optimized Stochastic Vector Quantization in Neural
+Compression.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from colorcnn.errors import UsageError
+from colorcnn.vq.compressor import VectorCompressor, evaluating
+from colorcnn.vq.noise import SphereNoise
+from colorcnn.vq.quantizer import Quantized
+from colorcnn.vq.uniform import UniformNoise
+
+
+@dataclass(frozen=True)
+class Mapping:
+    """A scalar compressor, drawn over its source.
+
+    Attributes:
+        source: x, (n,), ascending.
+        latent: g_a(x), (n,).
+        decoded: g_s at that latent, unquantized, (n,).
+        boundaries: x where the index changes, (b,).
+        latent_boundaries: their latents, (b,).
+        centers: (c, 2): the codewords in use and what they decode to.
+    """
+
+    source: Tensor
+    latent: Tensor
+    decoded: Tensor
+    boundaries: Tensor
+    latent_boundaries: Tensor
+    centers: Tensor
+
+
+@torch.no_grad()
+def scalar_mapping(compressor: VectorCompressor, reach: float = 4.0, count: int = 4001) -> Mapping:
+    """Sample encoder, decoder, boundaries and centres over [-reach, reach].
+
+    Raises:
+        UsageError: the source has more than one dimension.
+    """
+    _require(compressor, 1)
+    with evaluating(compressor):
+        source = torch.linspace(-reach, reach, count)[:, None]
+        latent = compressor.latent(source)
+        quantized = compressor.quantizer(latent)
+        indices = quantized.indices[:, 0]
+        changes = (indices.diff() != 0).nonzero()[:, 0]
+        used = indices.unique()[:, None]
+        words = compressor.quantizer.dequantize(used)
+        centers = torch.cat([words, compressor.decoder(words)], dim=1)
+        decoded = compressor.decoder(latent)
+    return Mapping(
+        source[:, 0],
+        latent[:, 0],
+        decoded[:, 0],
+        (source[changes, 0] + source[changes + 1, 0]) / 2,
+        (latent[changes, 0] + latent[changes + 1, 0]) / 2,
+        centers,
+    )
+
+
+def encoder_gradients(
+    compressor: VectorCompressor, reach: float = 4.0, count: int = 801, draws: int = 256
+) -> tuple[Tensor, Tensor]:
+    """The mean gradient of the rate-distortion loss that the encoder's output gets in training.
+
+    Args:
+        compressor: of a scalar source; rate and distortion count, a distance in the latent does not.
+        reach: sources from -reach to reach.
+        count: how many.
+        draws: how many times the noise of each is drawn.
+
+    Returns:
+        y = g_a(x), (count,), and E[dl/dy], (count,).
+
+    Raises:
+        UsageError: the source has more than one dimension.
+    """
+    _require(compressor, 1)
+    before = compressor.training
+    compressor.train()
+    try:
+        source = torch.linspace(-reach, reach, count)[:, None]
+        latent = compressor.latent(source).detach()
+        many = latent.repeat(draws, 1).requires_grad_()
+        loss = _losses(compressor, source.repeat(draws, 1), compressor.quantizer.approximate(many)).sum()
+        (gradient,) = torch.autograd.grad(loss, many)
+    finally:
+        compressor.train(before)
+    return latent[:, 0], gradient.view(draws, count).mean(dim=0)
+
+
+@torch.no_grad()
+def analytic_gradients(
+    compressor: VectorCompressor, reach: float = 4.0, count: int = 801
+) -> tuple[Tensor, Tensor] | None:
+    """What :func:`encoder_gradients` tends to, from differences of the loss alone.
+
+    l(y + 1/2) - l(y - 1/2) for uniform noise (Eq 5); (l(y + r) - l(y - r)) / 2r for the sphere in one
+    dimension (Eq 9), with the floor of its radius for the rate. None for methods that have no such form.
+    """
+    _require(compressor, 1)
+    quantizer = compressor.quantizer
+    source = torch.linspace(-reach, reach, count)[:, None]
+    latent = compressor.latent(source)
+
+    def distortion(at: Tensor) -> Tensor:
+        return compressor.trade_off * (compressor.decoder(at) - source).square()
+
+    if isinstance(quantizer, UniformNoise):
+        high, low = (
+            quantizer.density.bits((latent + step).T).T + distortion(latent + step) for step in (0.5, -0.5)
+        )
+        return latent[:, 0], (high - low)[:, 0]
+    if isinstance(quantizer, SphereNoise) and quantizer.rate_gradient == "surface":
+        radius = (latent - quantizer.quantize(latent).latent).abs().clamp_min(1e-6)
+        high, low = latent + radius, latent - radius
+        floor = quantizer.radius_floor * radius.square().mean().sqrt()
+        bits = quantizer.nearest_bits(high.T[..., None]) - quantizer.nearest_bits(low.T[..., None])
+        rate = bits.T / (2 * torch.maximum(radius, floor))
+        return latent[:, 0], (rate + (distortion(high) - distortion(low)) / (2 * radius))[:, 0]
+    return None
+
+
+@dataclass(frozen=True)
+class Cells:
+    """The cells of a compressor of two dimensions over a square grid.
+
+    Attributes:
+        labels: (n, n) int64, one number per cell; row by the second coordinate, from its least.
+        centers: (c, 2): what the cells in the square decode to.
+        bounds: least and greatest of the first, least and greatest of the second coordinate.
+    """
+
+    labels: Tensor
+    centers: Tensor
+    bounds: tuple[float, float, float, float]
+
+
+@torch.no_grad()
+def quantization_cells(
+    compressor: VectorCompressor, bounds: tuple[float, float, float, float], count: int = 400
+) -> Cells:
+    """Which points of a plane are quantized alike.
+
+    Raises:
+        UsageError: the source does not have two dimensions.
+    """
+    _require(compressor, 2)
+    with evaluating(compressor):
+        rows = torch.linspace(*bounds[2:], count)
+        columns = torch.linspace(*bounds[:2], count)
+        second, first = torch.meshgrid(rows, columns, indexing="ij")
+        points = torch.stack([first, second], dim=2).view(-1, 2)
+        indices = compressor.quantizer(compressor.latent(points)).indices
+        found, labels = indices.unique(dim=0, return_inverse=True)
+        centers = compressor.decoder(compressor.quantizer.dequantize(found))
+    return Cells(labels.view(count, count), centers, bounds)
+
+
+def _losses(compressor: VectorCompressor, source: Tensor, quantized: Quantized) -> Tensor:
+    squared = (compressor.decoder(quantized.latent) - source).square()
+    return quantized.bits + compressor.trade_off * squared
+
+
+def _require(compressor: VectorCompressor, dimension: int) -> None:
+    if compressor.quantizer.channels != dimension:
+        raise UsageError(
+            f"The compressor is for {compressor.quantizer.channels} dimensions: give one for {dimension}."
+        )
