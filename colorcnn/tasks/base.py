@@ -30,7 +30,16 @@ ScheduleName = Literal["onecycle", "cosine-restarts", "cosine", "constant"]
 def make_optimizer(
     parameters: Iterable[nn.Parameter], name: OptimizerName, learning_rate: float, weight_decay: float
 ) -> Optimizer:
-    """Build the paper's SGD (momentum 0.9) or AdamW."""
+    """Build the paper's SGD (momentum 0.9) or AdamW.
+
+    Raises:
+        UsageError: a number is out of range.
+    """
+    if not learning_rate > 0 or weight_decay < 0:
+        raise UsageError(
+            f"learning_rate is {learning_rate:g} and weight_decay {weight_decay:g}: "
+            "choose the first above 0 and the second from 0 up."
+        )
     if name == "sgd":
         return SGD(parameters, learning_rate, momentum=0.9, weight_decay=weight_decay)
     return AdamW(parameters, learning_rate, weight_decay=weight_decay)
@@ -135,8 +144,8 @@ class ImageTask(pl.LightningModule, ABC):
             if isinstance(callback, ModelCheckpoint)
         ]
         last = next((path for path in reversed(saved) if path), None)
-        advice = f"the last good checkpoint is {last}" if last else "no checkpoint had been written yet"
+        kept = f"the last good checkpoint is {last}" if last else "no checkpoint had been written yet"
         raise ColorCNNError(
-            f"The loss became {loss.item()} at step {self.global_step} (epoch {self.current_epoch}) and "
-            f"{advice}: lower model.init_args.learning_rate and resume."
+            f"The loss became {loss.item()} at step {self.global_step} (epoch {self.current_epoch}) and {kept}: "
+            f"lower model.init_args.learning_rate and {'resume' if last else 'start anew'}."
         )
