@@ -17,6 +17,7 @@ import pytorch_lightning as pl
 import torch
 from pytorch_lightning.callbacks import LearningRateMonitor, ModelCheckpoint
 from pytorch_lightning.cli import LightningArgumentParser, LightningCLI, SaveConfigCallback
+from pytorch_lightning.utilities.exceptions import MisconfigurationException
 
 import colorcnn.data.compression
 import colorcnn.data.datamodule
@@ -121,6 +122,14 @@ class ColorCNNCLI(LightningCLI):
 
     def _parse_ckpt_path(self) -> None:
         """Keep the configuration as given: Lightning would let a checkpoint's options override it."""
+
+    def instantiate_trainer(self, **kwargs: Any) -> pl.Trainer:
+        """Build the trainer; what it refuses, such as a GPU where there is none, is the user's to mend."""
+        try:
+            return super().instantiate_trainer(**kwargs)
+        except (ValueError, MisconfigurationException) as error:
+            reason = str(error).strip().splitlines()[0].rstrip(".")
+            raise UsageError(f"The trainer's options do not work here ({reason}): change them.") from error
 
     def before_fit(self) -> None:
         """Resume from the checkpoint that was asked for, or refuse to overwrite a run."""

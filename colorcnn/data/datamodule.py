@@ -24,6 +24,9 @@ class PhotoDigits(ImageDataModule):
         validation_size: number of validation images.
         test_size: number of test images.
         options: those of :class:`ImageDataModule`; ``root`` and ``val_size`` do not matter here.
+
+    Raises:
+        UsageError: a size is below 1.
     """
 
     name = "photo-digits"
@@ -37,6 +40,11 @@ class PhotoDigits(ImageDataModule):
     ) -> None:
         super().__init__(**options)
         self.sizes = {"train": train_size, "val": validation_size, "test": test_size}
+        if min(self.sizes.values()) < 1:
+            raise UsageError(
+                f"The sizes of train, validation and test are {', '.join(map(str, self.sizes.values()))}: "
+                "choose each from 1 up."
+            )
 
     @cached_property
     def _arrays(self) -> dict[str, tuple[np.ndarray, np.ndarray]]:
