@@ -119,10 +119,10 @@ class Task(pl.LightningModule, ABC):
             if isinstance(callback, ModelCheckpoint)
         ]
         last = next((path for path in reversed(saved) if path), None)
-        advice = f"the last good checkpoint is {last}" if last else "no checkpoint had been written yet"
+        kept = f"the last good checkpoint is {last}" if last else "no checkpoint had been written yet"
         raise ColorCNNError(
-            f"The loss became {loss.item()} at step {self.global_step} (epoch {self.current_epoch}) and "
-            f"{advice}: lower model.init_args.learning_rate and resume."
+            f"The loss became {loss.item()} at step {self.global_step} (epoch {self.current_epoch}) and {kept}: "
+            f"lower model.init_args.learning_rate and {'resume' if last else 'start anew'}."
         )
 
 
@@ -154,40 +154,3 @@ class ImageTask(Task):
             optimizer, options["schedule"], options["learning_rate"], steps, restart_steps
         )
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
-<<<<<<< HEAD
-=======
-
-    def on_train_start(self) -> None:
-        """Refuse to resume a schedule that was made for another length of training.
-
-        Raises:
-            UsageError: the checkpoint's number of steps is not this run's.
-        """
-        schedule, steps = self.lr_schedulers(), int(self.trainer.estimated_stepping_batches)
-        planned = getattr(schedule, "total_steps", getattr(schedule, "T_max", steps))
-        if planned != steps:
-            raise UsageError(
-                f"The checkpoint's learning rate is planned for {planned} steps and this run has {steps}: "
-                "resume with the trainer.max_epochs, batch size and data it was started with."
-            )
-
-    def checked(self, loss: Tensor) -> Tensor:
-        """Return ``loss``, or stop the training when it is not a finite number.
-
-        Raises:
-            ColorCNNError: names the step and the last good checkpoint.
-        """
-        if torch.isfinite(loss):
-            return loss
-        saved = [
-            callback.best_model_path or callback.last_model_path
-            for callback in self.trainer.checkpoint_callbacks
-            if isinstance(callback, ModelCheckpoint)
-        ]
-        last = next((path for path in reversed(saved) if path), None)
-        kept = f"the last good checkpoint is {last}" if last else "no checkpoint had been written yet"
-        raise ColorCNNError(
-            f"The loss became {loss.item()} at step {self.global_step} (epoch {self.current_epoch}) and {kept}: "
-            f"lower model.init_args.learning_rate and {'resume' if last else 'start anew'}."
-        )
->>>>>>> main

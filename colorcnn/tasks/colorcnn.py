@@ -86,8 +86,8 @@ class ColorCNNTask(ImageTask):
         distillation: share of knowledge distillation in the recognition loss; 0 is cross-entropy alone.
         straight_through: share of the training, at its end, whose forward pass shows something else than the
             soft image, with the soft one's gradient; 0 is the paper's soft training.
-        stand_in: what it shows: the hard ``assignment`` (and with it the palette), the hard ``palette`` alone,
-            or ``simplex-noise``, which in place of making the assignment hard disturbs it as much.
+        stand_in: what it shows: the hard ``assignment`` (and with it the palette), the hard ``palette``
+            alone, or ``simplex-noise``, which in place of making the assignment hard disturbs it as much.
         temperature: of the soft assignment at the end of training, to which it falls geometrically from 1.
         jitter: xi, standard deviation of the noise in the classifier's normalised space.
         jitter_contrast: what the quantized image's contrast is divided by before the noise.
