@@ -120,8 +120,9 @@ class Task(pl.LightningModule, ABC):
         ]
         last = next((path for path in reversed(saved) if path), None)
         kept = f"the last good checkpoint is {last}" if last else "no checkpoint had been written yet"
+        when = f"step {self.global_step} (epoch {self.current_epoch})"
         raise ColorCNNError(
-            f"The loss became {loss.item()} at step {self.global_step} (epoch {self.current_epoch}) and {kept}: "
+            f"The loss became {loss.item()} at {when} and {kept}: "
             f"lower model.init_args.learning_rate and {'resume' if last else 'start anew'}."
         )
 
