@@ -75,27 +75,20 @@ def evaluate(
     panel = _Panel(classifier, device, num_classes)
     runs = {name: _Run(name, quantizer, sizes, device) for name, quantizer in methods.items()}
     files = {name: _FileRun(name, codec) for name, codec in (codecs or {}).items()}
+    passes: list[_Run | _FileRun] = [*runs.values(), *files.values()]
     original, order = Tally(), list[Tensor]()
     modules = [*panel.judges.values(), *(part for method in methods.values() for part in modules_of(method))]
     with evaluating(modules, device), _bar(batches, limit, progress, label) as bar:
         for batch in _first(batches, limit):
             images, labels = _checked(batch)
             original.add_originals(images, panel.ask(images, labels), labels)
-            for run in (*runs.values(), *files.values()):
+            for run in passes:
                 run.step(panel, images, labels)
             order.append(batch.index.cpu())
             bar.update(len(images))
     if not order:
         raise ColorCNNError("There are no images to evaluate: the data set or this split of it is empty.")
-    rank = torch.cat(order).argsort(stable=True)  # what is told per image is in the order of the split
-    return Evaluation(
-        n=len(rank),
-        sizes=sizes,
-        original=original.score(rank),
-        **_scores(runs, rank),
-        codecs={name: run.tally.score(rank) for name, run in files.items()},
-        judges=panel.names,
-    )
+    return _evaluation(original, runs, files, torch.cat(order), sizes, panel.names)
 
 
 def _check_request(names: Sequence[str], sizes: Sequence[int], limit: int | None) -> None:
@@ -218,12 +211,26 @@ class _FileRun:
         self.tally.add_decoded(pixels, bits, originals, panel.ask(pixels, labels), labels)
 
 
-def _scores(runs: Mapping[str, _Run], rank: Tensor) -> dict[str, Any]:
-    return {
-        "scores": {name: run.scores(rank) for name, run in runs.items()},
-        "unavailable": {name: dict(run.unavailable) for name, run in runs.items()},
-        "images_per_second": {name: run.images_per_second for name, run in runs.items()},
-    }
+def _evaluation(
+    original: Tally,
+    runs: Mapping[str, _Run],
+    files: Mapping[str, _FileRun],
+    index: Tensor,
+    sizes: tuple[int, ...],
+    judges: tuple[str, ...],
+) -> Evaluation:
+    """The scores of all runs, with what is told per image in the order of the split."""
+    rank = index.argsort(stable=True)
+    return Evaluation(
+        n=len(rank),
+        sizes=sizes,
+        original=original.score(rank),
+        scores={name: run.scores(rank) for name, run in runs.items()},
+        unavailable={name: dict(run.unavailable) for name, run in runs.items()},
+        images_per_second={name: run.images_per_second for name, run in runs.items()},
+        codecs={name: run.tally.score(rank) for name, run in files.items()},
+        judges=judges,
+    )
 
 
 def _check_contract(name: str, size: int, paletted: Paletted, originals: Tensor) -> None:
