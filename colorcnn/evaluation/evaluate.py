@@ -60,8 +60,8 @@ def evaluate(
         sizes: the numbers of colours, each 1..256.
         codecs: name -> what maps uint8 images to decoded ones and the bits of their files.
         device: where classifier and quantizers run; networks are moved there.
-        progress: show a bar on stderr when that is a terminal.
-        label: written before the bar.
+        progress: show a bar on stderr, after ``label``, when that is a terminal.
+        label: what is going on.
         limit: stop after so many images.
         num_classes: how many classes the data have; the classifier must tell as many apart.
 
@@ -70,41 +70,32 @@ def evaluate(
         ColorCNNError: there are no images, or a method breaks its contract.
     """
     sizes = tuple(dict.fromkeys(check_num_colors(size) for size in sizes))
-    if not (methods or codecs) or not sizes:
-        raise UsageError("There is nothing to evaluate: give at least one method and one number of colours.")
-    if limit is not None and limit < 1:
-        raise UsageError(f"The limit is {limit}: evaluate at least 1 image.")
+    _check_request([*methods, *(codecs or {})], sizes, limit)
     device = torch.device(device)
     panel = _Panel(classifier, device, num_classes)
     runs = {name: _Run(name, quantizer, sizes, device) for name, quantizer in methods.items()}
-    files = {name: (codec, Tally()) for name, codec in (codecs or {}).items()}
-    original = Tally()
-    order: list[Tensor] = []
+    files = {name: _FileRun(name, codec) for name, codec in (codecs or {}).items()}
+    passes: list[_Run | _FileRun] = [*runs.values(), *files.values()]
+    original, order = Tally(), list[Tensor]()
     modules = [*panel.judges.values(), *(part for method in methods.values() for part in modules_of(method))]
     with evaluating(modules, device), _bar(batches, limit, progress, label) as bar:
         for batch in _first(batches, limit):
             images, labels = _checked(batch)
             original.add_originals(images, panel.ask(images, labels), labels)
-            for run in runs.values():
+            for run in passes:
                 run.step(panel, images, labels)
-            for name, (codec, tally) in files.items():
-                pixels, bits = _decoded(name, codec, images)
-                tally.add_decoded(pixels, bits, images, panel.ask(pixels, labels), labels)
             order.append(batch.index.cpu())
             bar.update(len(images))
     if not order:
         raise ColorCNNError("There are no images to evaluate: the data set or this split of it is empty.")
-    rank = torch.cat(order).argsort(stable=True)
-    return Evaluation(
-        n=len(rank),
-        sizes=sizes,
-        original=original.score(rank),
-        scores={name: run.scores(rank) for name, run in runs.items()},
-        unavailable={name: dict(run.unavailable) for name, run in runs.items()},
-        images_per_second={name: run.images_per_second for name, run in runs.items()},
-        codecs={name: tally.score(rank) for name, (_, tally) in files.items()},
-        judges=panel.names,
-    )
+    return _evaluation(original, runs, files, torch.cat(order), sizes, panel.names)
+
+
+def _check_request(names: Sequence[str], sizes: Sequence[int], limit: int | None) -> None:
+    if not names or not sizes:
+        raise UsageError("There is nothing to evaluate: give at least one method and one number of colours.")
+    if limit is not None and limit < 1:
+        raise UsageError(f"The limit is {limit}: evaluate at least 1 image.")
 
 
 @torch.inference_mode()
@@ -217,6 +208,47 @@ class _Run:
         return time.perf_counter()
 
 
+class _FileRun:
+    """One codec on its way through the batches."""
+
+    def __init__(self, name: str, codec: Coder) -> None:
+        self.name = name
+        self.codec = codec
+        self.tally = Tally()
+
+    def step(self, panel: _Panel, originals: Tensor, labels: Tensor) -> None:
+        """Write one batch as files, read it back, and measure it."""
+        pixels, bits = self.codec(originals)
+        if pixels.shape != originals.shape or pixels.dtype != torch.uint8 or len(bits) != len(originals):
+            raise ColorCNNError(
+                f"{self.name} made {len(bits)} files and {tuple(pixels.shape)} {pixels.dtype} of images "
+                f"{tuple(originals.shape)}: its codec is at fault."
+            )
+        self.tally.add_decoded(pixels, bits, originals, panel.ask(pixels, labels), labels)
+
+
+def _evaluation(
+    original: Tally,
+    runs: Mapping[str, _Run],
+    files: Mapping[str, _FileRun],
+    index: Tensor,
+    sizes: tuple[int, ...],
+    judges: tuple[str, ...],
+) -> Evaluation:
+    """The scores of all runs, with what is told per image in the order of the split."""
+    rank = index.argsort(stable=True)
+    return Evaluation(
+        n=len(rank),
+        sizes=sizes,
+        original=original.score(rank),
+        scores={name: run.scores(rank) for name, run in runs.items()},
+        unavailable={name: dict(run.unavailable) for name, run in runs.items()},
+        images_per_second={name: run.images_per_second for name, run in runs.items()},
+        codecs={name: run.tally.score(rank) for name, run in files.items()},
+        judges=judges,
+    )
+
+
 def _check_contract(name: str, size: int, paletted: Paletted, originals: Tensor) -> None:
     expected = (len(originals), *originals.shape[2:])
     if tuple(paletted.indices.shape) != expected:
@@ -234,16 +266,6 @@ def _check_contract(name: str, size: int, paletted: Paletted, originals: Tensor)
         raise ColorCNNError(
             f"{name} made {most} colours where {size} were asked for: its quantizer is at fault."
         )
-
-
-def _decoded(name: str, codec: Coder, images: Tensor) -> tuple[Tensor, list[int]]:
-    pixels, bits = codec(images)
-    if pixels.shape != images.shape or pixels.dtype != torch.uint8 or len(bits) != len(images):
-        raise ColorCNNError(
-            f"{name} made {len(bits)} files and {tuple(pixels.shape)} {pixels.dtype} of images "
-            f"{tuple(images.shape)}: its codec is at fault."
-        )
-    return pixels, bits
 
 
 def _check_classes(logits: Tensor, labels: Tensor, num_classes: int | None, judge: str) -> None:

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 from evaluation_samples import metrics
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 from torch import Tensor, nn
@@ -64,6 +64,7 @@ def test_methods_look_different_and_there_are_always_enough_styles():
     assert len(styles([f"m{place}" for place in range(30)])) == 30
 
 
+@settings(deadline=None)  # the first example imports scikit-learn
 @given(st.lists(st.floats(0, 1), max_size=12).map(sorted))
 def test_labels_are_moved_apart_and_stay_in_order(wished):
     found = spread(wished, 0.06)

@@ -8,7 +8,7 @@ from math import comb
 import numpy as np
 import pytest
 from evaluation_samples import metrics
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from colorcnn.errors import UsageError
@@ -35,6 +35,7 @@ def test_one_against_nine_is_21_in_1024_twice():
     assert test.p_value == pytest.approx(2 * (1 + 10) / 1024)
 
 
+@settings(deadline=None)  # the first example imports scipy
 @given(st.integers(0, 40), st.integers(0, 40))
 def test_the_p_value_is_the_exact_binomial_one(first, second):
     assert mcnemar(*flags(3, first, second)).p_value == pytest.approx(float(exact(first, second)))
