@@ -11,7 +11,7 @@ import torch
 
 from colorcnn.dcq.packing import packed_length
 from colorcnn.dcq.palettes import by_lightness
-from colorcnn.dcq.shard import ShardContent, encode_shard
+from colorcnn.dcq.shard_writer import ShardContent, encode_shard
 from colorcnn.dcq.sources import ImageSource
 from colorcnn.dcq.stages import Arrays
 from colorcnn.paletted import map_indices

@@ -1,4 +1,4 @@
-"""Index maps as bytes, in the three layouts a shard knows, and the prediction that may come before them."""
+"""Index maps as bytes, in the three layouts that a shard knows, and back to colours."""
 
 from __future__ import annotations
 
@@ -90,46 +90,3 @@ def unpack(data: np.ndarray, height: int, width: int, bits: int, layout: str = "
         pairs = data.reshape(-1, width)
         return np.stack([pairs >> 4 & mask, pairs & mask], axis=1).reshape(-1, width)[:height].copy()
     return data.reshape(height, width) & mask
-
-
-@njit(nogil=True, cache=True)
-def _median(left, above, corner):
-    """The median of left, above and left + above - corner."""
-    low, high = min(left, above), max(left, above)
-    if corner >= high:
-        return low
-    if corner <= low:
-        return high
-    return left + above - corner
-
-
-@njit(nogil=True, cache=True)
-def _predict(indices, mask, out):
-    for y in range(indices.shape[0]):
-        for x in range(indices.shape[1]):
-            left = np.int64(indices[y, x - 1]) if x else 0
-            above = np.int64(indices[y - 1, x]) if y else 0
-            corner = np.int64(indices[y - 1, x - 1]) if x and y else 0
-            out[y, x] = (np.int64(indices[y, x]) - _median(left, above, corner)) & mask
-
-
-@njit(nogil=True, cache=True)
-def _restore(indices, mask):
-    for y in range(indices.shape[0]):
-        for x in range(indices.shape[1]):
-            left = np.int64(indices[y, x - 1]) if x else 0
-            above = np.int64(indices[y - 1, x]) if y else 0
-            corner = np.int64(indices[y - 1, x - 1]) if x and y else 0
-            indices[y, x] = (np.int64(indices[y, x]) + _median(left, above, corner)) & mask
-
-
-def predict(indices: np.ndarray, bits: int) -> np.ndarray:
-    """An index map (H, W) as differences modulo ``2**bits`` from what its neighbours let expect."""
-    out = np.empty_like(indices)
-    _predict(np.ascontiguousarray(indices), (1 << bits) - 1, out)
-    return out
-
-
-def restore(differences: np.ndarray, bits: int) -> None:
-    """The inverse of :func:`predict`, in place."""
-    _restore(differences, (1 << bits) - 1)

@@ -32,17 +32,21 @@ labels             uint8, uint16 or uint32 (n,); for several labels uint8 (n, ce
                    each, highest first
 sizes              uint32 (n, 2): H and W, where they differ
 rows               uint32 (n,): positions in the original data set, where they are not ``first`` and counting
+contexts           uint8 (2**(q * d), 2**q): for every context of d neighbours all indices, see below
 indices            uint8: the index maps, one after the other
 =================  =======================================================================================
 
 An index map is, by ``layout``, "packed": ceil(H * W * q / 8) bytes, q bits a pixel, row after row, highest
 bit first; "paired", for q up to 4: ceil(H / 2) * W bytes, each a pixel and, in the low four bits, the one
 below it; "unpacked": H * W bytes. By ``order`` the maps follow each other as the images do ("images"), or
-those of lower palettes come first ("palettes"). With the ``prediction`` "median" a pixel's index is stored
-as its difference modulo 2**q from the median of left, above, and left + above - above left, where those
-outside the image are 0 (the predictor of LOCO-I: M. Weinberger, G. Seroussi and G. Sapiro, IEEE
-Transactions on Image Processing 2000); with "none" as it is. The writer tries several combinations and keeps
-the smallest.
+those of lower palettes come first ("palettes").
+
+By ``prediction`` a pixel's index is stored as it is ("none"), or as what its neighbours (see
+:mod:`colorcnn.dcq.predict`) leave open: "median", its difference modulo 2**q from the median of left, above,
+and left + above - above left (the predictor of LOCO-I: M. Weinberger, G. Seroussi and G. Sapiro, IEEE
+Transactions on Image Processing 2000); "context", its place in the row of ``contexts`` that is numbered by
+left, above, above right and above left, q bits each, the first highest, of which d, from 2 to 4, are taken.
+The writer tries several combinations and keeps the smallest.
 """
 
 from __future__ import annotations
@@ -51,15 +55,15 @@ import json
 import mmap
 import struct
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import zstandard
 
-from colorcnn.dcq.packing import LAYOUTS, pack, packed_length, predict, restore, unpack
+from colorcnn.dcq.packing import LAYOUTS, packed_length, unpack
+from colorcnn.dcq.predict import from_differences, from_ranks, table_depth
 from colorcnn.errors import ColorCNNError
 
 SIGNATURE = b"\x89DCQ\r\n\x1a\n"
@@ -67,139 +71,15 @@ VERSION = 1
 BLOCK = 1 << 19
 """The most bytes a frame holds when it is decoded."""
 
-LEVEL = 19
-_HEAD = struct.Struct("<8sHHII")
+HEAD = struct.Struct("<8sHHII")
 _DTYPES = {"|u1": 1, "<u2": 2, "<u4": 4}
-_PREDICTIONS = ("none", "median")
+_PREDICTIONS = ("none", "median", "context")
 _ORDERS = ("images", "palettes")
-_TRIED = (  # what has won on photographs and drawings of 1 to 8 bits
-    ("packed", "median", "images"),
-    ("packed", "none", "palettes"),
-    ("paired", "none", "palettes"),
-    ("unpacked", "none", "palettes"),
-)
 
 
-@dataclass(frozen=True)
-class ShardContent:
-    """What a shard holds.
-
-    Attributes:
-        bits: q, 1..8.
-        indices: n index maps (H, W) uint8, each below 2**q.
-        palettes: (P, 2**q, 3) uint8.
-        palette_ids: (n,) which palette each image uses.
-        labels: (n,) integers, or (n, classes) of 0 and 1.
-        rows: (n,) positions in the original data set, ascending.
-    """
-
-    bits: int
-    indices: Sequence[np.ndarray]
-    palettes: np.ndarray
-    palette_ids: np.ndarray
-    labels: np.ndarray
-    rows: np.ndarray
-
-
-def encode_shard(content: ShardContent) -> bytes:
-    """The bytes of a shard's file; of the ways to lay out its index maps the smallest is taken."""
-    shapes = {image.shape for image in content.indices}
-    header: dict[str, Any] = {
-        "images": len(content.indices),
-        "bits": content.bits,
-        "size": list(next(iter(shapes))) if len(shapes) == 1 else None,
-        "first": int(content.rows[0]) if len(content.rows) else 0,
-        "classes": int(content.labels.shape[1]) if content.labels.ndim == 2 else None,
-    }
-    arrays = _palette_arrays(content)
-    if content.labels.ndim == 2:
-        arrays["labels"] = np.packbits(content.labels.astype(bool), axis=1)
-    else:
-        arrays["labels"] = _narrow(content.labels)
-    if header["size"] is None:
-        arrays["sizes"] = np.array([image.shape for image in content.indices], "<u4")
-    if not np.array_equal(content.rows, header["first"] + np.arange(len(content.rows))):
-        header["first"] = None
-        arrays["rows"] = content.rows.astype("<u4")
-    coding, stored, block, frames = _smallest(content)
-    header |= {**coding, "arrays": []}
-    body = b""
-    for name, array in arrays.items():
-        own = _compress(array.tobytes(), BLOCK)
-        header["arrays"].append(_entry(name, array, BLOCK, own))
-        body += b"".join(own)
-    header["arrays"].append(_entry("indices", np.empty(stored, np.uint8), block, frames))
-    text = json.dumps(header, separators=(",", ":")).encode()
-    head = _HEAD.pack(SIGNATURE, VERSION, 0, len(text), zlib.crc32(text))
-    return head + text + body + b"".join(frames)
-
-
-def _palette_arrays(content: ShardContent) -> dict[str, np.ndarray]:
-    flat = content.palettes.reshape(-1, 3)
-    colors, codes = np.unique(flat, axis=0, return_inverse=True)
-    coded = {
-        "palette_colors": colors.astype(np.uint8),
-        "palette_codes": _narrow(codes.reshape(content.palettes.shape[:2])),
-    }
-    arrays = {"palettes": np.ascontiguousarray(content.palettes, np.uint8)}
-    if _coded_size(coded) < _coded_size(arrays):
-        arrays = coded
-    ids = content.palette_ids
-    if len(content.palettes) != len(ids) or not np.array_equal(ids, np.arange(len(ids))):
-        arrays["palette_ids"] = _narrow(ids)
-    return arrays
-
-
-def _coded_size(arrays: Mapping[str, np.ndarray]) -> int:
-    return sum(len(frame) for array in arrays.values() for frame in _compress(array.tobytes(), BLOCK))
-
-
-def _smallest(content: ShardContent) -> tuple[dict[str, str], int, int, list[bytes]]:
-    """Compress the index maps in several ways; the coding, its bytes before zstd, its block, its frames."""
-    best: tuple[dict[str, str], int, int, list[bytes]] | None = None
-    bits = content.bits
-    for layout, prediction, order in _TRIED:
-        if (layout == "paired" and bits > 4) or (layout == "unpacked" and bits == 8):
-            continue
-        maps = [content.indices[image] for image in _ordered(content.palette_ids, order)]
-        if prediction == "median":
-            maps = [predict(one, bits) for one in maps]
-        parts = [pack(one, bits, layout) for one in maps]
-        lengths = {len(part) for part in parts}
-        length = lengths.pop() if len(lengths) == 1 else 0
-        # Whole images to a block, where all are of one size and one fits: then none lies in two frames.
-        block = BLOCK // length * length if 0 < length <= BLOCK else BLOCK
-        stream = b"".join(parts)
-        frames = _compress(stream, block)
-        if best is None or sum(map(len, frames)) < sum(map(len, best[3])):
-            coding = {"layout": layout, "prediction": prediction, "order": order}
-            best = coding, len(stream), block, frames
-    assert best is not None
-    return best
-
-
-def _ordered(palette_ids: np.ndarray, order: str) -> np.ndarray:
+def map_order(palette_ids: np.ndarray, order: str) -> np.ndarray:
+    """The images (n,) as their index maps follow each other."""
     return np.argsort(palette_ids, kind="stable") if order == "palettes" else np.arange(len(palette_ids))
-
-
-def _compress(data: bytes, block: int) -> list[bytes]:
-    compressor = zstandard.ZstdCompressor(level=LEVEL, write_checksum=True, write_content_size=True)
-    return [compressor.compress(data[start : start + block]) for start in range(0, len(data), block)]
-
-
-def _entry(name: str, array: np.ndarray, block: int, frames: Sequence[bytes]) -> dict[str, Any]:
-    return {
-        "name": name,
-        "dtype": array.dtype.str,
-        "shape": list(array.shape),
-        "block": block,
-        "frames": [len(frame) for frame in frames],
-    }
-
-
-def _narrow(values: np.ndarray) -> np.ndarray:
-    top = int(values.max()) if values.size else 0
-    return values.astype(np.uint8 if top < 1 << 8 else "<u2" if top < 1 << 16 else "<u4")
 
 
 @dataclass(frozen=True)
@@ -244,17 +124,17 @@ class Shard:
             raise self._damaged("its header contradicts itself") from error
 
     def _read_header(self) -> None:
-        head = self._map[: _HEAD.size]
+        head = self._map[: HEAD.size]
         if head[: len(SIGNATURE)] != SIGNATURE:
             raise ColorCNNError(f"{self.path} is no shard of a quantized data set: remove it from the store.")
-        if len(head) < _HEAD.size:
+        if len(head) < HEAD.size:
             raise self._damaged("it is truncated")
-        _, version, _, length, check = _HEAD.unpack(head)
+        _, version, _, length, check = HEAD.unpack(head)
         if version > VERSION:
             raise ColorCNNError(
                 f"{self.path} has format version {version}, later than {VERSION}: update colorcnn."
             )
-        text = self._map[_HEAD.size : _HEAD.size + length]
+        text = self._map[HEAD.size : HEAD.size + length]
         if len(text) < length:
             raise self._damaged("it is truncated")
         if zlib.crc32(text) != check:
@@ -267,7 +147,7 @@ class Shard:
         if not 1 <= self.bits <= 8 or not all(value in values for value, values in known):
             raise ValueError
         self._arrays: dict[str, _Array] = {}
-        offset = _HEAD.size + length
+        offset = HEAD.size + length
         for entry in header["arrays"]:
             ends = offset + np.cumsum([0, *entry["frames"]], dtype=np.int64)
             array = _Array(
@@ -299,8 +179,11 @@ class Shard:
             self.rows = int(self._first) + np.arange(count)
         sizes = self._array("sizes") if self._size is None else np.tile(np.array(self._size), (count, 1))
         self.sizes = sizes.astype(np.int64).reshape(-1, 2)
+        self._contexts = self._array("contexts") if self.coding["prediction"] == "context" else None
+        if self._contexts is not None:
+            table_depth(self._contexts, self.bits)
         lengths = packed_length(self.sizes[:, 0], self.sizes[:, 1], self.bits, self.coding["layout"])
-        order = _ordered(self.palette_ids, self.coding["order"])
+        order = map_order(self.palette_ids, self.coding["order"])
         self._starts = np.empty(count, np.int64)
         self._starts[order] = np.cumsum(lengths[order]) - lengths[order]
         self._lengths = lengths
@@ -362,7 +245,9 @@ class Shard:
         height, width = map(int, self.sizes[image])
         indices = unpack(packed, height, width, self.bits, self.coding["layout"])
         if self.coding["prediction"] == "median":
-            restore(indices, self.bits)
+            from_differences(indices, self.bits)
+        elif self._contexts is not None:
+            from_ranks(indices, self.bits, self._contexts)
         return indices
 
     def close(self) -> None:

@@ -10,8 +10,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from colorcnn.dcq.packing import LAYOUTS, pack, packed_length, predict, restore, unpack
-from colorcnn.dcq.shard import BLOCK, SIGNATURE, VERSION, Shard, ShardContent, encode_shard
+from colorcnn.dcq.packing import LAYOUTS, pack, packed_length, unpack
+from colorcnn.dcq.predict import context_table, from_differences, from_ranks, to_differences, to_ranks
+from colorcnn.dcq.shard import BLOCK, SIGNATURE, VERSION, Shard
+from colorcnn.dcq.shard_writer import ShardContent, encode_shard
 from colorcnn.errors import ColorCNNError
 
 many = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -87,10 +89,48 @@ def test_every_layout_and_the_prediction_invert(
     assert len(data) == packed_length(height, width, bits, layout)
     back = unpack(np.frombuffer(data, np.uint8), height, width, bits, layout)
     np.testing.assert_array_equal(back, indices)
-    differences = predict(indices, bits)
+    differences = to_differences(indices, bits)
     assert differences.max() < 1 << bits
-    restore(differences, bits)
+    from_differences(differences, bits)
     np.testing.assert_array_equal(differences, indices)
+
+
+@many
+@given(bits=st.integers(1, 4), depth=st.integers(2, 4), seed=st.integers(0, 99))
+def test_ranks_in_a_table_of_contexts_invert(bits: int, depth: int, seed: int) -> None:
+    random = np.random.default_rng(seed)
+    colors, contexts = 1 << bits, 1 << min(bits * depth, 12)
+    table = np.tile(np.arange(colors, dtype=np.uint8), (1 << bits * depth, 1))
+    table[:contexts] = random.permuted(table[:contexts], axis=1)
+    indices = random.integers(0, colors, random.integers(1, 9, 2)).astype(np.uint8)
+    ranks = to_ranks(indices, bits, table)
+    from_ranks(ranks, bits, table)
+    np.testing.assert_array_equal(ranks, indices)
+
+
+@pytest.mark.parametrize("bits", [1, 2, 3, 4, 5])
+def test_contexts_make_predictable_images_smaller_and_come_back(bits: int, tmp_path: Path) -> None:
+    ramp = np.add.outer(np.arange(64), np.arange(64)) // 5
+    random = np.random.default_rng(0)
+    images = [((ramp + shift) % (1 << bits)).astype(np.uint8) for shift in random.integers(0, 99, 640)]
+    content = ShardContent(
+        bits,
+        images,
+        np.zeros((1, 1 << bits, 3), np.uint8),
+        np.zeros(640, int),
+        np.zeros(640, int),
+        np.arange(640),
+    )
+    table = context_table(images, bits)
+    assert table is not None
+    assert np.mean([to_ranks(image, bits, table).mean() for image in images]) < 0.15 * (1 << bits)
+    shard = Shard(written(content, tmp_path))
+    for image in (0, 639):
+        np.testing.assert_array_equal(shard.indices(image), images[image])
+
+
+def test_a_table_is_made_only_for_enough_pixels() -> None:
+    assert context_table([np.zeros((8, 8), np.uint8)], 3) is None
 
 
 def test_packed_bits_come_highest_first() -> None:

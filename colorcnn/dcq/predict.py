@@ -1,0 +1,142 @@
+"""What an index map's neighbours tell of it: residuals that zstd makes smaller files of than of the indices.
+
+A pixel's neighbours are left, above, above right, and above left of it. In the first row the left one
+stands for all of them, in the first column the one above for left and above left, in the last column for
+above right; those of the first pixel are 0.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numba import njit
+
+DEPTHS = (4, 3, 2)
+"""How many neighbours a context may have, in the order above."""
+
+_PIXELS_FOR_AN_ENTRY = 64  # a table is worth its bytes where its entries are met often
+
+
+@njit(nogil=True, cache=True)
+def _neighbours(indices, y, x):
+    if y == 0:
+        left = np.int64(indices[0, x - 1]) if x else 0
+        return left, left, left, left
+    above = np.int64(indices[y - 1, x])
+    right = np.int64(indices[y - 1, x + 1]) if x + 1 < indices.shape[1] else above
+    if x == 0:
+        return above, above, right, above
+    return np.int64(indices[y, x - 1]), above, right, np.int64(indices[y - 1, x - 1])
+
+
+@njit(nogil=True, cache=True)
+def _median(left, above, corner):
+    """The median of left, above and left + above - corner."""
+    low, high = min(left, above), max(left, above)
+    if corner >= high:
+        return low
+    if corner <= low:
+        return high
+    return left + above - corner
+
+
+@njit(nogil=True, cache=True)
+def _context(indices, y, x, bits, depth):
+    left, above, right, corner = _neighbours(indices, y, x)
+    context = (left << bits) | above
+    if depth > 2:
+        context = (context << bits) | right
+    if depth > 3:
+        context = (context << bits) | corner
+    return context
+
+
+@njit(nogil=True, cache=True)
+def _to_differences(indices, mask, out):
+    for y in range(indices.shape[0]):
+        for x in range(indices.shape[1]):
+            left, above, _, corner = _neighbours(indices, y, x)
+            out[y, x] = (np.int64(indices[y, x]) - _median(left, above, corner)) & mask
+
+
+@njit(nogil=True, cache=True)
+def _from_differences(indices, mask):
+    for y in range(indices.shape[0]):
+        for x in range(indices.shape[1]):
+            left, above, _, corner = _neighbours(indices, y, x)
+            indices[y, x] = (np.int64(indices[y, x]) + _median(left, above, corner)) & mask
+
+
+@njit(nogil=True, cache=True)
+def _count(indices, bits, depth, counts):
+    for y in range(indices.shape[0]):
+        for x in range(indices.shape[1]):
+            counts[_context(indices, y, x, bits, depth), indices[y, x]] += 1
+
+
+@njit(nogil=True, cache=True)
+def _to_ranks(indices, bits, depth, ranks, out):
+    for y in range(indices.shape[0]):
+        for x in range(indices.shape[1]):
+            out[y, x] = ranks[_context(indices, y, x, bits, depth), indices[y, x]]
+
+
+@njit(nogil=True, cache=True)
+def _from_ranks(indices, bits, depth, table):
+    for y in range(indices.shape[0]):
+        for x in range(indices.shape[1]):
+            indices[y, x] = table[_context(indices, y, x, bits, depth), indices[y, x]]
+
+
+def to_differences(indices: np.ndarray, bits: int) -> np.ndarray:
+    """An index map (H, W) as differences modulo ``2**bits`` from the median prediction of its neighbours."""
+    out = np.empty_like(indices)
+    _to_differences(indices, (1 << bits) - 1, out)
+    return out
+
+
+def from_differences(differences: np.ndarray, bits: int) -> None:
+    """The inverse of :func:`to_differences`, in place."""
+    _from_differences(differences, (1 << bits) - 1)
+
+
+def context_table(images: Sequence[np.ndarray], bits: int) -> np.ndarray | None:
+    """For every context the indices from the most to the least frequent, over some index maps.
+
+    Args:
+        images: index maps (H, W) uint8.
+        bits: of an index.
+
+    Returns:
+        (2**(bits * depth), 2**bits) uint8, of as many neighbours as the pixels are enough for; or None.
+    """
+    pixels = sum(image.size for image in images)
+    fitting = [depth for depth in DEPTHS if _PIXELS_FOR_AN_ENTRY << bits * (depth + 1) <= pixels]
+    if not fitting:
+        return None
+    counts = np.zeros((1 << bits * fitting[0], 1 << bits), np.int64)
+    for image in images:
+        _count(image, bits, fitting[0], counts)
+    return np.argsort(-counts, axis=1, kind="stable").astype(np.uint8)
+
+
+def table_depth(table: np.ndarray, bits: int) -> int:
+    """How many neighbours a table's contexts have; raises ValueError where it is no table for these bits."""
+    depths = [depth for depth in DEPTHS if table.shape == (1 << bits * depth, 1 << bits)]
+    if not depths or int(table.max()) >> bits:
+        raise ValueError
+    return depths[0]
+
+
+def to_ranks(indices: np.ndarray, bits: int, table: np.ndarray) -> np.ndarray:
+    """An index map (H, W) as the places of its indices in the rows of a table."""
+    ranks = np.argsort(table, axis=1, kind="stable").astype(np.uint8)
+    out = np.empty_like(indices)
+    _to_ranks(indices, bits, table_depth(table, bits), ranks, out)
+    return out
+
+
+def from_ranks(ranks: np.ndarray, bits: int, table: np.ndarray) -> None:
+    """The inverse of :func:`to_ranks`, in place."""
+    _from_ranks(ranks, bits, table_depth(table, bits), table)

@@ -1,0 +1,174 @@
+"""Write a shard: arrays, compressed; index maps in whichever of several ways is smallest.
+
+The format is described in :mod:`colorcnn.dcq.shard`.
+"""
+
+from __future__ import annotations
+
+import json
+import zlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+import zstandard
+
+from colorcnn.dcq.packing import pack
+from colorcnn.dcq.predict import context_table, to_differences, to_ranks
+from colorcnn.dcq.shard import BLOCK, HEAD, SIGNATURE, VERSION, map_order
+
+LEVEL = 19
+"""Of zstd: slow to write, as fast to read as any other."""
+
+_TRIED = (  # what has won on photographs and drawings of 1 to 8 bits
+    ("packed", "context", "images"),
+    ("paired", "context", "images"),
+    ("packed", "median", "images"),
+    ("packed", "none", "palettes"),
+    ("paired", "none", "palettes"),
+    ("unpacked", "none", "palettes"),
+)
+
+
+@dataclass(frozen=True)
+class ShardContent:
+    """What a shard holds.
+
+    Attributes:
+        bits: q, 1..8.
+        indices: n index maps (H, W) uint8, each below 2**q.
+        palettes: (P, 2**q, 3) uint8.
+        palette_ids: (n,) which palette each image uses.
+        labels: (n,) integers, or (n, classes) of 0 and 1.
+        rows: (n,) positions in the original data set, ascending.
+    """
+
+    bits: int
+    indices: Sequence[np.ndarray]
+    palettes: np.ndarray
+    palette_ids: np.ndarray
+    labels: np.ndarray
+    rows: np.ndarray
+
+
+def encode_shard(content: ShardContent) -> bytes:
+    """The bytes of a shard's file; of the ways to lay out its index maps the smallest is taken."""
+    shapes = {image.shape for image in content.indices}
+    header: dict[str, Any] = {
+        "images": len(content.indices),
+        "bits": content.bits,
+        "size": list(next(iter(shapes))) if len(shapes) == 1 else None,
+        "first": int(content.rows[0]) if len(content.rows) else 0,
+        "classes": int(content.labels.shape[1]) if content.labels.ndim == 2 else None,
+    }
+    arrays = _palette_arrays(content)
+    if content.labels.ndim == 2:
+        arrays["labels"] = np.packbits(content.labels.astype(bool), axis=1)
+    else:
+        arrays["labels"] = _narrow(content.labels)
+    if header["size"] is None:
+        arrays["sizes"] = np.array([image.shape for image in content.indices], "<u4")
+    if not np.array_equal(content.rows, header["first"] + np.arange(len(content.rows))):
+        header["first"] = None
+        arrays["rows"] = content.rows.astype("<u4")
+    best = _smallest(content)
+    header |= {**best.coding, "arrays": []}
+    body = b""
+    for name, array in {**arrays, **best.tables}.items():
+        own = _compress(array.tobytes(), BLOCK)
+        header["arrays"].append(_entry(name, array, BLOCK, own))
+        body += b"".join(own)
+    header["arrays"].append(_entry("indices", np.empty(best.stored, np.uint8), best.block, best.frames))
+    text = json.dumps(header, separators=(",", ":")).encode()
+    head = HEAD.pack(SIGNATURE, VERSION, 0, len(text), zlib.crc32(text))
+    return head + text + body + b"".join(best.frames)
+
+
+def _palette_arrays(content: ShardContent) -> dict[str, np.ndarray]:
+    flat = content.palettes.reshape(-1, 3)
+    colors, codes = np.unique(flat, axis=0, return_inverse=True)
+    coded = {
+        "palette_colors": colors.astype(np.uint8),
+        "palette_codes": _narrow(codes.reshape(content.palettes.shape[:2])),
+    }
+    arrays = {"palettes": np.ascontiguousarray(content.palettes, np.uint8)}
+    if _coded_size(coded) < _coded_size(arrays):
+        arrays = coded
+    ids = content.palette_ids
+    if len(content.palettes) != len(ids) or not np.array_equal(ids, np.arange(len(ids))):
+        arrays["palette_ids"] = _narrow(ids)
+    return arrays
+
+
+def _coded_size(arrays: Mapping[str, np.ndarray]) -> int:
+    return sum(len(frame) for array in arrays.values() for frame in _compress(array.tobytes(), BLOCK))
+
+
+class _Coded(NamedTuple):
+    """The index maps in one of several ways.
+
+    Attributes:
+        coding: layout, prediction and order.
+        tables: the arrays that these need.
+        stored: bytes before zstd.
+        block: bytes of a block.
+        frames: the blocks, compressed.
+    """
+
+    coding: dict[str, str]
+    tables: dict[str, np.ndarray]
+    stored: int
+    block: int
+    frames: list[bytes]
+
+    @property
+    def size(self) -> int:
+        return sum(map(len, self.frames)) + _coded_size(self.tables)
+
+
+def _smallest(content: ShardContent) -> _Coded:
+    """Compress the index maps in several ways, and keep the smallest."""
+    bits, found = content.bits, []
+    table = context_table(content.indices, bits)
+    for layout, prediction, order in _TRIED:
+        if (layout == "paired" and bits > 4) or (layout == "unpacked" and bits == 8):
+            continue
+        maps = [content.indices[image] for image in map_order(content.palette_ids, order)]
+        tables = {}
+        if prediction == "median":
+            maps = [to_differences(one, bits) for one in maps]
+        if prediction == "context":
+            if table is None:
+                continue
+            maps = [to_ranks(one, bits, table) for one in maps]
+            tables = {"contexts": table}
+        parts = [pack(one, bits, layout) for one in maps]
+        lengths = {len(part) for part in parts}
+        length = lengths.pop() if len(lengths) == 1 else 0
+        # Whole images to a block, where all are of one size and one fits: then none lies in two frames.
+        block = BLOCK // length * length if 0 < length <= BLOCK else BLOCK
+        stream = b"".join(parts)
+        coding = {"layout": layout, "prediction": prediction, "order": order}
+        found.append(_Coded(coding, tables, len(stream), block, _compress(stream, block)))
+    return min(found, key=lambda coded: coded.size)
+
+
+def _compress(data: bytes, block: int) -> list[bytes]:
+    compressor = zstandard.ZstdCompressor(level=LEVEL, write_checksum=True, write_content_size=True)
+    return [compressor.compress(data[start : start + block]) for start in range(0, len(data), block)]
+
+
+def _entry(name: str, array: np.ndarray, block: int, frames: Sequence[bytes]) -> dict[str, Any]:
+    return {
+        "name": name,
+        "dtype": array.dtype.str,
+        "shape": list(array.shape),
+        "block": block,
+        "frames": [len(frame) for frame in frames],
+    }
+
+
+def _narrow(values: np.ndarray) -> np.ndarray:
+    top = int(values.max()) if values.size else 0
+    return values.astype(np.uint8 if top < 1 << 8 else "<u2" if top < 1 << 16 else "<u4")
