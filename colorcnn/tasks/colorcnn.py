@@ -36,6 +36,8 @@ from colorcnn.tasks.base import ImageTask, OptimizerName, ScheduleName, copy_wei
 from colorcnn.tasks.classifier import accuracy
 from colorcnn.zoo import load_classifier, load_quantizer
 
+_SHARES = ("straight_through", "confidence_warmup", "distillation", "imitation_pixels")
+_ABOVE_ZERO = ("temperature", "jitter_contrast", "imitation_pixels", "task_batches")
 POWERS_OF_TWO = (2, 4, 8, 16, 32, 64)
 AFTER_QUANTIZATION: dict[str, Any] = {"flip": True, "crop": 4, "rotation": 15.0, "erasing": 0.5}
 
@@ -153,6 +155,7 @@ class ColorCNNTask(ImageTask):
         self.save_hyperparameters()
         self.strict_loading = False  # the frozen judges are not part of a checkpoint
         self.sizes = sizes
+        self._check_options()
         self.quantizer = self._make_quantizer(architecture, quantizer_kwargs or {})
         if start_from is not None:
             copy_weights(load_quantizer(f"{architecture}:{start_from}"), self.quantizer, start_from)
@@ -163,23 +166,33 @@ class ColorCNNTask(ImageTask):
         self.register_buffer("mean", torch.tensor(mean).view(1, 3, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(std).view(1, 3, 1, 1), persistent=False)
 
-    def _make_quantizer(self, architecture: str, options: dict[str, Any]) -> LearnedQuantizer:
+    def _check_options(self) -> None:
+        for name in _SHARES:
+            if not 0 <= self.hparams[name] <= 1:
+                raise UsageError(f"{name} is {self.hparams[name]}: it is a share, choose 0 to 1.")
+        for name in _ABOVE_ZERO:
+            if self.hparams[name] <= 0:
+                raise UsageError(f"{name} is {self.hparams[name]}: it must be above 0.")
+        for name in ("classifiers", "sizes"):
+            if not self.hparams[name]:
+                raise UsageError(f"{name} is empty: name at least one.")
+        weights = self.hparams["size_weights"]
+        if weights and (len(weights) != len(self.sizes) or min(weights) < 0 or not sum(weights)):
+            raise UsageError(
+                f"size_weights is {weights}: give a number from 0 up for each of the sizes {self.sizes}, not all 0."
+            )
         if self.hparams["crop_before"] and self.hparams["imitation_weight"]:
             raise UsageError(
                 "crop_before moves pixels away from their imitation targets: set one of crop_before and "
                 "imitation_weight to 0."
             )
-        if not self.sizes or self.hparams["task_batches"] < 1:
-            raise UsageError(
-                "sizes is empty or task_batches is below 1: name at least one number of colours."
-            )
-        if self.hparams["temperature"] <= 0:
-            raise UsageError(f"temperature is {self.hparams['temperature']}: it must be above 0.")
-        if architecture == "colorcnn" and len(self.sizes) != 1:
+        if self.hparams["architecture"] == "colorcnn" and len(self.sizes) != 1:
             raise UsageError(
                 f"A ColorCNN has one number of colours and sizes is {self.sizes}: name one, "
                 "or train colorcnn-plus."
             )
+
+    def _make_quantizer(self, architecture: str, options: dict[str, Any]) -> LearnedQuantizer:
         quantizer = create_model(architecture, **quantizer_options(architecture, self.sizes, options))
         return cast(LearnedQuantizer, quantizer.to(memory_format=torch.channels_last))
 

@@ -64,9 +64,26 @@ def test_the_temperature_falls_geometrically_to_its_end(images):
     assert make(step=0, temperature=0.01).temperature == 1
 
 
-def test_a_temperature_of_nothing_is_refused():
-    with pytest.raises(UsageError, match="temperature is 0"):
-        make(temperature=0.0)
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        ({"temperature": 0.0}, "temperature is 0.0: it must be above 0"),
+        ({"jitter_contrast": 0.0}, "jitter_contrast is 0.0: it must be above 0"),
+        ({"imitation_pixels": 0.0}, "imitation_pixels is 0.0"),
+        ({"distillation": 1.5}, "distillation is 1.5: it is a share"),
+        ({"size_weights": [1.0, 2.0]}, "size_weights is .* for each of the sizes"),
+        ({"size_weights": [0.0]}, "not all 0"),
+        ({"task_batches": 0}, "task_batches is 0"),
+    ],
+)
+def test_options_that_cannot_be_meant_are_refused(options, told):
+    with pytest.raises(UsageError, match=told):
+        make(**options)
+
+
+def test_a_training_without_judges_is_refused():
+    with pytest.raises(UsageError, match="classifiers is empty"):
+        ColorCNNTask([], 10, [0.5] * 3, [0.25] * 3)
 
 
 def test_the_confidence_weight_rises_over_its_warmup_and_fades_with_the_colours(assignment):
