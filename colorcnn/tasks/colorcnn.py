@@ -179,7 +179,8 @@ class ColorCNNTask(ImageTask):
         weights = self.hparams["size_weights"]
         if weights and (len(weights) != len(self.sizes) or min(weights) < 0 or not sum(weights)):
             raise UsageError(
-                f"size_weights is {weights}: give a number from 0 up for each of the sizes {self.sizes}, not all 0."
+                f"size_weights is {weights}: give a number from 0 up for each of the sizes {self.sizes}, "
+                "not all 0."
             )
         if self.hparams["crop_before"] and self.hparams["imitation_weight"]:
             raise UsageError(
