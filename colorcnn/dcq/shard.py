@@ -129,8 +129,8 @@ class Shard:
             raise ColorCNNError(f"{self.path} is no shard of a quantized data set: remove it from the store.")
         if len(head) < HEAD.size:
             raise self._damaged("it is truncated")
-        _, version, _, length, check = HEAD.unpack(head)
-        if version > VERSION:
+        _, version, reserved, length, check = HEAD.unpack(head)
+        if version > VERSION or reserved:
             raise ColorCNNError(
                 f"{self.path} has format version {version}, later than {VERSION}: update colorcnn."
             )

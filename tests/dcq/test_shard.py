@@ -158,8 +158,6 @@ def test_a_changed_byte_is_found(tmp_path: Path, seed: int) -> None:
     data = bytearray(path.read_bytes())
     place = int(np.random.default_rng(seed).integers(len(data)))
     data[place] ^= 1 << seed % 8
-    if 10 <= place < 12:
-        pytest.skip("reserved")
     path.write_bytes(data)
 
     def read() -> None:
