@@ -1,6 +1,17 @@
-"""What all tests share: a cache folder of their own."""
+"""What all tests share: a cache folder of their own, and real images where there are some."""
+
+import os
 
 import pytest
+
+
+@pytest.fixture
+def real_data() -> str:
+    """The folder of real images; tests that ask for it are skipped where there is none."""
+    folder = os.environ.get("COLORCNN_DATA", "")
+    if not folder:
+        pytest.skip("COLORCNN_DATA is not set")
+    return folder
 
 
 @pytest.fixture(autouse=True, scope="session")

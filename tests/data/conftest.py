@@ -2,22 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
-
-
-@pytest.fixture
-def real_data() -> str:
-    """The folder of real images; tests that ask for it are skipped where there is none."""
-    folder = os.environ.get("COLORCNN_DATA", "")
-    if not folder:
-        pytest.skip("COLORCNN_DATA is not set")
-    return folder
 
 
 @pytest.fixture(autouse=True)

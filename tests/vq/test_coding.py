@@ -1,11 +1,12 @@
 """Indices to bytes and back, pictures to files and back, and the files that are refused."""
 
+from pathlib import Path
+
 import hypothesis.strategies as st
 import pytest
 import torch
 from hypothesis import given, settings
 
-from colorcnn.data.base import data_root
 from colorcnn.errors import ColorCNNError
 from colorcnn.paletted import from_bytes
 from colorcnn.vq.bitstream import MAGIC, Header, pack, unpack
@@ -145,8 +146,8 @@ def test_vectors_are_coded_too():
 
 
 @pytest.mark.data
-def test_every_kodak_picture_comes_back():
-    folder = data_root(None) / "kodak"
+def test_every_kodak_picture_comes_back(real_data):
+    folder = Path(real_data) / "kodak"
     made = toy(dimension=2)
     files = list_pictures(folder)
     assert len(files) == 24
