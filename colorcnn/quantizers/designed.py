@@ -106,7 +106,11 @@ class Designed(Quantizer):
 
 def check_kept(keep: Iterable[tuple[int, int, int]]) -> np.ndarray:
     """Given colours as (m, 3) uint8, each once; raises UsageError where they are none, or too many."""
-    rows = np.array(list(keep), dtype=np.int64).reshape(-1, 3)
+    colors = list(keep)
+    try:
+        rows = np.array(colors, dtype=np.int64).reshape(len(colors), 3)
+    except (TypeError, ValueError) as error:
+        raise UsageError(f"The colours to be kept are {colors!r}: give three bytes for each.") from error
     if rows.size and (rows.min() < 0 or rows.max() > 255):
         raise UsageError("A colour to be kept lies outside 0..255: give three bytes for each.")
     kept = distinct(rows.astype(np.uint8))

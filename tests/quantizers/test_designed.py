@@ -143,3 +143,9 @@ def test_another_seed_may_give_another_palette_and_the_same_one_never(photo):
 
 def test_qualities_are_named():
     assert set(QUALITIES) == {"fast", "default", "best"}
+
+
+@pytest.mark.parametrize("kept", [[(0, 0)], ["red"], [(1, 2, 3), (4, 5)], [None], [(0, 0, 256)]])
+def test_colors_to_keep_that_are_no_three_bytes_are_refused(kept):
+    with pytest.raises(UsageError, match="give three bytes for each"):
+        QUANTIZERS["k-means"](keep=kept)
