@@ -1,6 +1,7 @@
-"""What all tests share: a cache folder of their own, and real images where there are some."""
+"""What all tests share: a cache folder of their own, real images where there are some, and Ctrl-C."""
 
 import os
+import signal
 
 import pytest
 
@@ -20,3 +21,11 @@ def own_cache(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("COLORCNN_CACHE", str(tmp_path_factory.mktemp("cache")))
         yield
+
+
+@pytest.fixture(autouse=True, scope="session")
+def interruptible():
+    """A shell starts background jobs with SIGINT ignored, and children inherit that: some tests send it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
