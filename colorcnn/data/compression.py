@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
@@ -56,7 +57,7 @@ class _Draws(Dataset[Tensor]):
         return self.draw.draw_batch(step)
 
 
-class DrawnData(pl.LightningDataModule):
+class DrawnData(pl.LightningDataModule, ABC):
     """Batches drawn afresh for every step; an epoch is a number of them.
 
     Args:
@@ -87,9 +88,9 @@ class DrawnData(pl.LightningDataModule):
         self.num_workers = num_workers
         self.seed = seed
 
+    @abstractmethod
     def draw_batch(self, step: int) -> Tensor:
         """The training batch of a step."""
-        raise NotImplementedError
 
     def train_dataloader(self) -> DataLoader[Tensor]:
         """The batches of an epoch."""

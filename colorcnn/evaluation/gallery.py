@@ -138,9 +138,16 @@ def grid_picture(
     """
     batch = spread_over(split, count)
     gallery = make_gallery(methods, classifier, batch.images, batch.labels, sizes, device=device)
-    light, dark = (to_png(image_grid(gallery, class_names, dark=night)) for night in (False, True))
     alt = "Rows of pictures: the originals, then every method at the smallest numbers of colours."
-    return Picture("What the classifier sees", light, dark, CAPTION, alt, wide=True)
+    return gallery_picture(gallery, class_names, "What the classifier sees", CAPTION, alt)
+
+
+def gallery_picture(
+    gallery: Gallery, class_names: Sequence[str], title: str, caption: str, alt: str
+) -> Picture:
+    """A gallery as a picture of a report, light and dark."""
+    light, dark = (to_png(image_grid(gallery, class_names, dark=night)) for night in (False, True))
+    return Picture(title, light, dark, caption, alt, wide=True)
 
 
 def image_grid(gallery: Gallery, class_names: Sequence[str], *, dark: bool = False) -> Figure:

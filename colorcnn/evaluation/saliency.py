@@ -11,8 +11,7 @@ from torch import Tensor, nn
 
 from colorcnn.errors import UsageError
 from colorcnn.evaluation.evaluate import QuantizesMany
-from colorcnn.evaluation.figures import to_png
-from colorcnn.evaluation.gallery import CELL, Shown, enlarge, image_grid, make_gallery, spread_over
+from colorcnn.evaluation.gallery import CELL, Shown, enlarge, gallery_picture, make_gallery, spread_over
 from colorcnn.evaluation.markup import Picture
 from colorcnn.models.classifiers import Classifier, Frozen
 from colorcnn.paletted import from_bytes, to_bytes
@@ -140,6 +139,5 @@ def cam_picture(
         return Shown(overlay(pixels, maps, CELL), predictions, confidence.cpu())
 
     gallery = make_gallery(methods, classifier, batch.images, batch.labels, sizes, device=device, look=look)
-    light, dark = (to_png(image_grid(gallery, class_names, dark=night)) for night in (False, True))
     alt = "Rows of pictures under coloured maps: the originals, then every method."
-    return Picture("Where the classifier looks", light, dark, CAPTION, alt, wide=True)
+    return gallery_picture(gallery, class_names, "Where the classifier looks", CAPTION, alt)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, NamedTuple
@@ -51,7 +52,7 @@ class Coded(NamedTuple):
     shape: tuple[int, ...]
 
 
-class Compressor(nn.Module):
+class Compressor(nn.Module, ABC):
     """A transform, a quantizer of its latent, and the transform back.
 
     Args:
@@ -70,9 +71,9 @@ class Compressor(nn.Module):
         self.decoder = decoder
         self.trade_off = trade_off
 
+    @abstractmethod
     def units(self, source: Tensor) -> int:
         """How many dimensions or pixels of a source the bits are divided by."""
-        raise NotImplementedError
 
     def latent(self, source: Tensor) -> Tensor:
         """y = g_a(x)."""

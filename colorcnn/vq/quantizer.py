@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from typing import NamedTuple
 
 import torch
@@ -26,7 +27,7 @@ class Quantized(NamedTuple):
     distance: Tensor
 
 
-class LatentQuantizer(nn.Module):
+class LatentQuantizer(nn.Module, ABC):
     """A quantizer of latents, with its entropy model.
 
     In training mode a call is :meth:`approximate`, in evaluation mode :meth:`quantize`. Latents are
@@ -63,21 +64,21 @@ class LatentQuantizer(nn.Module):
         """Quantize a latent (B, C, ...), or stand in for it in training mode."""
         return self.approximate(latent) if self.training else self.quantize(latent)
 
+    @abstractmethod
     def approximate(self, latent: Tensor) -> Quantized:
         """The differentiable stand-in of training."""
-        raise NotImplementedError
 
+    @abstractmethod
     def quantize(self, latent: Tensor) -> Quantized:
         """What a file holds; gradients reach the codebook and the entropy model and not the latent."""
-        raise NotImplementedError
 
+    @abstractmethod
     def dequantize(self, indices: Tensor) -> Tensor:
         """The latent (B, C, ...) that indices (B, G, ...) stand for."""
-        raise NotImplementedError
 
+    @abstractmethod
     def table(self, low: int, high: int) -> Tensor:
         """Probabilities (G, high - low + 1) of the indices low..high, float64, for the coder."""
-        raise NotImplementedError
 
     def anneal(self, progress: float) -> None:
         """Adapt to how much of the training is done, 0..1; most methods do not."""

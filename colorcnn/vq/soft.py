@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -37,13 +39,13 @@ def precision(vectors: Tensor, codewords: Tensor) -> Tensor:
 class SoftQuantizer(CodebookQuantizer):
     """A codebook whose training weighs all codewords; a large one in pieces, recomputed for gradients."""
 
+    @abstractmethod
     def weigh(self, vectors: Tensor, unit: Tensor) -> Tensor:
         """Weights (G, M, K) of the codewords that stand in for each of the vectors (G, M, k).
 
         ``unit`` (G,) is one over the mean squared distance to the nearest codeword, so that what is soft and
         what is hard does not depend on the scale of the latent.
         """
-        raise NotImplementedError
 
     def approximate(self, latent: Tensor) -> Quantized:
         """See :meth:`LatentQuantizer.approximate`."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -16,7 +17,7 @@ TEST_SIZE = 1_000_000
 TEST_SEED = 20_240_901
 
 
-class Source:
+class Source(ABC):
     """A memoryless source of d-dimensional vectors.
 
     Args:
@@ -38,9 +39,9 @@ class Source:
                 f"The {self.name} source cannot have {self.dimension} dimensions: choose {least}."
             )
 
+    @abstractmethod
     def sample(self, count: int, generator: torch.Generator | None = None) -> Tensor:
         """Draw ``count`` vectors, (count, d) float32."""
-        raise NotImplementedError
 
     def test_set(self, count: int = TEST_SIZE) -> Tensor:
         """The vectors everything is tested on, (count, d), always the same."""
