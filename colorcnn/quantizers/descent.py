@@ -23,27 +23,28 @@ def _gradient(norm, away, out):
 
 
 @njit(nogil=True, cache=True)
-def _step(method, rate, gradient, first, second, times, momentum, decay, out):
-    """What to take off an element: first and second are its running moments, times counts its steps."""
+def _step(method, rate, gradient, state, k, momentum, decay, out):
+    """What to take off element k; ``state`` is that of :func:`descend`, taken whole as slices cost a lot."""
+    times = state[6, k]
     for c in range(3):
         g = gradient[c]
         if method == SGD:
             out[c] = rate * g
         elif method in (MOMENTUM, NESTEROV):
-            first[c] = momentum * first[c] + rate * g
-            out[c] = first[c]
+            state[c, k] = momentum * state[c, k] + rate * g
+            out[c] = state[c, k]
         elif method == ADAGRAD:
-            second[c] += g * g
-            out[c] = rate * g / np.sqrt(second[c] + _TINY)
+            state[3 + c, k] += g * g
+            out[c] = rate * g / np.sqrt(state[3 + c, k] + _TINY)
         elif method == RMSPROP:
-            second[c] = decay * second[c] + (1.0 - decay) * g * g
+            state[3 + c, k] = decay * state[3 + c, k] + (1.0 - decay) * g * g
             # Uncorrected for its start at 0, the first step would be (1 - decay)**-0.5 times too long.
-            out[c] = rate * g / np.sqrt(second[c] / (1.0 - decay**times) + _TINY)
+            out[c] = rate * g / np.sqrt(state[3 + c, k] / (1.0 - decay**times) + _TINY)
         else:
-            first[c] = momentum * first[c] + (1.0 - momentum) * g
-            second[c] = decay * second[c] + (1.0 - decay) * g * g
-            mean = first[c] / (1.0 - momentum**times)
-            out[c] = rate * mean / np.sqrt(second[c] / (1.0 - decay**times) + _TINY)
+            state[c, k] = momentum * state[c, k] + (1.0 - momentum) * g
+            state[3 + c, k] = decay * state[3 + c, k] + (1.0 - decay) * g * g
+            mean = state[c, k] / (1.0 - momentum**times)
+            out[c] = rate * mean / np.sqrt(state[3 + c, k] / (1.0 - decay**times) + _TINY)
 
 
 @njit(nogil=True, cache=True)
@@ -69,7 +70,8 @@ def descend(points, order, elements, fixed, state, low, high, settings, batch):
     touched = np.empty(batch, np.int64)
     for start in range(0, order.size, batch):
         count = 0
-        for i in order[start : start + batch]:
+        for drawn in range(start, min(start + batch, order.size)):
+            i = order[drawn]
             x, y, z = points[0, i], points[1, i], points[2, i]
             k = nearest(x, y, z, cx, cy, cz)
             if k < fixed:
@@ -93,7 +95,7 @@ def descend(points, order, elements, fixed, state, low, high, settings, batch):
                 total[c, k] = 0.0
             members[k] = 0.0
             now = rate / np.sqrt(state[6, k]) if fall == 0.5 else rate * state[6, k] ** -fall
-            _step(method, now, gradient, state[0:3, k], state[3:6, k], state[6, k], momentum, decay, move)
+            _step(method, now, gradient, state, k, momentum, decay, move)
             for c in range(3):
                 elements[c, k] = min(max(elements[c, k] - move[c], low[c]), high[c])
                 if averaging:

@@ -141,7 +141,7 @@ def nearest(colors: np.ndarray, palette: np.ndarray, space: str = "srgb") -> np.
     """
     labels = np.empty(len(colors), np.uint8)
     if space == "srgb":
-        assign_bytes(colors, palette, labels)
+        assign_bytes(np.ascontiguousarray(colors), palette, labels)
         return labels
     centers = enter(palette.T, space)
     for start in range(0, len(colors), _CHUNK):  # coordinates take four times the memory of colours

@@ -16,7 +16,7 @@ import numpy as np
 
 from colorcnn.errors import UsageError, unknown_name
 from colorcnn.quantizers.descent import ADAGRAD, ADAM, MOMENTUM, NESTEROV, RMSPROP, SGD, descend, objective
-from colorcnn.quantizers.designed import Designed, Points, complete
+from colorcnn.quantizers.designed import Designed, Points, complete, nearest
 from colorcnn.quantizers.histogram import Histogram
 from colorcnn.quantizers.lloyd import even_stride, sample
 from colorcnn.quantizers.seeding import plus_plus
@@ -31,6 +31,11 @@ METHODS = {
     "sgd": SGD,
 }
 """How a gradient becomes a step; all but the first and last keep running moments for each element."""
+
+_FAR_MORE = 8
+"""An image of so many pixels for each colour to be drawn is designed for on as many of them as are drawn."""
+_MOST_DIRECT = 64
+"""Up to so many colours, a look at all of them for each pixel costs less than a count of the image's."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -107,6 +112,8 @@ class Fit(NamedTuple):
 class Stochastic(Designed):
     """Moves the nearest palette colour towards each of many colours drawn from the image.
 
+    Of an image of far more pixels than are drawn, it looks at those alone to design up to 64 colours in sRGB.
+
     Args:
         preset: ``default``, or ``faithful`` for the settings of the paper's table.
         settings: given instead of a preset.
@@ -135,6 +142,9 @@ class Stochastic(Designed):
 
     def quantize_pixels(self, pixels: np.ndarray, num_colors: int) -> tuple[np.ndarray, np.ndarray]:
         """See :meth:`Quantizer.quantize_pixels`."""
+        result = self._quantize_large(pixels, num_colors)
+        if result is not None:
+            return result
         histogram = Histogram(pixels)
         if self.settings.samples or len(histogram) <= num_colors or len(self.keep) >= num_colors:
             return self.map_colors(histogram, num_colors)
@@ -142,6 +152,29 @@ class Stochastic(Designed):
         palette[: len(self.keep)] = self.keep
         labels, palette = complete(histogram.colors, histogram.counts, palette, num_colors, self.space)
         return histogram.spread(labels), palette
+
+    def _quantize_large(self, pixels: np.ndarray, num_colors: int) -> tuple[np.ndarray, np.ndarray] | None:
+        """Design a palette on a few of an image's pixels, where that is as good as on all its colours.
+
+        Each of ``num_colors`` is the nearest to one of these pixels, so that all are used. Kept colours may be
+        the nearest to other pixels alone: they want all of them.
+        """
+        size = self.settings.samples
+        few = not size or pixels.size // 3 < _FAR_MORE * size
+        if few or num_colors > _MOST_DIRECT or len(self.keep) or self.space != "srgb":
+            return None
+        drawn = Histogram(self._thinned(pixels.reshape(-1, 3), size))
+        if len(drawn) <= num_colors:
+            return None
+        palette = self.design_palette(drawn.colors, drawn.counts, num_colors)
+        _, palette = complete(drawn.colors, drawn.counts, palette, num_colors, self.space)
+        return nearest(pixels.reshape(-1, 3), palette).reshape(pixels.shape[:2]), palette
+
+    def _thinned(self, pixels: np.ndarray, size: int) -> np.ndarray:
+        """Of (n, 3) pixels as many as wanted: one at random from each of ``size`` equal parts."""
+        random = np.random.default_rng((self.seed, 1))  # not the numbers that the seeding draws
+        places = (np.arange(size) + random.random(size)) * (len(pixels) / size)
+        return pixels.take(places.astype(np.int64), axis=0, mode="clip")  # rounding may reach n
 
     def design(self, points: Points, num_colors: int, kept: np.ndarray) -> np.ndarray:
         """See :meth:`Designed.design`."""

@@ -71,13 +71,26 @@ def test_a_hash_table_grows_with_the_colours():
     assert len(Histogram(picture)) == len(np.unique(picture.astype(int) @ [65536, 256, 1]))
 
 
-@given(seed=st.integers(0, 999), colors=st.integers(1, 256), levels=st.sampled_from([2, 8, 256]))
+@given(
+    seed=st.integers(0, 999),
+    size=st.sampled_from([1, 1023, 1024, 1025, 2500]),
+    colors=st.integers(1, 256),
+    levels=st.sampled_from([2, 8, 256]),
+)
 @settings(max_examples=30, deadline=None)
-def test_the_nearest_colour_is_exact_and_the_first_of_equals(seed, colors, levels):
+def test_the_nearest_colour_is_exact_and_the_first_of_equals(seed, size, colors, levels):
     random = np.random.default_rng(seed)
-    pixels, palette = (random.integers(0, levels, (n, 3), dtype=np.uint8) for n in (500, colors))
-    squares = ((pixels[:, None].astype(int) - palette.astype(int)) ** 2).sum(axis=2)
-    np.testing.assert_array_equal(nearest(pixels, palette), squares.argmin(axis=1))
+    pixels, palette = (random.integers(0, levels, (n, 3), dtype=np.uint8) for n in (size, colors))
+    expected = twins.nearest_bytes(pixels, palette)
+    np.testing.assert_array_equal(nearest(pixels, palette), expected)
+    np.testing.assert_array_equal(nearest(np.asfortranarray(pixels), palette), expected)
+
+
+def test_black_and_white_are_as_far_apart_as_bytes_can_be():
+    pixels = np.repeat(np.array([[0] * 3, [255] * 3], np.uint8), 3, axis=0)
+    palette = np.repeat(pixels[[0, -1]], [1, 255], axis=0)
+    np.testing.assert_array_equal(nearest(pixels, palette), [0, 0, 0, 1, 1, 1])
+    np.testing.assert_array_equal(nearest(pixels[:3], palette[1:]), [0, 0, 0])
 
 
 @pytest.mark.parametrize("colors", [1, 7, 256])

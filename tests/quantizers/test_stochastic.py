@@ -6,6 +6,7 @@ import twins
 
 from colorcnn.errors import UsageError
 from colorcnn.quantizers.descent import descend, objective
+from colorcnn.quantizers.histogram import Histogram
 from colorcnn.quantizers.k_means import KMeans
 from colorcnn.quantizers.stochastic import FAITHFUL, METHODS, Settings, Stochastic
 
@@ -61,6 +62,51 @@ def test_by_default_it_comes_near_k_means():
     indices, palette = Stochastic().quantize_pixels(PIXELS, 9)
     assert squared_error(palette) < 1.3 * best
     assert ((palette[indices].astype(float) - PIXELS) ** 2).mean() == pytest.approx(squared_error(palette))
+
+
+def test_a_large_picture_is_designed_for_on_as_many_pixels_as_are_drawn():
+    settings = Settings(samples=512)
+    best = squared_error(KMeans(quality="best").quantize_pixels(PIXELS, 9)[1])
+    results = [Stochastic(settings=settings, seed=seed).quantize_pixels(PIXELS, 9) for seed in (0, 0, 1)]
+    for indices, palette in results:
+        assert squared_error(palette) < 1.5 * best
+        np.testing.assert_array_equal(np.unique(indices), np.arange(9))
+        np.testing.assert_array_equal(
+            indices.reshape(-1), twins.nearest_bytes(PIXELS.reshape(-1, 3), palette)
+        )
+    for one, same in zip(results[0], results[1]):
+        np.testing.assert_array_equal(one, same)
+    assert not np.array_equal(results[0][1], results[2][1])
+
+
+def test_these_pixels_come_from_everywhere_in_the_picture():
+    pixels = np.arange(1000)[:, None] + np.zeros(3, int)
+    thinned = Stochastic(seed=1)._thinned(pixels, 100)
+    np.testing.assert_array_equal(thinned[:, 0] // 10, np.arange(100))
+    assert len(np.unique(thinned[:, 0] % 10)) == 10
+
+
+@pytest.mark.parametrize(
+    ("colors", "options"),
+    [(65, {}), (9, {"space": "oklab"}), (9, {"keep": [(0, 0, 0)]}), (9, {"samples": 0})],
+)
+def test_a_large_picture_is_looked_at_whole_where_that_is_wanted(colors, options, monkeypatch):
+    sizes = []
+    settings = Settings(samples=options.pop("samples", 512))
+    monkeypatch.setattr(
+        "colorcnn.quantizers.stochastic.Histogram", lambda p: sizes.append(p.size) or Histogram(p)
+    )
+    Stochastic(settings=settings, **options).quantize_pixels(PIXELS, colors)
+    assert sizes == [PIXELS.size]
+
+
+def test_the_rare_colours_of_a_large_picture_are_not_missed():
+    pixels = np.zeros((80, 80, 3), np.uint8)
+    pixels[3, 5], pixels[40, 7] = (255, 0, 0), (0, 255, 0)
+    quantizer = Stochastic(settings=Settings(samples=64))
+    indices, palette = quantizer.quantize_pixels(pixels, 4)
+    np.testing.assert_array_equal(palette[indices], pixels)
+    assert len(palette) == 3
 
 
 def test_each_power_finds_the_least_of_its_own_objective():

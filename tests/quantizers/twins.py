@@ -10,6 +10,10 @@ def squares(points, centers):
     return ((points.astype(float)[:, :, None] - centers.astype(float)[:, None]) ** 2).sum(axis=0)
 
 
+def nearest_bytes(colors, palette):
+    return ((colors[:, None].astype(np.int32) - palette) ** 2).sum(axis=2).argmin(axis=1)
+
+
 def cluster_sums(points, weights, labels, colors):
     sums = np.zeros((4, colors))
     np.add.at(sums.T, labels, np.vstack([points * weights, weights]).T.astype(float))
