@@ -156,8 +156,8 @@ class Stochastic(Designed):
     def _quantize_large(self, pixels: np.ndarray, num_colors: int) -> tuple[np.ndarray, np.ndarray] | None:
         """Design a palette on a few of an image's pixels, where that is as good as on all its colours.
 
-        Each of ``num_colors`` is the nearest to one of these pixels, so that all are used. Kept colours may be
-        the nearest to other pixels alone: they want all of them.
+        Each of ``num_colors`` is the nearest to one of these pixels, so that all are used. Kept colours may
+        be the nearest to other pixels alone: they want all of them.
         """
         size = self.settings.samples
         few = not size or pixels.size // 3 < _FAR_MORE * size
