@@ -17,7 +17,7 @@ from colorcnn.evaluation.figures import (
     point,
     shortened,
 )
-from colorcnn.evaluation.naming import colors_and_bits, display_names
+from colorcnn.evaluation.naming import attack_title, colors_and_bits, display_names
 from colorcnn.evaluation.style import Style, Theme, styles, theme
 from colorcnn.evaluation.transfer import TransferMatrix, transfer_matrix
 
@@ -28,15 +28,8 @@ if TYPE_CHECKING:
 Metrics = Mapping[str, Any]
 
 BARE = "no defence"
-_PATHS = {"": "", "adaptive": ", through the quantizer", "soft": ", through its soft image"}
 _CELL = (1.25, 0.5)  # inches of a cell of a heat map
 _SIDE, _TOP, _EDGE = 2.1, 0.95, 0.2  # inches for the names of rows and columns, and elsewhere
-
-
-def attack_title(attack: str) -> str:
-    """``PGD, through the quantizer`` for ``pgd:adaptive``."""
-    name, _, path = attack.partition(":")
-    return name.upper() + _PATHS[path]
 
 
 def robustness_curves(metrics: Metrics, num_colors: int, *, dark: bool = False) -> Figure:

@@ -235,6 +235,8 @@ class Run:
         figure = kind.figure(record)
         if figure is not None:
             write_atomically(path.with_suffix(".png"), to_png(figure))
+        for ending, further in kind.more_figures(record).items():
+            write_atomically(path.with_name(f"{path.stem}_{ending}.png"), to_png(further))
         return path
 
     def _gathered(self, panel: Panel, stage: Stage, kind: MeasuringKind, jobs: Sequence[Job]) -> Record:
@@ -249,7 +251,7 @@ class Run:
             command=self.command(panel),
             config={
                 **latest.config,
-                **substitute(own[0].description, lambda reference: reference),
+                **substitute(kind.told(own[0].description), lambda reference: reference),
                 "data": latest.config.get("data"),
                 "experiment": self.experiment.name,
                 "title": self.experiment.title,
