@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from colorcnn.evaluation.naming import attack_title, display_names, family
+from colorcnn.evaluation.naming import attack_title, codec_name, display_names, family
 from colorcnn.evaluation.table import MISSING, attack_rows, bits_per_pixel, transfer_rows
 from colorcnn.records import Record
 
@@ -98,7 +98,7 @@ def _attack_tables(metrics: Metrics) -> Iterator[str]:
 
 def _named(metrics: Metrics, rows: Iterable[Sequence[str]]) -> list[list[str]]:
     """Rows that begin with a method, which gets its readable name."""
-    codecs = {codec: " ".join(codec.upper().split(":")) for codec in metrics.get("codecs", {})}
+    codecs = {codec: codec_name(codec) for codec in metrics.get("codecs", {})}
     names = {**display_names(metrics["methods"]), **codecs, "original": "Full colour"}
     return [[names[name], *cells] for name, *cells in rows]
 

@@ -69,3 +69,9 @@ def attack_title(attack: str) -> str:
     """``PGD, through the quantizer`` for ``pgd:adaptive``."""
     name, _, path = attack.partition(":")
     return name.upper() + _PATHS[path]
+
+
+def codec_name(codec: str) -> str:
+    """``JPEG 50`` for ``jpeg:50``."""
+    name, _, quality = codec.partition(":")
+    return f"{_NAMES[name]} {quality}".strip()

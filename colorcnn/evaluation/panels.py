@@ -17,7 +17,7 @@ from colorcnn.evaluation.figures import (
     point,
     shortened,
 )
-from colorcnn.evaluation.naming import attack_title, colors_and_bits, display_names
+from colorcnn.evaluation.naming import attack_title, codec_name, colors_and_bits
 from colorcnn.evaluation.style import Style, Theme, styles, theme
 from colorcnn.evaluation.transfer import TransferMatrix, transfer_matrix
 
@@ -71,9 +71,7 @@ def _draw_attack(axes: Axes, result: Metrics, spread: Metrics, num_colors: int, 
     axes.set_xlabel("largest change of a value, of 255", color=colors.ink, fontsize=11)
     axes.set_ylim(0, 102)
     axes.yaxis.set_major_formatter(lambda value, _: f"{value:g} %")
-    plain = display_names(curves)
-    told = {name: f"{plain[name]} {name.partition(':')[2]}" for name in curves if name in drawn}
-    label_ends(axes, looks, curves, told)
+    label_ends(axes, looks, curves, {name: codec_name(name) for name in drawn})
 
 
 def _some_codecs(codecs: Iterable[str]) -> list[str]:
