@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 Metrics = Mapping[str, Any]
 
 BARE = "no defence"
+_ABREAST = 2  # panels of attacks
 _CELL = (1.25, 0.5)  # inches of a cell of a heat map
 _SIDE, _TOP, _EDGE = 2.1, 0.95, 0.2  # inches for the names of rows and columns, and elsewhere
 
@@ -44,7 +46,10 @@ def robustness_curves(metrics: Metrics, num_colors: int, *, dark: bool = False) 
     """
     results = metrics["attacks"]["results"]
     spreads = metrics.get("std", {}).get("attacks", {}).get("results", {})
-    figure, panels = new_figure(len(results), dark)
+    columns = min(len(results), _ABREAST)
+    figure, panels = new_figure(columns, dark, rows=math.ceil(len(results) / columns))
+    for spare in panels[len(results) :]:
+        spare.remove()
     for axes, (attack, result) in zip(panels, results.items()):
         _draw_attack(axes, result, spreads.get(attack, {}), num_colors, dark)
         title = f"accuracy under {attack_title(attack)}"
