@@ -12,4 +12,11 @@ def classifier(num_classes: int = 10) -> Classifier:
         torch.manual_seed(0)
         features = nn.Sequential(nn.Conv2d(3, 4, 3, stride=2), nn.BatchNorm2d(4), nn.ReLU())
         head = nn.Sequential(nn.AdaptiveAvgPool2d(2), nn.Flatten(), nn.Linear(16, num_classes))
-        return Classifier(features, head, num_classes)
+        return Classifier(features, head, num_classes, stages=[f"features.{stage}" for stage in (0, 1, 1, 2)])
+
+
+def flat() -> nn.Module:
+    """One without feature maps."""
+    network = nn.Sequential(nn.Flatten(), nn.Linear(3 * 6 * 5, 10))
+    network.num_classes = 10
+    return network

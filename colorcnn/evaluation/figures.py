@@ -22,6 +22,7 @@ Metrics = Mapping[str, Any]
 
 _SIZE = (6.2, 4.3)
 _LEFT, _RIGHT = 0.68, 1.86  # inches beside a panel, for numbers and for the names of the curves
+_ABOVE, _BELOW = 0.08, 0.17  # of a panel's height, for its title and its axis
 _LABEL_GAP = 0.062  # of the height of the axes: a line of text
 _FAR = 0.6  # of the width of the axes: curves that end before it are named where they end
 _NAME_WIDTH = 0.4  # of the width of the axes
@@ -84,19 +85,20 @@ def new_canvas(width: float, height: float, dark: bool, dpi: float = 200) -> Fig
     return figure
 
 
-def new_figure(columns: int, dark: bool) -> tuple[Figure, Sequence[Axes]]:
-    """A figure of so many panels side by side, each with room for the names of its curves at the right."""
+def new_figure(columns: int, dark: bool, rows: int = 1) -> tuple[Figure, Sequence[Axes]]:
+    """A figure of so many panels, row by row, each with room for the names of its curves at the right."""
     width, height = _SIZE
-    figure = new_canvas(columns * width, height, dark)
+    figure = new_canvas(columns * width, rows * height, dark)
     colors = theme(dark)
-    axes = figure.subplots(1, columns, squeeze=False)[0]
+    axes = figure.subplots(rows, columns, squeeze=False).flatten()
     panel_width = width - _LEFT - _RIGHT
     figure.subplots_adjust(
         left=_LEFT / width / columns,
         right=1 - _RIGHT / width / columns,
-        top=0.92,
-        bottom=0.17,
+        top=1 - _ABOVE / rows,
+        bottom=_BELOW / rows,
         wspace=(_LEFT + _RIGHT) / panel_width,
+        hspace=(_ABOVE + _BELOW) / (1 - _ABOVE - _BELOW),
     )
     for panel in axes:
         panel.set_facecolor(colors.paper)

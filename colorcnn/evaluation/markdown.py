@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from colorcnn.evaluation.naming import display_names, family
+from colorcnn.evaluation.naming import attack_title, codec_name, display_names, family
+from colorcnn.evaluation.table import MISSING, attack_rows, bits_per_pixel, transfer_rows
 from colorcnn.records import Record
 
 Metrics = Mapping[str, Any]
@@ -52,6 +53,59 @@ def accuracy_table(record: Record) -> str:
     if metrics["original"].get("mean_average_precision") is not None:
         lines += _rows(metrics, "mean_average_precision", ", mAP")
     return "\n".join([*lines, "", provenance(record)]) + "\n"
+
+
+def evaluation_tables(record: Record) -> str:
+    """Every Markdown table of an evaluation: accuracy, and of what else was asked.
+
+    That is the size of the files beside a codec's, accuracy before several classifiers, and under attack.
+    """
+    metrics = record.metrics
+    parts = [accuracy_table(record)]
+    if "codecs" in metrics:
+        parts.append(_file_table(metrics))
+    if "judges" in metrics:
+        head, rows = transfer_rows(metrics)
+        parts.append(_markdown(["accuracy % before", *head[1:]], _named(metrics, rows)))
+    if "attacks" in metrics:
+        parts += _attack_tables(metrics)
+    return "\n".join(parts)
+
+
+def _file_table(metrics: Metrics) -> str:
+    """Bits per pixel and accuracy of every kind of file, the smallest first."""
+    rows = []
+    for method, result in metrics["methods"].items():
+        rows += [(method, size, score) for size, score in result["scores"].items()]
+    rows += [(codec, MISSING, score) for codec, score in metrics["codecs"].items()]
+    rows.sort(key=lambda row: bits_per_pixel(row[2]) or 0.0)
+    cells = [
+        [name, size, f"{bits_per_pixel(score):.3f}", percent(score["accuracy"])] for name, size, score in rows
+    ]
+    return _markdown(["files", "colours", "bits per pixel", "accuracy %"], _named(metrics, cells))
+
+
+def _attack_tables(metrics: Metrics) -> Iterator[str]:
+    """A table for each attack, a column for each largest change of a value."""
+    head, rows = attack_rows(metrics)
+    width = len(metrics["attacks"]["epsilons"])
+    for number, attack in enumerate(metrics["attacks"]["results"]):
+        own = slice(2 + number * width, 2 + (number + 1) * width)
+        strengths = [column.split()[-1] for column in head[own]]
+        title = f"accuracy % under {attack_title(attack)}, change of 255"
+        yield _markdown([title, "colours", *strengths], _named(metrics, [row[:2] + row[own] for row in rows]))
+
+
+def _named(metrics: Metrics, rows: Iterable[Sequence[str]]) -> list[list[str]]:
+    """Rows that begin with a method, which gets its readable name."""
+    codecs = {codec: codec_name(codec) for codec in metrics.get("codecs", {})}
+    names = {**display_names(metrics["methods"]), **codecs, "original": "Full colour"}
+    return [[names[name], *cells] for name, *cells in rows]
+
+
+def _markdown(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    lines = ["| " + " | ".join(cells) + " |" for cells in [head, *rows]]
+    return "\n".join([lines[0], "|---" * len(head) + "|", *lines[1:]]) + "\n"
 
 
 def _rows(metrics: Metrics, key: str, what: str) -> Iterator[str]:

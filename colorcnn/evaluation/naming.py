@@ -20,6 +20,7 @@ _NAMES = {
     "webp": "WebP",
     "wu": "Wu",
 }
+_PATHS = {"": "", "adaptive": ", through the quantizer", "soft": ", through its soft image"}
 
 
 def split_method(method: str) -> tuple[str, str, str]:
@@ -62,3 +63,15 @@ def colors_and_bits(num_colors: int) -> str:
     if bits and num_colors == 1 << bits:
         text += f" ({bits} bit{'s' * (bits != 1)})"
     return text
+
+
+def attack_title(attack: str) -> str:
+    """``PGD, through the quantizer`` for ``pgd:adaptive``."""
+    name, _, path = attack.partition(":")
+    return name.upper() + _PATHS[path]
+
+
+def codec_name(codec: str) -> str:
+    """``JPEG 50`` for ``jpeg:50``."""
+    name, _, quality = codec.partition(":")
+    return f"{_NAMES[name]} {quality}".strip()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +18,7 @@ from colorcnn.evaluation.figures import (
     point,
     shortened,
 )
-from colorcnn.evaluation.naming import colors_and_bits, display_names
+from colorcnn.evaluation.naming import attack_title, codec_name, colors_and_bits
 from colorcnn.evaluation.style import Style, Theme, styles, theme
 from colorcnn.evaluation.transfer import TransferMatrix, transfer_matrix
 
@@ -28,15 +29,9 @@ if TYPE_CHECKING:
 Metrics = Mapping[str, Any]
 
 BARE = "no defence"
-_PATHS = {"": "", "adaptive": ", through the quantizer", "soft": ", through its soft image"}
+_ABREAST = 2  # panels of attacks
 _CELL = (1.25, 0.5)  # inches of a cell of a heat map
 _SIDE, _TOP, _EDGE = 2.1, 0.95, 0.2  # inches for the names of rows and columns, and elsewhere
-
-
-def attack_title(attack: str) -> str:
-    """``PGD, through the quantizer`` for ``pgd:adaptive``."""
-    name, _, path = attack.partition(":")
-    return name.upper() + _PATHS[path]
 
 
 def robustness_curves(metrics: Metrics, num_colors: int, *, dark: bool = False) -> Figure:
@@ -51,7 +46,10 @@ def robustness_curves(metrics: Metrics, num_colors: int, *, dark: bool = False) 
     """
     results = metrics["attacks"]["results"]
     spreads = metrics.get("std", {}).get("attacks", {}).get("results", {})
-    figure, panels = new_figure(len(results), dark)
+    columns = min(len(results), _ABREAST)
+    figure, panels = new_figure(columns, dark, rows=math.ceil(len(results) / columns))
+    for spare in panels[len(results) :]:
+        spare.remove()
     for axes, (attack, result) in zip(panels, results.items()):
         _draw_attack(axes, result, spreads.get(attack, {}), num_colors, dark)
         title = f"accuracy under {attack_title(attack)}"
@@ -78,9 +76,7 @@ def _draw_attack(axes: Axes, result: Metrics, spread: Metrics, num_colors: int, 
     axes.set_xlabel("largest change of a value, of 255", color=colors.ink, fontsize=11)
     axes.set_ylim(0, 102)
     axes.yaxis.set_major_formatter(lambda value, _: f"{value:g} %")
-    plain = display_names(curves)
-    told = {name: f"{plain[name]} {name.partition(':')[2]}" for name in curves if name in drawn}
-    label_ends(axes, looks, curves, told)
+    label_ends(axes, looks, curves, {name: codec_name(name) for name in drawn})
 
 
 def _some_codecs(codecs: Iterable[str]) -> list[str]:

@@ -103,9 +103,28 @@ def measure_robustness(
     results = {name: _curves(_bare(defence, attack, epsilons, clean)) for name, attack in bare.items()}
     for attack in attacks:
         if attack.path:
-            adaptive = _curves(_adaptive(defence, attack, epsilons, clean))
+            known = _known(results, attack, defence.methods)
+            adaptive = _merged(known, _curves(_adaptive(defence, attack, epsilons, clean, known)))
             results[str(attack)] = {"original": results[attack.name]["original"], **adaptive}
     return {"epsilons": epsilons, "steps": attacks[0].steps, "results": results}
+
+
+def _known(results: Cells, attack: Attack, methods: Mapping[str, QuantizesMany]) -> Cells:
+    """What the adaptive attack has measured of the soft one: all that has no soft image."""
+    if attack.path != "soft":
+        return {}
+    found = results.get(f"{attack.name}:adaptive", {})
+    hard = {name: cells for name, cells in found.get("methods", {}).items() if not _is_soft(methods[name])}
+    return {"methods": hard, "codecs": found.get("codecs", {})}
+
+
+def _merged(known: Cells, found: Cells) -> Cells:
+    parts = {part: {**known.get(part, {}), **found.get(part, {})} for part in ("methods", "codecs")}
+    return {part: cells for part, cells in parts.items() if cells}
+
+
+def _is_soft(method: QuantizesMany) -> bool:
+    return hasattr(method, "soft")
 
 
 Cell = tuple[tuple[str, ...], int, Score]
@@ -127,10 +146,14 @@ def _bare(defence: Defence, attack: Attack, epsilons: Sequence[int], clean: Eval
             yield ("codecs", name), epsilon, score
 
 
-def _adaptive(defence: Defence, attack: Attack, epsilons: Sequence[int], clean: Evaluation) -> Iterator[Cell]:
+def _adaptive(
+    defence: Defence, attack: Attack, epsilons: Sequence[int], clean: Evaluation, known: Cells
+) -> Iterator[Cell]:
     for name, scores in clean.scores.items():
+        if name in known.get("methods", {}):
+            continue
         quantizer = defence.methods[name]
-        soft = attack.path == "soft" and hasattr(quantizer, "soft")
+        soft = attack.path == "soft" and _is_soft(quantizer)
         for size in scores:
             network = through_quantizer(defence.classifier, quantizer, size, soft=soft)
             target = f"{name} at {size} colours"
@@ -140,6 +163,8 @@ def _adaptive(defence: Defence, attack: Attack, epsilons: Sequence[int], clean: 
                     found = defence.under(attack, epsilon, network, [size], {name: quantizer}, {}, target)
                 yield ("methods", name, str(size)), epsilon, found.scores[name][size]
     for name in clean.codecs:
+        if name in known.get("codecs", {}):
+            continue
         codec = defence.codecs[name]
         network = through_codec(defence.classifier, codec)
         for epsilon in epsilons:

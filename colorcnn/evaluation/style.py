@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -50,6 +51,7 @@ _HUES = (
     ("#7a4b2a", "#d3a27f", "<"),
     ("#2586bd", "#9bd6f7", "X"),
 )
+_NEXT_MARKER = 3  # places on, when a hue is taken again
 _FIXED = {"colorcnn-plus": 0, "median-cut": 1, "octree": 2, "colorcnn": 3, "max-coverage": 4}
 
 
@@ -57,7 +59,8 @@ def styles(methods: Iterable[str], *, dark: bool = False) -> dict[str, Style]:
     """Give each method its style.
 
     A method looks the same in every figure; dithering keeps its colour, dashed and hollow. Further weights
-    of one method, and methods without a place of their own, take what is left in order.
+    of one method, and methods without a place of their own, take what is left in order. When all hues are
+    taken they come again, dash-dotted and with another marker.
     """
     methods = list(methods)
     heads = list(dict.fromkeys(_head(method) for method in methods))
@@ -66,11 +69,10 @@ def styles(methods: Iterable[str], *, dark: bool = False) -> dict[str, Style]:
         name = head[0]
         if name in _FIXED and _FIXED[name] not in places.values():
             places[head] = _FIXED[name]
-    left = _free(places.values())
+    left = itertools.chain(_free(places.values()), itertools.count(len(_HUES)))
     for head in heads:
         if head not in places:
-            places[head] = left.pop(0)
-            left = left or list(range(len(_HUES)))
+            places[head] = next(left)
     return {method: _style(places[_head(method)], method, dark) for method in methods}
 
 
@@ -87,6 +89,9 @@ def _free(taken: Iterable[int]) -> list[int]:
 
 
 def _style(place: int, method: str, dark: bool) -> Style:
-    on_light, on_dark, marker = _HUES[place]
+    again, hue = divmod(place, len(_HUES))
+    on_light, on_dark, _ = _HUES[hue]
+    marker = _HUES[(hue + _NEXT_MARKER * again) % len(_HUES)][2]
     dithered = bool(split_method(method)[2])
-    return Style(on_dark if dark else on_light, marker, "--" if dithered else "-", dithered)
+    line = "--" if dithered else "-." if again else "-"
+    return Style(on_dark if dark else on_light, marker, line, dithered)

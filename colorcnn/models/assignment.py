@@ -26,7 +26,7 @@ __all__ = [
 ]
 
 
-def pool_rows(weights: Tensor, num_colors: int) -> Tensor:
+def pool_rows(weights: Tensor, num_colors: int, *, strided: bool = False) -> Tensor:
     """Average the rows of ``weights`` over C contiguous blocks, block c being [floor(cD/C), floor((c+1)D/C)).
 
     Channel pooling (Eq 8) is linear, so pooling the rows of a 1x1 convolution's weights pools its output.
@@ -34,6 +34,7 @@ def pool_rows(weights: Tensor, num_colors: int) -> Tensor:
     Args:
         weights: (D, ...) tensor.
         num_colors: C, at most D; it need not divide D.
+        strided: average over the rows d with d mod C = c instead, as the authors' code does.
 
     Returns:
         (C, ...) tensor.
@@ -46,10 +47,13 @@ def pool_rows(weights: Tensor, num_colors: int) -> Tensor:
         raise UsageError(
             f"Number of colours {num_colors!r}: this model has {rows} channels, choose 1 to {rows}."
         )
-    edges = torch.arange(num_colors + 1, device=weights.device) * rows // num_colors
-    channel = torch.arange(rows, device=weights.device)
-    inside = (channel >= edges[:-1, None]) & (channel < edges[1:, None])
-    means = inside.to(weights.dtype) / (edges[1:] - edges[:-1])[:, None]
+    row = torch.arange(rows, device=weights.device)
+    color = torch.arange(num_colors, device=weights.device)[:, None]
+    if strided:
+        inside = row % num_colors == color
+    else:
+        inside = (row >= color * rows // num_colors) & (row < (color + 1) * rows // num_colors)
+    means = inside.to(weights.dtype) / inside.sum(dim=1, keepdim=True)
     return torch.tensordot(means, weights, dims=1)
 
 

@@ -7,17 +7,27 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from typing import Any, cast
+from typing import Any, Literal, cast
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from colorcnn.errors import UsageError
-from colorcnn.models.assignment import hard_indices, hard_palette, pool_rows, top_k_softmax
+from colorcnn.errors import UsageError, unknown_name
+from colorcnn.models.assignment import (
+    hard_indices,
+    hard_palette,
+    one_hot,
+    pool_rows,
+    soft_palette,
+    top_k_softmax,
+)
 from colorcnn.models.backbones import create_backbone
 from colorcnn.paletted import Paletted, from_bytes
 from colorcnn.quantizers.base import check_num_colors
+
+POOLINGS = ("blocks", "strided")
+TEST_PALETTES = ("hard", "soft")
 
 
 class LearnedQuantizer(nn.Module, ABC):
@@ -101,8 +111,19 @@ class LearnedQuantizer(nn.Module, ABC):
         return images.to(dtype)
 
     def _decide(self, images: Tensor, features: Tensor, num_colors: int) -> Paletted:
-        indices = hard_indices(self.logits(features, num_colors))
-        return Paletted(indices.to(torch.uint8), hard_palette(images, indices, num_colors))
+        logits = self.logits(features, num_colors)
+        indices = hard_indices(logits)
+        return Paletted(indices.to(torch.uint8), self.palette(images, logits, indices))
+
+    def palette(self, images: Tensor, logits: Tensor, indices: Tensor) -> Tensor:
+        """Palette (B, C, 3) of quantized images: the mean colour of each index (Eq 3).
+
+        Args:
+            images: (B, 3, H, W).
+            logits: their scores (B, C, H, W).
+            indices: the index map that follows from them, (B, H, W).
+        """
+        return hard_palette(images, indices, logits.shape[1])
 
     def forward(self, images: Tensor, num_colors: int, **options: Any) -> Paletted:
         """The same as :meth:`quantize`."""
@@ -210,6 +231,13 @@ class ColorCNNPlus(LearnedQuantizer):
         feature_channels: D.
         top_k: K of Eq 9; 0 is the plain softmax (Table 4).
         trained_sizes: the numbers of colours seen in training, for those who want to know.
+        pooling: which channels make a colour: neighbours (``blocks``, Eq 8), or those that are C apart
+            (``strided``), as in the authors' code.
+        test_palette: of quantized images: ``hard`` (Eq 3), or ``soft`` (Eq 5), looked up by hard indices, as
+            in a later version of the authors' code.
+
+    Raises:
+        UsageError: the pooling or the palette is unknown.
     """
 
     def __init__(
@@ -220,8 +248,16 @@ class ColorCNNPlus(LearnedQuantizer):
         feature_channels: int = 256,
         top_k: int = 4,
         trained_sizes: Sequence[int] = (),
+        pooling: Literal["blocks", "strided"] = "blocks",
+        test_palette: Literal["hard", "soft"] = "hard",
     ) -> None:
         super().__init__()
+        if pooling not in POOLINGS:
+            raise unknown_name("pooling", pooling, POOLINGS)
+        if test_palette not in TEST_PALETTES:
+            raise unknown_name("test_palette", test_palette, TEST_PALETTES)
+        self.pooling = pooling
+        self.test_palette = test_palette
         self.top_k = top_k
         self.trained_sizes = tuple(trained_sizes)
         self.backbone = create_backbone(backbone, **(backbone_kwargs or {}))
@@ -240,9 +276,16 @@ class ColorCNNPlus(LearnedQuantizer):
     def logits(self, features: Tensor, num_colors: int) -> Tensor:
         """See :meth:`LearnedQuantizer.logits`: h_C(x) of Eq 8."""
         with torch.autocast(features.device.type, enabled=False):  # Eq 9 compares near values: no bfloat16
-            weight = pool_rows(self.features.weight, num_colors)
+            weight = pool_rows(self.features.weight, num_colors, strided=self.pooling == "strided")
             return F.conv2d(features.to(weight.dtype), weight)
 
     def assign(self, logits: Tensor) -> Tensor:
         """See :meth:`LearnedQuantizer.assign`: Eq 9."""
         return top_k_softmax(logits, self.top_k or logits.shape[1])
+
+    def palette(self, images: Tensor, logits: Tensor, indices: Tensor) -> Tensor:
+        """See :meth:`LearnedQuantizer.palette`; a row that no pixel uses is 0 in the soft one, too."""
+        if self.test_palette == "hard":
+            return super().palette(images, logits, indices)
+        used = one_hot(indices, logits.shape[1], images.dtype).amax(dim=(2, 3))
+        return soft_palette(images, self.assign(logits).to(images.dtype)) * used[:, :, None]

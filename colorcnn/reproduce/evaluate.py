@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from colorcnn.errors import UsageError
@@ -12,6 +13,7 @@ from colorcnn.reproduce.stage import RECORD, MeasuringKind, Workplace
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+_OF_ATTACKS = ("attacks", "epsilons", "attack_steps")
 _SAMPLE_SEED = 0
 """Every seed is measured on the same images."""
 
@@ -21,13 +23,18 @@ class EvaluateStage(MeasuringKind):
 
     Options:
         data: as ``colorcnn evaluate`` takes it, or ``class_path`` and ``init_args``.
-        classifier: as ``colorcnn evaluate`` takes it, such as ``${name}`` of a training.
+        classifier: as ``colorcnn evaluate`` takes it, such as ``${name}`` of a training; or several by name,
+            the first of which the main table and all attacks are about.
         methods: what a method is called -> ``NAME[:CHECKPOINT][+DITHER]``, or a list of ColorCNNs, each for
-            another number of colours. Names of published curves find their numbers.
+            another number of colours, or a codec: ``jpeg[:QUALITY]``, ``webp[:QUALITY]`` or ``png``. Names of
+            published curves find their numbers.
         colors: the numbers of colours.
         split: ``test``; ``val`` to choose by.
         limit: a sample of that many images.
         batch_size: images at a time.
+        attacks: as :func:`colorcnn.evaluation.attacks.parse_attack` takes them.
+        epsilons: how much an attack may change a value, of 255.
+        attack_steps: of PGD.
         published: a table of :data:`colorcnn.evaluation.published.PUBLISHED` to stand beside.
     """
 
@@ -37,6 +44,9 @@ class EvaluateStage(MeasuringKind):
         "split": "test",
         "limit": None,
         "batch_size": 128,
+        "attacks": [],
+        "epsilons": [2, 4, 8],
+        "attack_steps": 10,
         "published": None,
     }
     looks = ("published",)
@@ -51,6 +61,22 @@ class EvaluateStage(MeasuringKind):
             from colorcnn.evaluation.published import published_table
 
             published_table(options["published"])
+
+    def describe(self, options: Mapping[str, Any], home: Path) -> dict[str, Any]:
+        """See :meth:`StageKind.describe`; what attacks are like is told where there are any.
+
+        Raises:
+            UsageError: an attack is unknown, or a number of it out of range.
+        """
+        description = super().describe(options, home)
+        if not description["attacks"]:
+            return {name: value for name, value in description.items() if name not in _OF_ATTACKS}
+        from colorcnn.evaluation.attacks import check_epsilons, parse_attack
+
+        for attack in description["attacks"]:
+            parse_attack(attack, steps=description["attack_steps"])
+        check_epsilons(description["epsilons"])
+        return description
 
     def run(self, description: Mapping[str, Any], place: Workplace) -> None:
         """See :meth:`StageKind.run`."""
@@ -70,6 +96,7 @@ class EvaluateStage(MeasuringKind):
             sample_seed=_SAMPLE_SEED,
             device=device,
             options={"download": True} if place.download else None,
+            **{name: description[name] for name in _OF_ATTACKS if name in description},
         ).open()
         for remark in opened.remarks():
             place.say(remark)
@@ -92,17 +119,37 @@ class EvaluateStage(MeasuringKind):
 
         return {**metrics, "published": published_table(description["published"]).to_json()}
 
+    def told(self, description: Mapping[str, Any]) -> dict[str, Any]:
+        """See :meth:`MeasuringKind.told`: the classifier is the first of several."""
+        judges = description["classifier"]
+        if not isinstance(judges, Mapping):
+            return dict(description)
+        return {**description, "classifier": next(iter(judges.values())), "judges": dict(judges)}
+
     def figure(self, record: Record) -> Figure:
         """Accuracy over colours and over bits per pixel."""
         from colorcnn.evaluation.figures import both_curves
 
         return both_curves(record.metrics)
 
-    def table(self, record: Record) -> str:
-        """Accuracy: a row for each method, a column for each number of colours."""
-        from colorcnn.evaluation.markdown import accuracy_table
+    def more_figures(self, record: Record) -> dict[str, Figure]:
+        """Accuracy under attack and before several classifiers, for each number of colours."""
+        from colorcnn.evaluation.panels import robustness_curves, transfer_map
 
-        return accuracy_table(record)
+        metrics = record.metrics
+        draw = {"attacks": ("attack", robustness_curves), "judges": ("classifiers", transfer_map)}
+        return {
+            f"{ending}-{size}": function(metrics, size)
+            for key, (ending, function) in draw.items()
+            if key in metrics
+            for size in metrics["sizes"]
+        }
+
+    def table(self, record: Record) -> str:
+        """Accuracy: a row for each method, a column for each number of colours; and what else was asked."""
+        from colorcnn.evaluation.markdown import evaluation_tables
+
+        return evaluation_tables(record)
 
     def digest(self, record: Record) -> tuple[str, str]:
         """The accuracies of the first method."""

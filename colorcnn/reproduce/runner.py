@@ -120,6 +120,11 @@ class Run:
             raise unknown_name("panel", self.panel, [panel.name for panel in found])
         return chosen
 
+    @cached_property
+    def _folders(self) -> dict[str, Path]:
+        """Key -> the folder of that work, which is named by the first panel to need it."""
+        return {}
+
     @property
     def seed_range(self) -> range:
         """The seeds, from 1."""
@@ -187,7 +192,8 @@ class Run:
         key = key_of(stage.kind, substitute(decisive, key_for), seed)
         label = "_".join(part for part in (panel.name, stage.name) if part)
         found = next(self.runs.glob(f"*-{key}"), None)
-        return Job(stage, seed, key, found or self.runs / f"{label}-{key}", description, dict(outputs))
+        folder = self._folders.setdefault(key, found or self.runs / f"{label}-{key}")
+        return Job(stage, seed, key, folder, description, dict(outputs))
 
     def _do(self, job: Job, title: str) -> None:
         state = job.state
@@ -235,6 +241,8 @@ class Run:
         figure = kind.figure(record)
         if figure is not None:
             write_atomically(path.with_suffix(".png"), to_png(figure))
+        for ending, further in kind.more_figures(record).items():
+            write_atomically(path.with_name(f"{path.stem}_{ending}.png"), to_png(further))
         return path
 
     def _gathered(self, panel: Panel, stage: Stage, kind: MeasuringKind, jobs: Sequence[Job]) -> Record:
@@ -249,7 +257,7 @@ class Run:
             command=self.command(panel),
             config={
                 **latest.config,
-                **substitute(own[0].description, lambda reference: reference),
+                **substitute(kind.told(own[0].description), lambda reference: reference),
                 "data": latest.config.get("data"),
                 "experiment": self.experiment.name,
                 "title": self.experiment.title,

@@ -103,6 +103,15 @@ class MeasuringKind(StageKind):
     def figure(self, record: Record) -> Figure | None:
         """Draw the record."""
 
+    def more_figures(self, record: Record) -> dict[str, Figure]:
+        """Further drawings: what their files' names end in, before ``.png``, and the figures."""
+        del record
+        return {}
+
+    def told(self, description: Mapping[str, Any]) -> dict[str, Any]:
+        """The description as the configuration of a record tells it."""
+        return dict(description)
+
     @abstractmethod
     def table(self, record: Record) -> str:
         """The record as Markdown: a table and a line about how it was measured."""

@@ -6,22 +6,20 @@ import math
 from typing import Any, Literal, cast
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from colorcnn.data.augment import Augment, random_crop, random_flip
 from colorcnn.data.datasets import Batch
 from colorcnn.data.imitation import ImitationTargets
-from colorcnn.data.jitter import contrast_jitter, gaussian_jitter
+from colorcnn.data.jitter import contrast_jitter, gaussian_jitter, jitter_by_colors
 from colorcnn.errors import UsageError
 from colorcnn.losses import (
     color_appearance,
     confidence_entropy,
-    distillation_loss,
     imitation_loss,
     information_entropy,
 )
-from colorcnn.models import LearnedQuantizer, create_model, frozen
+from colorcnn.models import LearnedQuantizer, create_model
 from colorcnn.models.assignment import (
     hard_indices,
     one_hot,
@@ -34,7 +32,8 @@ from colorcnn.models.colorcnn import quantizer_options
 from colorcnn.paletted import Paletted
 from colorcnn.tasks.base import ImageTask, OptimizerName, ScheduleName, copy_weights
 from colorcnn.tasks.classifier import accuracy
-from colorcnn.zoo import load_classifier, load_quantizer
+from colorcnn.tasks.recognition import Judges, augmented_alike
+from colorcnn.zoo import load_quantizer
 
 _SHARES = ("straight_through", "confidence_warmup", "distillation", "imitation_pixels")
 _ABOVE_ZERO = ("temperature", "jitter_contrast", "imitation_pixels", "task_batches")
@@ -56,7 +55,7 @@ def imitation_factor(schedule: str, num_colors: int) -> float:
 class ColorCNNTask(ImageTask):
     """Trains a quantizer so that frozen classifiers recognise its images (Eq 13 and 16).
 
-    loss = recognition + lambda L_RP + gamma (R_color + alpha R_info + beta R_conf)
+    loss = recognition + lambda L_RP + gamma (R_color + alpha R_info + beta R_conf) + delta perceptual
 
     The defaults are the paper's ColorCNN+; its ColorCNN is ``architecture: colorcnn`` with one size,
     ``imitation_weight``, ``information_weight`` and ``confidence_weight`` 0, and crop and flip before.
@@ -81,11 +80,15 @@ class ColorCNNTask(ImageTask):
             ``sigmoid`` fades it out around 16. With few colours it keeps the soft image from showing more.
         confidence_warmup: share of the training over which beta rises from 0 in a straight line. Confident
             from the start, palettes of 4 and 8 colours end with 2.
+        entropy_scale: ``nats`` is the paper's; ``colors`` divides R_info and R_conf by the number of colours,
+            as an earlier version of the authors' code does.
         imitation_weight: lambda.
         imitation_schedule: lambda's course over the numbers of colours, see :func:`imitation_factor`.
         imitation_method: the classical quantizer that is imitated.
         imitation_pixels: share of an image's pixels the imitation loss looks at; 1 looks at all.
         distillation: share of knowledge distillation in the recognition loss; 0 is cross-entropy alone.
+        perceptual_weight: delta, of the mean squared difference between a judge's last feature maps of the
+            quantized image and of the original, which is augmented alike; a later version of the code has it.
         straight_through: share of the training, at its end, whose forward pass shows something else than the
             soft image, with the soft one's gradient; 0 is the paper's soft training.
         stand_in: what it shows: the hard ``assignment`` (and with it the palette), the hard ``palette``
@@ -93,6 +96,8 @@ class ColorCNNTask(ImageTask):
         temperature: of the soft assignment at the end of training, to which it falls geometrically from 1.
         jitter: xi, standard deviation of the noise in the classifier's normalised space.
         jitter_contrast: what the quantized image's contrast is divided by before the noise.
+        jitter_schedule: ``constant`` is the paper's; ``colors`` goes by the number of colours as a later
+            version of the authors' code does, see :func:`colorcnn.data.jitter.jitter_by_colors`.
         contrast: largest relative change of a quantized image's contrast, a milder jitter.
         brightness: largest shift of its brightness, likewise.
         flip_before: mirror half of the images (and their imitation targets) before they are quantized.
@@ -130,16 +135,19 @@ class ColorCNNTask(ImageTask):
         confidence_weight: float = 1.0,
         confidence_schedule: Literal["constant", "sigmoid"] = "constant",
         confidence_warmup: float = 0.0,
+        entropy_scale: Literal["nats", "colors"] = "nats",
         imitation_weight: float = 3.0,
         imitation_schedule: Literal["constant", "large", "sigmoid"] = "constant",
         imitation_method: str = "median-cut",
         imitation_pixels: float = 0.3,
         distillation: float = 0.0,
+        perceptual_weight: float = 0.0,
         straight_through: float = 0.0,
         stand_in: Literal["assignment", "palette", "simplex-noise"] = "assignment",
         temperature: float = 1.0,
         jitter: float = 1.0,
         jitter_contrast: float = 4.0,
+        jitter_schedule: Literal["constant", "colors"] = "constant",
         contrast: float = 0.0,
         brightness: float = 0.0,
         flip_before: bool = True,
@@ -159,7 +167,13 @@ class ColorCNNTask(ImageTask):
         self.quantizer = self._make_quantizer(architecture, quantizer_kwargs or {})
         if start_from is not None:
             copy_weights(load_quantizer(f"{architecture}:{start_from}"), self.quantizer, start_from)
-        self.judges = nn.ModuleList(frozen(self._load_judge(spec)) for spec in classifiers)
+        self.judges = Judges(
+            classifiers,
+            num_classes,
+            multi_label=multi_label,
+            distillation=distillation,
+            perceptual=bool(perceptual_weight),
+        )
         self.augment = Augment(**(AFTER_QUANTIZATION if augment is None else augment), fill=mean)
         self.num_colors = sizes[0]
         self.targets: ImitationTargets | None = None
@@ -196,16 +210,6 @@ class ColorCNNTask(ImageTask):
     def _make_quantizer(self, architecture: str, options: dict[str, Any]) -> LearnedQuantizer:
         quantizer = create_model(architecture, **quantizer_options(architecture, self.sizes, options))
         return cast(LearnedQuantizer, quantizer.to(memory_format=torch.channels_last))
-
-    def _load_judge(self, spec: str) -> nn.Module:
-        judge = load_classifier(spec)
-        classes = getattr(judge, "num_classes", self.hparams["num_classes"])
-        if classes != self.hparams["num_classes"]:
-            raise UsageError(
-                f"Classifier {spec!r} tells {classes} classes apart and the data set has "
-                f"{self.hparams['num_classes']}: choose a classifier trained on this data set."
-            )
-        return judge.to(memory_format=torch.channels_last)
 
     def trained(self) -> nn.Module:
         """See :meth:`ImageTask.trained`."""
@@ -265,7 +269,7 @@ class ColorCNNTask(ImageTask):
         quantized = self.render(images, assignment)
         with torch.autocast(images.device.type, enabled=False):
             terms = self._regularizers(assignment, targets, size)
-        terms["recognition"] = self._recognition(quantized, images, batch.labels)
+        terms |= self._recognition(quantized, images, batch.labels, size)
         loss = self.checked(torch.stack(list(terms.values())).sum())
         self.log("train/loss", loss, prog_bar=True)
         self.log("train/num_colors", float(size), prog_bar=True)
@@ -294,10 +298,11 @@ class ColorCNNTask(ImageTask):
     def _regularizers(self, assignment: Tensor, targets: Tensor | None, size: int) -> dict[str, Tensor]:
         options = self.hparams
         gamma = options["regularization_weight"]
+        entropies = gamma / size if options["entropy_scale"] == "colors" else gamma
         weighted = {
             "color": (gamma, color_appearance),
-            "information": (gamma * options["information_weight"], information_entropy),
-            "confidence": (gamma * self._confidence_weight(size), confidence_entropy),
+            "information": (entropies * options["information_weight"], information_entropy),
+            "confidence": (entropies * self._confidence_weight(size), confidence_entropy),
         }
         terms = {name: weight * term(assignment) for name, (weight, term) in weighted.items() if weight}
         if targets is not None:
@@ -312,29 +317,24 @@ class ColorCNNTask(ImageTask):
         order = torch.rand(assignment.shape[0], total, device=assignment.device).argsort(dim=1)
         return order[:, : max(1, round(share * total))]
 
-    def _recognition(self, quantized: Tensor, images: Tensor, labels: Tensor) -> Tensor:
-        """Cross-entropy, knowledge distillation or a mixture, averaged over the judges."""
-        options = self.hparams
-        seen = gaussian_jitter(quantized, self.mean, self.std, options["jitter"], options["jitter_contrast"])
-        seen = self.augment(contrast_jitter(seen, options["contrast"], options["brightness"]))
-        share = options["distillation"]
-        losses = []
-        for judge in self.judges:
-            logits = judge(seen).float()
-            loss = torch.zeros((), device=logits.device)
-            if share < 1:
-                loss = loss + (1 - share) * self._label_loss(logits, labels)
-            if share > 0:
-                with torch.no_grad():
-                    teacher = judge(images).float()
-                loss = loss + share * distillation_loss(logits, teacher)
-            losses.append(loss)
-        return torch.stack(losses).mean()
+    def _recognition(self, quantized: Tensor, images: Tensor, labels: Tensor, size: int) -> dict[str, Tensor]:
+        """What the judges say of the quantized images, jittered and augmented."""
+        weight, seen, original = self.hparams["perceptual_weight"], self._jittered(quantized, size), None
+        if weight:
+            seen, original = augmented_alike(self.augment, seen, images)
+        else:
+            seen = self.augment(seen)
+        terms = self.judges(seen, images, labels, original)
+        return {name: weight * term if name == "perceptual" else term for name, term in terms.items()}
 
-    def _label_loss(self, logits: Tensor, labels: Tensor) -> Tensor:
-        if self.hparams["multi_label"]:
-            return F.binary_cross_entropy_with_logits(logits, labels)
-        return F.cross_entropy(logits, labels)
+    def _jittered(self, quantized: Tensor, size: int) -> Tensor:
+        options = self.hparams
+        noise, contrast = options["jitter"], options["jitter_contrast"]
+        if options["jitter_schedule"] == "colors":
+            seen = jitter_by_colors(quantized, self.mean, self.std, size, noise, contrast)
+        else:
+            seen = gaussian_jitter(quantized, self.mean, self.std, noise, contrast)
+        return contrast_jitter(seen, options["contrast"], options["brightness"])
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         """One batch of the validation split, at every number of colours trained for."""

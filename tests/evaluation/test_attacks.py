@@ -198,6 +198,18 @@ def test_every_method_gets_a_curve_over_epsilon():
     assert found["results"]["fgsm:soft"]["methods"] == found["results"]["fgsm:adaptive"]["methods"]
 
 
+def test_what_has_no_soft_image_is_not_attacked_twice(monkeypatch):
+    targets = []
+    under = Defence.under
+    monkeypatch.setattr(Defence, "under", lambda *args: targets.append(args[-1]) or under(*args))
+    both = robustness()[1]["results"]
+    through = ["median-cut at 2 colours", "median-cut at 4 colours", "png"]
+    assert targets == ["", *through]
+    alone = robustness(attacks=("fgsm:soft",))[1]["results"]
+    assert targets == ["", *through] * 2
+    assert alone["fgsm:soft"] == both["fgsm:soft"]
+
+
 def test_an_adaptive_attack_is_measured_with_the_bare_one():
     found = robustness(attacks=["pgd:adaptive"], epsilons=[4])[1]
     assert list(found["results"]) == ["pgd", "pgd:adaptive"]

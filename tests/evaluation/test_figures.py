@@ -61,7 +61,8 @@ def test_a_method_looks_the_same_in_every_company():
 def test_methods_look_different_and_there_are_always_enough_styles():
     methods = ["colorcnn-plus:a", "colorcnn-plus:b", "median-cut", "octree", "new", "newer", "colorcnn"]
     assert len({style.color for style in styles(methods).values()}) == len(methods)
-    assert len(styles([f"m{place}" for place in range(30)])) == 30
+    many = styles(["colorcnn-plus", "octree", *(f"m{place}" for place in range(30))])
+    assert len({(style.color, style.marker) for style in many.values()}) == 32
 
 
 @settings(deadline=None)  # the first example imports scikit-learn

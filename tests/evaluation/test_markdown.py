@@ -5,7 +5,7 @@ from __future__ import annotations
 from evaluation_samples import metrics
 
 from colorcnn.evaluation.figures import accuracy_curve
-from colorcnn.evaluation.markdown import accuracy_table, curves, percent
+from colorcnn.evaluation.markdown import accuracy_table, curves, evaluation_tables, percent
 from colorcnn.records import Clock
 from colorcnn.reproduce.seeds import gather
 
@@ -60,3 +60,16 @@ def test_a_figure_of_several_seeds_shows_their_spread():
     title = accuracy_curve(several()).axes[0].get_title(loc="left")
     assert title == "accuracy, mean ± std of 3 seeds"
     assert accuracy_curve(metrics()).axes[0].get_title(loc="left") == "accuracy, with its 95 % interval"
+
+
+def test_files_stand_by_size_and_codecs_by_name():
+    content = metrics(median_cut=[0.4, 0.7])
+    content["codecs"] = {"webp:30": {**content["methods"]["median-cut"]["scores"]["2"], "file_bpp": 2.0}}
+    table = evaluation_tables(Clock().record("x", n=5, metrics=content))
+    files = table.partition("| files |")[2].splitlines()[2:]
+    assert files == [
+        "| MedianCut | 2 | 1.500 | 40.0 |",
+        "| WebP 30 | – | 2.000 | 40.0 |",
+        "| MedianCut | 4 | 2.500 | 70.0 |",
+    ]
+    assert evaluation_tables(Clock().record("x", n=5, metrics=metrics())).count("|---") == 4

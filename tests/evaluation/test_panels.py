@@ -65,6 +65,17 @@ def test_curves_under_attack_name_every_method_and_one_quality_of_a_codec(dark):
     assert to_png(figure)
 
 
+def test_several_attacks_stand_in_rows_of_two():
+    content = attacked()
+    result = content["attacks"]["results"]["fgsm"]
+    content["attacks"]["results"] = dict.fromkeys(("fgsm", "pgd", "pgd:adaptive"), result)
+    figure = robustness_curves(content, 4)
+    corners = [axes.get_position() for axes in figure.axes]
+    assert len(corners) == 3
+    assert corners[0].y0 == corners[1].y0 > corners[2].y1 > corners[2].y0 > 0
+    assert figure.get_figheight() == 2 * robustness_curves(attacked(), 4).get_figheight()
+
+
 def test_the_table_of_attacks_has_a_column_for_each_strength():
     head, rows = attack_rows(attacked())
     assert head == ["method", "colours", "fgsm 0", "fgsm 8", "pgd:soft 0", "pgd:soft 8"]

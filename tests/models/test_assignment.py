@@ -95,6 +95,17 @@ def test_eq_8_averages_contiguous_blocks_also_where_c_does_not_divide_d() -> Non
     torch.testing.assert_close(pool_channels(features, 10), features, **EXACT)
 
 
+def test_strided_pooling_averages_the_rows_that_are_c_apart() -> None:
+    rows = tensor(range(10)).view(10, 1)
+    # D = 10, C = 4: rows 0 4 8, 1 5 9, 2 6, 3 7.
+    expected = tensor([4, 5, 4, 5]).view(4, 1)
+    torch.testing.assert_close(pool_rows(rows, 4, strided=True), expected, **EXACT)
+    for colors in (1, 10):
+        torch.testing.assert_close(pool_rows(rows, colors, strided=True), pool_rows(rows, colors), **EXACT)
+    with pytest.raises(UsageError, match="1 to 10"):
+        pool_rows(rows, 11, strided=True)
+
+
 @given(st.integers(1, 40), st.integers(1, 40))
 def test_eq_8_folds_into_the_weights_of_the_convolution_before_it(rows: int, colors: int) -> None:
     weights = torch.randn(rows, 3, dtype=torch.float64)

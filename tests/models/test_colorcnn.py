@@ -7,7 +7,13 @@ from hypothesis import strategies as st
 
 from colorcnn.errors import UsageError
 from colorcnn.models import BACKBONES, ColorCNN, ColorCNNPlus, create_backbone, create_model
-from colorcnn.models.assignment import hard_indices, hard_palette, pool_channels, top_k_softmax
+from colorcnn.models.assignment import (
+    hard_indices,
+    hard_palette,
+    pool_channels,
+    soft_palette,
+    top_k_softmax,
+)
 from colorcnn.paletted import to_bytes
 
 TINY = {"backbone_kwargs": {"width": 4, "depth": 2}}
@@ -59,6 +65,35 @@ def test_quantizing_is_the_hard_path_of_the_equations():
         indices = hard_indices(model.soft(images, 5))
     assert torch.equal(paletted.indices.long(), indices)
     torch.testing.assert_close(paletted.palette, hard_palette(images, indices, 5))
+
+
+def test_strided_channels_make_a_colour_where_that_is_asked_for():
+    model = plus(pooling="strided").double()
+    bottleneck = model.encode(torch.rand(2, 3, 8, 8, dtype=torch.float64))
+    whole = torch.nn.functional.conv2d(bottleneck, model.features.weight)
+    expected = torch.stack([whole[:, color::7].mean(dim=1) for color in range(7)], dim=1)
+    torch.testing.assert_close(model.logits(bottleneck, 7), expected, rtol=0, atol=1e-10)
+    assert not torch.allclose(model.logits(bottleneck, 7), plus().double().logits(bottleneck, 7))
+
+
+def test_a_soft_palette_in_use_is_looked_up_by_hard_indices():
+    images = torch.rand(3, 3, 8, 8)
+    hard, soft = plus()(images, 40), plus(test_palette="soft")(images, 40)
+    assert torch.equal(hard.indices, soft.indices)
+    expected = soft_palette(images, plus().soft(images, 40).detach())
+    for image in range(3):
+        used = torch.zeros(40, dtype=torch.bool)
+        used[soft.indices[image].long().unique()] = True
+        assert not used.all()
+        torch.testing.assert_close(soft.palette[image, used], expected[image, used])
+        assert (soft.palette[image, ~used] == 0).all()
+    assert not torch.allclose(hard.palette, soft.palette)
+
+
+@pytest.mark.parametrize("option", ["pooling", "test_palette"])
+def test_variants_that_there_are_not_are_refused(option):
+    with pytest.raises(UsageError, match=f"Unknown {option} 'magic': choose one of"):
+        plus(**{option: "magic"})
 
 
 def test_one_pass_through_the_backbone_serves_all_sizes():

@@ -12,6 +12,8 @@ import torch
 import colorcnn.data.datamodule
 import colorcnn.tasks  # noqa: F401 (so that configurations may name their classes)
 from colorcnn.data.base import ImageDataModule
+from colorcnn.evaluation.codecs import find_codecs
+from colorcnn.quantizers import QUANTIZERS
 from colorcnn.reproduce.kinds import KINDS
 from colorcnn.reproduce.library import experiment_files, experiments_folder, find_experiment
 from colorcnn.reproduce.runner import Run
@@ -85,8 +87,13 @@ def build(model):
 
 
 def check_evaluation(description, tmp_path):
+    judges = description["classifier"]
+    for judge in judges.values() if isinstance(judges, dict) else [judges]:
+        assert judge.startswith(str(tmp_path)) or judge in available()
     for method in description["methods"].values():
         for one in [method] if isinstance(method, str) else method:
+            if find_codecs(one):
+                continue
             checkpoint = parse_method(one).checkpoint
             assert checkpoint is None or checkpoint.startswith(str(tmp_path)) or checkpoint in available()
 
@@ -103,3 +110,26 @@ def test_equal_trainings_are_shared_by_experiments(tmp_path):
 def test_what_no_measurement_needs_is_left_out(tmp_path):
     assert "judge" not in {job.stage.name for job in jobs("plus-variants", "cpu", tmp_path)}
     assert {job.stage.name for job in jobs("recipes", "paper", tmp_path)} >= {"alexnet", "vgg16", "resnet18"}
+
+
+def test_every_quantizer_has_its_bits_counted_and_is_attacked(tmp_path):
+    for name in ("bitrate", "defence"):
+        (light,) = jobs(name, "cpu", tmp_path)
+        assert {*QUANTIZERS, "colorcnn", "colorcnn-plus"} <= set(light.description["methods"])
+    assert {"pgd", "pgd:adaptive", "fgsm", "fgsm:adaptive"} <= set(light.description["attacks"])
+
+
+def test_every_network_judges_what_was_made_for_each_and_for_all(tmp_path):
+    for size, networks in (("cpu", ["resnet9", "alexnet"]), ("paper", ["resnet18", "vgg16", "alexnet"])):
+        planned = jobs("transfer", size, tmp_path)
+        made = [job for job in planned if job.stage.name.startswith("for-")]
+        judges = [len(job.description["model"]["init_args"]["classifiers"]) for job in made]
+        assert sorted(judges) == [1] * len(networks) + [len(networks)]
+        assert list(planned[-1].description["classifier"]) == networks
+
+
+def test_finalists_take_over_what_was_trained_for_all(tmp_path):
+    planned = jobs("gap", "cpu", tmp_path)
+    twice = [job for job in planned if job.stage.name in ("paper", "default")]
+    assert len(twice) == 4
+    assert len({job.key for job in twice}) == len({job.folder for job in twice}) == 2

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from colorcnn.errors import UsageError
-from colorcnn.losses import confidence_entropy
+from colorcnn.losses import confidence_entropy, information_entropy
 from colorcnn.models.assignment import hard_indices, hard_palette, one_hot, soft_palette, soft_render
 from colorcnn.tasks.colorcnn import ColorCNNTask
 
@@ -94,3 +94,40 @@ def test_the_confidence_weight_rises_over_its_warmup_and_fades_with_the_colours(
     ]
     torch.testing.assert_close(full, 8 * 0.5 * confidence_entropy(assignment))
     torch.testing.assert_close(quarter, full / 2)
+
+
+def test_entropies_divided_by_the_number_of_colours(assignment):
+    options = {"imitation_weight": 0.0, "regularization_weight": 0.5, "information_weight": 3.0}
+    plain = make(**options)._regularizers(assignment, None, 4)
+    divided = make(entropy_scale="colors", **options)._regularizers(assignment, None, 4)
+    torch.testing.assert_close(divided["information"], 0.5 * 3 / 4 * information_entropy(assignment))
+    torch.testing.assert_close(divided["confidence"], 0.5 / 4 * confidence_entropy(assignment))
+    assert divided["color"] == plain["color"]
+
+
+def test_the_jitter_goes_by_the_colours_where_that_is_asked_for(images):
+    def seen(size, **options):
+        torch.manual_seed(3)
+        return make(imitation_weight=0.0, **options)._jittered(images, size)
+
+    moved = (seen(4, jitter_schedule="colors") - (0.5 + (images - 0.5) / 4)) / 0.25
+    torch.testing.assert_close(moved, moved[0, 0, 0, 0].expand_as(moved))
+    assert not torch.allclose(seen(4), seen(4, jitter_schedule="colors"))
+    assert torch.equal(seen(4), seen(16)), "the paper's does not"
+
+
+def test_the_perceptual_term_is_the_distance_of_last_features(images):
+    task = make(perceptual_weight=2.0, augment={}, jitter=0.0, jitter_contrast=1.0, imitation_weight=0.0)
+    quantized = images.round().requires_grad_()
+    terms = task._recognition(quantized, images, torch.tensor([0, 1]), 4)
+    network = task.judges[0].network
+
+    def features(values):
+        return network.features(network.normalize(values))
+
+    expected = 2 * (features(quantized) - features(images)).square().mean()
+    torch.testing.assert_close(terms["perceptual"], expected)
+    assert torch.autograd.grad(terms["perceptual"], quantized)[0].abs().sum() > 0
+    assert set(make(imitation_weight=0.0)._recognition(quantized, images, torch.tensor([0, 1]), 4)) == {
+        "recognition"
+    }

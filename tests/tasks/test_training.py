@@ -36,7 +36,7 @@ def start(*argv, cwd, **options):
     """Start `colorcnn` in a process of its own."""
     environment = {
         **os.environ,
-        "PYTHONPATH": str(TESTS),
+        "PYTHONPATH": os.pathsep.join([str(TESTS), os.environ.get("PYTHONPATH", "")]).rstrip(os.pathsep),
         "COLORCNN_CACHE": str(cwd / "cache"),
         "OMP_NUM_THREADS": "1",
     }

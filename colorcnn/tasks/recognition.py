@@ -1,0 +1,118 @@
+"""What frozen classifiers say of quantized images, as losses."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from colorcnn.data.augment import Augment
+from colorcnn.dcq.attention import Probe
+from colorcnn.errors import UsageError
+from colorcnn.losses import distillation_loss
+from colorcnn.models import frozen
+from colorcnn.zoo import load_classifier
+
+_LAST = "final"
+
+
+class Judges(nn.ModuleList):
+    """Frozen classifiers, and the losses of what they say of quantized images, averaged over them.
+
+    Args:
+        specs: as :func:`colorcnn.zoo.load_classifier` takes them.
+        num_classes: of the data set.
+        multi_label: images have any number of classes: binary cross-entropy.
+        distillation: share of knowledge distillation in the recognition loss; 0 is cross-entropy alone.
+        perceptual: compare the last features of quantized images with those of the originals, too.
+
+    Raises:
+        UsageError: a classifier is unknown, was made for other classes, or has no last features.
+    """
+
+    def __init__(
+        self,
+        specs: Sequence[str],
+        num_classes: int,
+        *,
+        multi_label: bool = False,
+        distillation: float = 0.0,
+        perceptual: bool = False,
+    ) -> None:
+        judges = [load_judge(spec, num_classes) for spec in specs]
+        super().__init__(frozen(judge) for judge in judges)
+        self.multi_label = multi_label
+        self.distillation = distillation
+        self.probes = [Probe(judge, (_LAST,)) for judge in judges] if perceptual else []
+
+    def forward(
+        self, seen: Tensor, images: Tensor, labels: Tensor, original: Tensor | None = None
+    ) -> dict[str, Tensor]:
+        """The losses.
+
+        Args:
+            seen: quantized images (B, 3, H, W) as they are shown, jittered and augmented.
+            images: the originals, whose logits are the teacher's.
+            labels: (B,), or (B, num_classes) of 0 and 1 for several labels.
+            original: the originals augmented as ``seen`` was; for the perceptual loss.
+
+        Returns:
+            ``recognition``, and where it was asked for ``perceptual``: the mean squared difference of the
+            last feature maps.
+        """
+        recognition, perceptual = [], []
+        for number, judge in enumerate(self):
+            logits = judge(seen).float()
+            if self.probes and original is not None:
+                perceptual.append(self._difference(self.probes[number], original))
+            recognition.append(self._answer_loss(judge, logits, images, labels))
+        losses = {"recognition": torch.stack(recognition).mean()}
+        return {**losses, "perceptual": torch.stack(perceptual).mean()} if perceptual else losses
+
+    def _answer_loss(self, judge: nn.Module, logits: Tensor, images: Tensor, labels: Tensor) -> Tensor:
+        """Cross-entropy, knowledge distillation or a mixture."""
+        loss = torch.zeros((), device=logits.device)
+        if self.distillation < 1:
+            loss = loss + (1 - self.distillation) * self._label_loss(logits, labels)
+        if self.distillation > 0:
+            with torch.no_grad():
+                teacher = judge(images).float()
+            loss = loss + self.distillation * distillation_loss(logits, teacher)
+        return loss
+
+    def _label_loss(self, logits: Tensor, labels: Tensor) -> Tensor:
+        if self.multi_label:
+            return F.binary_cross_entropy_with_logits(logits, labels)
+        return F.cross_entropy(logits, labels)
+
+    @staticmethod
+    def _difference(probe: Probe, original: Tensor) -> Tensor:
+        """Between the features of what the classifier saw last and those of the originals."""
+        features = probe.seen.pop(_LAST).float()
+        with torch.no_grad():
+            probe(original)
+        return F.mse_loss(features, probe.seen.pop(_LAST).float())
+
+
+def load_judge(spec: str, num_classes: int) -> nn.Module:
+    """A classifier that tells as many classes apart as the data set has.
+
+    Raises:
+        UsageError: it tells another number.
+    """
+    judge = load_classifier(spec)
+    told = getattr(judge, "num_classes", num_classes)
+    if told != num_classes:
+        raise UsageError(
+            f"Classifier {spec!r} tells {told} classes apart and the data set has "
+            f"{num_classes}: choose a classifier trained on this data set."
+        )
+    return judge.to(memory_format=torch.channels_last)
+
+
+def augmented_alike(augment: Augment, *batches: Tensor) -> tuple[Tensor, ...]:
+    """Batches (B, 3, H, W) augmented with the same draws: image i of each is moved and erased alike."""
+    seed = int(torch.randint(2**31, ()))
+    return tuple(augment(batch, torch.Generator().manual_seed(seed)) for batch in batches)
