@@ -82,7 +82,7 @@ class ColorCNNTask(ImageTask):
             from the start, palettes of 4 and 8 colours end with 2.
         entropy_scale: ``nats`` is the paper's; ``colors`` divides R_info and R_conf by the number of colours,
             as an earlier version of the authors' code does.
-        imitation_weight: lambda.
+        imitation_weight: lambda; a list has one for each of the sizes.
         imitation_schedule: lambda's course over the numbers of colours, see :func:`imitation_factor`.
         imitation_method: the classical quantizer that is imitated.
         imitation_pixels: share of an image's pixels the imitation loss looks at; 1 looks at all.
@@ -136,7 +136,7 @@ class ColorCNNTask(ImageTask):
         confidence_schedule: Literal["constant", "sigmoid"] = "constant",
         confidence_warmup: float = 0.0,
         entropy_scale: Literal["nats", "colors"] = "nats",
-        imitation_weight: float = 3.0,
+        imitation_weight: float | list[float] = 3.0,
         imitation_schedule: Literal["constant", "large", "sigmoid"] = "constant",
         imitation_method: str = "median-cut",
         imitation_pixels: float = 0.3,
@@ -196,7 +196,12 @@ class ColorCNNTask(ImageTask):
                 f"size_weights is {weights}: give a number from 0 up for each of the sizes {self.sizes}, "
                 "not all 0."
             )
-        if self.hparams["crop_before"] and self.hparams["imitation_weight"]:
+        imitation = self.hparams["imitation_weight"]
+        if isinstance(imitation, list) and len(imitation) != len(self.sizes):
+            raise UsageError(
+                f"imitation_weight is {imitation}: give one number, or one for each of the sizes {self.sizes}."
+            )
+        if self.hparams["crop_before"] and any(self._imitation_weight(size) for size in self.sizes):
             raise UsageError(
                 "crop_before moves pixels away from their imitation targets: set one of crop_before and "
                 "imitation_weight to 0."
@@ -228,9 +233,10 @@ class ColorCNNTask(ImageTask):
             self.targets = ImitationTargets(data.train, sizes, self.hparams["imitation_method"])
 
     def _imitation_weight(self, num_colors: int) -> float:
-        return self.hparams["imitation_weight"] * imitation_factor(
-            self.hparams["imitation_schedule"], num_colors
-        )
+        weight = self.hparams["imitation_weight"]
+        if isinstance(weight, list):
+            weight = weight[self.sizes.index(num_colors)]
+        return weight * imitation_factor(self.hparams["imitation_schedule"], num_colors)
 
     def _confidence_weight(self, num_colors: int) -> float:
         weight, warmup = self.hparams["confidence_weight"], self.hparams["confidence_warmup"]

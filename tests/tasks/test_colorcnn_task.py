@@ -14,9 +14,8 @@ from colorcnn.tasks.colorcnn import ColorCNNTask
 def make(epoch=0, step=0, **options):
     """A task in the middle of ten epochs of ten steps."""
     network = {"backbone_kwargs": {"width": 4, "depth": 1}}
-    task = ColorCNNTask(
-        ["tiny:classifier"], 10, [0.5] * 3, [0.25] * 3, quantizer_kwargs=network, sizes=[4], **options
-    )
+    options = {"quantizer_kwargs": network, "sizes": [4], **options}
+    task = ColorCNNTask(["tiny:classifier"], 10, [0.5] * 3, [0.25] * 3, **options)
     task._trainer = SimpleNamespace(
         max_epochs=10, current_epoch=epoch, global_step=step, estimated_stepping_batches=100
     )
@@ -94,6 +93,13 @@ def test_the_confidence_weight_rises_over_its_warmup_and_fades_with_the_colours(
     ]
     torch.testing.assert_close(full, 8 * 0.5 * confidence_entropy(assignment))
     torch.testing.assert_close(quarter, full / 2)
+
+
+def test_a_list_of_imitation_weights_holds_one_for_each_size():
+    task = make(sizes=[2, 4, 64], imitation_weight=[0.0, 5.0, 8.0])
+    assert [task._imitation_weight(size) for size in (2, 4, 64)] == [0.0, 5.0, 8.0]
+    with pytest.raises(UsageError, match="one for each of the sizes"):
+        make(sizes=[2, 4, 64], imitation_weight=[5.0, 8.0])
 
 
 def test_entropies_divided_by_the_number_of_colours(assignment):
