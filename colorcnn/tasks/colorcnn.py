@@ -199,7 +199,8 @@ class ColorCNNTask(ImageTask):
         imitation = self.hparams["imitation_weight"]
         if isinstance(imitation, list) and len(imitation) != len(self.sizes):
             raise UsageError(
-                f"imitation_weight is {imitation}: give one number, or one for each of the sizes {self.sizes}."
+                f"imitation_weight is {imitation}: give one number, or one for each of "
+                f"the sizes {self.sizes}."
             )
         if self.hparams["crop_before"] and any(self._imitation_weight(size) for size in self.sizes):
             raise UsageError(
