@@ -12,7 +12,7 @@ import yaml
 from colorcnn.cli import main
 from colorcnn.errors import UsageError
 from colorcnn.evaluation.report import summary
-from colorcnn.records import read_record
+from colorcnn.records import Clock, read_record
 from colorcnn.reproduce.evaluate import EvaluateStage
 
 CONF = Path(__file__).resolve().parent.parent / "conf"
@@ -91,3 +91,18 @@ def test_attacks_decide_nothing_where_there_are_none():
 def test_attacks_that_there_are_not_are_refused_before_the_work(option, told):
     with pytest.raises(UsageError, match=told):
         EvaluateStage().describe({**ASKED, **option}, Path())
+
+
+@pytest.mark.parametrize(
+    ("methods", "told"),
+    [
+        (["median-cut", "colorcnn", "colorcnn-plus (paper)", "colorcnn-plus"], "colorcnn-plus"),
+        (["median-cut", "colorcnn", "colorcnn-plus (paper)", "colorcnn-plus:mine"], "colorcnn-plus (paper)"),
+        (["octree", "colorcnn (DnCNN)", "colorcnn"], "colorcnn (DnCNN)"),
+        (["octree", "median-cut"], "octree"),
+    ],
+)
+def test_an_overview_tells_of_the_learned_method(methods, told):
+    scores = {method: {"scores": {"2": {"accuracy": place / 10}}} for place, method in enumerate(methods)}
+    record = Clock().record("x", n=1, metrics={"sizes": [2], "methods": scores})
+    assert EvaluateStage().digest(record)[0].endswith(f": {10 * methods.index(told):.1f}")
