@@ -235,6 +235,8 @@ class Run:
         figure = kind.figure(record)
         if figure is not None:
             write_atomically(path.with_suffix(".png"), to_png(figure))
+        for name, picture in kind.pictures(own[0].folder).items():
+            write_atomically(path.with_name(f"{path.stem}_{name}.png"), picture.read_bytes())
         return path
 
     def _gathered(self, panel: Panel, stage: Stage, kind: MeasuringKind, jobs: Sequence[Job]) -> Record:
