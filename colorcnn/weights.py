@@ -25,7 +25,7 @@ from colorcnn.models.colorcnn import quantizer_options
 FORMAT_VERSION = 1
 WEIGHTS = "model.safetensors"
 CONFIG = "config.json"
-KINDS = ("quantizer", "classifier", "compressor")
+KINDS = ("quantizer", "classifier", "compressor", "vector compressor")
 _LFS = b"version https://git-lfs.github.com/spec/"
 
 
@@ -164,14 +164,16 @@ def load_lightning(path: str | os.PathLike[str]) -> tuple[nn.Module, Config]:
     elif "architecture" in options:
         kind, prefix, architecture = "quantizer", "quantizer.", options["architecture"]
         kwargs = quantizer_options(architecture, options["sizes"], options.get("quantizer_kwargs"))
-    elif "trade_off" in options and options.get("source_dimension") is None:
+    elif "trade_off" in options:
         kind, prefix, architecture = "compressor", "compressor.", "factorized-prior"
         kwargs = {key: options[key] for key in ("trade_off", "method", "options")}
         kwargs |= options.get("network_kwargs") or {}
+        if options.get("source_dimension") is not None:
+            kind, architecture = "vector compressor", "residual-transform"
+            kwargs["dimension"] = options["source_dimension"]
     else:
         raise ColorCNNError(
-            f"{path} is of another task: give a checkpoint of a ClassifierTask, a ColorCNNTask, or a VQTask "
-            "for images."
+            f"{path} is of another task: give a checkpoint of a ClassifierTask, a ColorCNNTask or a VQTask."
         )
     kwargs = _without_download(kwargs)
     weights = {key.removeprefix(prefix): value for key, value in state.items() if key.startswith(prefix)}

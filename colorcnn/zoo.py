@@ -10,7 +10,7 @@ import os
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 import torch
 from torch import Tensor, nn
@@ -22,6 +22,7 @@ from colorcnn.quantizers import DITHERS, QUANTIZERS, Dithered
 from colorcnn.quantizers.palettes import Keeping
 
 if TYPE_CHECKING:
+    from colorcnn.vq.compressor import ImageCompressor, VectorCompressor
     from colorcnn.weights import Config
 
 LEARNED_METHODS = ("colorcnn", "colorcnn-plus")
@@ -314,6 +315,33 @@ def load_any(name: str) -> tuple[nn.Module, Config]:
         return load_lightning(name)
     folder = find_checkpoint(name)
     return load_folder(folder), read_config(folder)
+
+
+def load_compressor(spec: str | os.PathLike[str]) -> ImageCompressor:
+    """Load a learned image codec.
+
+    Args:
+        spec: a pretrained name, a checkpoint folder, or a Lightning .ckpt of VQTask for images.
+
+    Returns:
+        The codec on the CPU in evaluation mode.
+
+    Raises:
+        UsageError: the name or file does not exist, or is of another kind of network.
+        ColorCNNError: it is damaged.
+    """
+    model, config = load_any(os.fspath(spec))
+    if config.kind != "compressor":
+        raise UsageError(f"{spec} is a {config.kind}: name a compressor, as VQTask trains it for images.")
+    return cast("ImageCompressor", model)
+
+
+def load_vector_compressor(spec: str | os.PathLike[str]) -> VectorCompressor:
+    """Likewise a compressor of vectors."""
+    model, config = load_any(os.fspath(spec))
+    if config.kind != "vector compressor":
+        raise UsageError(f"{spec} is a {config.kind}: name a compressor, as VQTask trains it for vectors.")
+    return cast("VectorCompressor", model)
 
 
 def _learned_quantizer(method: Method) -> nn.Module:

@@ -5,10 +5,8 @@ from __future__ import annotations
 import argparse
 import io
 import math
-import os
 import sys
 from pathlib import Path
-from typing import cast
 
 from PIL import Image
 from torch import Tensor
@@ -18,8 +16,7 @@ from colorcnn.files import refuse_existing, write_atomically
 from colorcnn.images import parse_color, read_image, to_tensor
 from colorcnn.vq.bitstream import SUFFIX, unpack
 from colorcnn.vq.codec import MAX_PIXELS, compress_pixels, decompress_pixels
-from colorcnn.vq.compressor import ImageCompressor
-from colorcnn.zoo import find_device, load_any
+from colorcnn.zoo import find_device, load_compressor
 
 COMPRESS = f"""\
 Compress a picture with a learned codec: a factorized-prior autoencoder whose latent is quantized by scalars
@@ -132,26 +129,6 @@ def _decompress(options: argparse.Namespace) -> int:
     write_atomically(target, buffer.getvalue(), overwrite=options.force)
     print(target)
     return 0
-
-
-def load_compressor(spec: str | os.PathLike[str]) -> ImageCompressor:
-    """Load a learned image codec.
-
-    Args:
-        spec: a pretrained name, a checkpoint folder, or a Lightning .ckpt of VQTask for images.
-
-    Returns:
-        The codec on the CPU in evaluation mode.
-
-    Raises:
-        UsageError: the name or file does not exist, or is of another kind of network.
-        ColorCNNError: it is damaged.
-    """
-    name = os.fspath(spec)
-    model, config = load_any(name)
-    if config.kind != "compressor":
-        raise UsageError(f"{name} is a {config.kind}: name a compressor, as VQTask trains it for images.")
-    return cast(ImageCompressor, model)
 
 
 def _check_target(target: Path, options: argparse.Namespace) -> None:

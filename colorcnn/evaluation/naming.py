@@ -9,10 +9,13 @@ from colorcnn.quantizers import DITHERS
 _NAMES = {
     "colorcnn": "ColorCNN",
     "colorcnn-plus": "ColorCNN+",
+    "ecsq": "ECSQ",
+    "ecvq": "ECVQ",
     "jpeg": "JPEG",
     "k-means": "k-means",
     "max-coverage": "Maximum coverage",
     "median-cut": "MedianCut",
+    "ntc": "NTC",
     "octree": "Octree",
     "png": "PNG",
     "stochastic": "Stochastic Quantization",

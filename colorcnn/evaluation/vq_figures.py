@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from colorcnn.evaluation.figures import new_canvas
-from colorcnn.evaluation.style import styles, theme
+from colorcnn.evaluation.naming import display_names
+from colorcnn.evaluation.style import Style, styles, theme
+from colorcnn.evaluation.vq_measures import best_reference, points_of
 from colorcnn.vq.analysis import analytic_gradients, encoder_gradients, quantization_cells, scalar_mapping
 from colorcnn.vq.compressor import VectorCompressor
 from colorcnn.vq.rates import RDPoint
@@ -18,6 +20,18 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _PANEL = (5.2, 4.0)
+
+
+class _Margins(NamedTuple):
+    """Inches around a panel."""
+
+    left: float = 0.73
+    right: float = 0.16
+    top: float = 0.3
+    bottom: float = 0.56
+
+
+_MARGINS = _Margins()
 _BOUNDARY = "#0072b2"
 _CENTER = "#d55e00"
 
@@ -37,19 +51,81 @@ def rate_distortion_figure(
         rate_label: name of the rate's axis.
         dark: on a dark background.
     """
-    figure, (axes,) = _panels(1, dark)
+    figure, axes = _panels(1, dark)
     looks = styles([*curves, *(printed or {})], dark=dark)
+    _draw_rate_distortion(axes[0, 0], curves, printed or {}, looks)
+    axes[0, 0].set_xlabel(rate_label)
+    _legend(axes[0, 0], dark)
+    return figure
+
+
+def vector_figure(metrics: Mapping[str, Any], *, dark: bool = False) -> Figure:
+    """Decibels over rate; beside it, where there are references, how far L lies above the best of them.
+
+    Args:
+        metrics: of a ``vq-measure``; bars are standard deviations over seeds.
+        dark: on a dark background.
+    """
+    measured = {**metrics["rows"], **metrics.get("references", {})}
+    printed = {name: curve["points"] for name, curve in metrics.get("published", {}).items()}
+    looks = styles(dict.fromkeys([*measured, *printed]), dark=dark)
+    best = best_reference(metrics)
+    figure, axes = _panels(2 if best else 1, dark)
+    pairs = {
+        name: [(point["rate"], point["decibels"]) for point in points.values()]
+        for name, points in printed.items()
+    }
+    curves = {name: points_of(scores) for name, scores in measured.items()}
+    _draw_rate_distortion(axes[0, 0], curves, pairs, looks)
+    axes[0, 0].set_xlabel("bits per dimension")
+    _legend(axes[0, 0], dark)
+    if best:
+        _draw_losses(axes[0, 1], metrics, best, looks)
+        axes[0, 1].axhline(0, color=theme(dark).muted, linewidth=0.8)
+    return figure
+
+
+def picture_figure(metrics: Mapping[str, Any], *, dark: bool = False) -> Figure:
+    """PSNR over bits per pixel, of the ``rows`` of a ``vq-kodak``."""
+    curves = {name: points_of(scores) for name, scores in metrics["rows"].items()}
+    return rate_distortion_figure(curves, rate_label="bits per pixel, whole files", dark=dark)
+
+
+def _draw_rate_distortion(
+    axes: Axes,
+    curves: Mapping[str, Sequence[RDPoint]],
+    printed: Mapping[str, Sequence[tuple[float, float]]],
+    looks: Mapping[str, Style],
+) -> None:
+    names = display_names(looks)
     for name, points in curves.items():
         ordered = sorted(points, key=lambda point: point.rate)
         rates, heights = [point.rate for point in ordered], [point.decibels for point in ordered]
-        axes.plot(rates, heights, color=looks[name].color, marker=looks[name].marker, label=name)
-    for name, pairs in (printed or {}).items():
-        label = f"{name} (published)"
-        axes.plot(*zip(*sorted(pairs)), ":", color=looks[name].color, marker=looks[name].marker, label=label)
-    axes.set_xlabel(rate_label)
+        axes.plot(rates, heights, label=names[name], **_curve(looks[name]))
+    for name, pairs in printed.items():
+        axes.plot(*zip(*sorted(pairs)), label=f"{names[name]} (published)", **_curve(looks[name], "--"))
     axes.set_ylabel("dB")
-    _legend(axes, dark)
-    return figure
+
+
+def _draw_losses(axes: Axes, metrics: Mapping[str, Any], best: str, looks: Mapping[str, Style]) -> None:
+    least = {at: score["loss"] for at, score in metrics["references"][best].items()}
+    spreads = metrics.get("std", {}).get("rows", {})
+    printed = {name: curve["points"] for name, curve in metrics.get("published", {}).items()}
+    for curves, line in ((metrics["rows"], "-"), (printed, "--")):
+        for name, scores in curves.items():
+            at = sorted((key for key in scores if key in least), key=float)
+            above = [100 * (scores[key]["loss"] / least[key] - 1) for key in at]
+            bars = [100 * spreads.get(name, {}).get(key, {}).get("loss", 0) / least[key] for key in at]
+            look = _curve(looks[name], line)
+            axes.errorbar([float(key) for key in at], above, bars, capsize=3, **look)
+    axes.set_xscale("log", base=2)
+    axes.set_xticks([float(key) for key in least], list(least))
+    axes.set_xlabel("λ")
+    axes.set_ylabel(f"L above {display_names([best])[best]}, %")
+
+
+def _curve(look: Style, line: str = "-") -> dict[str, Any]:
+    return {"color": look.color, "marker": look.marker, "linestyle": line, "linewidth": 1.3, "markersize": 5}
 
 
 def mapping_figure(compressor: VectorCompressor, reach: float = 4.0, *, dark: bool = False) -> Figure:
@@ -58,8 +134,46 @@ def mapping_figure(compressor: VectorCompressor, reach: float = 4.0, *, dark: bo
     Raises:
         UsageError: its source has more than one dimension.
     """
+    figure, axes = _panels(1, dark)
+    _draw_mapping(axes[0, 0], compressor, reach, dark)
+    return figure
+
+
+def gradient_figure(
+    compressor: VectorCompressor, reach: float = 4.0, draws: int = 256, *, dark: bool = False
+) -> Figure:
+    """The encoder's mean gradient over the latent, with its analytic form (figures 2-4 and 6, right).
+
+    Raises:
+        UsageError: its source has more than one dimension.
+    """
+    figure, axes = _panels(1, dark)
+    _draw_gradient(axes[0, 0], compressor, reach, draws, dark)
+    return figure
+
+
+def mappings_figure(
+    compressors: Mapping[str, VectorCompressor],
+    reach: float = 4.0,
+    draws: int = 256,
+    *,
+    dark: bool = False,
+) -> Figure:
+    """:func:`mapping_figure` and :func:`gradient_figure` of several, a row for each.
+
+    Raises:
+        UsageError: a source has more than one dimension.
+    """
+    figure, axes = _panels(2, dark, rows=len(compressors))
+    for (left, right), (name, compressor) in zip(axes, compressors.items(), strict=True):
+        _draw_mapping(left, compressor, reach, dark)
+        _draw_gradient(right, compressor, reach, draws, dark)
+        left.set_title(name, loc="left", fontsize=11, color=theme(dark).ink)
+    return figure
+
+
+def _draw_mapping(axes: Axes, compressor: VectorCompressor, reach: float, dark: bool) -> None:
     found = scalar_mapping(compressor, reach)
-    figure, (axes,) = _panels(1, dark)
     ink = theme(dark)
     for boundary, latent in zip(found.boundaries.tolist(), found.latent_boundaries.tolist()):
         axes.plot(
@@ -72,20 +186,11 @@ def mapping_figure(compressor: VectorCompressor, reach: float = 4.0, *, dark: bo
     axes.set_xlabel("source")
     axes.set_ylabel("latent")
     _legend(axes, dark)
-    return figure
 
 
-def gradient_figure(
-    compressor: VectorCompressor, reach: float = 4.0, draws: int = 256, *, dark: bool = False
-) -> Figure:
-    """The encoder's mean gradient over the latent, with its analytic form (figures 2-4 and 6, right).
-
-    Raises:
-        UsageError: its source has more than one dimension.
-    """
+def _draw_gradient(axes: Axes, compressor: VectorCompressor, reach: float, draws: int, dark: bool) -> None:
     latent, gradient = encoder_gradients(compressor, reach, draws=draws)
     analytic = analytic_gradients(compressor, reach)
-    figure, (axes,) = _panels(1, dark)
     ink = theme(dark)
     for boundary in scalar_mapping(compressor, reach).latent_boundaries.tolist():
         axes.axvline(boundary, **_line(_BOUNDARY))
@@ -96,7 +201,6 @@ def gradient_figure(
     axes.set_xlabel("latent")
     axes.set_ylabel("gradient of the loss")
     _legend(axes, dark)
-    return figure
 
 
 def cells_figure(
@@ -115,8 +219,34 @@ def cells_figure(
     Raises:
         UsageError: its source does not have two dimensions.
     """
+    figure, axes = _panels(1, dark)
+    _draw_cells(axes[0, 0], compressor, bounds)
+    return figure
+
+
+def all_cells_figure(
+    compressors: Mapping[str, VectorCompressor],
+    bounds: tuple[float, float, float, float] = (-6.0, 3.0, -3.0, 3.0),
+    *,
+    dark: bool = False,
+) -> Figure:
+    """:func:`cells_figure` of several, side by side in rows of three.
+
+    Raises:
+        UsageError: a source does not have two dimensions.
+    """
+    columns = min(3, len(compressors))
+    figure, axes = _panels(columns, dark, rows=-(-len(compressors) // columns))
+    for panel, (name, compressor) in zip(axes.flat, compressors.items()):
+        _draw_cells(panel, compressor, bounds)
+        panel.set_title(name, loc="left", fontsize=11, color=theme(dark).ink)
+    for panel in list(axes.flat)[len(compressors) :]:
+        panel.set_visible(False)
+    return figure
+
+
+def _draw_cells(axes: Axes, compressor: VectorCompressor, bounds: tuple[float, float, float, float]) -> None:
     found = quantization_cells(compressor, bounds)
-    figure, (axes,) = _panels(1, dark)
     labels = found.labels.numpy()
     edges = np.zeros(labels.shape, dtype=bool)
     edges[1:] |= labels[1:] != labels[:-1]
@@ -133,16 +263,25 @@ def cells_figure(
     axes.plot(*found.centers.T.numpy(), "o", color=_CENTER, markersize=3)
     axes.set_xlim(*bounds[:2])
     axes.set_ylim(*bounds[2:])
-    return figure
 
 
-def _panels(count: int, dark: bool) -> tuple[Figure, Sequence[Axes]]:
+def _panels(columns: int, dark: bool, rows: int = 1) -> tuple[Figure, Any]:
+    """A figure and its axes, (rows, columns), every panel of the same size."""
     width, height = _PANEL
-    figure = new_canvas(count * width, height, dark)
-    panels = list(figure.subplots(1, count, squeeze=False)[0])
-    figure.subplots_adjust(left=0.14, right=0.97, top=0.96, bottom=0.14)
+    figure = new_canvas(columns * width, rows * height, dark)
+    panels = figure.subplots(rows, columns, squeeze=False)
+    gap = _MARGINS.left + _MARGINS.right, _MARGINS.bottom + _MARGINS.top
+    inner = width - gap[0], height - gap[1]
+    figure.subplots_adjust(
+        left=_MARGINS.left / width / columns,
+        right=1 - _MARGINS.right / width / columns,
+        bottom=_MARGINS.bottom / height / rows,
+        top=1 - _MARGINS.top / height / rows,
+        wspace=gap[0] / inner[0],
+        hspace=gap[1] / inner[1],
+    )
     colors = theme(dark)
-    for axes in panels:
+    for axes in panels.flat:
         axes.set_facecolor(colors.paper)
         axes.grid(color=colors.grid, linewidth=0.6)
         axes.tick_params(colors=colors.muted, labelsize=9)

@@ -10,10 +10,13 @@ from colorcnn.models.backbones import BACKBONES, create_backbone
 from colorcnn.models.classifiers import CLASSIFIERS, Classifier, create_classifier, frozen
 from colorcnn.models.colorcnn import ColorCNN, ColorCNNPlus, LearnedQuantizer
 from colorcnn.models.registry import build
-from colorcnn.vq.compressor import ImageCompressor
+from colorcnn.vq.compressor import Compressor, ImageCompressor, VectorCompressor
 
 LEARNED: dict[str, type[LearnedQuantizer]] = {"colorcnn": ColorCNN, "colorcnn-plus": ColorCNNPlus}
-COMPRESSORS: dict[str, type[ImageCompressor]] = {"factorized-prior": ImageCompressor}
+COMPRESSORS: dict[str, type[Compressor]] = {
+    "factorized-prior": ImageCompressor,
+    "residual-transform": VectorCompressor,
+}
 MODELS: dict[str, Callable[..., nn.Module]] = {**LEARNED, **CLASSIFIERS, **COMPRESSORS}
 
 

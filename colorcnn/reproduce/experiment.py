@@ -231,7 +231,8 @@ def _stages(specs: Sequence[Any], variables: Mapping[str, Any], where: str) -> I
         place = f"{where}, stage {spec.get('name')!r}" if isinstance(spec, Mapping) else where
         if not isinstance(spec, Mapping):
             raise UsageError(f"{where}: a stage is {spec!r}; give a mapping with a name and a kind.")
-        for _, chosen in _combinations(spec.get("matrix") or {}, place):
+        matrix = substitute(spec.get("matrix") or {}, lambda name: _look_up(name, variables, where))
+        for _, chosen in _combinations(matrix, place):
             stage = _stage(spec, {**variables, **chosen}, known, place)
             known[stage.name] = stage
             yield stage

@@ -10,10 +10,16 @@ from colorcnn.reproduce.evaluate import EvaluateStage
 from colorcnn.reproduce.experiment import Experiment, Stage
 from colorcnn.reproduce.fit import FitStage
 from colorcnn.reproduce.stage import MeasuringKind, StageKind
+from colorcnn.reproduce.vq_kodak import VQKodakStage
+from colorcnn.reproduce.vq_measure import VQMeasureStage
+from colorcnn.reproduce.vq_reference import VQReferenceStage
 
 KINDS: dict[str, StageKind] = {
     "evaluate": EvaluateStage(),
     "fit": FitStage(),
+    "vq-kodak": VQKodakStage(),
+    "vq-measure": VQMeasureStage(),
+    "vq-reference": VQReferenceStage(),
 }
 
 
@@ -33,6 +39,7 @@ def check_stages(experiment: Experiment) -> None:
     Raises:
         UsageError: a kind or an option is unknown, or nothing is measured.
     """
+    measuring = ", ".join(name for name, kind in KINDS.items() if isinstance(kind, MeasuringKind))
     for size_name, size in experiment.sizes.items():
         for panel in size.panels:
             for stage in panel.stages:
@@ -42,5 +49,6 @@ def check_stages(experiment: Experiment) -> None:
                 kind_of(stage).check(stage.options, where)
             if not any(isinstance(kind_of(stage), MeasuringKind) for stage in panel.stages):
                 raise UsageError(
-                    f"{experiment.path}, size {size_name}: nothing is measured; add a stage of kind evaluate."
+                    f"{experiment.path}, size {size_name}: nothing is measured; "
+                    f"add a stage of kind {measuring}."
                 )

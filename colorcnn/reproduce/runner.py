@@ -243,6 +243,8 @@ class Run:
             write_atomically(path.with_suffix(".png"), to_png(figure))
         for ending, further in kind.more_figures(record).items():
             write_atomically(path.with_name(f"{path.stem}_{ending}.png"), to_png(further))
+        for name, picture in kind.pictures(own[0].folder).items():
+            write_atomically(path.with_name(f"{path.stem}_{name}.png"), picture.read_bytes())
         return path
 
     def _gathered(self, panel: Panel, stage: Stage, kind: MeasuringKind, jobs: Sequence[Job]) -> Record:

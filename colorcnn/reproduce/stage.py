@@ -112,6 +112,14 @@ class MeasuringKind(StageKind):
         """The description as the configuration of a record tells it."""
         return dict(description)
 
+    def pictures(self, folder: Path) -> Mapping[str, Path]:
+        """What a stage drew of the trained networks themselves: endings of names, and PNG files.
+
+        Those of the first seed are put beside the record.
+        """
+        del folder
+        return {}
+
     @abstractmethod
     def table(self, record: Record) -> str:
         """The record as Markdown: a table and a line about how it was measured."""

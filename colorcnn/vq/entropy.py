@@ -21,6 +21,13 @@ class FactorizedDensity(nn.Module):
     cumulative distribution is a small monotone network. What is modelled is the density convolved with a unit
     uniform, so that it gives the probability of an integer and the density of additive noise alike.
 
+    With equal parameters the logits are those of CompressAI's ``EntropyBottleneck`` bit for bit, and the
+    likelihoods to 2e-7; parameters start alike. What differs: its network has four hidden layers of 3, this
+    one three, as in the paper's appendix; it rounds to integers around a learned median and trains quantiles
+    by a loss of their own, where this one rounds to integers and codes what lies between the least and the
+    greatest that occur; and it cuts gradients through the least likelihood that would lower it further, which
+    here all pass.
+
     Args:
         channels: C.
         init_scale: how wide the density is at first.

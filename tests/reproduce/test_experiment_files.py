@@ -14,28 +14,36 @@ import colorcnn.tasks  # noqa: F401 (so that configurations may name their class
 from colorcnn.data.base import ImageDataModule
 from colorcnn.evaluation.codecs import find_codecs
 from colorcnn.quantizers import QUANTIZERS
+from colorcnn.data.compression import DrawnData
 from colorcnn.reproduce.kinds import KINDS
 from colorcnn.reproduce.library import experiment_files, experiments_folder, find_experiment
 from colorcnn.reproduce.runner import Run
-from colorcnn.tasks.base import ImageTask
+from colorcnn.tasks.base import ImageTask, Task
 from colorcnn.tasks.classifier import ClassifierTask
 from colorcnn.tasks.colorcnn import ColorCNNTask
+from colorcnn.tasks.vq import VQTask
+from colorcnn.vq.sources import create_source
 from colorcnn.zoo import available, parse_method
 
 TASKS = {"ClassifierTask": ClassifierTask, "ColorCNNTask": ColorCNNTask}
-FROM_DATA = {"num_classes", "mean", "std", "multi_label"}
+BASES = {True: (Task, DrawnData), False: (ImageTask, ImageDataModule)}
+FROM_DATA = {"num_classes", "mean", "std", "multi_label", "source_dimension"}
 CASES = [(name, size) for name in experiment_files() for size in ("cpu", "paper")]
 
 
 @pytest.fixture(scope="module")
-def parser():
-    """The parts of the command line's parser that need no data."""
-    parser = jsonargparse.ArgumentParser(exit_on_error=False)
-    parser.add_argument("--kind", type=str)
-    parser.add_subclass_arguments(ImageTask, "model", skip=FROM_DATA)
-    parser.add_subclass_arguments(ImageDataModule, "data")
-    parser.add_class_arguments(pl.Trainer, "trainer")
-    return parser
+def parsers():
+    """The parts of the command line's parser that need no data, for compressors and for other tasks."""
+
+    def parser(task, data):
+        parser = jsonargparse.ArgumentParser(exit_on_error=False)
+        parser.add_argument("--kind", type=str)
+        parser.add_subclass_arguments(task, "model", skip=FROM_DATA)
+        parser.add_subclass_arguments(data, "data")
+        parser.add_class_arguments(pl.Trainer, "trainer")
+        return parser
+
+    return {compresses: parser(*bases) for compresses, bases in BASES.items()}
 
 
 def jobs(name, size, tmp_path):
@@ -49,10 +57,11 @@ def test_names_are_told_apart():
     files = [path.stem for path in experiments_folder().glob("*/*.yaml")]
     assert len(files) == len(set(files))
     assert {"accuracy-bits", "plus-variants", "colorcnn-ablation", "recipes"} <= experiment_files().keys()
+    assert {"vq-toy", "vq-kodak"} <= experiment_files().keys()
 
 
 @pytest.mark.parametrize(("name", "size"), CASES)
-def test_every_stage_of_every_size_fits(name, size, parser, tmp_path):
+def test_every_stage_of_every_size_fits(name, size, parsers, tmp_path):
     planned = jobs(name, size, tmp_path)
     assert len({job.key for job in planned}) == len({job.folder for job in planned})
     checked = set()
@@ -62,10 +71,16 @@ def test_every_stage_of_every_size_fits(name, size, parser, tmp_path):
             text = json.dumps({**description, "model": without_paths(description["model"])}, sort_keys=True)
             if text not in checked:
                 checked.add(text)
-                parser.parse_object(description)
-                build(without_paths(description["model"]))
-        else:
+                compresses = description["model"]["class_path"] == "VQTask"
+                parsers[compresses].parse_object(description)
+                if compresses:
+                    build_compressor(description)
+                else:
+                    build(without_paths(description["model"]))
+        elif job.stage.kind == "evaluate":
             check_evaluation(description, tmp_path)
+        else:
+            check_rows(job, description, planned)
     assert {job.stage.kind for job in planned} <= KINDS.keys()
 
 
@@ -84,6 +99,30 @@ def build(model):
         TASKS[model["class_path"]](
             num_classes=10, mean=[0.5, 0.5, 0.5], std=[0.2, 0.2, 0.2], **model["init_args"]
         )
+
+
+def build_compressor(description):
+    data = description["data"]["init_args"]
+    dimension = create_source(data["source"], data.get("dimension")).dimension if "source" in data else None
+    with torch.device("meta"):
+        VQTask(source_dimension=dimension, **description["model"]["init_args"])
+
+
+def check_rows(job, description, planned):
+    """Every row has the trainings of its own name and lambda."""
+    fits = {str(KINDS["fit"].output(each.folder, "")): each.stage for each in planned}
+    rows = description.get("rows", {})
+    used = []
+    for name, row in rows.items():
+        assert row.keys() == next(iter(rows.values())).keys(), "curves over the same lambdas"
+        for trade_off, path in row.items():
+            stage = fits[path]
+            assert stage.name == f"{name}-{trade_off}"
+            assert stage.options["model"][0]["trade_off"] == trade_off
+            used.append(path)
+    assert len(set(used)) == len(used)
+    if job.stage.kind == "vq-measure":
+        assert set(job.outputs["references"].description["trade_offs"]) == set(rows["uq-aun"])
 
 
 def check_evaluation(description, tmp_path):

@@ -81,7 +81,9 @@ def test_the_run_says_what_it_measured_and_codes_the_test_set(run, tmp_path, cap
     assert run("test", "--config", CONF / "vq.yaml") == 0
     assert "test/coded_rate" in capsys.readouterr().out
     assert run("predict", "--config", CONF / "vq.yaml") == 2
-    assert run("compress", "x.png", "--model", "runs/vq/checkpoints/last.ckpt") == 1
+    Image.new("RGB", (20, 20)).save(tmp_path / "x.png")
+    assert run("compress", "x.png", "--model", "runs/vq/checkpoints/last.ckpt") == 2
+    assert "is a vector compressor: name a compressor" in capsys.readouterr().err
 
 
 def test_an_image_model_is_trained_and_codes_a_picture(run, tmp_path, pictures, capsys):

@@ -1,0 +1,168 @@
+"""Trained compressors, put to their test sources: rate, error, and the size of real codes, all read back."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from colorcnn.errors import ColorCNNError, UsageError
+from colorcnn.evaluation.codecs import Codec
+from colorcnn.evaluation.metrics import mean_psnr, psnr
+from colorcnn.paletted import from_bytes, to_bytes
+from colorcnn.vq.codec import compress_pixels, decompress_pixels
+from colorcnn.vq.compressor import ImageCompressor, VectorCompressor, evaluating
+from colorcnn.vq.ecsq import gaussian_ecsq
+from colorcnn.vq.ecvq import design_ecvq
+from colorcnn.vq.published import CURVES
+from colorcnn.vq.rates import RDPoint, bd_rate
+from colorcnn.vq.sources import TEST_SEED, Source, read_pixels
+
+_PART = 65_536  # vectors coded at once
+_DESIGN_SEED = TEST_SEED + 2  # of the vectors ECVQ is designed on: neither those of validation nor of test
+
+
+def score(point: RDPoint, trade_off: float) -> dict[str, float]:
+    """A point as a record keeps it: ``rate``, ``mse``, ``decibels`` and ``loss``."""
+    return {**asdict(point), "decibels": point.decibels, "loss": point.loss(trade_off)}
+
+
+def measure_vectors(compressor: VectorCompressor, vectors: Tensor) -> dict[str, float]:
+    """What a compressor of vectors costs and loses.
+
+    Args:
+        compressor: trained.
+        vectors: (n, d).
+
+    Returns:
+        :func:`score`, and ``coded_rate``: the bits per dimension of the range coder's bytes. They are decoded
+        again; what an entropy model itself takes is not counted, as a decoder has it.
+
+    Raises:
+        ColorCNNError: the bytes do not give back what was coded.
+    """
+    coded_bytes = 0
+    for part in vectors.split(_PART):
+        coded = compressor.encode(part)
+        _, quantized = _evaluated(compressor, part)
+        if not torch.equal(compressor.decode_indices(coded), quantized):
+            raise ColorCNNError("The code does not give back what was coded: the compressor is at fault.")
+        coded_bytes += len(coded.code)
+    measured = score(compressor.measure(vectors), compressor.trade_off)
+    return {**measured, "coded_rate": 8 * coded_bytes / vectors.numel()}
+
+
+def measure_pictures(compressor: ImageCompressor, files: Sequence[Path], name: str) -> dict[str, float]:
+    """What the files of ``colorcnn compress`` cost and lose.
+
+    Args:
+        compressor: trained, on the device it is to compute on.
+        files: pictures.
+        name: of the compressor, which the files hold.
+
+    Returns:
+        ``rate``: bits per pixel of whole files, the mean over the pictures; ``decibels``: their mean PSNR;
+        ``round_trips``: how many pictures were decoded to the very pixels the encoder expects, which is all.
+
+    Raises:
+        ColorCNNError: a file does not decode to those pixels.
+    """
+    rates, decibels = [], []
+    device = next(compressor.parameters()).device
+    for path in files:
+        pixels = read_pixels(path)
+        data = compress_pixels(compressor, pixels, name)
+        decoded = decompress_pixels(compressor, data, path.name)
+        reconstruction, _ = _evaluated(compressor, from_bytes(pixels[None].to(device)))
+        if not torch.equal(decoded, to_bytes(compressor.finish(reconstruction))[0].cpu()):
+            raise ColorCNNError(f"The code of {path} decodes to other pixels: the compressor is at fault.")
+        rates.append(8 * len(data) / pixels[0].numel())
+        decibels.append(psnr(decoded[None], pixels[None]))
+    return {
+        "rate": sum(rates) / len(rates),
+        "decibels": mean_psnr(torch.cat(decibels)),
+        "round_trips": len(rates),
+    }
+
+
+def measure_codec(codec: Codec, files: Sequence[Path]) -> dict[str, float]:
+    """``rate`` and ``decibels`` of an image format, as :func:`measure_pictures` has them."""
+    rates, decibels = [], []
+    for path in files:
+        pixels = read_pixels(path)[None]
+        decoded, bits = codec(pixels)
+        rates.append(bits[0] / pixels[0, 0].numel())
+        decibels.append(psnr(decoded, pixels))
+    return {"rate": sum(rates) / len(rates), "decibels": mean_psnr(torch.cat(decibels))}
+
+
+def measure_references(
+    source: Source, trade_offs: Sequence[float], design_size: int, test_size: int, codewords: int
+) -> dict[str, dict[str, dict[str, float]]]:
+    """The best quantizers known without a transform.
+
+    Args:
+        source: of vectors.
+        trade_offs: lambdas.
+        design_size: how many vectors ECVQ is designed on.
+        test_size: how many it is measured on.
+        codewords: the most ECVQ starts with.
+
+    Returns:
+        Method -> lambda -> :func:`score`: ``ecvq``, and for the 1-D Gaussian ``ecsq``, which is exact.
+    """
+    exact = source.name == "gaussian" and source.dimension == 1
+    design = source.sample(design_size, torch.Generator().manual_seed(_DESIGN_SEED))
+    test = source.test_set(test_size)
+    found: dict[str, dict[str, dict[str, float]]] = {"ecsq": {}, "ecvq": {}} if exact else {"ecvq": {}}
+    for trade_off in trade_offs:
+        if exact:
+            found["ecsq"][str(trade_off)] = score(gaussian_ecsq(trade_off).point, trade_off)
+        quantizer = design_ecvq(design, trade_off, codewords)
+        found["ecvq"][str(trade_off)] = score(quantizer.evaluate(test), trade_off)
+    return found
+
+
+def published_points(source: str) -> dict[str, dict[str, Any]]:
+    """Every curve printed for a source: its reference, and lambda -> rate, decibels and loss."""
+    return {
+        curve.method: {
+            "reference": curve.reference,
+            "points": {str(trade_off): asdict(point) for trade_off, point in curve.points.items()},
+        }
+        for curve in CURVES
+        if curve.source == source
+    }
+
+
+def best_reference(metrics: Mapping[str, Any]) -> str | None:
+    """The reference that losses are held against: what is exact, else ECVQ; None where there is none."""
+    found = metrics.get("references", {})
+    return next((name for name in ("ecsq", "ecvq") if name in found), None)
+
+
+def points_of(scores: Mapping[str, Mapping[str, float]]) -> list[RDPoint]:
+    """Rate and decibels of scores as points; of pictures the mean PSNR counts, not the mean error."""
+    return [RDPoint(score["rate"], 10 ** (-score["decibels"] / 10)) for score in scores.values()]
+
+
+def bd_rates(rows: Mapping[str, Mapping[str, Mapping[str, float]]], anchor: str) -> dict[str, float]:
+    """BD-rate of every row against one of them, in per cent; curves that have none are left out."""
+    found = {}
+    for name, scores in rows.items():
+        try:
+            found[name] = bd_rate(points_of(rows[anchor]), points_of(scores))
+        except UsageError:  # too few points, or none of a quality that both reach
+            continue
+    return {name: value for name, value in found.items() if name != anchor}
+
+
+def _evaluated(compressor: Any, source: Tensor) -> tuple[Tensor, Tensor]:
+    """Reconstruction and indices outside of training."""
+    with evaluating(compressor), torch.no_grad():
+        reconstruction, quantized = compressor(source)
+    return reconstruction, quantized.indices

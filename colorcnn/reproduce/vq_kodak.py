@@ -1,0 +1,117 @@
+"""Stages of kind ``vq-kodak``: trained image codecs beside image formats, by the size of their files."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from colorcnn.errors import UsageError
+from colorcnn.records import Clock, Record
+from colorcnn.reproduce.stage import RECORD, MeasuringKind, Workplace
+from colorcnn.reproduce.vq_measure import check_rows
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+
+class VQKodakStage(MeasuringKind):
+    """Measures the files of ``colorcnn compress`` and of image formats, every one of them decoded again.
+
+    Options:
+        rows: name -> lambda -> a checkpoint of VQTask for images, such as ``${name}`` of a training. A file
+            holds its model's name; it is taken to be that of the row.
+        pictures: a folder of pictures, absolute, relative, or below the data sets.
+        codecs: ``jpeg`` or ``webp`` at the usual qualities, or ``jpeg:30`` at one.
+        anchor: the row that BD-rates are against.
+        published: whether the BD-rates of the paper stand beside, those against its own UQ-AUN.
+    """
+
+    required = ("rows",)
+    optional: ClassVar = {
+        "pictures": "kodak",
+        "codecs": ["jpeg", "webp"],
+        "anchor": None,
+        "published": True,
+    }
+    looks = ("published",)
+
+    def check(self, options: Mapping[str, Any], where: str) -> None:
+        """See :meth:`StageKind.check`."""
+        super().check(options, where)
+        check_rows(options, where)
+
+    def describe(self, options: Mapping[str, Any], home: Path) -> dict[str, Any]:
+        """See :meth:`StageKind.describe`.
+
+        Raises:
+            UsageError: a codec is unknown, or has no qualities.
+        """
+        from colorcnn.evaluation.codecs import LOSSLESS, find_codecs
+
+        described = super().describe(options, home)
+        for name in described["codecs"]:
+            if not find_codecs(name) or name in LOSSLESS:
+                raise UsageError(f"There is no curve of the codec {name!r}: choose jpeg or webp.")
+        return described
+
+    def run(self, description: Mapping[str, Any], place: Workplace) -> None:
+        """See :meth:`StageKind.run`."""
+        from tqdm import tqdm
+
+        from colorcnn.data.base import data_root
+        from colorcnn.data.folders import find_folder
+        from colorcnn.evaluation.codecs import find_codecs
+        from colorcnn.evaluation.vq_measures import bd_rates, measure_codec, measure_pictures
+        from colorcnn.vq.sources import list_pictures
+        from colorcnn.zoo import find_device, load_compressor
+
+        clock = Clock()
+        device = find_device("cpu" if place.device == "auto" else place.device)
+        files = list_pictures(find_folder(description["pictures"], data_root(None)))
+        curves: dict[str, dict[str, Any]] = {}
+        rows = description["rows"]
+        todo = [(name, at, path) for name, row in rows.items() for at, path in row.items()]
+        for name, at, path in tqdm(todo, desc="Coding", unit="model", disable=None):
+            measured = measure_pictures(load_compressor(path).to(device), files, name)
+            curves.setdefault(name, {})[str(at)] = measured
+        codecs = [codec for name in description["codecs"] for codec in find_codecs(name)]
+        for codec in tqdm(codecs, desc="Image formats", disable=None):
+            curves.setdefault(codec.name, {})[str(codec.quality)] = measure_codec(codec, files)
+        metrics: dict[str, Any] = {"rows": curves}
+        if description["anchor"] is not None:
+            metrics["bd_rate"] = bd_rates(curves, description["anchor"])
+        record = clock.record(
+            "colorcnn reproduce",
+            n=len(files),
+            metrics=metrics,
+            seeds={"seed": place.seed},
+            device=str(device),
+        )
+        record.write(place.folder / RECORD)
+
+    def complete(self, description: Mapping[str, Any], metrics: dict[str, Any]) -> dict[str, Any]:
+        """See :meth:`MeasuringKind.complete`."""
+        if not description["published"]:
+            return metrics
+        from colorcnn.vq.published import AOSVQ, KODAK_BD_RATE
+
+        return {**metrics, "published": {"reference": AOSVQ, "bd_rate": dict(KODAK_BD_RATE)}}
+
+    def figure(self, record: Record) -> Figure:
+        """PSNR over bits per pixel."""
+        from colorcnn.evaluation.vq_figures import picture_figure
+
+        return picture_figure(record.metrics)
+
+    def table(self, record: Record) -> str:
+        """Bits per pixel and PSNR: a row for each codec, with its BD-rate."""
+        from colorcnn.evaluation.vq_tables import picture_table
+
+        return picture_table(record)
+
+    def digest(self, record: Record) -> tuple[str, str]:
+        """BD-rates, measured and published."""
+        from colorcnn.evaluation.vq_tables import picture_digest
+
+        return picture_digest(record)
