@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from colorcnn.evaluation.naming import display_names, family
@@ -35,6 +35,17 @@ def curves(metrics: Metrics, key: str = "accuracy") -> Iterator[tuple[str, list[
             for size in metrics["sizes"]
         ]
         yield names[method], measured, [percent(published.get(str(size))) for size in metrics["sizes"]]
+
+
+def first_curve(metrics: Metrics) -> tuple[str, str]:
+    """The first method's name and accuracies, and the published ones, each in a line."""
+    for name, measured, published in curves(metrics):
+        return f"{name}: {_joined(measured)}", _joined(published)
+    return "", ""
+
+
+def _joined(cells: Sequence[str]) -> str:
+    return ", ".join(cell or "–" for cell in cells) if any(cells) else "–"
 
 
 def accuracy_table(record: Record) -> str:

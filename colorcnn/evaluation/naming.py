@@ -7,14 +7,23 @@ from collections.abc import Iterable
 from colorcnn.quantizers import DITHERS
 
 _NAMES = {
+    "aum": "AUM",
+    "ccs-aum": "CCS (AUM)",
+    "ccs-el2n": "CCS (EL2N)",
+    "ccs-forgetting": "CCS (Forgetting)",
     "colorcnn": "ColorCNN",
     "colorcnn-plus": "ColorCNN+",
+    "dcq": "DCQ",
+    "el2n": "EL2N",
+    "entropy": "Entropy",
+    "forgetting": "Forgetting",
     "jpeg": "JPEG",
     "k-means": "k-means",
     "max-coverage": "Maximum coverage",
     "median-cut": "MedianCut",
     "octree": "Octree",
     "png": "PNG",
+    "random": "Random pruning",
     "stochastic": "Stochastic Quantization",
     "variance-cut": "Variance cut",
     "webp": "WebP",

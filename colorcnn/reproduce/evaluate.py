@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from colorcnn.errors import UsageError
@@ -57,7 +57,7 @@ class EvaluateStage(MeasuringKind):
         from colorcnn.evaluation.question import Question
 
         clock = Clock()
-        device = _device(place.device)
+        device = place.torch_device()
         opened = Question(
             data=description["data"],
             classifier=description["classifier"],
@@ -69,7 +69,7 @@ class EvaluateStage(MeasuringKind):
             seed=place.seed,
             sample_seed=_SAMPLE_SEED,
             device=device,
-            options={"download": True} if place.download else None,
+            options=place.data_options(),
         ).open()
         for remark in opened.remarks():
             place.say(remark)
@@ -106,20 +106,6 @@ class EvaluateStage(MeasuringKind):
 
     def digest(self, record: Record) -> tuple[str, str]:
         """The accuracies of the first method."""
-        from colorcnn.evaluation.markdown import curves
+        from colorcnn.evaluation.markdown import first_curve
 
-        for name, measured, published in curves(record.metrics):
-            return f"{name}: {_joined(measured)}", _joined(published)
-        return "", ""
-
-
-def _joined(cells: Sequence[str]) -> str:
-    return ", ".join(cell or "–" for cell in cells) if any(cells) else "–"
-
-
-def _device(name: str) -> str:
-    if name != "auto":
-        return name
-    import torch
-
-    return "cuda" if torch.cuda.is_available() else "cpu"
+        return first_curve(record.metrics)

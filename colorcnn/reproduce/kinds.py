@@ -6,12 +6,18 @@ from typing import cast
 
 from colorcnn.errors import UsageError, unknown_name
 from colorcnn.records import Record
+from colorcnn.reproduce.dcq_build import DcqBuildStage
+from colorcnn.reproduce.dcq_judge import DcqJudgeStage
+from colorcnn.reproduce.dcq_recode import DcqRecodeStage
 from colorcnn.reproduce.evaluate import EvaluateStage
 from colorcnn.reproduce.experiment import Experiment, Stage
 from colorcnn.reproduce.fit import FitStage
 from colorcnn.reproduce.stage import MeasuringKind, StageKind
 
 KINDS: dict[str, StageKind] = {
+    "dcq-build": DcqBuildStage(),
+    "dcq-judge": DcqJudgeStage(),
+    "dcq-recode": DcqRecodeStage(),
     "evaluate": EvaluateStage(),
     "fit": FitStage(),
 }
@@ -42,5 +48,6 @@ def check_stages(experiment: Experiment) -> None:
                 kind_of(stage).check(stage.options, where)
             if not any(isinstance(kind_of(stage), MeasuringKind) for stage in panel.stages):
                 raise UsageError(
-                    f"{experiment.path}, size {size_name}: nothing is measured; add a stage of kind evaluate."
+                    f"{experiment.path}, size {size_name}: nothing is measured; add a stage of kind "
+                    "evaluate or dcq-judge."
                 )

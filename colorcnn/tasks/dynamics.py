@@ -22,20 +22,34 @@ class TrainingDynamics(Callback):
     """Keeps error and margin of every training image in every epoch, as trained on, and its last entropy.
 
     Writes ``dynamics.npz`` into the run's folder; ``colorcnn dcq build --prune`` reads it. Costs no passes
-    but one over the training images at the end. Several processes, or a run that is resumed, are refused.
+    but one over the training images at the end. Checkpoints hold what was recorded, so that a run may be
+    resumed; one whose earlier epochs were not recorded is refused, and so are several processes.
     """
+
+    def __init__(self) -> None:
+        self._epochs: list[tuple[np.ndarray, np.ndarray]] = []
+        self._logits: list[Tensor] = []
+
+    def state_dict(self) -> dict[str, Any]:
+        """Error and margin (E, 2, N) of the epochs so far, for the checkpoint."""
+        return {"epochs": torch.from_numpy(np.array(self._epochs, dtype=np.float32))}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Take up what the checkpoint holds."""
+        self._epochs = [(error, margin) for error, margin in state_dict["epochs"].numpy()]
 
     def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Find out what is being trained; raises UsageError where scores would not be whole."""
         if not isinstance(pl_module, ClassifierTask) or pl_module.hparams["multi_label"]:
             raise UsageError("Training dynamics are those of a ClassifierTask with one label an image.")
-        if trainer.world_size > 1 or trainer.ckpt_path is not None:
-            raise UsageError(
-                "Training dynamics are recorded by one process, from the first epoch: start anew."
-            )
-        self._epochs: list[tuple[np.ndarray, np.ndarray]] = []
-        self._logits: list[Tensor] = []
+        if trainer.world_size > 1:
+            raise UsageError("Training dynamics are recorded by one process: train on one device.")
         self._handle = pl_module.classifier.register_forward_hook(self._remember)
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Raise UsageError where earlier epochs were not recorded."""
+        if len(self._epochs) != trainer.current_epoch:
+            raise UsageError("Training dynamics are recorded from the first epoch: start anew.")
 
     def _remember(self, module: torch.nn.Module, inputs: object, output: Tensor) -> None:
         if module.training:
