@@ -66,7 +66,12 @@ class CopiesModule(ImageDataModule):
         Raises:
             UsageError: it was named and is not found, or the copies are of other images.
         """
-        options = {"root": self.originals_root, "image_size": self.resize, "download": self.download}
+        options = {
+            "root": self.originals_root,
+            "image_size": self.resize,
+            "download": self.download,
+            "val_size": self.val_size,
+        }
         try:
             data = open_data(self.originals or self.made_from, batch_size=self.batch_size, **options)
             labels = _training_labels(data)

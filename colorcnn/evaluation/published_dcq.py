@@ -1,4 +1,4 @@
-"""What Dataset Color Quantization printed: accuracies of networks trained on few colours, tested on originals.
+"""What Dataset Color Quantization printed: accuracies of training on few colours, tested on originals.
 
 Source: C. Yu et al., Dataset Color Quantization: A Training-Oriented Framework for Dataset-Level Compression;
 tables are numbered as there. Pruning stands at the number of colours it is compared with: q bits a pixel for
@@ -69,9 +69,9 @@ CIFAR100: Mapping[str, Percent] = {
     "colorcnn": (16.54, 22.81, 34.93, 38.64, 40.19, 45.39),
     "colorcnn-plus": (18.53, 19.52, 27.92, 29.34, 36.49, 40.99),
     "random": (36.68, 39.71, 42.19, 50.96, 57.36),
-    "entropy": (22.16, 28.96, 29.77, 34.45, 41.83),
+    "entropy": (22.16, 28.96, 29.77, 35.45, 41.83),
     "el2n": (7.51, 8.36, 10.36, 12.51, 15.51),
-    "aum": (5.37, 8.77, 9.45, 11.73, 16.38),
+    "aum": (5.37, 8.77, 9.45, 11.83, 16.38),
     "ccs-aum": (28.24, 30.02, 52.16, 60.05, 63.19),
     "ccs-forgetting": (27.33, 31.12, 51.86, 60.45, 63.99),
     "ccs-el2n": (28.17, 32.07, 52.16, 60.75, 61.83),
@@ -86,14 +86,14 @@ TINY200: Mapping[str, Percent] = {
 }
 
 PRUNED_CIFAR10: Mapping[str, Percent] = {  # Table 4, from 2 bits
-    "dcq + ccs-aum": (70.73, 76.01, 79.53, 79.92),
+    "dcq (ccs-aum)": (70.73, 76.01, 79.53, 79.92),
     "random": (31.44, 46.19, 50.48, 55.13),
     "el2n": (13.11, 14.69, 16.36, 17.11),
     "ccs-aum": (46.25, 49.35, 59.69, 64.20),
 }
 
 PRUNED_CIFAR100: Mapping[str, Percent] = {
-    "dcq + ccs-aum": (30.94, 39.49, 40.22, 46.26),
+    "dcq (ccs-aum)": (30.94, 39.49, 40.22, 46.26),
     "random": (15.47, 19.18, 23.34, 27.03),
     "el2n": (4.33, 5.38, 6.94, 7.01),
     "ccs-aum": (20.11, 21.53, 22.58, 23.14),

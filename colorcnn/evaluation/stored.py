@@ -18,7 +18,7 @@ from colorcnn.evaluation.figures import (
     method_curves,
     new_figure,
 )
-from colorcnn.evaluation.markdown import curves, percent, provenance
+from colorcnn.evaluation.markdown import curves, provenance
 from colorcnn.evaluation.style import styles, theme
 from colorcnn.records import Record
 
@@ -77,7 +77,7 @@ def stored_table(record: Record) -> str:
         lines.append(f"| {name} | {' | '.join(cells)} |")
         if any(published):
             lines.append(f"| {name}, *published* | {' | '.join(published)} |")
-    lines += ["", *_losses(metrics, sizes), "", _original(metrics), provenance(record)]
+    lines += ["", *_losses(metrics, sizes), "", provenance(record, _original(metrics))]
     return "\n".join(lines) + "\n"
 
 
@@ -98,11 +98,6 @@ def _loss(score: Metrics) -> str:
 
 
 def _original(metrics: Metrics) -> str:
-    """What training on the originals gives, and costs."""
-    original = metrics["original"]
-    spread = metrics.get("std", {}).get("original", {}).get("accuracy")
-    text = f"Trained on the originals: {percent(original['accuracy'], spread)} %"
-    size = original.get("bytes", {})
-    if "coded" in size:
-        text += f" with {size['coded']:,.0f} bytes per image"
-    return text + "."
+    """What is told of training on the originals, and what these cost."""
+    size = metrics["original"].get("bytes", {}).get("coded")
+    return "Trained on the originals" + ("" if size is None else f" ({size:,.0f} B)")
