@@ -40,8 +40,8 @@ def fidelity(originals: ImageSource, copies: ImageSource, *, seed: int = 0) -> d
             np.concatenate([picture.reshape(-1, 3) for picture in source.read(rows)])
             for source in (originals, copies)
         )
-        values = second / 255.0
-        error += float(((first / 255.0 - values) ** 2).sum())
+        values = second.astype(np.float64)  # whole numbers, whose sums are exact
+        error += float(((first - values) ** 2).sum())
         levels = (first >> _SHIFT).astype(np.int64)
         cells = (levels[:, 0] << 2 * (8 - _SHIFT)) | (levels[:, 1] << (8 - _SHIFT)) | levels[:, 2]
         counts += np.bincount(cells, minlength=_CELLS)
@@ -49,5 +49,5 @@ def fidelity(originals: ImageSource, copies: ImageSource, *, seed: int = 0) -> d
             sums[:, channel] += np.bincount(cells, values[:, channel], _CELLS)
             squares[:, channel] += np.bincount(cells, values[:, channel] ** 2, _CELLS)
     within = squares - sums**2 / np.maximum(counts, 1)[:, None]
-    pixels = 3 * counts.sum()
+    pixels = 3 * 255**2 * counts.sum()
     return {"mse": error / pixels, "inconsistency": float(np.sqrt(max(0.0, within.sum() / pixels)))}

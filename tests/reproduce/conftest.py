@@ -18,8 +18,9 @@ source: no paper
 sizes:
   cpu:
     variables:
-      data: {class_path: ImageFolder, init_args: {path: "FOLDER", batch_size: 12, val_size: 0.2, train_limit: 40}}
-      steps: {max_steps: 8, max_epochs: -1, val_check_interval: 8, check_val_every_n_epoch: null, accelerator: cpu}
+      copies: {batch_size: 12, val_size: 0.2}
+      data: {class_path: ImageFolder, init_args: {path: FOLDER, train_limit: 40, batch_size: 12, val_size: 0.2}}
+      steps: {max_steps: 8, max_epochs: -1, val_check_interval: 8, check_val_every_n_epoch: null}
       task:
         model:
           class_path: ClassifierTask
@@ -48,20 +49,23 @@ sizes:
         settings: {bits: 2, clusters: 2, refine: false}
         prune: {method: ccs-aum, share: 0.5, dynamics: "${full.dynamics}"}
       - {name: jpeg-2, kind: dcq-recode, data: "${data}", format: jpeg, quality: 20}
-      - {name: random-2, kind: dcq-recode, data: "${data}", format: source, like: "${octree-2}", prune: {method: random}}
+      - name: random-2
+        kind: dcq-recode
+        data: ${data}
+        format: source
+        like: ${octree-2}
+        prune: {method: random}
       - name: on-${stored}
         kind: fit
         matrix: {stored: [dcq-1, dcq-2, octree-1, octree-2, half-2]}
         config: ${task}
-        data: {class_path: QuantizedFolder, init_args: {root: "${${stored}}", batch_size: 12, val_size: 0.2}}
+        data: [{class_path: QuantizedFolder, init_args: {root: "${${stored}}"}}, "${copies}"]
         trainer: ${steps}
       - name: on-${stored}
         kind: fit
         matrix: {stored: [jpeg-2, random-2]}
         config: ${task}
-        data:
-          class_path: RecodedFolder
-          init_args: {root: "${${stored}}", originals: "FOLDER", batch_size: 12, val_size: 0.2}
+        data: [{class_path: RecodedFolder, init_args: {root: "${${stored}}", originals: FOLDER}}, "${copies}"]
         trainer: ${steps}
       - name: verdict
         kind: dcq-judge
