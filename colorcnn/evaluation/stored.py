@@ -31,6 +31,12 @@ Metrics = Mapping[str, Any]
 _LEVELS = 255
 
 
+def is_stored(metrics: Metrics) -> bool:
+    """Whether metrics laid out as those of an evaluation are of stored training sets."""
+    scores = [score for result in metrics["methods"].values() for score in result["scores"].values()]
+    return any("bytes" in score for score in scores)
+
+
 def stored_curves(metrics: Metrics, *, dark: bool = False) -> Figure:
     """Accuracy over the number of colours, and over the coded bytes per image."""
     figure, (left, right) = new_figure(2, dark)

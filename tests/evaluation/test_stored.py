@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from colorcnn.evaluation.report import write_report
 from colorcnn.evaluation.stored import stored_curves, stored_table
 from colorcnn.records import Clock
 from colorcnn.reproduce.seeds import gather
@@ -52,6 +53,13 @@ def test_the_table_has_accuracy_bytes_published_and_losses(record):
 def test_originals_may_have_no_known_cost(record):
     del record.metrics["original"]["bytes"]
     assert "Trained on the originals: 81.0" in stored_table(record)
+
+
+def test_a_report_shows_it(record, tmp_path):
+    page = write_report(record, tmp_path / "report.html").read_text()
+    assert "trained on stored training sets" in page
+    assert "<strong>71.0</strong>" in page
+    assert "methods · dcq · scores · 4 · bytes · coded" in page
 
 
 def test_one_panel_is_over_colours_and_one_over_coded_bytes(record):

@@ -19,7 +19,9 @@ sizes:
   cpu:
     variables:
       copies: {batch_size: 12, val_size: 0.2}
-      data: {class_path: ImageFolder, init_args: {path: FOLDER, train_limit: 40, batch_size: 12, val_size: 0.2}}
+      data:
+        class_path: ImageFolder
+        init_args: {path: FOLDER, train_limit: 40, batch_size: 12, val_size: 0.2}
       steps: {max_steps: 8, max_epochs: -1, val_check_interval: 8, check_val_every_n_epoch: null}
       task:
         model:
