@@ -29,6 +29,7 @@ class TrainingDynamics(Callback):
     def __init__(self) -> None:
         self._epochs: list[tuple[np.ndarray, np.ndarray]] = []
         self._logits: list[Tensor] = []
+        self._written = False
 
     def state_dict(self) -> dict[str, Any]:
         """Error and margin (E, 2, N) of the epochs so far, for the checkpoint."""
@@ -70,10 +71,19 @@ class TrainingDynamics(Callback):
         error[index] = errors(probabilities, labels)
         margin[index] = margins(probabilities, labels)
 
-    @torch.no_grad()
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Write what was found before the last checkpoint is: a run that has that has both."""
+        if trainer.global_step >= trainer.estimated_stepping_batches:
+            self._write(trainer, pl_module)
+
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Write what was found."""
+        """Write what was found where training ended early."""
         self._handle.remove()
+        if not self._written:
+            self._write(trainer, pl_module)
+
+    @torch.no_grad()
+    def _write(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         data: Any = trainer.datamodule  # type: ignore[attr-defined]
         classifier: Any = pl_module.classifier
         classifier.eval()
@@ -86,3 +96,4 @@ class TrainingDynamics(Callback):
         error, margin = (np.stack(values) for values in zip(*self._epochs, strict=True))
         dynamics = Dynamics(error, margin, np.concatenate(found).astype(np.float32), data.train.rows)
         dynamics.write(Path(trainer.log_dir or trainer.default_root_dir) / DYNAMICS)
+        self._written = True
