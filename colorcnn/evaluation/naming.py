@@ -23,7 +23,7 @@ _NAMES = {
     "median-cut": "MedianCut",
     "octree": "Octree",
     "png": "PNG",
-    "random": "Random pruning",
+    "random": "Random",
     "stochastic": "Stochastic Quantization",
     "variance-cut": "Variance cut",
     "webp": "WebP",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from colorcnn.evaluation.naming import split_method
 
@@ -57,7 +57,8 @@ def styles(methods: Iterable[str], *, dark: bool = False) -> dict[str, Style]:
     """Give each method its style.
 
     A method looks the same in every figure; dithering keeps its colour, dashed and hollow. Further weights
-    of one method, and methods without a place of their own, take what is left in order.
+    of one method, and methods without a place of their own, take what is left in order; where there are more
+    than colours, the further ones are dash-dotted and hollow.
     """
     methods = list(methods)
     heads = list(dict.fromkeys(_head(method) for method in methods))
@@ -71,7 +72,12 @@ def styles(methods: Iterable[str], *, dark: bool = False) -> dict[str, Style]:
         if head not in places:
             places[head] = left.pop(0)
             left = left or list(range(len(_HUES)))
-    return {method: _style(places[_head(method)], method, dark) for method in methods}
+    again = {head for at, head in enumerate(heads) if places[head] in [places[one] for one in heads[:at]]}
+    looks = {method: _style(places[_head(method)], method, dark) for method in methods}
+    return {
+        method: replace(look, line="-.", hollow=True) if _head(method) in again else look
+        for method, look in looks.items()
+    }
 
 
 def _head(method: str) -> tuple[str, str]:
