@@ -32,6 +32,8 @@ examples:
   colorcnn dcq verify small
   colorcnn dcq export small -o pngs                            folders of indexed PNG files
   colorcnn dcq recode cifar10 --format jpeg --bytes 120 -o jpegs     what a store is to be compared with
+  colorcnn fit --config mine.yaml --data RecodedFolder --data.init_args.root jpegs \\
+      --data.init_args.originals cifar10
 
 `colorcnn dcq COMMAND --help` tells the options. Exit status: 0, 1 when the work failed or a store is damaged,
 2 for a wrong option.
@@ -68,10 +70,12 @@ def main(argv: list[str]) -> int:
     verify = commands.add_parser("verify", help="look for damage in a store", allow_abbrev=False)
     verify.add_argument("store", type=Path, metavar="DIR", help="the store")
     again = commands.add_parser(
-        "recode", help="write the training images as JPEG, WebP or PNG of a given size", allow_abbrev=False
+        "recode", help="write training images as JPEG, WebP or PNG of a given size", allow_abbrev=False
     )
     add_data_options(again)
-    again.add_argument("--format", required=True, metavar="NAME", help="jpeg, webp or png")
+    again.add_argument(
+        "--format", required=True, metavar="NAME", help="jpeg, webp, png, or source for the files as they are"
+    )
     again.add_argument(
         "--bytes",
         type=float,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import dataclasses
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from colorcnn.errors import UsageError
 
@@ -127,45 +127,29 @@ def build_settings(options: argparse.Namespace) -> Settings:
     Raises:
         UsageError: a value cannot be meant.
     """
-    from colorcnn.dcq.settings import Settings, recipe
+    from colorcnn.dcq.settings import Settings, described
     from colorcnn.zoo import parse_method
 
     if options.seed < 0 or options.jobs == 0:
         raise UsageError("--seed is at least 0, and --jobs a number of pieces or -1: choose others.")
-    base = recipe(options.recipe)
     names = {field.name for field in dataclasses.fields(Settings)} - {"refinement"}
-    given = {name: value for name, value in vars(options).items() if name in names and value is not None}
+    given: dict[str, object] = {
+        name: value for name, value in vars(options).items() if name in names and value is not None
+    }
     if options.method is not None:
         parse_method(options.method)
-        if base.palettes == "shared":
-            given.setdefault("palettes", "own")
-    changed: dict[str, Any] = {
+    refinement = {
         own: getattr(options, name) for name, own in _REFINEMENT.items() if getattr(options, name) is not None
     }
-    if changed:
-        given["refinement"] = dataclasses.replace(base.refinement, **changed)
-    settings = recipe(options.recipe, **given)
-    _refuse_idle(options, settings)
-    return settings
-
-
-def _refuse_idle(options: argparse.Namespace, settings: Settings) -> None:
-    """Refuse options that would change nothing, so that nobody believes they did."""
-    shared = (
-        "clusters", "features", "pool", "standardise", "attention", "attention_layer", "predicted", "kept",
-        "unique", "pixels", "refine", *_REFINEMENT,
-    )  # fmt: skip
-    idle = (
-        []
-        if settings.palettes == "shared"
-        else [name for name in shared if getattr(options, name) is not None]
-    )
-    if settings.palettes != "super" and options.super_colors is not None:
-        idle.append("super_colors")
-    if not settings.refine:
-        idle += [name for name in _REFINEMENT if getattr(options, name) is not None]
+    if refinement:
+        given["refinement"] = refinement
+    settings, idle = described(options.recipe, given)
+    # Refused, so that nobody believes that they did something.
     if idle:
+        of_refinement = (name for name, own in _REFINEMENT.items() if own in refinement)
+        told = next(of_refinement) if idle[0] == "refinement" else idle[0]
         raise UsageError(
-            f"--{idle[0].replace('_', '-')} changes nothing for {settings.palettes} palettes with these "
+            f"--{told.replace('_', '-')} changes nothing for {settings.palettes} palettes with these "
             "options: leave it out."
         )
+    return settings

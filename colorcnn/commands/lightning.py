@@ -22,6 +22,7 @@ from pytorch_lightning.utilities.exceptions import MisconfigurationException
 import colorcnn.data.compression
 import colorcnn.data.datamodule
 import colorcnn.data.quantized
+import colorcnn.data.recoded
 import colorcnn.tasks.classifier
 import colorcnn.tasks.colorcnn
 import colorcnn.tasks.dynamics

@@ -24,9 +24,11 @@ _HOME = {
             "PhotoDigits",
             "TinyImageNet200",
             "open_data",
+            "open_described",
         ),
         "datamodule",
     ),
+    "RecodedFolder": "recoded",
     **dict.fromkeys(("QuantizedDataset", "QuantizedFolder", "StorePixels", "training_images"), "quantized"),
 }
 

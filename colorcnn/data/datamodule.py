@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import cached_property
 from typing import Any
 
@@ -13,7 +14,7 @@ from colorcnn.data.folders import ImageFolder, folder_places
 from colorcnn.data.photo_digits import SIZE, photo_digits
 from colorcnn.data.tiny_imagenet import TinyImageNet200
 from colorcnn.data.torchvision_sets import CIFAR10, CIFAR100, STL10, VOC2012
-from colorcnn.errors import UsageError
+from colorcnn.errors import UsageError, unknown_name
 
 
 class PhotoDigits(ImageDataModule):
@@ -88,6 +89,26 @@ def open_data(spec: str, **options: Any) -> ImageDataModule:
     return ImageFolder(spec, **options)
 
 
+def open_described(spec: str | Mapping[str, Any], **options: Any) -> ImageDataModule:
+    """Open a data set by its name, its folder, or as configurations describe it.
+
+    Args:
+        spec: as :func:`open_data` takes it, or a mapping of ``class_path`` and ``init_args``.
+        options: those of the data set's class; ``init_args`` go before them.
+
+    Raises:
+        UsageError: there is no such data set, or an option is wrong.
+    """
+    if isinstance(spec, str):
+        return open_data(spec, **options)
+    name = spec["class_path"].rpartition(".")[2]
+    classes: list[type[ImageDataModule]] = [*DATASETS.values(), ImageFolder]
+    known = {cls.__name__: cls for cls in classes}
+    if name not in known:
+        raise unknown_name("data set class", name, known)
+    return known[name](**{**options, **(spec.get("init_args") or {})})
+
+
 __all__ = [
     "CIFAR10",
     "CIFAR100",
@@ -99,4 +120,5 @@ __all__ = [
     "PhotoDigits",
     "TinyImageNet200",
     "open_data",
+    "open_described",
 ]

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Sequence
-from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
@@ -15,16 +13,13 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from colorcnn.data.base import ImageDataModule
-from colorcnn.data.datamodule import open_data
+from colorcnn.data.copies import CopiesModule
 from colorcnn.data.datasets import ImageSplit
-from colorcnn.data.decode import decode_files, fit_image
+from colorcnn.data.decode import fit_image
 from colorcnn.data.folders import FolderModule
-from colorcnn.data.sampling import stratified_cut
 from colorcnn.dcq.sources import ArrayImages, FileImages, ImageSource
 from colorcnn.dcq.storage import Store
 from colorcnn.errors import UsageError
-
-_log = logging.getLogger(__name__)
 
 
 class QuantizedDataset(Dataset[tuple[Any, Tensor]]):
@@ -90,11 +85,10 @@ class StorePixels:
         return pixels
 
 
-class QuantizedFolder(ImageDataModule):
+class QuantizedFolder(CopiesModule):
     """A store that ``colorcnn dcq build`` has made, to train on; what is measured is measured on originals.
 
-    The training split is the store's, less the images that become val. The val and test splits are those of
-    the original data set. Where that is not at hand, val is cut from the store, and there is no test split.
+    Splits are those of :class:`CopiesModule`.
 
     Args:
         root: the store's folder.
@@ -118,13 +112,12 @@ class QuantizedFolder(ImageDataModule):
         statistics: Literal["original", "quantized"] = "original",
         **options: Any,
     ) -> None:
-        super().__init__(root=root, **options)
+        super().__init__(root, originals, originals_root, **options)
         if statistics not in ("original", "quantized"):
             raise UsageError(f"statistics is {statistics!r}: choose original or quantized.")
         self.store = Store(root)
         manifest = self.store.manifest
-        self.originals = originals
-        self.originals_root = originals_root
+        self.made_from = manifest.data
         self.name = Path(root).resolve().name
         self.class_names = manifest.classes
         self.num_classes = len(manifest.classes)
@@ -134,78 +127,19 @@ class QuantizedFolder(ImageDataModule):
         mean, std = (tuple(values) for values in manifest.statistics[statistics])
         self.known_statistics = (mean, std)
 
-    @cached_property
-    def _original_data(self) -> ImageDataModule | None:
-        """The original data set, or None where it was not named and is not found."""
-        spec = self.originals or self.store.manifest.data
-        options = {"root": self.originals_root, "image_size": self.resize, "download": self.download}
-        try:
-            data = open_data(spec, batch_size=self.batch_size, **options)
-            labels = _training_labels(data)
-        except UsageError as error:
-            if self.originals is not None:
-                raise
-            _log.warning("%s: val is cut from the store, and there is no test split (%s)", self.name, error)
-            return None
-        rows = self.store.rows
-        if rows.max() >= len(labels) or not np.array_equal(labels[rows], self.store.labels):
-            raise UsageError(
-                f"{self.name} was not made from the training images of {data.name}: name its own data set "
-                "with --data.init_args.originals."
-            )
-        return data
+    @property
+    def rows(self) -> np.ndarray:
+        """See :class:`CopiesModule`."""
+        return self.store.rows
 
-    def load_split(self, part: str) -> ImageSplit | None:
-        """See :meth:`ImageDataModule.load_split`; "train" is the whole store."""
-        if part == "train":
-            return ImageSplit(StorePixels(self.store, self.resize), self.store.labels, key=self.store.key)
-        data = self._original_data
-        if data is not None:
-            return data.load_split(part)
-        if part == "val":
-            return None
-        raise UsageError(
-            f"{self.name} has no test images, and its original data set {self.store.manifest.data!r} is not "
-            "found: name it with --data.init_args.originals, or its place with COLORCNN_DATA."
-        )
+    @property
+    def copied_labels(self) -> np.ndarray:
+        """See :class:`CopiesModule`."""
+        return self.store.labels
 
-    @cached_property
-    def _train_and_val(self) -> tuple[ImageSplit, ImageSplit]:
-        data = self._original_data
-        whole = self.required_split("train")
-        if data is None:
-            first, second = stratified_cut(whole.labels.numpy(), self.val_size, self.split_seed)
-            return whole.take(first), whole.take(second)
-        val = data.load_split("val")
-        if val is not None:
-            return whole, val
-        # The cut that training on the originals would make, so that both are judged by the same images.
-        _, second = stratified_cut(_training_labels(data), self.val_size, self.split_seed)
-        second = np.random.RandomState(self.split_seed).permutation(second)
-        return whole.take(np.flatnonzero(~np.isin(self.store.rows, second))), _originals(data, second)
-
-
-def _training_labels(data: ImageDataModule) -> np.ndarray:
-    """The labels of all training images, without decoding files."""
-    if isinstance(data, FolderModule):
-        listing = data.list_split("train")
-        return np.empty(0) if listing is None else listing[1]
-    return data.required_split("train").labels.numpy()
-
-
-def _originals(data: ImageDataModule, rows: np.ndarray) -> ImageSplit:
-    """Some of the training images; of files only these are decoded."""
-    listing = data.list_split("train") if isinstance(data, FolderModule) else None
-    if listing is None or not isinstance(data, FolderModule):
-        return data.required_split("train").take(rows)
-    files, labels = listing
-    pixels, kept, key = decode_files(
-        [files[row] for row in rows],
-        image_size=data.resize or data.native_size,
-        on_corrupt=data.on_corrupt,
-        cache=data.cache,
-    )
-    return ImageSplit(pixels, labels[rows], key=key, rows=kept)
+    def copies(self) -> ImageSplit:
+        """See :meth:`CopiesModule.copies`."""
+        return ImageSplit(StorePixels(self.store, self.resize), self.store.labels, key=self.store.key)
 
 
 def training_images(data: ImageDataModule, shorter_side: int | None = None) -> ImageSource:

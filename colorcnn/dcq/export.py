@@ -21,7 +21,10 @@ from colorcnn.errors import ColorCNNError, UsageError, unknown_name
 from colorcnn.files import write_atomically
 from colorcnn.paletted import Paletted, from_bytes
 
-FORMATS = {"jpeg": ".jpg", "png": ".png", "webp": ".webp"}
+FORMATS = {"jpeg": ".jpg", "png": ".png", "webp": ".webp", "source": ""}
+"""Endings of the files; those of ``source`` are the images' own files, as they are."""
+
+LOSSLESS = ("png", "source")
 _QUALITIES = (1, 95)
 _SAMPLE = 512  # images that a quality is chosen on
 _STEP = 64
@@ -79,12 +82,12 @@ def recode(
     jobs: int = -1,
     seed: int = 0,
 ) -> Recoded:
-    """Write images as JPEG, WebP or PNG files, ``out/<class>/<row>``: what a store is compared with.
+    """Write images as JPEG, WebP or PNG files, ``out/<class>/<row>``, or copy the files they come from.
 
     Args:
         source: the images.
         out: a new or empty folder.
-        file_format: ``jpeg``, ``webp`` or ``png``.
+        file_format: ``jpeg``, ``webp`` or ``png``, or ``source`` for the images' own files.
         target: the most bytes an image's payload may have in the mean, on a sample of 512 images: one
             quality, the best there is, for all. Payload is a JPEG file less its headers and tables, which a
             set could share, and a WebP file less its container.
@@ -97,8 +100,8 @@ def recode(
     """
     if file_format not in FORMATS:
         raise unknown_name("format", file_format, FORMATS)
-    if (target is not None or quality is not None) == (file_format == "png") or (target and quality):
-        raise UsageError("JPEG and WebP need either a number of bytes or a quality, PNG neither.")
+    if (target is not None or quality is not None) == (file_format in LOSSLESS) or (target and quality):
+        raise UsageError("JPEG and WebP need either a number of bytes or a quality, the others neither.")
     if quality is not None and not _QUALITIES[0] <= quality <= _QUALITIES[1]:
         raise UsageError(f"The quality is {quality}: choose a whole number from 1 to 95.")
     if target is not None:
@@ -122,6 +125,8 @@ class _Encode:
     quality: int | None
 
     def __call__(self, image: int) -> bytes:
+        if self.file_format == "source":
+            return own_file(self.source, image).read_bytes()
         picture, buffer = Image.fromarray(self.source.read([image])[0]), io.BytesIO()
         if self.quality is None:
             picture.save(buffer, "PNG", optimize=True)
@@ -130,6 +135,18 @@ class _Encode:
         else:
             picture.save(buffer, "WEBP", quality=self.quality, method=6)
         return buffer.getvalue()
+
+
+def own_file(source: ImageSource, image: int) -> Path:
+    """The file that an image is the whole content of.
+
+    Raises:
+        UsageError: there is none.
+    """
+    file = source.file(image)
+    if file is None:
+        raise UsageError("These images have no files of their own in this size: choose the format png.")
+    return file
 
 
 def payload(data: bytes) -> int:
@@ -144,12 +161,18 @@ def payload(data: bytes) -> int:
     return len(data) - at - 2 - int.from_bytes(data[at + 2 : at + 4], "big") - 2
 
 
-def _find_quality(source: ImageSource, file_format: str, target: float, seed: int) -> int:
+def mean_payload(
+    source: ImageSource, file_format: str, quality: int | None = None, *, seed: int = 0
+) -> float:
+    """The mean payload, see :func:`recode`, of a sample of 512 images."""
     chosen = np.random.RandomState(seed).permutation(len(source))[:_SAMPLE]
+    encode = _Encode(source, file_format, quality)
+    return sum(payload(encode(int(image))) for image in chosen) / len(chosen)
 
+
+def _find_quality(source: ImageSource, file_format: str, target: float, seed: int) -> int:
     def mean(quality: int) -> float:
-        encode = _Encode(source, file_format, quality)
-        return sum(payload(encode(int(image))) for image in chosen) / len(chosen)
+        return mean_payload(source, file_format, quality, seed=seed)
 
     low, high = _QUALITIES
     if (least := mean(low)) > target:
@@ -179,7 +202,8 @@ def _write_all(
         total = 0
         for image in images:
             data = encode(int(image))
-            name = f"{int(source.rows[image]):0{digits}}{suffix}"
+            ending = suffix or own_file(source, int(image)).suffix
+            name = f"{int(source.rows[image]):0{digits}}{ending}"
             write_atomically(out / folders[int(source.labels[image])] / name, data)
             total += len(data)
         return total

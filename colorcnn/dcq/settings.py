@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
+from collections.abc import Mapping
 from typing import Any
 
 from colorcnn.dcq.attention import ATTENTIONS
@@ -136,6 +137,52 @@ RECIPES: dict[str, dict[str, Any]] = {
 """By name, what differs from the paper's choices: clusters of pixel statistics with palettes refined by
 edges and colour errors alike, or a palette for each image out of one larger palette. Neither needs a
 classifier."""
+
+
+_SHARED = (
+    "clusters", "features", "pool", "standardise", "attention", "attention_layer", "predicted", "kept",
+    "unique", "pixels", "refine", "refinement",
+)  # fmt: skip
+"""Options that palettes which are not shared by clusters know nothing of."""
+
+
+def described(name: str, given: Mapping[str, Any]) -> tuple[Settings, list[str]]:
+    """The settings that a recipe and a user's choices come to.
+
+    Args:
+        name: of the recipe.
+        given: the choices by the names of :class:`Settings`, ``refinement`` being a mapping of its own. A
+            ``method`` quantizes each image by itself unless ``palettes`` says otherwise.
+
+    Returns:
+        The settings, and those of the choices that change nothing with them.
+
+    Raises:
+        UsageError: a name is unknown, or a value cannot be meant.
+    """
+    base = recipe(name)
+    changes = dict(given)
+    _check_names("setting", changes, base)
+    if changes.get("method") is not None and base.palettes == "shared":
+        changes.setdefault("palettes", "own")
+    refinement = changes.pop("refinement", None) or {}
+    _check_names("setting of the refinement", refinement, base.refinement)
+    if refinement:
+        changes["refinement"] = dataclasses.replace(base.refinement, **refinement)
+    settings = recipe(name, **changes)
+    idle = [] if settings.palettes == "shared" else [key for key in given if key in _SHARED]
+    if settings.palettes != "super" and "super_colors" in given:
+        idle.append("super_colors")
+    if not settings.refine and "refinement" in given:
+        idle.append("refinement")
+    return settings, idle
+
+
+def _check_names(what: str, given: Mapping[str, Any], known: Any) -> None:
+    names = [field.name for field in dataclasses.fields(known)]
+    for name in given:
+        if name not in names:
+            raise unknown_name(what, name, names)
 
 
 def recipe(name: str, **changes: Any) -> Settings:

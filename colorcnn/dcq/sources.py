@@ -45,6 +45,9 @@ class ImageSource(Protocol):
     def size_bytes(self) -> int | None:
         """Bytes of the files the images come from; None where there are none."""
 
+    def file(self, image: int) -> Path | None:
+        """The file that holds this image and nothing else; None where there is none."""
+
 
 class FileImages:
     """Image files, decoded whenever they are asked for.
@@ -100,6 +103,10 @@ class FileImages:
         """See :class:`ImageSource`."""
         return sum(file.stat().st_size for file in self.files)
 
+    def file(self, image: int) -> Path | None:
+        """See :class:`ImageSource`: none where images are read in another size."""
+        return self.files[image] if self.shorter_side is None else None
+
 
 class ArrayImages:
     """Images of one size in an array, or in a memory map.
@@ -129,6 +136,10 @@ class ArrayImages:
         return list(self.pixels[np.asarray(images, dtype=np.int64)])
 
     def size_bytes(self) -> None:
+        """See :class:`ImageSource`."""
+        return
+
+    def file(self, image: int) -> None:
         """See :class:`ImageSource`."""
         return
 
@@ -167,3 +178,7 @@ class Chosen:
         """See :class:`ImageSource`: in proportion."""
         whole = self.source.size_bytes()
         return None if whole is None else round(whole * len(self) / max(1, len(self.source)))
+
+    def file(self, image: int) -> Path | None:
+        """See :class:`ImageSource`."""
+        return self.source.file(int(self._chosen[image]))

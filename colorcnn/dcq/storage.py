@@ -258,6 +258,10 @@ class Store:
         shards = sum(entry["bytes"] for entry in self.manifest.shards)
         return shards + (self.root / MANIFEST).stat().st_size
 
+    def file(self, image: int) -> None:
+        """None: an image has no file of its own."""
+        return
+
 
 def verify_store(root: str | os.PathLike[str]) -> list[str]:
     """Look for damage: read and decode everything.

@@ -57,7 +57,7 @@ def evaluate(
         classifier: maps images (B, 3, H, W) in [0, 1] to logits (B, K), or several of them by name, which
             are asked about the same pixels.
         batches: uint8 images (B, 3, H, W), labels (B,) or (B, K) of 0 and 1, and index (B,).
-        sizes: the numbers of colours, each 1..256.
+        sizes: the numbers of colours, each 1..256; none, and no methods, to judge the originals alone.
         codecs: name -> what maps uint8 images to decoded ones and the bits of their files.
         device: where classifier and quantizers run; networks are moved there.
         progress: show a bar on stderr, after ``label``, when that is a terminal.
@@ -92,7 +92,7 @@ def evaluate(
 
 
 def _check_request(names: Sequence[str], sizes: Sequence[int], limit: int | None) -> None:
-    if not names or not sizes:
+    if bool(names) != bool(sizes):
         raise UsageError("There is nothing to evaluate: give at least one method and one number of colours.")
     if limit is not None and limit < 1:
         raise UsageError(f"The limit is {limit}: evaluate at least 1 image.")

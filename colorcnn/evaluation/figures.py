@@ -36,7 +36,7 @@ def accuracy_curve(metrics: Metrics, *, dark: bool = False) -> Figure:
     metrics hold a published table, its numbers are drawn as thin dotted lines.
     """
     figure, (axes,) = new_figure(1, dark)
-    _draw_accuracy(axes, metrics, dark)
+    draw_accuracy(axes, metrics, dark)
     return figure
 
 
@@ -53,7 +53,7 @@ def rate_curve(metrics: Metrics, *, dark: bool = False) -> Figure:
 def both_curves(metrics: Metrics, *, dark: bool = False) -> Figure:
     """:func:`accuracy_curve` and :func:`rate_curve` side by side."""
     figure, (left, right) = new_figure(2, dark)
-    _draw_accuracy(left, metrics, dark)
+    draw_accuracy(left, metrics, dark)
     _draw_rate(right, metrics, dark)
     return figure
 
@@ -132,10 +132,11 @@ def point(x: float, score: Metrics, spread: Metrics | None = None) -> Point:
     return Point(x, mean, *score["interval"])
 
 
-def _draw_accuracy(axes: Axes, metrics: Metrics, dark: bool) -> None:
+def draw_accuracy(axes: Axes, metrics: Metrics, dark: bool) -> None:
+    """Draw accuracy over the number of colours."""
     looks = styles(metrics["methods"], dark=dark)
     sizes = sorted(metrics["sizes"])
-    curves = _method_curves(metrics, lambda size, score: math.log2(size))
+    curves = method_curves(metrics, lambda size, score: math.log2(size))
     draw_curves(axes, curves, looks)
     _draw_published(axes, metrics, looks, theme(dark))
     axes.set_xticks([math.log2(size) for size in _thinned(sizes)], map(_tick, _thinned(sizes)))
@@ -143,13 +144,13 @@ def _draw_accuracy(axes: Axes, metrics: Metrics, dark: bool) -> None:
     room = max(0.04 * (high - low), 0.15)
     axes.set_xlim(low - room, high + room)
     axes.set_xlabel("colours in an image", color=theme(dark).ink, fontsize=11)
-    _finish(axes, metrics, looks, curves, theme(dark))
+    finish(axes, metrics, looks, curves, theme(dark))
 
 
 def _draw_rate(axes: Axes, metrics: Metrics, dark: bool) -> None:
     from matplotlib.ticker import FixedLocator, FuncFormatter, NullFormatter, NullLocator
 
-    curves = _method_curves(metrics, lambda size, score: score["png_bpp"])
+    curves = method_curves(metrics, lambda size, score: score["png_bpp"])
     coded = _codec_curves(metrics)
     looks = styles([*metrics["methods"], *coded], dark=dark)
     looks |= {name: replace(looks[name], line=":") for name in coded}
@@ -165,10 +166,11 @@ def _draw_rate(axes: Axes, metrics: Metrics, dark: bool) -> None:
         axes.set_xlim(low / 1.5, high * 1.5)
     kind = "whole" if coded else "PNG"
     axes.set_xlabel(f"bits per pixel of the {kind} files", color=theme(dark).ink, fontsize=11)
-    _finish(axes, metrics, looks, curves, theme(dark))
+    finish(axes, metrics, looks, curves, theme(dark))
 
 
-def _method_curves(metrics: Metrics, place: Callable[[int, Metrics], float]) -> dict[str, Curve]:
+def method_curves(metrics: Metrics, place: Callable[[int, Metrics], float]) -> dict[str, Curve]:
+    """A curve for each method: ``place`` of the number of colours and the score is the horizontal axis."""
     spreads = metrics.get("std", {}).get("methods", {})
     curves: dict[str, Curve] = {}
     for method, result in metrics["methods"].items():
@@ -221,7 +223,7 @@ def _draw_published(axes: Axes, metrics: Metrics, looks: Mapping[str, Style], co
         )  # fmt: skip
 
 
-def _finish(
+def finish(
     axes: Axes,
     metrics: Metrics,
     looks: Mapping[str, Style],

@@ -38,6 +38,18 @@ def curves(metrics: Metrics, key: str = "accuracy") -> Iterator[tuple[str, list[
         yield names[method], measured, [percent(published.get(str(size))) for size in metrics["sizes"]]
 
 
+def digest_of(metrics: Metrics, method: str | None) -> tuple[str, str]:
+    """A method's name and accuracies, and the published ones, each in a line; empty where it is None."""
+    if method is None:
+        return "", ""
+    name, measured, published = dict(zip(metrics["methods"], curves(metrics)))[method]
+    return f"{name}: {_joined(measured)}", _joined(published)
+
+
+def _joined(cells: Sequence[str]) -> str:
+    return ", ".join(cell or "–" for cell in cells) if any(cells) else "–"
+
+
 def accuracy_table(record: Record) -> str:
     """Accuracies in percent: a row per method, a column per number of colours.
 
@@ -115,15 +127,16 @@ def _rows(metrics: Metrics, key: str, what: str) -> Iterator[str]:
             yield f"| {name}{what}, *published* | " + " | ".join(published) + " |"
 
 
-def provenance(record: Record) -> str:
+def provenance(record: Record, what: str = "Full colour") -> str:
     """What full colour gives, over how many images and seeds, and where and when it was measured."""
     metrics = record.metrics
     original = metrics["original"]
     low, high = (100 * bound for bound in original["interval"])
-    text = f"Full colour: {percent(original['accuracy'])} % (95 % interval {low:.1f} to {high:.1f})"
+    spread = metrics.get("std", {}).get("original", {}).get("accuracy")
+    text = f"{what}: {percent(original['accuracy'], spread)} % (95 % interval {low:.1f} to {high:.1f})"
     if original.get("mean_average_precision") is not None:
         text += f", mAP {percent(original['mean_average_precision'])} %"
-    if "published" in metrics:
+    if metrics.get("published", {}).get("original") is not None:
         text += f"; published {percent(metrics['published']['original'])} %"
     seeds = f", mean ± std of {len(metrics['per_seed'])} seeds" if "per_seed" in metrics else ""
     return f"{text}, n = {record.n:,}{seeds}; {record.device}, {record.date[:10]}."

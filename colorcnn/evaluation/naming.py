@@ -7,10 +7,18 @@ from collections.abc import Iterable
 from colorcnn.quantizers import DITHERS
 
 _NAMES = {
+    "aum": "AUM",
+    "ccs-aum": "CCS (AUM)",
+    "ccs-el2n": "CCS (EL2N)",
+    "ccs-forgetting": "CCS (Forgetting)",
     "colorcnn": "ColorCNN",
     "colorcnn-plus": "ColorCNN+",
+    "dcq": "DCQ",
     "ecsq": "ECSQ",
     "ecvq": "ECVQ",
+    "el2n": "EL2N",
+    "entropy": "Entropy",
+    "forgetting": "Forgetting",
     "jpeg": "JPEG",
     "k-means": "k-means",
     "max-coverage": "Maximum coverage",
@@ -18,6 +26,7 @@ _NAMES = {
     "ntc": "NTC",
     "octree": "Octree",
     "png": "PNG",
+    "random": "Random",
     "stochastic": "Stochastic Quantization",
     "variance-cut": "Variance cut",
     "webp": "WebP",

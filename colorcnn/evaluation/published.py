@@ -1,7 +1,8 @@
 """Accuracies that papers printed, kept as data so that they stand beside what is measured and never among it.
 
 Source: Y. Hou, L. Zheng and S. Gould, "Learning to Structure an Image with Few Colors and Beyond"; the
-tables are numbered as there. The curves of its figures carry no numbers and are not guessed at.
+tables are numbered as there. The curves of its figures carry no numbers and are not guessed at. Those of
+Dataset Color Quantization are in :mod:`colorcnn.evaluation.published_dcq`.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from colorcnn.errors import unknown_name
+from colorcnn.evaluation import published_dcq
 from colorcnn.evaluation.naming import family
 
 Curve = Mapping[int, float]
@@ -22,7 +24,7 @@ class PublishedTable:
     Attributes:
         name: ``<data set>-<classifier>``.
         source: the table or tables they were printed in.
-        full: accuracy on the originals.
+        full: accuracy on the originals; None where it is not printed.
         accuracy: method -> number of colours -> accuracy. Variants of a method follow its name in brackets.
         full_map: mean average precision on the originals, for several labels per image.
         mean_average_precision: method -> number of colours -> mean average precision.
@@ -30,7 +32,7 @@ class PublishedTable:
 
     name: str
     source: str
-    full: float
+    full: float | None
     accuracy: Mapping[str, Curve] = field(default_factory=dict)
     full_map: float | None = None
     mean_average_precision: Mapping[str, Curve] = field(default_factory=dict)
@@ -55,9 +57,9 @@ def _keys_to_text(curves: Mapping[str, Curve]) -> dict[str, dict[str, float]]:
     return {method: {str(size): value for size, value in curve.items()} for method, curve in curves.items()}
 
 
-def _bits(*percent: float) -> Curve:
-    """Accuracies printed for 1, 2, 3, ... bits."""
-    return {2**bits: round(value / 100, 4) for bits, value in enumerate(percent, start=1)}
+def _bits(*percent: float, first: int = 1) -> Curve:
+    """Accuracies printed for 1, 2, 3, ... bits, or from ``first`` on."""
+    return {2**bits: round(value / 100, 4) for bits, value in enumerate(percent, start=first)}
 
 
 _PAPER = "Hou, Zheng and Gould, Learning to Structure an Image with Few Colors and Beyond"
@@ -125,9 +127,20 @@ _ORIGINALS = (
     for dataset, percent in row.items()
 )
 
+_STORED = (
+    PublishedTable(
+        name,
+        source,
+        None if percent is None else round(percent / 100, 4),
+        {method: _bits(*row, first=first) for method, row in rows.items()},
+    )
+    for name, (source, percent, first, rows) in published_dcq.TABLES.items()
+)
+
 PUBLISHED: dict[str, PublishedTable] = {
     **{table.name: table for table in _ORIGINALS},
     **{table.name: table for table in _CURVES},
+    **{table.name: table for table in _STORED},
 }
 
 

@@ -112,16 +112,9 @@ class Question:
         return OneForEach([zoo.load_quantizer(one, self.device, self.seed) for one in spec])
 
     def _open_data(self) -> ImageDataModule:
-        import colorcnn.data as sets
+        from colorcnn.data import open_described
 
-        options = {"batch_size": self.batch_size, **(self.options or {})}
-        if isinstance(self.data, str):
-            return sets.open_data(self.data, **options)
-        name = self.data["class_path"].rpartition(".")[2]
-        known = {cls.__name__: cls for cls in (*sets.DATASETS.values(), sets.ImageFolder)}
-        if name not in known:
-            raise unknown_name("data set class", name, known)
-        return known[name](**{**options, **(self.data.get("init_args") or {})})
+        return open_described(self.data, **{"batch_size": self.batch_size, **(self.options or {})})
 
     def _open_split(self, data: ImageDataModule) -> ImageSplit:
         """The split to measure on, or the sample of it."""

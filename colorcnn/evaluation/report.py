@@ -24,6 +24,7 @@ from colorcnn.evaluation.markup import (
 from colorcnn.evaluation.naming import colors_and_bits, display_names
 from colorcnn.evaluation.panels import robustness_curves, transfer_map
 from colorcnn.evaluation.statistics import STARS_EXPLAINED, against_first, stars
+from colorcnn.evaluation.stored import is_stored, stored_curves
 from colorcnn.evaluation.style import DARK, LIGHT, Theme
 from colorcnn.evaluation.table import (
     MISSING,
@@ -86,8 +87,7 @@ def write_report(
     for place, entry in enumerate(tqdm(entries, desc="report", unit=" records", disable=None, leave=False)):
         own = [*entry.pictures, *(pictures if place == 0 else ())]
         heading = f'<h2 id="{place}">{escape(_heading(entry))}</h2>' if len(entries) > 1 else ""
-        section = _evaluation if _is_evaluation(entry.record.metrics) else _other
-        body += [heading, section(entry.record, own), _provenance(entry.record)]
+        body += [heading, _section(entry.record, own), _provenance(entry.record)]
     page = Template(_PAGE.read_text(encoding="utf-8")).substitute(
         title=escape(title),
         body="\n".join(body),
@@ -152,6 +152,24 @@ def _overview(entries: Sequence[Entry]) -> str:
         rows.append([f'<a href="#{place}">{escape(_heading(entry))}</a>', *map(escape, cells)])
     head = ["record", "data", "classifier", "images", "full colour", "best with the fewest colours", "date"]
     return table_html(head, rows, f"{len(entries)} records.")
+
+
+def _section(record: Record, pictures: Sequence[Picture]) -> str:
+    if not _is_evaluation(record.metrics):
+        return _other(record, pictures)
+    return (_stored if is_stored(record.metrics) else _evaluation)(record, pictures)
+
+
+def _stored(record: Record, pictures: Sequence[Picture]) -> str:
+    """Trainings on stored training sets."""
+    metrics = record.metrics
+    text = (
+        f"Classifiers that were trained on stored training sets, on {record.n:,} original images; training "
+        f"on the originals gives {_percent(metrics['original']['accuracy'])}."
+    )
+    curves = _figure(metrics, stored_curves, "Accuracy, colours and coded bytes", wide=True)
+    parts = [f'<p class="summary">{escape(text)}</p>', _accuracy_table(metrics), picture_html(curves)]
+    return "\n".join([*parts, _other(record, pictures)])
 
 
 def _evaluation(record: Record, pictures: Sequence[Picture]) -> str:

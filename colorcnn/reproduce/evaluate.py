@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -83,7 +83,7 @@ class EvaluateStage(MeasuringKind):
         from colorcnn.evaluation.question import Question
 
         clock = Clock()
-        device = _device(place.device)
+        device = place.torch_device()
         opened = Question(
             data=description["data"],
             classifier=description["classifier"],
@@ -95,7 +95,7 @@ class EvaluateStage(MeasuringKind):
             seed=place.seed,
             sample_seed=_SAMPLE_SEED,
             device=device,
-            options={"download": True} if place.download else None,
+            options=place.data_options(),
             **{name: description[name] for name in _OF_ATTACKS if name in description},
         ).open()
         for remark in opened.remarks():
@@ -153,27 +153,11 @@ class EvaluateStage(MeasuringKind):
 
     def digest(self, record: Record) -> tuple[str, str]:
         """The accuracies of ColorCNN+, else of the first ColorCNN, else of the first method."""
-        from colorcnn.evaluation.markdown import curves
+        from colorcnn.evaluation.markdown import digest_of
 
-        found = dict(zip(record.metrics["methods"], curves(record.metrics)))
-        if not found:
-            return "", ""
-        name, measured, published = found[min(found, key=_rank)]
-        return f"{name}: {_joined(measured)}", _joined(published)
+        return digest_of(record.metrics, min(record.metrics["methods"], key=_rank, default=None))
 
 
 def _rank(method: str) -> tuple[bool, bool, bool]:
     learned = ("colorcnn-plus", "colorcnn")
     return method != learned[0], not method.startswith(learned[0]), not method.startswith(learned[1])
-
-
-def _joined(cells: Sequence[str]) -> str:
-    return ", ".join(cell or "–" for cell in cells) if any(cells) else "–"
-
-
-def _device(name: str) -> str:
-    if name != "auto":
-        return name
-    import torch
-
-    return "cuda" if torch.cuda.is_available() else "cpu"

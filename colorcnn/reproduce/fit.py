@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 
 import yaml
 
+from colorcnn.dcq.pruning import DYNAMICS
 from colorcnn.errors import ColorCNNError, UsageError
 from colorcnn.files import write_atomically
 from colorcnn.reproduce.experiment import read_yaml
@@ -18,6 +19,8 @@ CHECKPOINTS = ("last", "best")
 
 class FitStage(StageKind):
     """Trains; its output is the last checkpoint (``${name}``), or the best on validation (``${name.best}``).
+
+    ``${name.dynamics}`` is what the callback TrainingDynamics recorded, where the trainer has that.
 
     Options:
         config: a file of ``kind: fit`` beside the experiment's, or all of a configuration.
@@ -37,7 +40,7 @@ class FitStage(StageKind):
         if not isinstance(options.get("config", {}), str | Mapping):
             raise UsageError(f"{where}: config is {options['config']!r}; name a file, or give a mapping.")
         for key in ("model", "data", "trainer"):
-            if not all(isinstance(change, Mapping) for change in _changes(options, key)):
+            if not all(isinstance(change, Mapping) for change in changes_of(options, key)):
                 raise UsageError(f"{where}: {key} is {options[key]!r}; give a mapping, or a list of them.")
 
     def describe(self, options: Mapping[str, Any], home: Path) -> dict[str, Any]:
@@ -46,7 +49,7 @@ class FitStage(StageKind):
         whole = read_yaml(home / config) if isinstance(config, str) else dict(config)
         for section in ("model", "data"):
             whole[section] = dict(whole.get(section, {}))
-            for change in _changes(options, section):
+            for change in changes_of(options, section):
                 whole[section] = _changed_class(whole[section], change)
             if "class_path" not in whole[section]:
                 raise UsageError(
@@ -54,7 +57,7 @@ class FitStage(StageKind):
                     f"give {section} with class_path and init_args."
                 )
         whole.setdefault("trainer", {})
-        for change in _changes(options, "trainer"):
+        for change in changes_of(options, "trainer"):
             whole["trainer"] = merged(whole["trainer"], change)
         whole.pop("seed_everything", None)  # that of the run counts
         return {**whole, "kind": "fit"}
@@ -80,6 +83,8 @@ class FitStage(StageKind):
 
     def output(self, folder: Path, part: str) -> Path:
         """See :meth:`StageKind.output`."""
+        if part == "dynamics":
+            return folder / DYNAMICS
         if part and part not in CHECKPOINTS:
             return super().output(folder, part)
         return folder / "checkpoints" / f"{part or 'last'}.ckpt"
@@ -96,7 +101,8 @@ class FitStage(StageKind):
         return {**description, "seed_everything": place.seed, "data": data, "trainer": trainer}
 
 
-def _changes(options: Mapping[str, Any], section: str) -> list[Any]:
+def changes_of(options: Mapping[str, Any], section: str) -> list[Any]:
+    """The changes that an option holds, a mapping or a list of them, as a list."""
     changes = options.get(section, {})
     return changes if isinstance(changes, list) else [changes]
 

@@ -6,6 +6,9 @@ from typing import cast
 
 from colorcnn.errors import UsageError, unknown_name
 from colorcnn.records import Record
+from colorcnn.reproduce.dcq_build import DcqBuildStage
+from colorcnn.reproduce.dcq_judge import DcqJudgeStage
+from colorcnn.reproduce.dcq_recode import DcqRecodeStage
 from colorcnn.reproduce.evaluate import EvaluateStage
 from colorcnn.reproduce.experiment import Experiment, Stage
 from colorcnn.reproduce.fit import FitStage
@@ -15,6 +18,9 @@ from colorcnn.reproduce.vq_measure import VQMeasureStage
 from colorcnn.reproduce.vq_reference import VQReferenceStage
 
 KINDS: dict[str, StageKind] = {
+    "dcq-build": DcqBuildStage(),
+    "dcq-judge": DcqJudgeStage(),
+    "dcq-recode": DcqRecodeStage(),
     "evaluate": EvaluateStage(),
     "fit": FitStage(),
     "vq-kodak": VQKodakStage(),

@@ -42,6 +42,18 @@ class Workplace:
     fit: Fit
     say: Callable[[str], None]
 
+    def torch_device(self) -> str:
+        """The device that ``auto`` stands for here, or the one that was named."""
+        if self.device != "auto":
+            return self.device
+        import torch
+
+        return "cuda" if torch.cuda.is_available() else "cpu"
+
+    def data_options(self) -> dict[str, Any] | None:
+        """Options of data sets that are opened."""
+        return {"download": True} if self.download else None
+
 
 class StageKind(ABC):
     """A kind of stage.

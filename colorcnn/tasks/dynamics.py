@@ -22,20 +22,35 @@ class TrainingDynamics(Callback):
     """Keeps error and margin of every training image in every epoch, as trained on, and its last entropy.
 
     Writes ``dynamics.npz`` into the run's folder; ``colorcnn dcq build --prune`` reads it. Costs no passes
-    but one over the training images at the end. Several processes, or a run that is resumed, are refused.
+    but one over the training images at the end. Checkpoints hold what was recorded, so that a run may be
+    resumed; one whose earlier epochs were not recorded is refused, and so are several processes.
     """
+
+    def __init__(self) -> None:
+        self._epochs: list[tuple[np.ndarray, np.ndarray]] = []
+        self._logits: list[Tensor] = []
+        self._written = False
+
+    def state_dict(self) -> dict[str, Any]:
+        """Error and margin (E, 2, N) of the epochs so far, for the checkpoint."""
+        return {"epochs": torch.from_numpy(np.array(self._epochs, dtype=np.float32))}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Take up what the checkpoint holds."""
+        self._epochs = [(error, margin) for error, margin in state_dict["epochs"].numpy()]
 
     def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Find out what is being trained; raises UsageError where scores would not be whole."""
         if not isinstance(pl_module, ClassifierTask) or pl_module.hparams["multi_label"]:
             raise UsageError("Training dynamics are those of a ClassifierTask with one label an image.")
-        if trainer.world_size > 1 or trainer.ckpt_path is not None:
-            raise UsageError(
-                "Training dynamics are recorded by one process, from the first epoch: start anew."
-            )
-        self._epochs: list[tuple[np.ndarray, np.ndarray]] = []
-        self._logits: list[Tensor] = []
+        if trainer.world_size > 1:
+            raise UsageError("Training dynamics are recorded by one process: train on one device.")
         self._handle = pl_module.classifier.register_forward_hook(self._remember)
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Raise UsageError where earlier epochs were not recorded."""
+        if len(self._epochs) != trainer.current_epoch:
+            raise UsageError("Training dynamics are recorded from the first epoch: start anew.")
 
     def _remember(self, module: torch.nn.Module, inputs: object, output: Tensor) -> None:
         if module.training:
@@ -56,10 +71,19 @@ class TrainingDynamics(Callback):
         error[index] = errors(probabilities, labels)
         margin[index] = margins(probabilities, labels)
 
-    @torch.no_grad()
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Write what was found before the last checkpoint is: a run that has that has both."""
+        if trainer.global_step >= trainer.estimated_stepping_batches:
+            self._write(trainer, pl_module)
+
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Write what was found."""
+        """Write what was found where training ended early."""
         self._handle.remove()
+        if not self._written:
+            self._write(trainer, pl_module)
+
+    @torch.no_grad()
+    def _write(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         data: Any = trainer.datamodule  # type: ignore[attr-defined]
         classifier: Any = pl_module.classifier
         classifier.eval()
@@ -72,3 +96,4 @@ class TrainingDynamics(Callback):
         error, margin = (np.stack(values) for values in zip(*self._epochs, strict=True))
         dynamics = Dynamics(error, margin, np.concatenate(found).astype(np.float32), data.train.rows)
         dynamics.write(Path(trainer.log_dir or trainer.default_root_dir) / DYNAMICS)
+        self._written = True

@@ -65,6 +65,12 @@ def test_methods_look_different_and_there_are_always_enough_styles():
     assert len({(style.color, style.marker) for style in many.values()}) == 32
 
 
+def test_more_methods_than_colours_are_told_apart_by_their_lines():
+    looks = styles([f"method-{number}" for number in range(14)])
+    assert len({(look.color, look.line) for look in looks.values()}) == 14
+    assert [look.line for look in looks.values()] == ["-"] * 8 + ["-."] * 6
+
+
 @settings(deadline=None)  # the first example imports scikit-learn
 @given(st.lists(st.floats(0, 1), max_size=12).map(sorted))
 def test_labels_are_moved_apart_and_stay_in_order(wished):

@@ -39,7 +39,20 @@ def test_every_table_is_a_share_and_names_its_source():
         assert table.name == name
         assert table.source
         values = [value for curve in table.accuracy.values() for value in curve.values()]
-        assert all(0 < value < 1 for value in [table.full, *values])
+        assert all(0 < value < 1 for value in [table.full or 0.5, *values])
+
+
+def test_the_tables_of_dataset_quantization_are_kept_as_printed():
+    table = published_table("dcq-cifar10-resnet18")
+    assert [table.lookup("dcq", 2**bits) for bits in (1, 2, 3, 4, 5, 6)] == [
+        0.799, 0.8915, 0.9102, 0.9334, 0.9439, 0.9489,
+    ]  # fmt: skip
+    assert table.lookup("dcq (1 cluster)", 2) == 0.7102
+    assert table.lookup("dcq (kept 80 %)", 32) == 0.9305
+    assert table.lookup("dcq (rise)", 32) is None, "it is printed for four sizes"
+    pruned = published_table("dcq-pruned-cifar10-resnet18")
+    assert (pruned.lookup("dcq (ccs-aum)", 2), pruned.lookup("dcq (ccs-aum)", 32)) == (None, 0.7992)
+    assert published_table("dcq-tiny200-resnet18").full is None
 
 
 def test_unknown_table_names_the_known_ones():

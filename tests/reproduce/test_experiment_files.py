@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import jsonargparse
 import pytest
@@ -10,11 +11,15 @@ import pytorch_lightning as pl
 import torch
 
 import colorcnn.data.datamodule
-import colorcnn.tasks  # noqa: F401 (so that configurations may name their classes)
+import colorcnn.data.quantized
+import colorcnn.data.recoded
+import colorcnn.tasks
+import colorcnn.tasks.dynamics  # noqa: F401 (so that configurations may name their classes)
 from colorcnn.data.base import ImageDataModule
-from colorcnn.evaluation.codecs import find_codecs
-from colorcnn.quantizers import QUANTIZERS
 from colorcnn.data.compression import DrawnData
+from colorcnn.evaluation.codecs import find_codecs
+from colorcnn.evaluation.published import published_table
+from colorcnn.quantizers import QUANTIZERS
 from colorcnn.reproduce.kinds import KINDS
 from colorcnn.reproduce.library import experiment_files, experiments_folder, find_experiment
 from colorcnn.reproduce.runner import Run
@@ -68,7 +73,8 @@ def test_every_stage_of_every_size_fits(name, size, parsers, tmp_path):
     for job in planned:
         description = job.resolved()
         if job.stage.kind == "fit":
-            text = json.dumps({**description, "model": without_paths(description["model"])}, sort_keys=True)
+            model, data = without_paths(description["model"]), without_root(description["data"])
+            text = json.dumps({**description, "model": model, "data": data}, sort_keys=True)
             if text not in checked:
                 checked.add(text)
                 compresses = description["model"]["class_path"] == "VQTask"
@@ -77,9 +83,9 @@ def test_every_stage_of_every_size_fits(name, size, parsers, tmp_path):
                     build_compressor(description)
                 else:
                     build(without_paths(description["model"]))
-        elif job.stage.kind == "evaluate":
-            check_evaluation(description, tmp_path)
-        else:
+        elif job.stage.kind in CHECKS:
+            CHECKS[job.stage.kind](description, tmp_path)
+        elif job.stage.kind.startswith("vq-"):
             check_rows(job, description, planned)
     assert {job.stage.kind for job in planned} <= KINDS.keys()
 
@@ -91,6 +97,12 @@ def without_paths(model):
         assert all(name.endswith(".ckpt") or name in available() for name in options["classifiers"])
         options["classifiers"] = ["tiny:classifier"]
     return {**model, "init_args": options}
+
+
+def without_root(data):
+    """A data set's configuration that is the same for all stored training sets of a kind."""
+    options = {key: value for key, value in data["init_args"].items() if key != "root"}
+    return {**data, "init_args": options}
 
 
 def build(model):
@@ -135,6 +147,42 @@ def check_evaluation(description, tmp_path):
                 continue
             checkpoint = parse_method(one).checkpoint
             assert checkpoint is None or checkpoint.startswith(str(tmp_path)) or checkpoint in available()
+
+
+def check_build(description, tmp_path):
+    method, classifier = description["settings"]["method"], description["classifier"]
+    assert method is None or check_learned(parse_method(method).checkpoint, tmp_path)
+    assert classifier is None or check_learned(classifier, tmp_path)
+
+
+def check_learned(checkpoint, tmp_path):
+    return checkpoint is None or checkpoint.startswith(str(tmp_path)) or checkpoint in available()
+
+
+def check_judge(description, tmp_path):
+    """Every classifier was trained on the store beside it, and published rows have their names."""
+    for row in description["rows"].values():
+        for store, classifier in zip(row["stores"], row["classifiers"], strict=True):
+            assert (store is None) == (classifier is None)
+            if store is not None:
+                trained = Path(classifier).parent.parent.name.rpartition("-")[0].rpartition("_")[2]
+                stored = Path(store).parent.name.rpartition("-")[0].rpartition("_")[2]
+                assert trained == f"on-{stored}"
+    if description["published"] is not None:
+        printed = published_table(description["published"]).accuracy
+        assert set(description["rows"]) & printed.keys()
+
+
+CHECKS = {"evaluate": check_evaluation, "dcq-build": check_build, "dcq-judge": check_judge}
+
+
+def test_every_published_row_of_dataset_quantization_is_an_experiments(tmp_path):
+    rows = set()
+    for name in ("dcq-accuracy-bits", "dcq-ablation"):
+        for job in jobs(name, "paper", tmp_path):
+            if job.stage.kind == "dcq-judge":
+                rows |= set(job.description["rows"])
+    assert published_table("dcq-cifar10-resnet18").accuracy.keys() <= rows
 
 
 def test_equal_trainings_are_shared_by_experiments(tmp_path):

@@ -1,0 +1,109 @@
+"""Classifiers trained on stored training sets: their accuracy on originals over what the sets cost.
+
+The metrics are laid out as those of an evaluation, so that its tables and tests serve: ``sizes`` are numbers
+of colours, ``original`` is training on the originals, and a score under ``methods`` has, beside ``accuracy``,
+``bytes``: what is stored, by name, divided by the number of images of the whole training set. Sets without
+palettes, such as JPEG files or fewer images, stand at the number of colours that they are compared with.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from colorcnn.evaluation.figures import (
+    draw_accuracy,
+    draw_curves,
+    finish,
+    method_curves,
+    new_figure,
+)
+from colorcnn.evaluation.markdown import curves, provenance
+from colorcnn.evaluation.style import styles, theme
+from colorcnn.records import Record
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+Metrics = Mapping[str, Any]
+
+_LEVELS = 255
+
+
+def is_stored(metrics: Metrics) -> bool:
+    """Whether metrics laid out as those of an evaluation are of stored training sets."""
+    scores = [score for result in metrics["methods"].values() for score in result["scores"].values()]
+    return any("bytes" in score for score in scores)
+
+
+def stored_curves(metrics: Metrics, *, dark: bool = False) -> Figure:
+    """Accuracy over the number of colours, and over the coded bytes per image."""
+    figure, (left, right) = new_figure(2, dark)
+    draw_accuracy(left, metrics, dark)
+    _draw_bytes(right, metrics, dark)
+    return figure
+
+
+def _draw_bytes(axes: Axes, metrics: Metrics, dark: bool) -> None:
+    from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
+
+    found = method_curves(metrics, lambda size, score: score["bytes"]["coded"])
+    found = {name: sorted(curve) for name, curve in found.items()}
+    looks = styles(found, dark=dark)
+    draw_curves(axes, found, looks)
+    axes.set_xscale("log", base=2)
+    low, high = axes.get_xlim()
+    ticks = [step * 10**power for power in range(7) for step in (1, 2, 5)]
+    shown = [tick for tick in ticks if low <= tick <= high]
+    if len(shown) < 2:  # too narrow for two ticks
+        axes.set_xlim(low / 2, high * 2)
+    axes.xaxis.set_major_locator(FixedLocator(ticks))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,g}"))
+    axes.xaxis.set_minor_locator(NullLocator())
+    axes.set_xlabel("coded bytes per image of the whole training set", color=theme(dark).ink, fontsize=11)
+    finish(axes, metrics, looks, found, theme(dark))
+
+
+def stored_table(record: Record) -> str:
+    """Accuracies in percent with coded bytes, then what was lost: a row per method, a column per size."""
+    metrics = record.metrics
+    sizes = [str(size) for size in metrics["sizes"]]
+    heads = [f"{size} colours" for size in sizes]
+    lines = [
+        f"| accuracy %, coded bytes per image | {' | '.join(heads)} |",
+        "|---" * (len(sizes) + 1) + "|",
+    ]
+    for method, (name, measured, published) in zip(metrics["methods"], curves(metrics)):
+        scores = metrics["methods"][method]["scores"]
+        cells = [
+            f"{cell}, {scores[size]['bytes']['coded']:,.0f} B" if cell else ""
+            for size, cell in zip(sizes, measured)
+        ]
+        lines.append(f"| {name} | {' | '.join(cells)} |")
+        if any(published):
+            lines.append(f"| {name}, *published* | {' | '.join(published)} |")
+    lines += ["", *_losses(metrics, sizes), "", provenance(record, _original(metrics))]
+    return "\n".join(lines) + "\n"
+
+
+def _losses(metrics: Metrics, sizes: list[str]) -> list[str]:
+    lines = [
+        f"| error / inconsistency, levels of 255 | {' | '.join(f'{size} colours' for size in sizes)} |",
+        "|---" * (len(sizes) + 1) + "|",
+    ]
+    for method, (name, _, _) in zip(metrics["methods"], curves(metrics)):
+        scores = metrics["methods"][method]["scores"]
+        cells = [_loss(scores[size]) if size in scores else "" for size in sizes]
+        lines.append(f"| {name} | {' | '.join(cells)} |")
+    return lines
+
+
+def _loss(score: Metrics) -> str:
+    return f"{_LEVELS * score['mse'] ** 0.5:.1f} / {_LEVELS * score['inconsistency']:.1f}"
+
+
+def _original(metrics: Metrics) -> str:
+    """What is told of training on the originals, and what these cost."""
+    size = metrics["original"].get("bytes", {}).get("coded")
+    return "Trained on the originals" + ("" if size is None else f" ({size:,.0f} B)")

@@ -1,0 +1,155 @@
+"""Stages of kind ``dcq-judge``: classifiers trained on stored training sets, judged on original images."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
+
+from colorcnn.errors import UsageError
+from colorcnn.records import Clock, Record
+from colorcnn.reproduce.dcq_images import costs
+from colorcnn.reproduce.experiment import check_options
+from colorcnn.reproduce.stage import RECORD, MeasuringKind, Workplace
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+_ORIGINAL = "original"
+
+
+class _Cell(NamedTuple):
+    """A classifier, what it was trained on, and where its score goes."""
+
+    method: str
+    colors: int
+    store: str
+    classifier: str
+
+    @property
+    def name(self) -> str:
+        return f"{self.method} {self.colors}"
+
+
+class DcqJudgeStage(MeasuringKind):
+    """Measures what classifiers recognise of original images, beside what their training sets cost.
+
+    Options:
+        data: the original data set: ``class_path`` and ``init_args``, or as ``colorcnn evaluate`` takes it.
+        colors: the numbers of colours, one for each entry of a row.
+        rows: what a method is called -> ``stores``, outputs of stages that store a training set, and
+            ``classifiers``, the trainings on them; lists with an entry, or null, for each number of colours.
+            Names of published curves find their numbers.
+        original: ``classifier``, trained on the originals, and ``store``, what these cost, which may be
+            left out.
+        split: ``test``; ``val`` to choose by.
+        batch_size: images at a time.
+        published: a table of :data:`colorcnn.evaluation.published.PUBLISHED` to stand beside.
+    """
+
+    required = ("data", "colors", "rows", "original")
+    optional: ClassVar = {"split": "test", "batch_size": 256, "published": None}
+    looks = ("published",)
+
+    def check(self, options: Mapping[str, Any], where: str) -> None:
+        """See :meth:`StageKind.check`."""
+        super().check(options, where)
+        check_options(options["original"], ["classifier", "store"], ["classifier"], f"{where}, original")
+        if not isinstance(options["rows"], Mapping) or not options["rows"]:
+            raise UsageError(f"{where}: rows is {options['rows']!r}; give a mapping of names to rows.")
+        for name, row in options["rows"].items():
+            both = ["stores", "classifiers"]
+            check_options(row, both, both, f"{where}, row {name!r}")
+            if any(len(row[key]) != len(options["colors"]) for key in both):
+                raise UsageError(
+                    f"{where}, row {name!r}: give a store and a classifier for each of the "
+                    f"{len(options['colors'])} numbers of colours, or null."
+                )
+        if options.get("published") is not None:
+            from colorcnn.evaluation.published import published_table
+
+            published_table(options["published"])
+
+    def run(self, description: Mapping[str, Any], place: Workplace) -> None:
+        """See :meth:`StageKind.run`."""
+        from colorcnn.evaluation.question import Question
+
+        clock = Clock()
+        device = place.torch_device()
+        cells = list(_cells(description))
+        original = description["original"]
+        opened = Question(
+            data=description["data"],
+            classifier={_ORIGINAL: original["classifier"], **{cell.name: cell.classifier for cell in cells}},
+            methods={},
+            colors=[],
+            split=description["split"],
+            batch_size=description["batch_size"],
+            seed=place.seed,
+            device=device,
+            options=place.data_options(),
+        ).open()
+        verdicts = opened.measure()["original"]["judges"]
+        metrics = {
+            "sizes": description["colors"],
+            "original": {**verdicts[_ORIGINAL], **_costs(original.get("store"))},
+            "methods": {name: {"scores": {}} for name in description["rows"]},
+        }
+        for cell in cells:
+            score = {**verdicts[cell.name], **_costs(cell.store)}
+            metrics["methods"][cell.method]["scores"][str(cell.colors)] = score
+        told = opened.config()
+        record = clock.record(
+            "colorcnn reproduce",
+            n=len(opened.split),
+            metrics=metrics,
+            config={key: told[key] for key in ("data", "split", "split_key", "image_size")},
+            seeds={"seed": place.seed},
+            device=device,
+        )
+        record.write(place.folder / RECORD)
+
+    def complete(self, description: Mapping[str, Any], metrics: dict[str, Any]) -> dict[str, Any]:
+        """See :meth:`MeasuringKind.complete`."""
+        if description["published"] is None:
+            return metrics
+        from colorcnn.evaluation.published import published_table
+
+        return {**metrics, "published": published_table(description["published"]).to_json()}
+
+    def figure(self, record: Record) -> Figure:
+        """Accuracy over colours and over coded bytes."""
+        from colorcnn.evaluation.stored import stored_curves
+
+        return stored_curves(record.metrics)
+
+    def table(self, record: Record) -> str:
+        """Accuracy and coded bytes, then error and inconsistency: a row for each method."""
+        from colorcnn.evaluation.stored import stored_table
+
+        return stored_table(record)
+
+    def digest(self, record: Record) -> tuple[str, str]:
+        """The accuracies of the first method."""
+        from colorcnn.evaluation.markdown import digest_of
+
+        return digest_of(record.metrics, next(iter(record.metrics["methods"]), None))
+
+
+def _cells(description: Mapping[str, Any]) -> Iterator[_Cell]:
+    for name, row in description["rows"].items():
+        for colors, store, classifier in _together(description["colors"], row):
+            if store is not None and classifier is not None:
+                yield _Cell(name, int(colors), store, classifier)
+
+
+def _together(colors: Sequence[int], row: Mapping[str, Any]) -> Iterator[tuple[int, Any, Any]]:
+    yield from zip(colors, row["stores"], row["classifiers"], strict=True)
+
+
+def _costs(store: str | None) -> dict[str, Any]:
+    """What a stored training set costs per image of the whole, and loses."""
+    if store is None:
+        return {}
+    found = costs(store)
+    each = {name: total / found["of"] for name, total in found.pop("bytes").items() if total is not None}
+    return {**found, "bytes": each}

@@ -1,0 +1,71 @@
+"""The figure and the table of what was trained on stored training sets, from a record made by hand."""
+
+from __future__ import annotations
+
+import pytest
+
+from colorcnn.evaluation.report import write_report
+from colorcnn.evaluation.stored import stored_curves, stored_table
+from colorcnn.records import Clock
+from colorcnn.reproduce.seeds import gather
+
+
+def score(accuracy, coded, mse=0.01):
+    return {
+        "accuracy": accuracy,
+        "interval": [accuracy - 0.01, accuracy + 0.01],
+        "bytes": {"coded": coded},
+        "mse": mse,
+        "inconsistency": 0.1,
+    }
+
+
+def metrics(shift=0.0):
+    return {
+        "sizes": [2, 4],
+        "original": {"accuracy": 0.8 + shift, "interval": [0.79, 0.81], "bytes": {"coded": 294.7}},
+        "methods": {
+            "dcq": {"scores": {"2": score(0.5 + shift, 54.2), "4": score(0.6 + shift, 107.0, 0.0025)}},
+            "jpeg": {"scores": {"4": score(0.7 + shift, 106.9)}},
+        },
+    }
+
+
+@pytest.fixture
+def record():
+    found = {**gather({1: metrics(), 2: metrics(0.02)})}
+    found["published"] = {"original": 0.95, "accuracy": {"dcq": {"2": 0.799, "4": 0.8915}}}
+    return Clock().record("x", n=100, metrics=found)
+
+
+def test_the_table_has_accuracy_bytes_published_and_losses(record):
+    lines = stored_table(record).splitlines()
+    assert lines[0] == "| accuracy %, coded bytes per image | 2 colours | 4 colours |"
+    assert lines[2] == "| DCQ | 51.0 ± 1.4, 54 B | 61.0 ± 1.4, 107 B |"
+    assert lines[3].startswith("| DCQ, *published* | 79.9 |")
+    assert lines[4] == "| JPEG |  | 71.0 ± 1.4, 107 B |"
+    assert "| DCQ | 25.5 / 25.5 | 12.8 / 25.5 |" in lines
+    assert "| JPEG |  | 25.5 / 25.5 |" in lines
+    assert lines[-1].startswith("Trained on the originals (295 B): 81.0 ± 1.4 % (95 % interval 79.0 to 81.0)")
+    assert "published 95.0 %, n = 100, mean ± std of 2 seeds" in lines[-1]
+
+
+def test_originals_may_have_no_known_cost(record):
+    del record.metrics["original"]["bytes"]
+    assert "Trained on the originals: 81.0" in stored_table(record)
+
+
+def test_a_report_shows_it(record, tmp_path):
+    page = write_report(record, tmp_path / "report.html").read_text()
+    assert "trained on stored training sets" in page
+    assert "<strong>71.0</strong>" in page
+    assert "methods · dcq · scores · 4 · bytes · coded" in page
+
+
+def test_one_panel_is_over_colours_and_one_over_coded_bytes(record):
+    left, right = stored_curves(record.metrics).axes
+    assert left.get_xlabel() == "colours in an image"
+    assert right.get_xlabel() == "coded bytes per image of the whole training set"
+    (curve,) = (line for line in right.get_lines() if list(line.get_xdata()) == [54.2, 107.0])
+    assert list(curve.get_ydata()) == pytest.approx([51.0, 61.0])
+    assert right.get_xscale() == "log"
