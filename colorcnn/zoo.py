@@ -318,13 +318,10 @@ def load_any(name: str) -> tuple[nn.Module, Config]:
 
 
 def load_compressor(spec: str | os.PathLike[str]) -> ImageCompressor:
-    """Load a learned image codec.
+    """Load a learned image codec, on the CPU in evaluation mode.
 
     Args:
         spec: a pretrained name, a checkpoint folder, or a Lightning .ckpt of VQTask for images.
-
-    Returns:
-        The codec on the CPU in evaluation mode.
 
     Raises:
         UsageError: the name or file does not exist, or is of another kind of network.
