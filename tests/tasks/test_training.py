@@ -96,11 +96,12 @@ def test_the_first_colorcnn_is_trained_for_one_number_of_colours(run, tmp_path):
 
 
 @pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGKILL])
-def test_resuming_an_interrupted_run_gives_the_uninterrupted_numbers(stop, run, tmp_path):
+def test_resuming_an_interrupted_run_gives_the_uninterrupted_numbers(stop, tmp_path):
     config = CONF / "colorcnn-plus.yaml"
     whole, broken = tmp_path / "runs" / "whole", tmp_path / "runs" / "broken"
-    with torch.random.fork_rng():
-        assert run("fit", "--config", config, "--name", "whole") == 0
+    uninterrupted = start("fit", "--config", config, "--name", "whole", cwd=tmp_path)
+    uninterrupted.communicate()
+    assert uninterrupted.returncode == 0
     process = start("fit", "--config", config, "--name", "broken", cwd=tmp_path)
     while not (broken / "checkpoints" / "last.ckpt").exists() and process.poll() is None:
         time.sleep(0.01)
