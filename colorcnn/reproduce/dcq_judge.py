@@ -9,7 +9,7 @@ from colorcnn.errors import UsageError
 from colorcnn.records import Clock, Record
 from colorcnn.reproduce.dcq_images import costs
 from colorcnn.reproduce.experiment import check_options
-from colorcnn.reproduce.stage import RECORD, MeasuringKind, Workplace
+from colorcnn.reproduce.stage import MeasuringKind, Workplace
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -98,23 +98,8 @@ class DcqJudgeStage(MeasuringKind):
             score = {**verdicts[cell.name], **_costs(cell.store)}
             metrics["methods"][cell.method]["scores"][str(cell.colors)] = score
         told = opened.config()
-        record = clock.record(
-            "colorcnn reproduce",
-            n=len(opened.split),
-            metrics=metrics,
-            config={key: told[key] for key in ("data", "split", "split_key", "image_size")},
-            seeds={"seed": place.seed},
-            device=device,
-        )
-        record.write(place.folder / RECORD)
-
-    def complete(self, description: Mapping[str, Any], metrics: dict[str, Any]) -> dict[str, Any]:
-        """See :meth:`MeasuringKind.complete`."""
-        if description["published"] is None:
-            return metrics
-        from colorcnn.evaluation.published import published_table
-
-        return {**metrics, "published": published_table(description["published"]).to_json()}
+        config = {key: told[key] for key in ("data", "split", "split_key", "image_size")}
+        place.write_record(clock, n=len(opened.split), metrics=metrics, config=config, device=device)
 
     def figure(self, record: Record) -> Figure:
         """Accuracy over colours and over coded bytes."""

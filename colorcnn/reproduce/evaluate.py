@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from colorcnn.errors import UsageError
 from colorcnn.records import Clock, Record
-from colorcnn.reproduce.stage import RECORD, MeasuringKind, Workplace
+from colorcnn.reproduce.stage import MeasuringKind, Workplace
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -101,23 +101,7 @@ class EvaluateStage(MeasuringKind):
         for remark in opened.remarks():
             place.say(remark)
         metrics = opened.measure()
-        record = clock.record(
-            "colorcnn reproduce",
-            n=len(opened.split),
-            metrics=metrics,
-            config=opened.config(),
-            seeds={"seed": place.seed},
-            device=device,
-        )
-        record.write(place.folder / RECORD)
-
-    def complete(self, description: Mapping[str, Any], metrics: dict[str, Any]) -> dict[str, Any]:
-        """See :meth:`MeasuringKind.complete`."""
-        if description["published"] is None:
-            return metrics
-        from colorcnn.evaluation.published import published_table
-
-        return {**metrics, "published": published_table(description["published"]).to_json()}
+        place.write_record(clock, n=len(opened.split), metrics=metrics, config=opened.config(), device=device)
 
     def told(self, description: Mapping[str, Any]) -> dict[str, Any]:
         """See :meth:`MeasuringKind.told`: the classifier is the first of several."""

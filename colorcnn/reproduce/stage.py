@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from colorcnn.errors import UsageError
-from colorcnn.records import Record
+from colorcnn.records import Clock, Record
 from colorcnn.reproduce.experiment import check_options
 
 if TYPE_CHECKING:
@@ -53,6 +53,11 @@ class Workplace:
     def data_options(self) -> dict[str, Any] | None:
         """Options of data sets that are opened."""
         return {"download": True} if self.download else None
+
+    def write_record(self, clock: Clock, **found: Any) -> None:
+        """Leave what was measured in the stage's folder; ``found`` as :meth:`Clock.record` takes it."""
+        seeds = {"seed": self.seed}
+        clock.record("colorcnn reproduce", seeds=seeds, **found).write(self.folder / RECORD)
 
 
 class StageKind(ABC):
@@ -107,9 +112,13 @@ class StageKind(ABC):
 class MeasuringKind(StageKind):
     """A kind that ends in numbers: its stage leaves a record in its folder, which is gathered over seeds."""
 
-    @abstractmethod
     def complete(self, description: Mapping[str, Any], metrics: dict[str, Any]) -> dict[str, Any]:
-        """Add what does not depend on the seed, such as published numbers, to the gathered metrics."""
+        """Add what does not depend on the seed to the gathered metrics: the ``published`` table, by name."""
+        if description.get("published") is None:
+            return metrics
+        from colorcnn.evaluation.published import published_table
+
+        return {**metrics, "published": published_table(description["published"]).to_json()}
 
     @abstractmethod
     def figure(self, record: Record) -> Figure | None:

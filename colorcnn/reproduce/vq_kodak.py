@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from colorcnn.errors import UsageError
 from colorcnn.records import Clock, Record
-from colorcnn.reproduce.stage import RECORD, MeasuringKind, Workplace
+from colorcnn.reproduce.stage import MeasuringKind, Workplace
 from colorcnn.reproduce.vq_measure import check_rows
 
 if TYPE_CHECKING:
@@ -81,14 +81,7 @@ class VQKodakStage(MeasuringKind):
         metrics: dict[str, Any] = {"rows": curves}
         if description["anchor"] is not None:
             metrics["bd_rate"] = bd_rates(curves, description["anchor"])
-        record = clock.record(
-            "colorcnn reproduce",
-            n=len(files),
-            metrics=metrics,
-            seeds={"seed": place.seed},
-            device=str(device),
-        )
-        record.write(place.folder / RECORD)
+        place.write_record(clock, n=len(files), metrics=metrics, device=str(device))
 
     def complete(self, description: Mapping[str, Any], metrics: dict[str, Any]) -> dict[str, Any]:
         """See :meth:`MeasuringKind.complete`."""

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from colorcnn.errors import ColorCNNError, UsageError
 from colorcnn.files import write_atomically
 from colorcnn.records import Clock, Record
-from colorcnn.reproduce.stage import RECORD, MeasuringKind, Workplace
+from colorcnn.reproduce.stage import MeasuringKind, Workplace
 from colorcnn.reproduce.vq_reference import check_source
 
 if TYPE_CHECKING:
@@ -85,9 +85,7 @@ class VQMeasureStage(MeasuringKind):
             metrics["bd_rate"] = bd_rates(rows, description["anchor"])
         drawn = str(description["drawn"])
         _draw({name: one for (name, at), one in compressors.items() if at == drawn}, place.folder)
-        clock.record("colorcnn reproduce", n=len(vectors), metrics=metrics, seeds={"seed": place.seed}).write(
-            place.folder / RECORD
-        )
+        place.write_record(clock, n=len(vectors), metrics=metrics)
 
     def complete(self, description: Mapping[str, Any], metrics: dict[str, Any]) -> dict[str, Any]:
         """See :meth:`MeasuringKind.complete`."""
