@@ -11,7 +11,7 @@ from colorcnn.errors import ColorCNNError, UsageError
 from colorcnn.files import write_atomically
 from colorcnn.records import Clock, Record
 from colorcnn.reproduce.stage import MeasuringKind, Workplace
-from colorcnn.reproduce.vq_reference import check_source
+from colorcnn.reproduce.vq_reference import OfSource
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 _PICTURES = ("mappings", "cells")
 
 
-class VQMeasureStage(MeasuringKind):
+class VQMeasureStage(OfSource, MeasuringKind):
     """Measures rate, error and coded size of compressors of one source, always on the same vectors.
 
     Options:
@@ -53,15 +53,6 @@ class VQMeasureStage(MeasuringKind):
         drawn = options.get("drawn")
         if drawn is not None and not any(drawn in row for row in options["rows"].values()):
             raise UsageError(f"{where}: drawn is {drawn!r}; give a lambda of one of the rows.")
-
-    def describe(self, options: Mapping[str, Any], home: Path) -> dict[str, Any]:
-        """See :meth:`StageKind.describe`.
-
-        Raises:
-            UsageError: there is no such source.
-        """
-        check_source(options)
-        return super().describe(options, home)
 
     def run(self, description: Mapping[str, Any], place: Workplace) -> None:
         """See :meth:`StageKind.run`."""

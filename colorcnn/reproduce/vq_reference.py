@@ -14,7 +14,22 @@ from colorcnn.reproduce.stage import StageKind, Workplace
 _REFERENCES = "references.json"
 
 
-class VQReferenceStage(StageKind):
+class OfSource(StageKind):
+    """A kind of stage with the options ``source`` and ``dimension``."""
+
+    def describe(self, options: Mapping[str, Any], home: Path) -> dict[str, Any]:
+        """See :meth:`StageKind.describe`.
+
+        Raises:
+            UsageError: there is no such source.
+        """
+        from colorcnn.vq.sources import create_source
+
+        create_source(options["source"], options.get("dimension"))
+        return super().describe(options, home)
+
+
+class VQReferenceStage(OfSource):
     """Designs ECVQ, and for the 1-D Gaussian the exact ECSQ; its output (``${name}``) holds their scores.
 
     Options:
@@ -40,15 +55,6 @@ class VQReferenceStage(StageKind):
         if not isinstance(options["trade_offs"], list) or not options["trade_offs"]:
             raise UsageError(f"{where}: trade_offs is {options['trade_offs']!r}; give a list of numbers.")
 
-    def describe(self, options: Mapping[str, Any], home: Path) -> dict[str, Any]:
-        """See :meth:`StageKind.describe`.
-
-        Raises:
-            UsageError: there is no such source.
-        """
-        check_source(options)
-        return super().describe(options, home)
-
     def run(self, description: Mapping[str, Any], place: Workplace) -> None:
         """See :meth:`StageKind.run`."""
         from colorcnn.evaluation.vq_measures import measure_references
@@ -66,14 +72,3 @@ class VQReferenceStage(StageKind):
     def output(self, folder: Path, part: str) -> Path:
         """See :meth:`StageKind.output`."""
         return super().output(folder, part) if part else folder / _REFERENCES
-
-
-def check_source(options: Mapping[str, Any]) -> None:
-    """Refuse a source that does not exist.
-
-    Raises:
-        UsageError: names those there are.
-    """
-    from colorcnn.vq.sources import create_source
-
-    create_source(options["source"], options.get("dimension"))
