@@ -15,6 +15,7 @@ from colorcnn.vq.estimators import straight_through, unit_ball
 __all__ = [
     "hard_indices",
     "hard_palette",
+    "harden",
     "one_hot",
     "pool_channels",
     "pool_rows",
@@ -112,6 +113,24 @@ def one_hot(indices: Tensor, num_colors: int, dtype: torch.dtype = torch.float32
     """Hard assignment I(M(x) = c), (B, C, H, W), of an index map (B, H, W)."""
     hard = torch.zeros(indices.shape[0], num_colors, *indices.shape[1:], dtype=dtype, device=indices.device)
     return hard.scatter_(1, indices.long().unsqueeze(1), 1)
+
+
+def harden(assignment: Tensor, share: float) -> Tensor:
+    """A soft assignment in which a random share of the pixels is hard, straight through.
+
+    Its gradient is that of m(x). With a share that grows from 0 to 1 the network learns to do without the
+    blended colours that no file can hold, while the pixels that are still soft show it the way.
+
+    Args:
+        assignment: m(x), (B, C, H, W).
+        share: of the pixels, chosen independently; 0 or less is none, 1 or more is all of them.
+
+    Returns:
+        (B, C, H, W), which sums to 1 over C.
+    """
+    hard = one_hot(hard_indices(assignment), assignment.shape[1], assignment.dtype)
+    chosen = torch.rand_like(assignment[:, :1]) < share
+    return torch.where(chosen, straight_through(hard, assignment), assignment)
 
 
 def simplex_noise(assignment: Tensor) -> Tensor:

@@ -22,6 +22,7 @@ from colorcnn.losses import (
 from colorcnn.models import LearnedQuantizer, create_model
 from colorcnn.models.assignment import (
     hard_indices,
+    harden,
     one_hot,
     simplex_noise,
     soft_palette,
@@ -35,7 +36,7 @@ from colorcnn.tasks.classifier import accuracy
 from colorcnn.tasks.recognition import Judges, augmented_alike
 from colorcnn.zoo import load_quantizer
 
-_SHARES = ("straight_through", "confidence_warmup", "distillation", "imitation_pixels")
+_SHARES = ("straight_through", "hardening", "confidence_warmup", "distillation", "imitation_pixels")
 _ABOVE_ZERO = ("temperature", "jitter_contrast", "imitation_pixels", "task_batches")
 POWERS_OF_TWO = (2, 4, 8, 16, 32, 64)
 AFTER_QUANTIZATION: dict[str, Any] = {"flip": True, "crop": 4, "rotation": 15.0, "erasing": 0.5}
@@ -93,6 +94,8 @@ class ColorCNNTask(ImageTask):
             soft image, with the soft one's gradient; 0 is the paper's soft training.
         stand_in: what it shows: the hard ``assignment`` (and with it the palette), the hard ``palette``
             alone, or ``simplex-noise``, which in place of making the assignment hard disturbs it as much.
+        hardening: share of the training over which ever more pixels, drawn at random, are shown by their hard
+            assignment, as ``straight_through`` shows all; from its end on all are. 0 shows none.
         temperature: of the soft assignment at the end of training, to which it falls geometrically from 1.
         jitter: xi, standard deviation of the noise in the classifier's normalised space.
         jitter_contrast: what the quantized image's contrast is divided by before the noise.
@@ -144,6 +147,7 @@ class ColorCNNTask(ImageTask):
         perceptual_weight: float = 0.0,
         straight_through: float = 0.0,
         stand_in: Literal["assignment", "palette", "simplex-noise"] = "assignment",
+        hardening: float = 0.0,
         temperature: float = 1.0,
         jitter: float = 1.0,
         jitter_contrast: float = 4.0,
@@ -292,6 +296,8 @@ class ColorCNNTask(ImageTask):
     def render(self, images: Tensor, assignment: Tensor) -> Tensor:
         """The quantized image that gradients flow through: soft (Eq 5-6), hard, or disturbed."""
         with torch.autocast(images.device.type, enabled=False):
+            if self.hparams["hardening"]:
+                assignment = harden(assignment, self.progress / self.hparams["hardening"])
             if not self._is_hard():
                 return soft_render(soft_palette(images, assignment), assignment)
             if self.hparams["stand_in"] == "simplex-noise":

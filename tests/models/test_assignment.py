@@ -12,6 +12,7 @@ from colorcnn.errors import UsageError
 from colorcnn.models.assignment import (
     hard_indices,
     hard_palette,
+    harden,
     one_hot,
     pool_channels,
     pool_rows,
@@ -176,6 +177,21 @@ def test_a_colour_of_next_to_no_mass_has_a_finite_gradient() -> None:
     assignment = scores.softmax(dim=1)
     soft_render(soft_palette(images, assignment), assignment).square().sum().backward()
     assert scores.grad.isfinite().all()
+
+
+def test_harden_makes_a_share_of_the_pixels_hard_and_keeps_the_soft_gradient() -> None:
+    torch.manual_seed(0)
+    soft = random_assignment(2, 3, 40, 40).requires_grad_()
+    hard = one_hot(hard_indices(soft), 3, torch.float64)
+    half = harden(soft, 0.5)
+    is_hard, is_soft = ((half - other).abs().amax(dim=1) < 1e-12 for other in (hard, soft))
+    assert (is_hard | is_soft).all()
+    assert 0.45 < is_hard.double().mean() < 0.55
+    weights = torch.randn_like(soft)
+    (half * weights).sum().backward()
+    torch.testing.assert_close(soft.grad, weights, **EXACT)
+    torch.testing.assert_close(harden(soft, 0.0), soft, **EXACT)
+    torch.testing.assert_close(harden(soft, 1.5), hard, **EXACT)
 
 
 def test_simplex_noise_reaches_as_far_as_the_hard_assignment_and_stays_in_the_simplex() -> None:

@@ -48,6 +48,17 @@ def test_straight_through_shows_the_hard_image_and_passes_the_gradient_on(images
     assert (assignment.grad.abs() > 0).all()
 
 
+def test_hardening_goes_from_the_soft_image_to_the_hard_one(images, assignment):
+    indices = hard_indices(assignment)
+    hard = soft_render(hard_palette(images, indices, 4), one_hot(indices, 4))
+    soft = soft_render(soft_palette(images, assignment), assignment)
+    torch.testing.assert_close(make(step=0, hardening=0.5).render(images, assignment), soft)
+    half = make(step=25, hardening=0.5).render(images, assignment)
+    assert not torch.allclose(half, soft)
+    assert not torch.allclose(half, hard)
+    torch.testing.assert_close(make(step=50, hardening=0.5).render(images, assignment), hard)
+
+
 def test_stand_in_the_palette_keeps_the_soft_indices(images, assignment):
     palette = hard_palette(images, hard_indices(assignment), 4)
     shown = make(straight_through=1.0, stand_in="palette").render(images, assignment)
