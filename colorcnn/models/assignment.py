@@ -13,6 +13,7 @@ from colorcnn.errors import UsageError
 from colorcnn.vq.estimators import straight_through, unit_ball
 
 __all__ = [
+    "gumbel_noise",
     "hard_indices",
     "hard_palette",
     "harden",
@@ -95,6 +96,12 @@ def top_k_softmax(logits: Tensor, k: int) -> Tensor:
     largest = logits.movedim(1, -1).topk(k, dim=-1, sorted=False)
     assignment = torch.zeros_like(logits.movedim(1, -1), memory_format=torch.contiguous_format)
     return assignment.scatter(-1, largest.indices, largest.values.softmax(dim=-1)).movedim(-1, 1)
+
+
+def gumbel_noise(scores: Tensor, scale: float) -> Tensor:
+    """Scores with Gumbel noise of a scale added; of scale 1, their argmax is a sample of the softmax."""
+    draws = torch.empty_like(scores).exponential_().clamp_min(torch.finfo(scores.dtype).tiny)
+    return scores - scale * draws.log()
 
 
 def hard_indices(assignment: Tensor) -> Tensor:

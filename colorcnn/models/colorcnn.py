@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from colorcnn.errors import UsageError, unknown_name
 from colorcnn.models.assignment import (
+    gumbel_noise,
     hard_indices,
     hard_palette,
     one_hot,
@@ -45,13 +46,14 @@ class LearnedQuantizer(nn.Module, ABC):
         """Turn scores (B, C, H, W) into the soft assignment m(x)."""
         return logits.softmax(dim=1)
 
-    def soft(self, images: Tensor, num_colors: int, temperature: float = 1.0) -> Tensor:
+    def soft(self, images: Tensor, num_colors: int, temperature: float = 1.0, noise: float = 0.0) -> Tensor:
         """Soft assignment m_C(x), for training.
 
         Args:
             images: (B, 3, H, W) in [0, 1], any H, W >= 1.
             num_colors: C.
             temperature: what the scores are divided by; below 1 the assignment is harder.
+            noise: scale of the Gumbel noise that is added to them then; see :func:`gumbel_noise`.
 
         Returns:
             (B, C, H, W), summing to 1 over C.
@@ -59,7 +61,8 @@ class LearnedQuantizer(nn.Module, ABC):
         Raises:
             UsageError: this model cannot give C colours.
         """
-        return self.assign(self.logits(self.encode(images), num_colors) / temperature)
+        scores = self.logits(self.encode(images), num_colors) / temperature
+        return self.assign(gumbel_noise(scores, noise) if noise else scores)
 
     def quantize(self, images: Tensor, num_colors: int, *, channels_last: bool = False) -> Paletted:
         """Quantize a batch: hard indices (Eq 2) and the mean colour of each (Eq 3).

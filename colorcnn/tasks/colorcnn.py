@@ -97,6 +97,9 @@ class ColorCNNTask(ImageTask):
         hardening: share of the training over which ever more pixels, drawn at random, are shown by their hard
             assignment, as ``straight_through`` shows all; from its end on all are. 0 shows none.
         temperature: of the soft assignment at the end of training, to which it falls geometrically from 1.
+        score_noise: scale of the Gumbel noise on the scores (divided by the temperature) at the end of
+            training, to which it rises from 0 in a straight line. What the noise can turn is paid for, so
+            that the network learns to be sure of every pixel by itself.
         jitter: xi, standard deviation of the noise in the classifier's normalised space.
         jitter_contrast: what the quantized image's contrast is divided by before the noise.
         jitter_schedule: ``constant`` is the paper's; ``colors`` goes by the number of colours as a later
@@ -149,6 +152,7 @@ class ColorCNNTask(ImageTask):
         stand_in: Literal["assignment", "palette", "simplex-noise"] = "assignment",
         hardening: float = 0.0,
         temperature: float = 1.0,
+        score_noise: float = 0.0,
         jitter: float = 1.0,
         jitter_contrast: float = 4.0,
         jitter_schedule: Literal["constant", "colors"] = "constant",
@@ -276,7 +280,8 @@ class ColorCNNTask(ImageTask):
         if self._imitation_weight(size) > 0 and self.targets is not None:
             targets = self.targets.lookup(batch.index.cpu(), size).to(images.device)
         images, targets = self._before(images, targets)
-        assignment = self.quantizer.soft(images, size, self.temperature)
+        noise = self.hparams["score_noise"] * self.progress
+        assignment = self.quantizer.soft(images, size, self.temperature, noise)
         quantized = self.render(images, assignment)
         with torch.autocast(images.device.type, enabled=False):
             terms = self._regularizers(assignment, targets, size)

@@ -10,6 +10,7 @@ from torch.autograd import gradcheck
 
 from colorcnn.errors import UsageError
 from colorcnn.models.assignment import (
+    gumbel_noise,
     hard_indices,
     hard_palette,
     harden,
@@ -177,6 +178,14 @@ def test_a_colour_of_next_to_no_mass_has_a_finite_gradient() -> None:
     assignment = scores.softmax(dim=1)
     soft_render(soft_palette(images, assignment), assignment).square().sum().backward()
     assert scores.grad.isfinite().all()
+
+
+def test_gumbel_noise_turns_the_largest_score_into_a_sample_of_the_softmax() -> None:
+    torch.manual_seed(0)
+    scores = torch.tensor([0.0, 1.0, 2.0]).view(1, 3, 1, 1).expand(1, 3, 200, 200)
+    drawn = one_hot(hard_indices(gumbel_noise(scores, 1.0)), 3).mean(dim=(0, 2, 3))
+    torch.testing.assert_close(drawn, torch.tensor([0.0900, 0.2447, 0.6652]), atol=0.01, rtol=0)
+    torch.testing.assert_close(gumbel_noise(scores, 0.0), scores)
 
 
 def test_harden_makes_a_share_of_the_pixels_hard_and_keeps_the_soft_gradient() -> None:

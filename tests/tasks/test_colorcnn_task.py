@@ -5,6 +5,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 
+from colorcnn.data.datasets import Batch
 from colorcnn.errors import UsageError
 from colorcnn.losses import confidence_entropy, information_entropy
 from colorcnn.models.assignment import hard_indices, hard_palette, one_hot, soft_palette, soft_render
@@ -57,6 +58,20 @@ def test_hardening_goes_from_the_soft_image_to_the_hard_one(images, assignment):
     assert not torch.allclose(half, soft)
     assert not torch.allclose(half, hard)
     torch.testing.assert_close(make(step=50, hardening=0.5).render(images, assignment), hard)
+
+
+def test_score_noise_rises_from_0_to_its_scale(images, monkeypatch):
+    task, noises = make(score_noise=2.0), []
+    soft = task.quantizer.soft
+    monkeypatch.setattr(
+        task.quantizer, "soft", lambda *given: noises.append(given[3]) or soft(*given), raising=False
+    )
+    monkeypatch.setattr(task, "log", lambda *_, **__: None)
+    monkeypatch.setattr(task, "log_dict", lambda *_: None)
+    for step in (0, 50, 100):
+        task._trainer.global_step = step
+        task.training_step(Batch(images, torch.zeros(2, dtype=torch.long), torch.arange(2)), 0)
+    assert noises == [0.0, 1.0, 2.0]
 
 
 def test_stand_in_the_palette_keeps_the_soft_indices(images, assignment):
