@@ -17,7 +17,6 @@ from colorcnn.data.base import data_root
 from colorcnn.data.folders import find_folder
 from colorcnn.errors import UsageError
 from colorcnn.vq.sources import (
-    TEST_SEED,
     TEST_SIZE,
     create_source,
     list_pictures,
@@ -154,8 +153,7 @@ class VectorSource(DrawnData):
 
     def val_dataloader(self) -> DataLoader[Tensor]:
         """Vectors other than those of training and test, always the same."""
-        vectors = self.source.sample(self.val_size, torch.Generator().manual_seed(TEST_SEED + 1))
-        return self._loader(_Parts(vectors))
+        return self._loader(_Parts(self.source.val_set(self.val_size)))
 
     def test_dataloader(self) -> DataLoader[Tensor]:
         """The test set, in parts."""

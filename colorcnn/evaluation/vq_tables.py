@@ -115,7 +115,8 @@ def _vector_provenance(record: Record) -> str:
     metrics = record.metrics
     each = [score for scores in metrics["rows"].values() for score in scores.values()]
     off = max((abs(score["coded_rate"] / score["rate"] - 1) for score in each if score["rate"]), default=0)
-    text = f"Range-coded sizes within {100 * off:.2f} % of the estimated rate; n = {record.n:,} vectors"
+    kind = "validation vectors" if record.config.get("split") == "val" else "vectors"
+    text = f"Range-coded sizes within {100 * off:.2f} % of the estimated rate; n = {record.n:,} {kind}"
     text += f" ({metrics['source']}, {metrics['dimension']}-D){_seeds(metrics)}"
     sources = dict.fromkeys(curve["reference"] for curve in metrics.get("published", {}).values())
     told = "".join(f" Published: {source}." for source in sources)

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from colorcnn.vq.compressor import VectorCompressor
 
 _PICTURES = ("mappings", "cells")
+_SPLITS = ("test", "val")
 
 
 class VQMeasureStage(OfSource, MeasuringKind):
@@ -33,6 +34,7 @@ class VQMeasureStage(OfSource, MeasuringKind):
         compare: row -> the row it is held against, lambda by lambda and seed by seed.
         drawn: of the networks of which lambda mappings and gradients (1-D) or cells (2-D) are drawn.
         test_size: how many vectors.
+        split: ``test``, or ``val`` to choose by.
     """
 
     required = ("source", "rows")
@@ -43,6 +45,7 @@ class VQMeasureStage(OfSource, MeasuringKind):
         "compare": {},
         "drawn": None,
         "test_size": 1_000_000,
+        "split": "test",
     }
     looks = ("compare",)
 
@@ -50,6 +53,8 @@ class VQMeasureStage(OfSource, MeasuringKind):
         """See :meth:`StageKind.check`."""
         super().check(options, where)
         check_rows(options, where)
+        if options.get("split", "test") not in _SPLITS:
+            raise UsageError(f"{where}: split is {options['split']!r}; give one of {', '.join(_SPLITS)}.")
         drawn = options.get("drawn")
         if drawn is not None and not any(drawn in row for row in options["rows"].values()):
             raise UsageError(f"{where}: drawn is {drawn!r}; give a lambda of one of the rows.")
@@ -65,7 +70,8 @@ class VQMeasureStage(OfSource, MeasuringKind):
         _seed(place.seed)
         source = create_source(description["source"], description["dimension"])
         compressors = _load(description["rows"], source.dimension)
-        vectors = source.test_set(description["test_size"])
+        draw = source.val_set if description["split"] == "val" else source.test_set
+        vectors = draw(description["test_size"])
         rows: dict[str, dict[str, Any]] = {name: {} for name in description["rows"]}
         for (name, trade_off), compressor in tqdm(compressors.items(), desc="Measuring", disable=None):
             rows[name][trade_off] = measure_vectors(compressor, vectors)

@@ -47,6 +47,10 @@ class Source(ABC):
         """The vectors everything is tested on, (count, d), always the same."""
         return self.sample(count, torch.Generator().manual_seed(TEST_SEED))
 
+    def val_set(self, count: int) -> Tensor:
+        """Other vectors, (count, d), always the same too, to choose by."""
+        return self.sample(count, torch.Generator().manual_seed(TEST_SEED + 1))
+
 
 class Gaussian(Source):
     """Independent N(0, 1); of 1 dimension by default."""

@@ -183,6 +183,7 @@ def changed(tmp_path, stage, **options):
         ("vectors", {"compare": {"sphere": "magic"}}, "'magic' is no row"),
         ("vectors", {"drawn": 9}, "drawn is 9; give a lambda of one of the rows"),
         ("vectors", {"source": "magic"}, "Unknown source 'magic'"),
+        ("vectors", {"split": "train"}, "split is 'train'; give one of test, val"),
         ("references", {"trade_offs": 8}, "trade_offs is 8; give a list of numbers"),
         ("references", {"source": "magic"}, "Unknown source 'magic'"),
         ("pictures", {"codecs": ["png"]}, "no curve of the codec 'png'"),
@@ -193,6 +194,16 @@ def test_options_that_cannot_be_meant_are_told_before_any_work(stage, options, p
     assert main(["reproduce", str(changed(tmp_path, stage, **options)), *arguments(tmp_path)]) == 2
     assert problem in capsys.readouterr().err
     assert not (tmp_path / "runs").exists()
+
+
+def test_validation_vectors_are_others_and_the_table_says_so(whole, tmp_path, capsys):
+    without(whole, tmp_path)
+    path = changed(tmp_path, "vectors", split="val")
+    assert main(["reproduce", str(path), *arguments(tmp_path)]) == 0
+    chosen_by = read_record(tmp_path / "results" / "changed_vectors_cpu.json")
+    assert chosen_by.metrics["rows"] != record(whole, "vectors").metrics["rows"]
+    assert main(["reproduce", str(path), "--list", "--results", str(tmp_path / "results")]) == 0
+    assert "n = 2,000 validation vectors" in capsys.readouterr().out
 
 
 def test_a_training_in_the_wrong_place_is_refused(whole, tmp_path, capsys):
