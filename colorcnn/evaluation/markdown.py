@@ -142,6 +142,34 @@ def provenance(record: Record, what: str = "Full colour") -> str:
     return f"{text}, n = {record.n:,}{seeds}; {record.device}, {record.date[:10]}."
 
 
+def scale_table(record: Record) -> str:
+    """Time, memory and bytes of building stores of different numbers of images, and the line through them."""
+    metrics = record.metrics
+    side, lines, many = metrics["side"], metrics["lines"], metrics["many"]
+    head = ["images", "wall time", "CPU time", "peak memory", "coded bytes an image", "of its JPEG file"]
+    rows = [
+        [
+            f"{row['images']:,}",
+            *(f"{row[key] / 60:.1f} min" for key in ("wall_seconds", "cpu_seconds")),
+            f"{row['peak_bytes'] / 2**20:,.0f} MiB",
+            *(f"{row[key] / row['images']:,.0f}" for key in ("coded", "source")),
+        ]
+        for row in metrics["dcq_scale"]
+    ]
+    wall, cpu, peak = (lines[key] for key in ("wall_seconds", "cpu_seconds", "peak_bytes"))
+    text = (
+        f"Seconds for n images: {_line(wall, 1)} on the clock, {_line(cpu, 1)} of CPU; MiB at the peak: "
+        f"{_line(peak, 2**20)}. That is {wall['at_many'] / 3600:.0f} hours and "
+        f"{peak['at_many'] / 2**20:,.0f} MiB for {many:,} images of {side} x {side} pixels; "
+        f"{record.device}, {record.date[:10]}."
+    )
+    return f"{_markdown(head, rows)}\n{text}\n"
+
+
+def _line(line: Mapping[str, float], unit: float) -> str:
+    return f"{line['start'] / unit:.1f} + {line['per_image'] / unit:.4f} n"
+
+
 def quantizer_table(record: Record) -> str:
     """Error and time of the quantizers as a Markdown table, then how the targets were met."""
     summary, sizes = record.metrics["quantizers"], [str(size) for size in record.metrics["sizes"]]

@@ -1,0 +1,36 @@
+"""The tool that measures how a build grows: two sizes, the line through them, and the table of both."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from colorcnn.records import read_record
+from colorcnn.reproduce.pages import rendered
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def test_two_builds_and_the_line_through_them(tmp_path):
+    draws = np.random.RandomState(0)
+    for number in range(16):
+        path = tmp_path / "pictures" / "train" / "ab"[number % 2] / f"{number}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(draws.randint(256, size=(8, 8, 3), dtype=np.uint8)).save(path)
+    tool = [sys.executable, ROOT / "tools" / "dcq_scale.py", tmp_path / "pictures", tmp_path / "out"]
+    subprocess.run([*tool, "--side", "24"], check=True, capture_output=True)
+    record = read_record(tmp_path / "out" / "results.json")
+    few, many = record.metrics["dcq_scale"]
+    assert few["images"] < many["images"] == record.n
+    line = record.metrics["lines"]["peak_bytes"]
+    for row in (few, many):
+        assert row["peak_bytes"] > 2**26
+        assert line["start"] + line["per_image"] * row["images"] == pytest.approx(row["peak_bytes"])
+    assert line["at_many"] == pytest.approx(line["start"] + line["per_image"] * 1_200_000)
+    assert Image.open(next((tmp_path / "out" / "whole-24").rglob("*.jpg"))).size == (24, 24)
+    page = rendered("<!-- table: results -->\n<!-- end -->\n", tmp_path / "out")
+    assert f"| {many['images']} | " in page
+    assert "images of 24 x 24 pixels" in page
