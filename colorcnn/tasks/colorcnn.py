@@ -38,6 +38,7 @@ from colorcnn.zoo import load_quantizer
 
 _SHARES = ("straight_through", "hardening", "confidence_warmup", "distillation", "imitation_pixels")
 _ABOVE_ZERO = ("temperature", "jitter_contrast", "imitation_pixels", "task_batches")
+_OF_SIZES = ("imitation_weight", "score_noise")
 POWERS_OF_TWO = (2, 4, 8, 16, 32, 64)
 AFTER_QUANTIZATION: dict[str, Any] = {"flip": True, "crop": 4, "rotation": 15.0, "erasing": 0.5}
 
@@ -99,7 +100,7 @@ class ColorCNNTask(ImageTask):
         temperature: of the soft assignment at the end of training, to which it falls geometrically from 1.
         score_noise: scale of the Gumbel noise on the scores (divided by the temperature) at the end of
             training, to which it rises from 0 in a straight line. What the noise can turn is paid for, so
-            that the network learns to be sure of every pixel by itself.
+            that the network learns to be sure of every pixel by itself. A list has one for each of the sizes.
         jitter: xi, standard deviation of the noise in the classifier's normalised space.
         jitter_contrast: what the quantized image's contrast is divided by before the noise.
         jitter_schedule: ``constant`` is the paper's; ``colors`` goes by the number of colours as a later
@@ -152,7 +153,7 @@ class ColorCNNTask(ImageTask):
         stand_in: Literal["assignment", "palette", "simplex-noise"] = "assignment",
         hardening: float = 0.0,
         temperature: float = 1.0,
-        score_noise: float = 0.0,
+        score_noise: float | list[float] = 0.0,
         jitter: float = 1.0,
         jitter_contrast: float = 4.0,
         jitter_schedule: Literal["constant", "colors"] = "constant",
@@ -204,12 +205,12 @@ class ColorCNNTask(ImageTask):
                 f"size_weights is {weights}: give a number from 0 up for each of the sizes {self.sizes}, "
                 "not all 0."
             )
-        imitation = self.hparams["imitation_weight"]
-        if isinstance(imitation, list) and len(imitation) != len(self.sizes):
-            raise UsageError(
-                f"imitation_weight is {imitation}: give one number, or one for each of "
-                f"the sizes {self.sizes}."
-            )
+        for name in _OF_SIZES:
+            value = self.hparams[name]
+            if isinstance(value, list) and len(value) != len(self.sizes):
+                raise UsageError(
+                    f"{name} is {value}: give one number, or one for each of the sizes {self.sizes}."
+                )
         if self.hparams["crop_before"] and any(self._imitation_weight(size) for size in self.sizes):
             raise UsageError(
                 "crop_before moves pixels away from their imitation targets: set one of crop_before and "
@@ -241,10 +242,13 @@ class ColorCNNTask(ImageTask):
             data = self.trainer.datamodule  # type: ignore[attr-defined]
             self.targets = ImitationTargets(data.train, sizes, self.hparams["imitation_method"])
 
+    def _of_size(self, option: str, num_colors: int) -> float:
+        """An option that is one number, or a list of one for each of the sizes."""
+        value = self.hparams[option]
+        return value[self.sizes.index(num_colors)] if isinstance(value, list) else value
+
     def _imitation_weight(self, num_colors: int) -> float:
-        weight = self.hparams["imitation_weight"]
-        if isinstance(weight, list):
-            weight = weight[self.sizes.index(num_colors)]
+        weight = self._of_size("imitation_weight", num_colors)
         return weight * imitation_factor(self.hparams["imitation_schedule"], num_colors)
 
     def _confidence_weight(self, num_colors: int) -> float:
@@ -280,7 +284,7 @@ class ColorCNNTask(ImageTask):
         if self._imitation_weight(size) > 0 and self.targets is not None:
             targets = self.targets.lookup(batch.index.cpu(), size).to(images.device)
         images, targets = self._before(images, targets)
-        noise = self.hparams["score_noise"] * self.progress
+        noise = self._of_size("score_noise", size) * self.progress
         assignment = self.quantizer.soft(images, size, self.temperature, noise)
         quantized = self.render(images, assignment)
         with torch.autocast(images.device.type, enabled=False):

@@ -60,8 +60,9 @@ def test_hardening_goes_from_the_soft_image_to_the_hard_one(images, assignment):
     torch.testing.assert_close(make(step=50, hardening=0.5).render(images, assignment), hard)
 
 
-def test_score_noise_rises_from_0_to_its_scale(images, monkeypatch):
-    task, noises = make(score_noise=2.0), []
+@pytest.mark.parametrize("scale", [2.0, [2.0]])
+def test_score_noise_rises_from_0_to_its_scale(scale, images, monkeypatch):
+    task, noises = make(score_noise=scale), []
     soft = task.quantizer.soft
     monkeypatch.setattr(
         task.quantizer, "soft", lambda *given: noises.append(given[3]) or soft(*given), raising=False
@@ -126,6 +127,8 @@ def test_a_list_of_imitation_weights_holds_one_for_each_size():
     assert [task._imitation_weight(size) for size in (2, 4, 64)] == [0.0, 5.0, 8.0]
     with pytest.raises(UsageError, match="one for each of the sizes"):
         make(sizes=[2, 4, 64], imitation_weight=[5.0, 8.0])
+    with pytest.raises(UsageError, match="score_noise is"):
+        make(sizes=[2, 4, 64], score_noise=[1.0])
 
 
 def test_entropies_divided_by_the_number_of_colours(assignment):
