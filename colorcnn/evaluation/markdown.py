@@ -78,7 +78,7 @@ def evaluation_tables(record: Record) -> str:
         parts.append(_file_table(metrics))
     if "judges" in metrics:
         head, rows = transfer_rows(metrics)
-        parts.append(_markdown(["accuracy % before", *head[1:]], _named(metrics, rows)))
+        parts.append(markdown_table(["accuracy % before", *head[1:]], _named(metrics, rows)))
     if "attacks" in metrics:
         parts += _attack_tables(metrics)
     return "\n".join(parts)
@@ -94,7 +94,7 @@ def _file_table(metrics: Metrics) -> str:
     cells = [
         [name, size, f"{bits_per_pixel(score):.3f}", percent(score["accuracy"])] for name, size, score in rows
     ]
-    return _markdown(["files", "colours", "bits per pixel", "accuracy %"], _named(metrics, cells))
+    return markdown_table(["files", "colours", "bits per pixel", "accuracy %"], _named(metrics, cells))
 
 
 def _attack_tables(metrics: Metrics) -> Iterator[str]:
@@ -105,7 +105,9 @@ def _attack_tables(metrics: Metrics) -> Iterator[str]:
         own = slice(2 + number * width, 2 + (number + 1) * width)
         strengths = [column.split()[-1] for column in head[own]]
         title = f"accuracy % under {attack_title(attack)}, change of 255"
-        yield _markdown([title, "colours", *strengths], _named(metrics, [row[:2] + row[own] for row in rows]))
+        yield markdown_table(
+            [title, "colours", *strengths], _named(metrics, [row[:2] + row[own] for row in rows])
+        )
 
 
 def _named(metrics: Metrics, rows: Iterable[Sequence[str]]) -> list[list[str]]:
@@ -115,7 +117,8 @@ def _named(metrics: Metrics, rows: Iterable[Sequence[str]]) -> list[list[str]]:
     return [[names[name], *cells] for name, *cells in rows]
 
 
-def _markdown(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+def markdown_table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """A table of cells."""
     lines = ["| " + " | ".join(cells) + " |" for cells in [head, *rows]]
     return "\n".join([lines[0], "|---" * len(head) + "|", *lines[1:]]) + "\n"
 
@@ -163,7 +166,7 @@ def scale_table(record: Record) -> str:
         f"{peak['at_many'] / 2**20:,.0f} MiB for {many:,} images of {side} x {side} pixels; "
         f"{record.device}, {record.date[:10]}."
     )
-    return f"{_markdown(head, rows)}\n{text}\n"
+    return f"{markdown_table(head, rows)}\n{text}\n"
 
 
 def _line(line: Mapping[str, float], unit: float) -> str:

@@ -13,6 +13,8 @@ from colorcnn.reproduce.stage import MeasuringKind, Workplace
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+    from colorcnn.evaluation.question import Question
+
 _OF_ATTACKS = ("attacks", "epsilons", "attack_steps")
 _SAMPLE_SEED = 0
 """Every seed is measured on the same images."""
@@ -49,7 +51,7 @@ class EvaluateStage(MeasuringKind):
         "attack_steps": 10,
         "published": None,
     }
-    looks = ("published",)
+    looks: ClassVar[tuple[str, ...]] = ("published",)
 
     def check(self, options: Mapping[str, Any], where: str) -> None:
         """See :meth:`StageKind.check`."""
@@ -80,11 +82,21 @@ class EvaluateStage(MeasuringKind):
 
     def run(self, description: Mapping[str, Any], place: Workplace) -> None:
         """See :meth:`StageKind.run`."""
+        clock = Clock()
+        opened = self.question(description, place).open()
+        for remark in opened.remarks():
+            place.say(remark)
+        metrics = opened.measure()
+        place.write_record(
+            clock, n=len(opened.split), metrics=metrics, config=opened.config(), device=place.torch_device()
+        )
+
+    @staticmethod
+    def question(description: Mapping[str, Any], place: Workplace) -> Question:
+        """What the stage asks."""
         from colorcnn.evaluation.question import Question
 
-        clock = Clock()
-        device = place.torch_device()
-        opened = Question(
+        return Question(
             data=description["data"],
             classifier=description["classifier"],
             methods=description["methods"],
@@ -94,14 +106,10 @@ class EvaluateStage(MeasuringKind):
             batch_size=description["batch_size"],
             seed=place.seed,
             sample_seed=_SAMPLE_SEED,
-            device=device,
+            device=place.torch_device(),
             options=place.data_options(),
             **{name: description[name] for name in _OF_ATTACKS if name in description},
-        ).open()
-        for remark in opened.remarks():
-            place.say(remark)
-        metrics = opened.measure()
-        place.write_record(clock, n=len(opened.split), metrics=metrics, config=opened.config(), device=device)
+        )
 
     def told(self, description: Mapping[str, Any]) -> dict[str, Any]:
         """See :meth:`MeasuringKind.told`: the classifier is the first of several."""

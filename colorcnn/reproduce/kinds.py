@@ -12,6 +12,7 @@ from colorcnn.reproduce.dcq_recode import DcqRecodeStage
 from colorcnn.reproduce.evaluate import EvaluateStage
 from colorcnn.reproduce.experiment import Experiment, Stage
 from colorcnn.reproduce.fit import FitStage
+from colorcnn.reproduce.soft_hard import SoftHardStage
 from colorcnn.reproduce.stage import MeasuringKind, StageKind
 from colorcnn.reproduce.vq_kodak import VQKodakStage
 from colorcnn.reproduce.vq_measure import VQMeasureStage
@@ -23,6 +24,7 @@ KINDS: dict[str, StageKind] = {
     "dcq-recode": DcqRecodeStage(),
     "evaluate": EvaluateStage(),
     "fit": FitStage(),
+    "soft-hard": SoftHardStage(),
     "vq-kodak": VQKodakStage(),
     "vq-measure": VQMeasureStage(),
     "vq-reference": VQReferenceStage(),

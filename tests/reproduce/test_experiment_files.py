@@ -173,7 +173,12 @@ def check_judge(description, tmp_path):
         assert set(description["rows"]) & printed.keys()
 
 
-CHECKS = {"evaluate": check_evaluation, "dcq-build": check_build, "dcq-judge": check_judge}
+CHECKS = {
+    "evaluate": check_evaluation,
+    "soft-hard": check_evaluation,
+    "dcq-build": check_build,
+    "dcq-judge": check_judge,
+}
 
 
 def test_every_published_row_of_dataset_quantization_is_an_experiments(tmp_path):

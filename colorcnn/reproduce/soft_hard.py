@@ -1,0 +1,89 @@
+"""Stages of kind ``soft-hard``: what learned quantizers lose between soft images and files."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from colorcnn.errors import UsageError
+from colorcnn.records import Clock, Record
+from colorcnn.reproduce.evaluate import EvaluateStage
+from colorcnn.reproduce.stage import Workplace
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+
+class SoftHardStage(EvaluateStage):
+    """Measures methods as ``evaluate`` does, and of learned ones the soft image at falling temperatures, too.
+
+    Options: ``data``, one ``classifier``, ``methods``, ``colors``, ``split``, ``limit`` and ``batch_size`` of
+        ``evaluate``, and ``temperatures``, what the scores are divided by.
+    """
+
+    optional: ClassVar = {
+        "colors": [2, 4, 8, 16, 32, 64],
+        "split": "val",
+        "limit": None,
+        "batch_size": 128,
+        "temperatures": [1.0, 0.3, 0.1, 0.03, 0.01],
+    }
+    looks = ()
+
+    def check(self, options: Mapping[str, Any], where: str) -> None:
+        """See :meth:`StageKind.check`."""
+        super().check(options, where)
+        temperatures = options.get("temperatures", self.optional["temperatures"])
+        if not isinstance(temperatures, list) or not all(_is_positive(each) for each in temperatures):
+            raise UsageError(f"{where}: temperatures is {temperatures!r}; give a list of numbers above 0.")
+
+    def describe(self, options: Mapping[str, Any], home: Any) -> dict[str, Any]:
+        """See :meth:`StageKind.describe`."""
+        del home
+        return {**self.optional, **options}
+
+    def run(self, description: Mapping[str, Any], place: Workplace) -> None:
+        """See :meth:`StageKind.run`."""
+        from torch.utils.data import DataLoader
+
+        from colorcnn.data.datasets import as_is
+        from colorcnn.evaluation.soft_hard import measure_soft
+        from colorcnn.models import LearnedQuantizer
+
+        clock, device = Clock(), place.torch_device()
+        opened = self.question(description, place).open()
+        metrics = {**opened.measure(), "temperatures": description["temperatures"]}
+        batches = DataLoader(opened.split, batch_size=description["batch_size"], collate_fn=as_is)
+        for name, method in opened.methods.items():
+            if isinstance(method, LearnedQuantizer):
+                scores = metrics["methods"][name]["scores"]
+                soft = measure_soft(
+                    *(method, opened.classifier, batches, [int(size) for size in scores]),
+                    description["temperatures"],
+                    device,
+                    label=f"soft images of {name}",
+                )
+                for size, score in scores.items():
+                    score["soft"] = soft[size]
+        place.write_record(clock, n=len(opened.split), metrics=metrics, config=opened.config(), device=device)
+
+    def figure(self, record: Record) -> Figure:
+        """Accuracy over the temperature, and hard."""
+        from colorcnn.evaluation.soft_hard import soft_hard_curves
+
+        return soft_hard_curves(record.metrics)
+
+    def more_figures(self, record: Record) -> dict[str, Figure]:
+        """Hard accuracy over the number of colours and the size of files."""
+        return {"accuracy": super().figure(record)}
+
+    def table(self, record: Record) -> str:
+        """Colours used, hard and soft accuracy, entropy: a row for each method and number of colours."""
+        from colorcnn.evaluation.markdown import provenance
+        from colorcnn.evaluation.soft_hard import soft_hard_table
+
+        return f"{soft_hard_table(record.metrics)}\n{provenance(record)}\n"
+
+
+def _is_positive(value: object) -> bool:
+    return isinstance(value, int | float) and value > 0
