@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from colorcnn.errors import UsageError
 from colorcnn.evaluation.evaluate import QuantizesMany, evaluating, modules_of, predict
-from colorcnn.evaluation.figures import to_png
+from colorcnn.evaluation.figures import shortened, to_png
 from colorcnn.evaluation.markup import Picture
 from colorcnn.evaluation.naming import colors_and_bits, display_names
 from colorcnn.evaluation.style import Theme, styles, theme
@@ -29,7 +29,9 @@ CELL = 192
 _GAP = 30
 _EDGE = 24
 _CAPTION = 50
-_MARGIN = 330  # for the names of the rows
+_MARGIN = 330  # for the names of the rows, at least
+_CHARACTER = 20  # of a name
+_LONGEST = 32  # characters of a name; the rest is cut
 _HEADING = 84
 _DPI = 200
 
@@ -163,7 +165,8 @@ def image_grid(gallery: Gallery, class_names: Sequence[str], *, dark: bool = Fal
     """
     methods = list(dict.fromkeys(name for row in gallery.rows.values() for name in row))
     looks, names = styles(methods, dark=dark), display_names(methods)
-    grid = _Grid(gallery, class_names, theme(dark), dark)
+    names = {method: shortened(name, _LONGEST) for method, name in names.items()}
+    grid = _Grid(gallery, class_names, theme(dark), dark, max(map(len, names.values()), default=0))
     grid.add_heads()
     grid.add_row("Original", grid.colors.ink, gallery.original)
     for size, row in gallery.rows.items():
@@ -176,7 +179,9 @@ def image_grid(gallery: Gallery, class_names: Sequence[str], *, dark: bool = Fal
 class _Grid:
     """A figure whose units are its pixels: pictures go into an array, text and frames over it."""
 
-    def __init__(self, gallery: Gallery, class_names: Sequence[str], colors: Theme, dark: bool) -> None:
+    def __init__(
+        self, gallery: Gallery, class_names: Sequence[str], colors: Theme, dark: bool, longest_name: int
+    ) -> None:
         from colorcnn.evaluation.figures import new_canvas
 
         self.labels = gallery.labels.tolist()
@@ -185,7 +190,8 @@ class _Grid:
         longest = max(gallery.original.pixels.shape[2:])
         self.cell = min(max(CELL, longest), 2 * CELL)
         rows = 1 + sum(len(row) for row in gallery.rows.values())
-        self.width = _MARGIN + len(self.labels) * (self.cell + _GAP)
+        self.margin = max(_MARGIN, _EDGE + _CHARACTER * longest_name)
+        self.width = self.margin + len(self.labels) * (self.cell + _GAP)
         self.height = _HEADING * (1 + len(gallery.rows)) + rows * (self.cell + _CAPTION)
         self.top = 0
         paper = [int(colors.paper[place : place + 2], 16) for place in (1, 3, 5)]
@@ -267,7 +273,7 @@ class _Grid:
         self.axes.text(x, y, text, ha=align, va="center", fontsize=size, fontweight=weight, color=color)
 
     def _centre(self, column: int) -> float:
-        return _MARGIN + column * (self.cell + _GAP) + self.cell / 2
+        return self.margin + column * (self.cell + _GAP) + self.cell / 2
 
     def _name(self, label: int, points: float) -> str:
         """A class name cut to what fits a column: so many pixels a letter."""
