@@ -24,10 +24,11 @@ import joblib
 from PIL import Image
 from tqdm import tqdm
 
+from colorcnn.dcq.storage import read_manifest
 from colorcnn.errors import ColorCNNError
 from colorcnn.files import write_atomically
-from colorcnn.images import find_images
-from colorcnn.records import Clock
+from colorcnn.images import find_images, flatten, normalize, read_image
+from colorcnn.records import Clock, Record
 
 MANY = 1_200_000
 
@@ -40,10 +41,8 @@ def enlarge(files: list[Path], source: Path, folder: Path, side: int) -> None:
         if out.exists():
             return
         buffer = io.BytesIO()
-        with Image.open(path) as image:
-            image.convert("RGB").resize((side, side), Image.Resampling.BICUBIC).save(
-                buffer, "JPEG", quality=90
-            )
+        picture = flatten(normalize(read_image(path)))
+        picture.resize((side, side), Image.Resampling.BICUBIC).save(buffer, "JPEG", quality=90)
         out.parent.mkdir(parents=True, exist_ok=True)
         write_atomically(out, buffer.getvalue())
 
@@ -68,14 +67,14 @@ def measure(data: Path, store: Path, options: list[str]) -> dict[str, Any]:
     process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode:
         raise ColorCNNError(f"The build of {data} failed: see above what it said.")
-    manifest = json.loads((store / "store.json").read_text())
+    manifest = read_manifest(store)
     return {
-        "images": manifest["images"],
+        "images": manifest.images,
         "wall_seconds": round(time.perf_counter() - start, 1),
         "cpu_seconds": round(usage.ru_utime + usage.ru_stime, 1),
         "peak_bytes": usage.ru_maxrss * (1 if sys.platform == "darwin" else 1024),
-        "coded": manifest["bytes"]["coded"],
-        "source": manifest["bytes"]["source"],
+        "coded": manifest.bytes["coded"],
+        "source": manifest.bytes["source"],
     }
 
 
@@ -96,10 +95,22 @@ def main() -> int:
     parser.add_argument("--side", type=int, default=224, help="pixels (default: 224)")
     parser.add_argument("--classifier", help="as of colorcnn dcq build")
     options = parser.parse_args()
+    try:
+        record = measured(options)
+        record.write(options.out / "results.json")
+    except ColorCNNError as error:
+        print(f"dcq_scale: error: {error}", file=sys.stderr)
+        return error.exit_code
+    return 0
+
+
+def measured(options: argparse.Namespace) -> Record:
+    """The record of both builds; what a call before has done is taken over."""
     clock = Clock()
     files = find_images(options.images, recursive=True)
     build = ["--bits", "2", "--clusters", "20"]
-    build += ["--classifier", options.classifier] if options.classifier else []
+    judge = ["--classifier", options.classifier] if options.classifier else []
+    build += judge
     rows = []
     for name, part in (("quarter", files[::4]), ("whole", files)):
         done = options.out / f"{name}.json"
@@ -110,12 +121,14 @@ def main() -> int:
         rows.append(json.loads(done.read_text()))
     lines = {key: line_through(*rows, key) for key in ("wall_seconds", "cpu_seconds", "peak_bytes")}
     metrics = {"dcq_scale": rows, "side": options.side, "lines": lines, "many": MANY}
-    command = f"python tools/dcq_scale.py {options.images.name} --side {options.side}"
-    record = clock.record(
-        command, n=rows[-1]["images"], metrics=metrics, config={"build": build}, seeds={"build": 0}
+    told = [options.images.name, options.out.name, "--side", str(options.side), *judge]
+    return clock.record(
+        " ".join(["python tools/dcq_scale.py", *told]),
+        n=rows[-1]["images"],
+        metrics=metrics,
+        config={"build": build},
+        seeds={"build": 0},
     )
-    record.write(options.out / "results.json")
-    return 0
 
 
 if __name__ == "__main__":

@@ -176,19 +176,16 @@ def _line(line: Mapping[str, float], unit: float) -> str:
 def quantizer_table(record: Record) -> str:
     """Error and time of the quantizers as a Markdown table, then how the targets were met."""
     summary, sizes = record.metrics["quantizers"], [str(size) for size in record.metrics["sizes"]]
-    lines = [
-        "| MSE, % above the best known / CPU ms | " + " | ".join(f"{size} colours" for size in sizes) + " |",
-        "|---" * (len(sizes) + 1) + "|",
+    head = ["MSE, % above the best known / CPU ms", *(f"{size} colours" for size in sizes)]
+    rows = [
+        [method, *(f"{cells[size]['above']:.1f} / {cells[size]['milliseconds']:.0f}" for size in sizes)]
+        for method, cells in summary.items()
     ]
-    for method, cells in summary.items():
-        row = [f"{cells[size]['above']:.1f} / {cells[size]['milliseconds']:.0f}" for size in sizes]
-        lines.append(f"| {method} | " + " | ".join(row) + " |")
     targets = record.metrics["targets"]
     missed = [target for target in targets if not target["met"]]
-    lines.append("")
-    lines.append(f"n = {record.n} images; {record.device}, one thread, {record.date[:10]}.")
+    lines = [f"n = {record.n} images; {record.device}, one thread, {record.date[:10]}."]
     lines.append(f"Targets met: {len(targets) - len(missed)} of {len(targets)}.")
     for target in missed:
         value, limit = (f"{target[key]:.4g}{target['unit']}" for key in ("value", "limit"))
         lines.append(f"- missed: {target['what']}: {value}, at most {limit}")
-    return "\n".join(lines) + "\n"
+    return "\n".join([markdown_table(head, rows), *lines]) + "\n"

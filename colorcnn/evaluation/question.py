@@ -164,19 +164,23 @@ class OpenQuestion:
                 found.append(f"note: {name} was not trained for {', '.join(strange)} colours.")
         return found
 
+    def batches(self) -> Iterable[Batch]:
+        """The images to measure on, in their order."""
+        from torch.utils.data import DataLoader
+
+        from colorcnn.data.datasets import as_is
+
+        return DataLoader(self.split, batch_size=self.question.batch_size, collate_fn=as_is)
+
     def measure(self) -> dict[str, Any]:
         """The metrics of a record.
 
         Raises:
             ColorCNNError: no method can give any of the numbers of colours, or one breaks its contract.
         """
-        from torch.utils.data import DataLoader
-
-        from colorcnn.data.datasets import as_is
         from colorcnn.evaluation.evaluate import evaluate
 
-        question = self.question
-        loader = DataLoader(self.split, batch_size=question.batch_size, collate_fn=as_is)
+        question, loader = self.question, self.batches()
         result = evaluate(
             self.methods,
             self.judges if len(self.judges) > 1 else self.classifier,

@@ -33,7 +33,6 @@ if TYPE_CHECKING:
 
 Metrics = Mapping[str, Any]
 
-TEMPERATURES = (1.0, 0.3, 0.1, 0.03, 0.01)
 _ABREAST = 2
 _HARD = "hard"
 
@@ -43,7 +42,7 @@ def measure_soft(
     classifier: nn.Module,
     batches: Iterable[Batch],
     sizes: Sequence[int],
-    temperatures: Sequence[float] = TEMPERATURES,
+    temperatures: Sequence[float],
     device: torch.device | str = "cpu",
     label: str = "soft images",
 ) -> dict[str, dict[str, dict[str, float]]]:

@@ -71,7 +71,7 @@ class EvaluateStage(MeasuringKind):
             UsageError: an attack is unknown, or a number of it out of range.
         """
         description = super().describe(options, home)
-        if not description["attacks"]:
+        if not description.get("attacks"):
             return {name: value for name, value in description.items() if name not in _OF_ATTACKS}
         from colorcnn.evaluation.attacks import check_epsilons, parse_attack
 

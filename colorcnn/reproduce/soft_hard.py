@@ -37,23 +37,15 @@ class SoftHardStage(EvaluateStage):
         if not isinstance(temperatures, list) or not all(_is_positive(each) for each in temperatures):
             raise UsageError(f"{where}: temperatures is {temperatures!r}; give a list of numbers above 0.")
 
-    def describe(self, options: Mapping[str, Any], home: Any) -> dict[str, Any]:
-        """See :meth:`StageKind.describe`."""
-        del home
-        return {**self.optional, **options}
-
     def run(self, description: Mapping[str, Any], place: Workplace) -> None:
         """See :meth:`StageKind.run`."""
-        from torch.utils.data import DataLoader
-
-        from colorcnn.data.datasets import as_is
         from colorcnn.evaluation.soft_hard import measure_soft
         from colorcnn.models import LearnedQuantizer
 
         clock, device = Clock(), place.torch_device()
         opened = self.question(description, place).open()
         metrics = {**opened.measure(), "temperatures": description["temperatures"]}
-        batches = DataLoader(opened.split, batch_size=description["batch_size"], collate_fn=as_is)
+        batches = opened.batches()
         for name, method in opened.methods.items():
             if isinstance(method, LearnedQuantizer):
                 scores = metrics["methods"][name]["scores"]
