@@ -36,9 +36,16 @@ from colorcnn.tasks.classifier import accuracy
 from colorcnn.tasks.recognition import Judges, augmented_alike
 from colorcnn.zoo import load_quantizer
 
-_SHARES = ("straight_through", "hardening", "confidence_warmup", "distillation", "imitation_pixels")
+_SHARES = (
+    "straight_through",
+    "hardening",
+    "confidence_warmup",
+    "distillation",
+    "imitation_pixels",
+    "imitation_until",
+)
 _ABOVE_ZERO = ("temperature", "jitter_contrast", "imitation_pixels", "task_batches")
-_OF_SIZES = ("imitation_weight", "score_noise")
+_OF_SIZES = ("imitation_weight", "imitation_until", "score_noise")
 POWERS_OF_TWO = (2, 4, 8, 16, 32, 64)
 AFTER_QUANTIZATION: dict[str, Any] = {"flip": True, "crop": 4, "rotation": 15.0, "erasing": 0.5}
 
@@ -87,6 +94,9 @@ class ColorCNNTask(ImageTask):
         imitation_weight: lambda; a list has one for each of the sizes.
         imitation_schedule: lambda's course over the numbers of colours, see :func:`imitation_factor`.
         imitation_method: the classical quantizer that is imitated.
+        imitation_until: share of the training for which anything is imitated; a list has one for each of the
+            sizes. 1 is the paper's. A classical quantizer is a good start, and at 2 and 4 colours less than
+            what the judge alone teaches afterwards.
         imitation_pixels: share of an image's pixels the imitation loss looks at; 1 looks at all.
         distillation: share of knowledge distillation in the recognition loss; 0 is cross-entropy alone.
         perceptual_weight: delta, of the mean squared difference between a judge's last feature maps of the
@@ -146,6 +156,7 @@ class ColorCNNTask(ImageTask):
         imitation_weight: float | list[float] = 3.0,
         imitation_schedule: Literal["constant", "large", "sigmoid"] = "constant",
         imitation_method: str = "median-cut",
+        imitation_until: float | list[float] = 1.0,
         imitation_pixels: float = 0.3,
         distillation: float = 0.0,
         perceptual_weight: float = 0.0,
@@ -191,8 +202,9 @@ class ColorCNNTask(ImageTask):
 
     def _check_options(self) -> None:
         for name in _SHARES:
-            if not 0 <= self.hparams[name] <= 1:
-                raise UsageError(f"{name} is {self.hparams[name]}: it is a share, choose 0 to 1.")
+            value = self.hparams[name]
+            if not all(0 <= share <= 1 for share in (value if isinstance(value, list) else [value])):
+                raise UsageError(f"{name} is {value}: it is a share, choose 0 to 1.")
         for name in _ABOVE_ZERO:
             if self.hparams[name] <= 0:
                 raise UsageError(f"{name} is {self.hparams[name]}: it must be above 0.")
@@ -251,6 +263,10 @@ class ColorCNNTask(ImageTask):
         weight = self._of_size("imitation_weight", num_colors)
         return weight * imitation_factor(self.hparams["imitation_schedule"], num_colors)
 
+    def _imitates(self, num_colors: int) -> bool:
+        early = self.progress < self._of_size("imitation_until", num_colors)
+        return early and self._imitation_weight(num_colors) > 0
+
     def _confidence_weight(self, num_colors: int) -> float:
         weight, warmup = self.hparams["confidence_weight"], self.hparams["confidence_warmup"]
         if self.hparams["confidence_schedule"] == "sigmoid":
@@ -281,7 +297,7 @@ class ColorCNNTask(ImageTask):
             self.num_colors = self._select_task()
         size = self.num_colors
         images, targets = batch.images, None
-        if self._imitation_weight(size) > 0 and self.targets is not None:
+        if self._imitates(size) and self.targets is not None:
             targets = self.targets.lookup(batch.index.cpu(), size).to(images.device)
         images, targets = self._before(images, targets)
         noise = self._of_size("score_noise", size) * self.progress

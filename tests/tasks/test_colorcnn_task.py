@@ -97,6 +97,8 @@ def test_the_temperature_falls_geometrically_to_its_end(images):
         ({"jitter_contrast": 0.0}, "jitter_contrast is 0.0: it must be above 0"),
         ({"imitation_pixels": 0.0}, "imitation_pixels is 0.0"),
         ({"distillation": 1.5}, "distillation is 1.5: it is a share"),
+        ({"imitation_until": -0.1}, "imitation_until is -0.1: it is a share"),
+        ({"imitation_until": [0.5, 1.1]}, "imitation_until is .*: it is a share"),
         ({"size_weights": [1.0, 2.0]}, "size_weights is .* for each of the sizes"),
         ({"size_weights": [0.0]}, "not all 0"),
         ({"task_batches": 0}, "task_batches is 0"),
@@ -129,6 +131,15 @@ def test_a_list_of_imitation_weights_holds_one_for_each_size():
         make(sizes=[2, 4, 64], imitation_weight=[5.0, 8.0])
     with pytest.raises(UsageError, match="score_noise is"):
         make(sizes=[2, 4, 64], score_noise=[1.0])
+
+
+def test_imitation_ends_where_its_share_of_the_training_is_over():
+    options = {"sizes": [2, 4, 64], "imitation_weight": [0.0, 5.0, 8.0], "imitation_until": [1.0, 0.3, 1.0]}
+    assert [make(step=29, **options)._imitates(size) for size in (2, 4, 64)] == [False, True, True]
+    assert [make(step=30, **options)._imitates(size) for size in (2, 4, 64)] == [False, False, True]
+    assert make(step=99, sizes=[4])._imitates(4)
+    with pytest.raises(UsageError, match=r"imitation_until is .* one for each of the sizes"):
+        make(sizes=[2, 4, 64], imitation_until=[0.5, 1.0])
 
 
 def test_entropies_divided_by_the_number_of_colours(assignment):
