@@ -57,14 +57,11 @@ def accuracy_table(record: Record) -> str:
     """
     metrics = record.metrics
     sizes = metrics["sizes"]
-    lines = [
-        "| accuracy % | " + " | ".join(f"{size} colour{'s' * (size != 1)}" for size in sizes) + " |",
-        "|---" * (len(sizes) + 1) + "|",
-        *_rows(metrics, "accuracy", ""),
-    ]
+    head = ["accuracy %", *(f"{size} colour{'s' * (size != 1)}" for size in sizes)]
+    rows = [*_rows(metrics, "accuracy", "")]
     if metrics["original"].get("mean_average_precision") is not None:
-        lines += _rows(metrics, "mean_average_precision", ", mAP")
-    return "\n".join([*lines, "", provenance(record)]) + "\n"
+        rows += _rows(metrics, "mean_average_precision", ", mAP")
+    return f"{markdown_table(head, rows)}\n{provenance(record)}\n"
 
 
 def evaluation_tables(record: Record) -> str:
@@ -123,11 +120,11 @@ def markdown_table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     return "\n".join([lines[0], "|---" * len(head) + "|", *lines[1:]]) + "\n"
 
 
-def _rows(metrics: Metrics, key: str, what: str) -> Iterator[str]:
+def _rows(metrics: Metrics, key: str, what: str) -> Iterator[list[str]]:
     for name, measured, published in curves(metrics, key):
-        yield f"| {name}{what} | " + " | ".join(measured) + " |"
+        yield [f"{name}{what}", *measured]
         if any(published):
-            yield f"| {name}{what}, *published* | " + " | ".join(published) + " |"
+            yield [f"{name}{what}, *published*", *published]
 
 
 def provenance(record: Record, what: str = "Full colour") -> str:

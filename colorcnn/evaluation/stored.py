@@ -18,7 +18,7 @@ from colorcnn.evaluation.figures import (
     method_curves,
     new_figure,
 )
-from colorcnn.evaluation.markdown import curves, provenance
+from colorcnn.evaluation.markdown import curves, markdown_table, provenance
 from colorcnn.evaluation.style import styles, theme
 from colorcnn.records import Record
 
@@ -70,33 +70,22 @@ def stored_table(record: Record) -> str:
     metrics = record.metrics
     sizes = [str(size) for size in metrics["sizes"]]
     heads = [f"{size} colours" for size in sizes]
-    lines = [
-        f"| accuracy %, coded bytes per image | {' | '.join(heads)} |",
-        "|---" * (len(sizes) + 1) + "|",
-    ]
+    rows, losses = [], []
     for method, (name, measured, published) in zip(metrics["methods"], curves(metrics)):
         scores = metrics["methods"][method]["scores"]
         cells = [
             f"{cell}, {scores[size]['bytes']['coded']:,.0f} B" if cell else ""
             for size, cell in zip(sizes, measured)
         ]
-        lines.append(f"| {name} | {' | '.join(cells)} |")
+        rows.append([name, *cells])
         if any(published):
-            lines.append(f"| {name}, *published* | {' | '.join(published)} |")
-    lines += ["", *_losses(metrics, sizes), "", provenance(record, _original(metrics))]
-    return "\n".join(lines) + "\n"
-
-
-def _losses(metrics: Metrics, sizes: list[str]) -> list[str]:
-    lines = [
-        f"| error / inconsistency, levels of 255 | {' | '.join(f'{size} colours' for size in sizes)} |",
-        "|---" * (len(sizes) + 1) + "|",
+            rows.append([f"{name}, *published*", *published])
+        losses.append([name, *(_loss(scores[size]) if size in scores else "" for size in sizes)])
+    tables = [
+        markdown_table(["accuracy %, coded bytes per image", *heads], rows),
+        markdown_table(["error / inconsistency, levels of 255", *heads], losses),
     ]
-    for method, (name, _, _) in zip(metrics["methods"], curves(metrics)):
-        scores = metrics["methods"][method]["scores"]
-        cells = [_loss(scores[size]) if size in scores else "" for size in sizes]
-        lines.append(f"| {name} | {' | '.join(cells)} |")
-    return lines
+    return "\n".join([*tables, provenance(record, _original(metrics))]) + "\n"
 
 
 def _loss(score: Metrics) -> str:

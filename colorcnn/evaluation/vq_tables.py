@@ -6,6 +6,7 @@ import statistics
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from colorcnn.evaluation.markdown import markdown_table
 from colorcnn.evaluation.naming import display_names
 from colorcnn.evaluation.vq_measures import best_reference
 from colorcnn.records import Record
@@ -23,17 +24,19 @@ def vector_table(record: Record) -> str:
     above = f", above {_name(best)}" if best else ""
     head = [f"L = R + λ MSE{above} (bits per dimension, dB)", *(f"λ = {key}" for key in at)]
     gains = metrics.get("bd_rate")
-    lines = _head([*head, *(["BD-rate"] if gains else [])])
+    head += ["BD-rate"] if gains else []
+    rows = []
     for name, scores in metrics["rows"].items():
         spreads = metrics.get("std", {}).get("rows", {}).get(name, {})
         cells = [_vector_cell(key, scores.get(key), spreads.get(key, {}), metrics, best) for key in at]
-        lines.append(_row([name, *cells, *([_gain(metrics, name)] if gains else [])]))
+        rows.append([name, *cells, *([_gain(metrics, name)] if gains else [])])
     printed = {name: curve["points"] for name, curve in metrics.get("published", {}).items()}
     for curves, note in ((metrics.get("references", {}), ""), (printed, ", *published*")):
         for name, scores in curves.items():
             cells = [_vector_cell(key, scores.get(key), {}, metrics, best) for key in at]
-            lines.append(_row([f"{_name(name)}{note}", *cells, *([""] if gains else [])]))
-    return "\n".join([*lines, "", *_comparisons(record, at), _vector_provenance(record)]) + "\n"
+            rows.append([f"{_name(name)}{note}", *cells, *([""] if gains else [])])
+    below = [*_comparisons(record, at), _vector_provenance(record)]
+    return "\n".join([markdown_table(head, rows), *below]) + "\n"
 
 
 def vector_digest(record: Record) -> tuple[str, str]:
@@ -54,18 +57,20 @@ def picture_table(record: Record) -> str:
     printed = metrics.get("published", {}).get("bd_rate", {})
     head = ["codec", "bits per pixel: PSNR in dB"]
     head += [f"BD-rate against {anchor}"] if gains else []
-    lines = _head([*head, *(["published"] if printed else [])])
+    head += ["published"] if printed else []
+    rows = []
     for name, scores in metrics["rows"].items():
         points = sorted(scores.values(), key=lambda point: point["rate"])
         cells = [_name(name), ", ".join(f"{each['rate']:.3f}: {each['decibels']:.2f}" for each in points)]
         cells += [_gain(metrics, name)] if gains else []
         cells += [f"{printed[name]:+.1f} %" if name in printed else ""] if printed else []
-        lines.append(_row(cells))
+        rows.append(cells)
     points = [each for row in metrics["rows"].values() for each in row.values()]
     trips = [each["round_trips"] for each in points if "round_trips" in each]
     text = f"n = {record.n} pictures; files whole, those of all models decoded to the same pixels"
     text += f" ({min(trips)} of {record.n})" if trips else ""
-    return "\n".join([*lines, "", f"{text}{_seeds(metrics)}; {record.device}, {record.date[:10]}."]) + "\n"
+    text += f"{_seeds(metrics)}; {record.device}, {record.date[:10]}."
+    return f"{markdown_table(head, rows)}\n{text}\n"
 
 
 def picture_digest(record: Record) -> tuple[str, str]:
@@ -145,11 +150,3 @@ def _trade_offs(rows: Metrics) -> list[str]:
 
 def _name(name: str) -> str:
     return display_names([name])[name]
-
-
-def _head(cells: Sequence[str]) -> list[str]:
-    return [_row(cells), "|---" * len(cells) + "|"]
-
-
-def _row(cells: Sequence[str]) -> str:
-    return "| " + " | ".join(cells) + " |"
