@@ -103,7 +103,9 @@ def find_images(folder: str | os.PathLike[str], *, recursive: bool = False) -> l
     """
     folder = Path(folder)
     try:
-        entries = sorted(folder.rglob("*") if recursive else folder.iterdir())
+        entries = sorted(folder.iterdir())  # of a folder that does not exist rglob says nothing
+        if recursive:
+            entries = sorted(folder.rglob("*"))
     except OSError as error:
         raise ColorCNNError(f"{folder} could not be read ({error.strerror}): name another folder.") from error
     return [

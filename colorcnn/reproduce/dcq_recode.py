@@ -41,12 +41,19 @@ class DcqRecodeStage(StageKind):
 
     def check(self, options: Mapping[str, Any], where: str) -> None:
         """See :meth:`StageKind.check`."""
+        from colorcnn.dcq.export import LOSSLESS
+
         super().check(options, where)
         check_pruning(options, where)
         chosen = [key for key in ("like", "bytes", "quality") if options.get(key) is not None]
         chosen += ["share"] * ((options.get("prune") or {}).get("share") is not None)
         if len(chosen) > 1:
             raise UsageError(f"{where}: {' and '.join(chosen)} both say how large the files are; give one.")
+        if chosen and options["format"] in LOSSLESS and not options.get("prune"):
+            raise UsageError(
+                f"{where}: {options['format']} files have the size they have, whatever {chosen[0]} says; "
+                "keep fewer of them with prune, or leave it out."
+            )
 
     def run(self, description: Mapping[str, Any], place: Workplace) -> None:
         """See :meth:`StageKind.run`; files of an interrupted stage are written again."""

@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from colorcnn.errors import UsageError
+from colorcnn.errors import UsageError, unknown_name
 from colorcnn.records import Clock, Record
+from colorcnn.reproduce.experiment import references
 from colorcnn.reproduce.stage import MeasuringKind, Workplace
 
 if TYPE_CHECKING:
@@ -59,6 +60,9 @@ class EvaluateStage(MeasuringKind):
         methods = options["methods"]
         if not isinstance(methods, Mapping) or not methods:
             raise UsageError(f"{where}: methods is {methods!r}; give a mapping of names to methods.")
+        colors = options.get("colors", self.optional["colors"])
+        if not isinstance(colors, list) or not all(type(each) is int and 1 <= each <= 256 for each in colors):
+            raise UsageError(f"{where}: colors is {colors!r}; give a list of numbers from 1 to 256.")
         if options.get("published") is not None:
             from colorcnn.evaluation.published import published_table
 
@@ -68,9 +72,19 @@ class EvaluateStage(MeasuringKind):
         """See :meth:`StageKind.describe`; what attacks are like is told where there are any.
 
         Raises:
-            UsageError: an attack is unknown, or a number of it out of range.
+            UsageError: a method, the split or an attack is unknown, or a number of it out of range.
         """
+        from colorcnn.evaluation.codecs import find_codecs
+        from colorcnn.evaluation.question import SPLITS
+        from colorcnn.zoo import parse_method
+
         description = super().describe(options, home)
+        if description["split"] not in SPLITS:
+            raise unknown_name("split", description["split"], SPLITS)
+        for method in description["methods"].values():
+            for each in method if isinstance(method, list) else [method]:
+                if not references(each) and not find_codecs(each):
+                    parse_method(each)
         if not description.get("attacks"):
             return {name: value for name, value in description.items() if name not in _OF_ATTACKS}
         from colorcnn.evaluation.attacks import check_epsilons, parse_attack

@@ -202,9 +202,11 @@ def _size(spec: Mapping[str, Any], where: str) -> Size:
 
 def _combinations(matrix: Mapping[str, Any], where: str) -> Iterator[tuple[str, dict[str, Any]]]:
     """Every choice of one value for each axis: its name, and the variables it sets."""
+    if not isinstance(matrix, Mapping):
+        raise UsageError(f"{where}: matrix is {matrix!r}; give a mapping of axes to their values.")
     axes: list[list[tuple[str, dict[str, Any]]]] = []
     for axis, values in matrix.items():
-        if isinstance(values, Mapping):
+        if isinstance(values, Mapping) and all(isinstance(each or {}, Mapping) for each in values.values()):
             named = [
                 (
                     str(name),

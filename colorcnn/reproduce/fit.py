@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
 import yaml
 
+import colorcnn.data
 from colorcnn.dcq.pruning import DYNAMICS
 from colorcnn.errors import ColorCNNError, UsageError
 from colorcnn.files import write_atomically
@@ -93,12 +95,21 @@ class FitStage(StageKind):
     def _with_surroundings(description: Mapping[str, Any], place: Workplace) -> dict[str, Any]:
         """The configuration with what depends on the machine, and not on the experiment."""
         data = dict(description["data"])
-        if place.download:
+        if place.download and _can_download(data["class_path"]):
             data["init_args"] = {**(data.get("init_args") or {}), "download": True}
         trainer = dict(description["trainer"])
-        if place.device != "auto":
-            trainer["accelerator"] = "gpu" if place.device.startswith("cuda") else place.device
+        kind, _, index = place.device.partition(":")
+        if kind != "auto":
+            trainer["accelerator"] = "gpu" if kind == "cuda" else kind
+        # Several would each run this process's own command line, all of the experiment.
+        trainer.setdefault("devices", [int(index)] if index else 1)
         return {**description, "seed_everything": place.seed, "data": data, "trainer": trainer}
+
+
+def _can_download(class_path: str) -> bool:
+    """Whether a data set takes the option; those that draw or cut vectors and crops do not."""
+    known = getattr(colorcnn.data, class_path.rpartition(".")[2], None)
+    return known is None or bool({"download", "options"} & inspect.signature(known).parameters.keys())
 
 
 def changes_of(options: Mapping[str, Any], section: str) -> list[Any]:

@@ -5,8 +5,11 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
+
+from colorcnn.errors import UsageError
 
 KEY_LENGTH = 12
 
@@ -36,8 +39,7 @@ def _weights(description: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
 
     names = set(zoo.available())
     for text in _strings(description):
-        default = zoo.DEFAULTS.get(text)
-        for name in {text, text.partition(":")[2], default}:
+        for name in [text, _checkpoint_of_method(text)]:
             if not name:
                 continue
             if name in names or (Path(name) / "config.json").is_file():
@@ -46,12 +48,22 @@ def _weights(description: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
                 yield name, hashlib.sha256(Path(name).read_bytes()).hexdigest()
 
 
+def _checkpoint_of_method(text: str) -> str | None:
+    from colorcnn.zoo import parse_method
+
+    with suppress(UsageError):
+        return parse_method(text).checkpoint
+    return None
+
+
 def _strings(value: Any) -> Iterator[str]:
+    """Every text that may name weights: all but an architecture, which is called as a method is."""
     if isinstance(value, str):
         yield value
     elif isinstance(value, Mapping):
-        for item in value.values():
-            yield from _strings(item)
+        for key, item in value.items():
+            if key != "architecture":
+                yield from _strings(item)
     elif isinstance(value, list):
         for item in value:
             yield from _strings(item)

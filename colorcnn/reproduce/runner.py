@@ -203,7 +203,7 @@ class Run:
         self.say(f"{title}: {'goes on' if job.folder.exists() else 'starts'} in {job.folder}")
         place = Workplace(job.folder, job.seed, self.device, self.download, self.fit, self.say)
         try:
-            with working(job.folder, job.key, "cpu" if self.device == "auto" else self.device):
+            with working(job.folder, job.key, place.torch_device()):
                 kind_of(job.stage).run(job.resolved(), place)
         except KeyboardInterrupt:
             self.say(f"{title}: stopped; the same command goes on from here")
@@ -225,17 +225,15 @@ class Run:
             )
 
     def _write_record(self, panel: Panel, stage: Stage, jobs: Sequence[Job]) -> Path:
-        """Gather a measuring stage over its seeds, and draw it; a record that is up to date stays."""
+        """Gather a measuring stage over its seeds, and draw it; a record of just that stays untouched."""
         path = self._path(panel, stage)
         kind = kind_of(stage)
         assert isinstance(kind, MeasuringKind)
         own = [job for job in jobs if job.stage is stage]
-        keys = [job.key for job in own]
-        if path.exists() and read_record(path).config.get("keys") == keys:
-            record = read_record(path)
+        record = self._gathered(panel, stage, kind, jobs)
+        if path.exists() and path.read_text() == record.to_json():
             self.say(f"{path} is up to date")
         else:
-            record = self._gathered(panel, stage, kind, jobs)
             record.write(path)
             self.say(f"wrote {path}")
         figure = kind.figure(record)

@@ -83,12 +83,14 @@ def test_attacks_decide_nothing_where_there_are_none():
     ("option", "told"),
     [
         ({"attacks": ["magic"]}, "Unknown attack 'magic'"),
+        ({"split": "tset"}, "Unknown split 'tset'"),
+        ({"methods": {"a": "wuu"}}, "Unknown method 'wuu'"),
         ({"attacks": ["pgd:magic"]}, "Unknown path of pgd 'magic'"),
         ({"attacks": ["pgd"], "attack_steps": 0}, "take at least 1"),
         ({"attacks": ["pgd"], "epsilons": [0.5]}, "An epsilon is 0.5"),
     ],
 )
-def test_attacks_that_there_are_not_are_refused_before_the_work(option, told):
+def test_what_there_is_not_is_refused_before_the_work(option, told):
     with pytest.raises(UsageError, match=told):
         EvaluateStage().describe({**ASKED, **option}, Path())
 

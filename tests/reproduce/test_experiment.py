@@ -11,9 +11,10 @@ from hypothesis import strategies as st
 
 from colorcnn.errors import ColorCNNError, UsageError
 from colorcnn.reproduce.experiment import read_experiment, references, substitute
-from colorcnn.reproduce.fit import merged
+from colorcnn.reproduce.fit import FitStage, merged
 from colorcnn.reproduce.inputs import key_of
 from colorcnn.reproduce.library import find_experiment, measuring_stages, record_path
+from colorcnn.reproduce.stage import Workplace
 
 CONF = Path(__file__).resolve().parent.parent / "conf" / "experiment.yaml"
 FIT = {"name": "judge", "kind": "fit", "config": "classifier.yaml"}
@@ -87,6 +88,8 @@ def test_records_are_named_by_what_tells_them_apart(write):
         ([FIT, {**EVALUATE, "methods": ["wu"]}], "methods is .*; give a mapping"),
         ([FIT, {**EVALUATE, "published": "nowhere"}], "Unknown published table"),
         ([FIT, {**EVALUATE, "data": None}], "data is missing"),
+        ([FIT, {**EVALUATE, "colors": 8}], "colors is 8; give a list"),
+        ([FIT, {**EVALUATE, "colors": [8, 257]}], "colors is .* from 1 to 256"),
         ([EVALUATE, FIT], r"\$\{judge\} is neither a variable nor an earlier stage"),
         ([FIT, FIT, EVALUATE], "the name judge is taken"),
         ([{**FIT, "name": "a b"}, EVALUATE], "give a name of letters"),
@@ -96,6 +99,8 @@ def test_records_are_named_by_what_tells_them_apart(write):
         ),
         ([FIT, "evaluate"], "a stage is 'evaluate'"),
         ([{**FIT, "matrix": {"bits": 3}}, EVALUATE], "axis bits of a matrix is 3"),
+        ([{**FIT, "matrix": {"bits": {"few": 3}}}, EVALUATE], "axis bits of a matrix is"),
+        ([{**FIT, "matrix": ["bits"]}, EVALUATE], "matrix is .* give a mapping of axes"),
     ],
 )
 def test_a_wrong_stage_is_told_in_one_sentence(stages, problem, write):
@@ -178,8 +183,40 @@ def test_the_key_follows_the_work_and_the_weights_it_starts_from(tmp_path, monke
     assert key != key_of("evaluate", {**description, "colors": [4]}, 1)
     publish_all(tmp_path)
     assert key != key_of("evaluate", description, 1), "a model of that name is there now"
+    dithered = {"methods": {"a": "colorcnn-plus:toy-plus+ordered"}}
+    key = key_of("evaluate", dithered, 1)
+    monkeypatch.setenv("COLORCNN_CHECKPOINTS", str(tmp_path / "none"))
+    assert key != key_of("evaluate", dithered, 1), "weights count under any dither"
     checkpoint = tmp_path / "x.ckpt"
     checkpoint.write_bytes(b"1")
     key = key_of("fit", {"start_from": str(checkpoint)}, 1)
     checkpoint.write_bytes(b"2")
     assert key != key_of("fit", {"start_from": str(checkpoint)}, 1)
+
+
+def test_a_training_does_not_depend_on_the_published_model_of_its_architecture(monkeypatch, tmp_path):
+    from toy_checkpoints import publish_all
+
+    monkeypatch.setattr("colorcnn.zoo.DEFAULTS", {"colorcnn-plus": "toy-plus"})
+    monkeypatch.setenv("COLORCNN_CHECKPOINTS", str(tmp_path))
+    training, methods = {"model": {"architecture": "colorcnn-plus"}}, {"methods": {"a": "colorcnn-plus"}}
+    before = key_of("fit", training, 1), key_of("evaluate", methods, 1)
+    publish_all(tmp_path)
+    assert key_of("fit", training, 1) == before[0]
+    assert key_of("evaluate", methods, 1) != before[1]
+
+
+@pytest.mark.parametrize(
+    ("data", "downloads"),
+    [
+        ("CIFAR10", True),
+        ("colorcnn.data.STL10", True),
+        ("mine.Data", True),
+        ("VectorSource", False),
+    ],
+)
+def test_data_sets_are_fetched_that_can_be(data, downloads, tmp_path):
+    place = Workplace(tmp_path, 3, "cuda:1", True, lambda *_: 0, print)
+    found = FitStage._with_surroundings({"data": {"class_path": data}, "trainer": {}}, place)
+    assert found["data"].get("init_args", {}).get("download", False) is downloads
+    assert found["trainer"] == {"accelerator": "gpu", "devices": [1]}

@@ -194,6 +194,18 @@ def test_more_seeds_add_to_a_record_and_fewer_do_not_replace_it(copy, capsys):
     assert read_record(copy / "results" / "experiment_cpu.json").seeds == {"seed 1": 1}
 
 
+def test_a_record_says_what_was_measured_here_and_how_it_is_told_now(copy):
+    path = copy / "results" / "experiment_cpu.json"
+    theirs = path.read_text().replace('"n": 32', '"n": 999')
+    path.write_text(theirs)
+    assert reproduce(copy, "--seeds", "1") == 0
+    assert read_record(path).n == 32
+    changed = edited(copy, "experiment.yaml", "title: Every", "title: Again every")
+    argv = ["-o", str(copy / "runs"), "--results", str(copy / "results"), "--seeds", "1"]
+    assert main(["reproduce", str(changed), *argv]) == 0
+    assert read_record(path).config["title"].startswith("Again every")
+
+
 def test_a_changed_experiment_leaves_earlier_work_alone(copy):
     changed = edited(copy, "experiment.yaml", "median-cut: median-cut", "octree: octree")
     argv = ["-o", str(copy / "runs"), "--results", str(copy / "results"), "--seeds", "1"]
