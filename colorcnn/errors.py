@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any
 
 
 class ColorCNNError(Exception):
@@ -15,6 +16,18 @@ class UsageError(ColorCNNError, ValueError):
     """A request that cannot be meant; the command line prints it and exits with 2."""
 
     exit_code = 2
+
+
+def check_at_least(least: int, **numbers: Any) -> None:
+    """Raise UsageError where a number is not whole, or below the least that can be meant; None is left alone.
+
+    Args:
+        least: that can be meant.
+        numbers: by the names of their options.
+    """
+    for name, value in numbers.items():
+        if value is not None and (not isinstance(value, int) or value < least):
+            raise UsageError(f"{name} is {value!r}: choose a whole number from {least} up.")
 
 
 def unknown_name(kind: str, name: str, known: Iterable[str]) -> UsageError:

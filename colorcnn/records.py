@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import importlib.metadata
 import json
 import math
@@ -13,11 +14,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from colorcnn.errors import ColorCNNError
 from colorcnn.files import write_atomically
 from colorcnn.version import __version__
+
+if TYPE_CHECKING:
+    from torch import nn
 
 FORMAT = 1
 _PACKAGES = {
@@ -139,6 +143,15 @@ def read_record(path: str | os.PathLike[str]) -> Record:
         ) from error
     except (ValueError, TypeError, KeyError) as error:
         raise ColorCNNError(f"{path} is no record: give a JSON file that colorcnn wrote.") from error
+
+
+def weights_hash(module: nn.Module) -> str:
+    """The SHA-256 of a module's weights and buffers with their names, wherever they came from."""
+    found = hashlib.sha256()
+    for name, value in sorted(module.state_dict().items()):
+        found.update(name.encode())
+        found.update(value.detach().cpu().contiguous().numpy().tobytes())
+    return found.hexdigest()
 
 
 def device_name(device: str = "cpu") -> str:

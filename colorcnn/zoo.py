@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from colorcnn.arrays import as_batch
-from colorcnn.errors import ColorCNNError, UsageError, unknown_name
+from colorcnn.errors import ColorCNNError, UsageError, check_at_least, unknown_name
 from colorcnn.paletted import Paletted
 from colorcnn.quantizers import DITHERS, QUANTIZERS, Dithered
 from colorcnn.quantizers.palettes import Keeping
@@ -234,8 +234,7 @@ def load_quantizer(
         ColorCNNError: its checkpoint is damaged.
     """
     parsed = parse_method(method)
-    if not isinstance(seed, int) or seed < 0:
-        raise UsageError(f"The seed is {seed!r}: choose a whole number from 0 up.")
+    check_at_least(0, seed=seed)
     if serpentine and not parsed.dither:
         raise UsageError(f"{method} does not dither, so no row of it can turn: add +floyd-steinberg.")
     takes = _options_of(parsed.name)

@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 
 from colorcnn import cli
+from colorcnn.cli import INTERRUPTED
 from colorcnn.dcq.export import class_folders, payload
 from colorcnn.dcq.pruning import Dynamics
 from colorcnn.dcq.storage import Store
@@ -148,6 +149,12 @@ def test_recode_can_copy_what_pruning_keeps_losslessly(pets: Path, capsys) -> No
         (["--super-colors", "9"], 2, "--super-colors changes nothing"),
         (["--no-refine", "--refine-steps", "9"], 2, "--refine-steps changes nothing"),
         (["--recipe", "pixels", "--classifier", "tiny:classifier"], 2, "leave --classifier out"),
+        (["--features", "label", "--clusters", "4"], 2, "--clusters changes nothing"),
+        (["--features", "histogram", "--pool", "4"], 2, "--pool changes nothing"),
+        (["--attention", "none", "--kept", "0.4"], 2, "--kept changes nothing"),
+        (["--attention", "rise", "--attention-layer", "final"], 2, "--attention-layer changes nothing"),
+        (["--prune", "random", "--kept-images", "0.5", "--dropped", "0.1"], 2, "--dropped changes nothing"),
+        (["--seed", "-1"], 2, "--seed is -1"),
         (["--prune", "aum"], 2, "--kept-images"),
         (["--prune", "aum", "--kept-images", "0.5"], 2, "--dynamics"),
         (["--kept-images", "0.5"], 2, "belongs to --prune"),
@@ -161,6 +168,29 @@ def test_what_cannot_be_done_is_said_in_a_sentence(pets: Path, capsys, arguments
     found = run(capsys, "build", "pets", "-o", "small", *arguments)
     assert (found[0], message in found[2]) == (status, True), found[2]
     assert not Path("small/store.json").exists()
+
+
+@pytest.mark.parametrize("command", [["export", "small"], ["recode", "pets", "--format", "png"]])
+def test_wrong_numbers_are_said_before_anything_is_written(pets: Path, capsys, command) -> None:
+    status, _, err = run(capsys, *command, "--jobs", "0", "-o", "files")
+    assert (status, "--jobs is 0" in err) == (2, True)
+    assert not Path("files").exists()
+
+
+def test_an_unfinished_build_does_not_go_on_with_another_look_of_the_classifier(
+    pets: Path, capsys, monkeypatch
+) -> None:
+    arguments = ("build", "pets", "--classifier", "tiny:classifier", "--clusters", "2", "-o", "small")
+    with monkeypatch.context() as patch:
+        patch.setattr("colorcnn.dcq.build.Build.clusters", _interrupt)
+        assert run(capsys, *arguments, "--classifier-size", "8")[0] == INTERRUPTED
+    status, _, err = run(capsys, *arguments, "--classifier-size", "16")
+    assert (status, "--force" in err) == (2, True), err
+    assert run(capsys, *arguments, "--classifier-size", "8")[0] == 0
+
+
+def _interrupt(*_) -> None:
+    raise KeyboardInterrupt
 
 
 def test_class_folders_keep_the_order_of_the_labels() -> None:

@@ -37,6 +37,11 @@ def test_the_demo_trains_compares_and_draws(tiny_budget, capsys):
     assert "ColorCNN+" in table
 
 
+def test_a_seed_that_cannot_be_meant_is_told(tiny_budget, capsys):
+    assert main(["demo", "--fast", "--seed", "-1", "--out", str(tiny_budget)]) == 2
+    assert "--seed is -1: choose a whole number from 0 up" in capsys.readouterr().err
+
+
 def test_the_demo_does_not_overwrite_results(tiny_budget, capsys):
     tiny_budget.mkdir()
     (tiny_budget / "results.json").write_text("mine")

@@ -88,7 +88,7 @@ def _parser(name: str) -> argparse.ArgumentParser:
 
 
 def _compress(options: argparse.Namespace) -> int:
-    target = options.output or options.input.with_suffix(SUFFIX)
+    target = _target(options, SUFFIX)
     parse_color(options.background)
     _check_target(target, options)
     picture = read_image(options.input, max_pixels=options.max_pixels)
@@ -107,7 +107,7 @@ def _compress(options: argparse.Namespace) -> int:
 
 
 def _decompress(options: argparse.Namespace) -> int:
-    target = options.output or options.input.with_suffix(".png")
+    target = _target(options, ".png")
     if target.suffix.lower() != ".png":
         raise UsageError(f"{target} would hold a PNG file: give it a name that ends in .png.")
     _check_target(target, options)
@@ -129,6 +129,12 @@ def _decompress(options: argparse.Namespace) -> int:
     write_atomically(target, buffer.getvalue(), overwrite=options.force)
     print(target)
     return 0
+
+
+def _target(options: argparse.Namespace, suffix: str) -> Path:
+    if not options.input.name:
+        raise UsageError(f"{options.input} is a folder: name a file.")
+    return options.output or options.input.with_suffix(suffix)
 
 
 def _check_target(target: Path, options: argparse.Namespace) -> None:

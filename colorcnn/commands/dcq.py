@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from colorcnn.commands.dcq_options import add_build_options, add_data_options, add_jobs_option, build_settings
-from colorcnn.errors import UsageError
+from colorcnn.errors import UsageError, check_at_least
 
 if TYPE_CHECKING:
     from torch import nn
@@ -86,6 +86,9 @@ def main(argv: list[str]) -> int:
     again.add_argument("-o", "--out", type=Path, required=True, metavar="DIR", help="a new or empty folder")
     add_jobs_option(again)
     options = parser.parse_args(argv)
+    check_at_least(0, **{"--seed": getattr(options, "seed", None)})
+    if getattr(options, "jobs", None) == 0:
+        raise UsageError("--jobs is 0: choose how many pieces are worked on at a time, or -1 for one a core.")
     run: dict[str, Callable[[argparse.Namespace], int]] = {
         "build": _build, "export": _export, "verify": _verify, "recode": _recode,
     }  # fmt: skip
@@ -95,6 +98,7 @@ def main(argv: list[str]) -> int:
 def _build(options: argparse.Namespace) -> int:
     from colorcnn import zoo
     from colorcnn.dcq.build import Build, prepare_folder
+    from colorcnn.records import weights_hash
 
     settings = build_settings(options)
     quantizer = None
@@ -115,6 +119,7 @@ def _build(options: argparse.Namespace) -> int:
         quantizer=quantizer,
         data=options.data,
         classifier=options.classifier,
+        sight=None if network is None else [weights_hash(network), options.classifier_size],
         jobs=options.jobs,
         say=_say,
     )
@@ -145,6 +150,8 @@ def _source(options: argparse.Namespace, data: ImageDataModule) -> ImageSource:
         return source
     if options.kept_images is None:
         raise UsageError("--prune needs --kept-images, the share of the images to keep, such as 0.1.")
+    if options.dropped is not None and not options.prune.startswith("ccs-"):
+        raise UsageError(f"--dropped changes nothing for {options.prune}: leave it out, or choose ccs-...")
     dynamics = None if options.dynamics is None else read_dynamics(options.dynamics)
     rows = prune(
         options.prune,

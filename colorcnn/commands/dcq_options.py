@@ -130,8 +130,6 @@ def build_settings(options: argparse.Namespace) -> Settings:
     from colorcnn.dcq.settings import Settings, described
     from colorcnn.zoo import parse_method
 
-    if options.seed < 0 or options.jobs == 0:
-        raise UsageError("--seed is at least 0, and --jobs a number of pieces or -1: choose others.")
     names = {field.name for field in dataclasses.fields(Settings)} - {"refinement"}
     given: dict[str, object] = {
         name: value for name, value in vars(options).items() if name in names and value is not None

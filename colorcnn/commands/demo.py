@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from colorcnn.errors import check_at_least
 from colorcnn.files import make_folder, refuse_existing, write_atomically
 from colorcnn.records import Clock
 
@@ -117,7 +118,9 @@ def _parse(argv: list[str]) -> argparse.Namespace:
     add("-o", "--out", type=Path, default=Path("runs/demo"), metavar="DIR", help="(default: runs/demo)")
     add("--seed", type=int, default=0, metavar="N", help="of everything random (default: 0)")
     add("--force", action="store_true", help="overwrite the results of an earlier demo")
-    return parser.parse_args(argv)
+    options = parser.parse_args(argv)
+    check_at_least(0, **{"--seed": options.seed})
+    return options
 
 
 def _train_classifier(data: PhotoDigits, budget: Budget, options: argparse.Namespace) -> Path:

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from colorcnn.errors import ColorCNNError, UsageError
+from colorcnn.errors import ColorCNNError, UsageError, check_at_least
 from colorcnn.files import make_folder, refuse_existing, write_atomically
 from colorcnn.records import Clock, Record
 
@@ -133,13 +133,8 @@ def _parse(argv: list[str]) -> argparse.Namespace:
     add("--force", action="store_true", help="overwrite results that exist (default: refuse)")
     add("--json", action="store_true", help="print the record as JSON instead of the table")
     options = parser.parse_args(argv)
-    for name, value, least in (
-        ("--limit", options.limit, 1),
-        ("--batch-size", options.batch_size, 1),
-        ("--seed", options.seed, 0),
-    ):
-        if value is not None and value < least:
-            raise UsageError(f"{name} is {value}: choose a whole number from {least} up.")
+    check_at_least(1, **{"--limit": options.limit, "--batch-size": options.batch_size})
+    check_at_least(0, **{"--seed": options.seed})
     _check_combinations(options)
     return options
 

@@ -7,7 +7,7 @@ import logging
 import sys
 from pathlib import Path
 
-from colorcnn.errors import UsageError
+from colorcnn.errors import UsageError, check_at_least
 
 DESCRIPTION = """\
 Run all stages of an experiment: train the classifier, train the quantizers, evaluate. What is done is not
@@ -116,8 +116,7 @@ def _parse(argv: list[str]) -> argparse.Namespace:
     add("--download", action="store_true", help="fetch data sets that are missing")
     add("--force", action="store_true", help="replace records that hold something else (default: refuse)")
     options = parser.parse_args(argv)
-    if options.seeds is not None and options.seeds < 1:
-        raise UsageError(f"--seeds is {options.seeds}: choose a whole number from 1 up.")
+    check_at_least(1, **{"--seeds": options.seeds})
     return options
 
 

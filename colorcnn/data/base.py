@@ -16,7 +16,7 @@ from torch.utils.data import DataLoader
 from colorcnn.data.cache import cache_folder
 from colorcnn.data.datasets import Batch, ImageSplit, as_is
 from colorcnn.data.sampling import EpochSampler, stratified_cut
-from colorcnn.errors import ColorCNNError, UsageError
+from colorcnn.errors import ColorCNNError, UsageError, check_at_least
 from colorcnn.files import write_atomically
 
 _STATISTICS_IMAGES = 10_000  # that many images fix the channel statistics to about 0.001
@@ -68,16 +68,8 @@ class ImageDataModule(pl.LightningDataModule, ABC):
         split_seed: int = 0,
     ) -> None:
         super().__init__()
-        for option, value, least in (
-            ("batch_size", batch_size, 1),
-            ("image_size", image_size, 1),
-            ("train_limit", train_limit, 1),
-            ("num_workers", num_workers, 0),
-            ("seed", seed, 0),
-            ("split_seed", split_seed, 0),
-        ):
-            if value is not None and value < least:
-                raise UsageError(f"{option} is {value}: choose a whole number from {least} up.")
+        check_at_least(1, batch_size=batch_size, image_size=image_size, train_limit=train_limit)
+        check_at_least(0, num_workers=num_workers, seed=seed, split_seed=split_seed)
         self.root = data_root(root)
         self.batch_size = batch_size
         self.val_size = val_size

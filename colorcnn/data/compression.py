@@ -15,7 +15,7 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 
 from colorcnn.data.base import data_root
 from colorcnn.data.folders import find_folder
-from colorcnn.errors import UsageError
+from colorcnn.errors import UsageError, check_at_least
 from colorcnn.vq.sources import (
     TEST_SIZE,
     create_source,
@@ -74,14 +74,8 @@ class DrawnData(pl.LightningDataModule, ABC):
 
     def __init__(self, batch_size: int, epoch_steps: int, num_workers: int = 0, seed: int = 0) -> None:
         super().__init__()
-        for option, value, least in (
-            ("batch_size", batch_size, 1),
-            ("epoch_steps", epoch_steps, 1),
-            ("num_workers", num_workers, 0),
-            ("seed", seed, 0),
-        ):
-            if value < least:
-                raise UsageError(f"{option} is {value}: choose a whole number from {least} up.")
+        check_at_least(1, batch_size=batch_size, epoch_steps=epoch_steps)
+        check_at_least(0, num_workers=num_workers, seed=seed)
         self.batch_size = batch_size
         self.epoch_steps = epoch_steps
         self.num_workers = num_workers
@@ -206,13 +200,7 @@ class PictureCrops(DrawnData):
         seed: int = 0,
     ) -> None:
         super().__init__(batch_size, epoch_steps, num_workers, seed)
-        for option, value in (
-            ("crop_size", crop_size),
-            ("val_images", val_images),
-            ("test_images", test_images),
-        ):
-            if value < 1:
-                raise UsageError(f"{option} is {value}: choose a whole number from 1 up.")
+        check_at_least(1, crop_size=crop_size, val_images=val_images, test_images=test_images)
         self.folder = find_folder(path, data_root(root))
         self.test_folder = None if test_path is None else find_folder(test_path, data_root(root))
         self.crop_size = crop_size

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from torch import nn
 
 from colorcnn.dcq.clusters import cluster_images, given_clusters
 from colorcnn.dcq.encode import Encoding, GivenColors, OwnColors, SharedColors, snapped
@@ -25,6 +26,7 @@ from colorcnn.errors import ColorCNNError
 from colorcnn.files import refuse_existing, write_atomically
 from colorcnn.quantizers import KMeans
 from colorcnn.quantizers.palettes import SharedPalette
+from colorcnn.records import weights_hash
 
 WORK = ".build"
 NETWORK = "network"
@@ -50,6 +52,8 @@ class Build:
         quantizer: what ``settings.method`` stands for.
         data: the data set as its user names it, for the manifest.
         classifier: likewise.
+        sight: what decides what the classifier sees, of JSON's types; an unfinished build goes on with
+            no other.
         jobs: pieces worked on at a time; -1 is one for each core.
         say: is told what a user should know.
     """
@@ -61,6 +65,7 @@ class Build:
     quantizer: Any = None
     data: str = ""
     classifier: str | None = None
+    sight: Any = None
     jobs: int = -1
     say: Callable[[str], None] = lambda message: None
     notes: list[str] = field(default_factory=list)
@@ -76,7 +81,8 @@ class Build:
         plan = {
             "settings": self.settings.to_json(),
             "images": self.source.key,
-            "classifier": self.classifier if self.needs_network else None,
+            "classifier": [self.classifier, self.sight] if self.needs_network else None,
+            "method": weights_hash(self.quantizer) if isinstance(self.quantizer, nn.Module) else None,
         }
         self.work = Work(self.folder / WORK, plan, jobs=self.jobs)
         if self.work.resumed:

@@ -96,9 +96,8 @@ def _in_batches(chunks: Chunks, count: int, seed: int) -> np.ndarray:
     held: list[np.ndarray] = []
     for place, number in enumerate(tqdm(order, desc="Clustering", unit="piece", disable=None), 1):
         held.append(chunks[number]())
-        if sum(map(len, held)) >= _BATCH or place == len(
-            order
-        ):  # pieces may be smaller than clusters are many
+        enough = max(_BATCH, count)  # the model takes no fewer rows than it has clusters
+        if sum(map(len, held)) >= enough or place == len(order):
             batch = np.concatenate(held)
             if len(batch) >= count:
                 model.partial_fit(batch)

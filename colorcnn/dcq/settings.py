@@ -170,12 +170,30 @@ def described(name: str, given: Mapping[str, Any]) -> tuple[Settings, list[str]]
     if refinement:
         changes["refinement"] = dataclasses.replace(base.refinement, **refinement)
     settings = recipe(name, **changes)
-    idle = [] if settings.palettes == "shared" else [key for key in given if key in _SHARED]
-    if settings.palettes != "super" and "super_colors" in given:
-        idle.append("super_colors")
-    if not settings.refine and "refinement" in given:
-        idle.append("refinement")
-    return settings, idle
+    unused = _unused(settings)
+    return settings, [key for key in given if key in unused]
+
+
+def _unused(settings: Settings) -> set[str]:
+    """The options that change nothing with these settings."""
+    found = set() if settings.palettes == "super" else {"super_colors"}
+    if not settings.refine:
+        found.add("refinement")
+    if settings.palettes != "shared":
+        return found.union(_SHARED)
+    if settings.layer is None:
+        found.add("pool")
+    if settings.features in GIVEN:
+        found.add("standardise")
+    if settings.features == "label":
+        found.add("clusters")
+    if settings.attention in ("none", "rise"):
+        found.add("attention_layer")
+    if settings.attention == "none":
+        found.update(("predicted", "kept"))
+    if settings.method is not None:
+        found.add("unique")
+    return found
 
 
 def _check_names(what: str, given: Mapping[str, Any], known: Any) -> None:

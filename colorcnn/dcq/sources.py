@@ -10,7 +10,7 @@ from typing import Protocol
 import numpy as np
 from PIL import Image
 
-from colorcnn.errors import UsageError
+from colorcnn.errors import check_at_least
 from colorcnn.images import flatten, read_image
 
 
@@ -70,8 +70,7 @@ class FileImages:
         *,
         shorter_side: int | None = None,
     ) -> None:
-        if shorter_side is not None and shorter_side < 1:
-            raise UsageError(f"The shorter side is {shorter_side}: choose a whole number from 1 up.")
+        check_at_least(1, shorter_side=shorter_side)
         self.files = list(files)
         self.labels = labels
         self.class_names = tuple(class_names)

@@ -44,8 +44,8 @@ class Work:
         if path.exists():
             if path.read_text() != text:
                 raise UsageError(
-                    f"{folder.parent} holds an unfinished build of other images or settings: repeat those to "
-                    "go on with it, choose another folder, or start anew with --force."
+                    f"{folder.parent} holds an unfinished build of other images, settings or weights: repeat "
+                    "those to go on with it, choose another folder, or start anew with --force."
                 )
             self.resumed = True
         else:

@@ -86,7 +86,7 @@ class LearnedQuantizer(nn.Module, ABC):
         """Quantize one batch to several palette sizes with a single pass through the backbone.
 
         Args:
-            images: (B, 3, H, W), float in [0, 1] or uint8.
+            images: (B, 3, H, W), float in [0, 1] or uint8, on any device.
             sizes: the numbers of colours.
 
         Raises:
@@ -94,19 +94,20 @@ class LearnedQuantizer(nn.Module, ABC):
         """
         for size in sizes:
             check_num_colors(size)
-        images = self._as_floats(images)
+        place, images = images.device, self._as_floats(images)
         # Full precision whatever the training runs in, so that a picture does not depend on it.
         with torch.autocast(images.device.type, enabled=False):
             features = self.encode(images)
-            return {size: self._decide(images, features, size) for size in sizes}
+            return {size: self._decide(images, features, size).to(place) for size in sizes}
 
     def _as_floats(self, images: Tensor) -> Tensor:
-        """The images in the type of the weights, whatever they came in."""
+        """The images where the weights are and in their type, whatever they came in."""
         if images.ndim != 4 or images.shape[1] != 3 or 0 in images.shape:
             raise UsageError(
                 f"images are {tuple(images.shape)}: give a batch (B, 3, H, W) with B, H, W >= 1."
             )
-        dtype = next(self.parameters()).dtype
+        weights = next(self.parameters())
+        images, dtype = images.to(weights.device), weights.dtype
         if images.dtype == torch.uint8:
             return from_bytes(images, dtype)
         if not images.is_floating_point():

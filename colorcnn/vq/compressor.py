@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
@@ -15,6 +14,7 @@ from torch import Tensor, nn
 
 from colorcnn.errors import UsageError
 from colorcnn.paletted import from_bytes, to_bytes
+from colorcnn.records import weights_hash
 from colorcnn.vq.coder import range_decode, range_encode
 from colorcnn.vq.methods import create_quantizer
 from colorcnn.vq.networks import STRIDE, VectorTransform, analysis, synthesis
@@ -144,11 +144,7 @@ class Compressor(nn.Module, ABC):
 
     def fingerprint(self) -> int:
         """32 bits that tell the weights of one model from those of another."""
-        digest = hashlib.sha256()
-        for name, value in sorted(self.state_dict().items()):
-            digest.update(name.encode())
-            digest.update(value.detach().cpu().contiguous().numpy().tobytes())
-        return int.from_bytes(digest.digest()[:4], "big")
+        return int(weights_hash(self)[:8], 16)
 
 
 class VectorCompressor(Compressor):

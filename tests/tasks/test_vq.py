@@ -118,6 +118,7 @@ def refusals(run, tmp_path, pictures, model, capsys):
         ),
         (1, "does not exist", ["decompress", "no.cvq", "--model", model]),
         (2, "ends in .png", ["decompress", "small.cvq", "--model", model, "-o", "x.jpg"]),
+        (2, ". is a folder: name a file", ["compress", ".", "--model", model]),
         (2, "overwrite the input", ["compress", "small.cvq", "--model", model, "-o", "small.cvq", "--force"]),
         (2, "name a compressor", ["compress", pictures / "0.png", "--model", "resnet9-cifar10"]),
         (2, "at least 1", ["compress", pictures / "0.png", "--model", model, "--max-pixels", 0]),
