@@ -128,30 +128,6 @@ def _curve(look: Style, line: str = "-") -> dict[str, Any]:
     return {"color": look.color, "marker": look.marker, "linestyle": line, "linewidth": 1.3, "markersize": 5}
 
 
-def mapping_figure(compressor: VectorCompressor, reach: float = 4.0, *, dark: bool = False) -> Figure:
-    """Encoder and decoder of a scalar compressor with its boundaries and centres (figures 2-4 and 6, left).
-
-    Raises:
-        UsageError: its source has more than one dimension.
-    """
-    figure, axes = _panels(1, dark)
-    _draw_mapping(axes[0, 0], compressor, reach, dark)
-    return figure
-
-
-def gradient_figure(
-    compressor: VectorCompressor, reach: float = 4.0, draws: int = 256, *, dark: bool = False
-) -> Figure:
-    """The encoder's mean gradient over the latent, with its analytic form (figures 2-4 and 6, right).
-
-    Raises:
-        UsageError: its source has more than one dimension.
-    """
-    figure, axes = _panels(1, dark)
-    _draw_gradient(axes[0, 0], compressor, reach, draws, dark)
-    return figure
-
-
 def mappings_figure(
     compressors: Mapping[str, VectorCompressor],
     reach: float = 4.0,
@@ -159,7 +135,16 @@ def mappings_figure(
     *,
     dark: bool = False,
 ) -> Figure:
-    """:func:`mapping_figure` and :func:`gradient_figure` of several, a row for each.
+    """What scalar compressors do with their source (figures 2-4 and 6), a row for each.
+
+    On the left encoder and decoder with boundaries and centres, on the right the encoder's mean gradient over
+    the latent with its analytic form, where there is one.
+
+    Args:
+        compressors: by name, of sources of one dimension.
+        reach: of the source, on both sides of 0.
+        draws: a gradient is the mean of.
+        dark: on a dark background.
 
     Raises:
         UsageError: a source has more than one dimension.
@@ -204,33 +189,17 @@ def _draw_gradient(axes: Axes, compressor: VectorCompressor, reach: float, draws
 
 
 def cells_figure(
-    compressor: VectorCompressor,
-    bounds: tuple[float, float, float, float] = (-6.0, 3.0, -3.0, 3.0),
-    *,
-    dark: bool = False,
-) -> Figure:
-    """The cells and centres of a compressor of two dimensions (figure 7, right).
-
-    Args:
-        compressor: of a source of two dimensions.
-        bounds: least and greatest of the first, least and greatest of the second coordinate.
-        dark: on a dark background.
-
-    Raises:
-        UsageError: its source does not have two dimensions.
-    """
-    figure, axes = _panels(1, dark)
-    _draw_cells(axes[0, 0], compressor, bounds)
-    return figure
-
-
-def all_cells_figure(
     compressors: Mapping[str, VectorCompressor],
     bounds: tuple[float, float, float, float] = (-6.0, 3.0, -3.0, 3.0),
     *,
     dark: bool = False,
 ) -> Figure:
-    """:func:`cells_figure` of several, side by side in rows of three.
+    """The cells and centres of compressors of two dimensions (figure 7, right), in rows of three.
+
+    Args:
+        compressors: by name.
+        bounds: least and greatest of the first, least and greatest of the second coordinate.
+        dark: on a dark background.
 
     Raises:
         UsageError: a source does not have two dimensions.

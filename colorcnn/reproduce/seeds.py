@@ -30,18 +30,6 @@ def gather(per_seed: Mapping[int, Mapping[str, Any]]) -> dict[str, Any]:
     }
 
 
-def each_seed(metrics: Mapping[str, Any], seeds: Mapping[str, int]) -> dict[int, Mapping[str, Any]]:
-    """The inverse of :func:`gather`: seed -> metrics, for a record of one seed or several.
-
-    Args:
-        metrics: of a record.
-        seeds: of the record.
-    """
-    if "per_seed" in metrics:
-        return {int(seed): values for seed, values in metrics["per_seed"].items()}
-    return {next(iter(seeds.values()), 0): metrics}
-
-
 _NOTHING = object()
 
 

@@ -152,13 +152,13 @@ def _load(rows: Mapping[str, Mapping[Any, str]], dimension: int) -> dict[tuple[s
 def _draw(compressors: Mapping[str, VectorCompressor], folder: Path) -> None:
     """Draw what the dimension of the compressors allows, for the folder's own seed."""
     from colorcnn.evaluation.figures import to_png
-    from colorcnn.evaluation.vq_figures import all_cells_figure, mappings_figure
+    from colorcnn.evaluation.vq_figures import cells_figure, mappings_figure
 
     dimension = {compressor.quantizer.channels for compressor in compressors.values()}
     if dimension == {1}:
         write_atomically(folder / "mappings.png", to_png(mappings_figure(compressors)))
     if dimension == {2}:
-        write_atomically(folder / "cells.png", to_png(all_cells_figure(compressors)))
+        write_atomically(folder / "cells.png", to_png(cells_figure(compressors)))
 
 
 def _seed(seed: int) -> None:

@@ -74,8 +74,3 @@ KODAK_BD_RATE: Mapping[str, float] = {
     "bpg444": -26.16,
 }
 """BD-rate in per cent against UQ-AUN on Kodak, PSNR, trained on COCO; source: :data:`AOSVQ`."""
-
-
-def published_curve(method: str, source: str) -> PublishedCurve | None:
-    """The printed curve of a method on a source, if there is one."""
-    return next((curve for curve in CURVES if (curve.method, curve.source) == (method, source)), None)

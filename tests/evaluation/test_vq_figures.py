@@ -7,8 +7,7 @@ from colorcnn.errors import UsageError
 from colorcnn.evaluation.figures import to_png
 from colorcnn.evaluation.vq_figures import (
     cells_figure,
-    gradient_figure,
-    mapping_figure,
+    mappings_figure,
     rate_distortion_figure,
 )
 from colorcnn.vq.analysis import analytic_gradients, encoder_gradients, quantization_cells, scalar_mapping
@@ -66,10 +65,8 @@ def test_figures_are_drawn(dark):
     plane = VectorCompressor(2, 8.0, "sphere", {"dimension": 2, "size": 9}, width=8)
     points = [RDPoint(rate, 2.0 ** (-2 * rate)) for rate in (1, 2, 3)]
     figures = [
-        mapping_figure(scalar(), dark=dark),
-        gradient_figure(scalar("uq-ste"), draws=2, dark=dark),
-        gradient_figure(scalar("uq-aun"), draws=2, dark=dark),
-        cells_figure(plane, dark=dark),
+        mappings_figure({name: scalar(name) for name in ("sphere", "uq-ste", "uq-aun")}, draws=2, dark=dark),
+        cells_figure({"sphere-2d": plane}, dark=dark),
         rate_distortion_figure({"sphere": points}, printed={"ecvq": [(1.1, 8.4), (1.9, 13.7)]}, dark=dark),
     ]
     assert all(to_png(figure).startswith(b"\x89PNG") for figure in figures)
@@ -77,4 +74,4 @@ def test_figures_are_drawn(dark):
 
 def test_a_figure_of_another_dimension_is_refused():
     with pytest.raises(UsageError, match="give one for 2"):
-        cells_figure(scalar())
+        cells_figure({"scalar": scalar()})

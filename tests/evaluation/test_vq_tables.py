@@ -8,7 +8,7 @@ import pytest
 
 from colorcnn.evaluation.figures import to_png
 from colorcnn.evaluation.vq_figures import (
-    all_cells_figure,
+    cells_figure,
     mappings_figure,
     picture_figure,
     vector_figure,
@@ -152,7 +152,7 @@ def test_figures_of_records_are_drawn():
         vector_figure(vectors(1.0, 3.0).metrics, dark=True),
         vector_figure({"rows": {"sphere": curve(0)}}),
         picture_figure(pictures().metrics),
-        all_cells_figure(dict.fromkeys("abcd", plane)),
+        cells_figure(dict.fromkeys("abcd", plane)),
         mappings_figure(scalars, draws=2),
     ]
     assert all(to_png(figure).startswith(b"\x89PNG") for figure in figures)
