@@ -50,6 +50,10 @@ POWERS_OF_TWO = (2, 4, 8, 16, 32, 64)
 AFTER_QUANTIZATION: dict[str, Any] = {"flip": True, "crop": 4, "rotation": 15.0, "erasing": 0.5}
 
 
+def _listed(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value]
+
+
 def imitation_factor(schedule: str, num_colors: int) -> float:
     """How much of the imitation weight counts at a number of colours.
 
@@ -107,7 +111,8 @@ class ColorCNNTask(ImageTask):
             alone, or ``simplex-noise``, which in place of making the assignment hard disturbs it as much.
         hardening: share of the training over which ever more pixels, drawn at random, are shown by their hard
             assignment, as ``straight_through`` shows all; from its end on all are. 0 shows none.
-        temperature: of the soft assignment at the end of training, to which it falls geometrically from 1.
+        temperature: of the soft assignment at the end of training, to which it falls geometrically from 1; a
+            list of two is where it starts and ends, for weights that are sure of their pixels already.
         score_noise: scale of the Gumbel noise on the scores (divided by the temperature) at the end of
             training, to which it rises from 0 in a straight line. What the noise can turn is paid for, so
             that the network learns to be sure of every pixel by itself. A list has one for each of the sizes.
@@ -163,7 +168,7 @@ class ColorCNNTask(ImageTask):
         straight_through: float = 0.0,
         stand_in: Literal["assignment", "palette", "simplex-noise"] = "assignment",
         hardening: float = 0.0,
-        temperature: float = 1.0,
+        temperature: float | list[float] = 1.0,
         score_noise: float | list[float] = 0.0,
         jitter: float = 1.0,
         jitter_contrast: float = 4.0,
@@ -202,12 +207,13 @@ class ColorCNNTask(ImageTask):
 
     def _check_options(self) -> None:
         for name in _SHARES:
-            value = self.hparams[name]
-            if not all(0 <= share <= 1 for share in (value if isinstance(value, list) else [value])):
-                raise UsageError(f"{name} is {value}: it is a share, choose 0 to 1.")
+            if not all(0 <= share <= 1 for share in _listed(self.hparams[name])):
+                raise UsageError(f"{name} is {self.hparams[name]}: it is a share, choose 0 to 1.")
         for name in _ABOVE_ZERO:
-            if self.hparams[name] <= 0:
+            if min(_listed(self.hparams[name])) <= 0:
                 raise UsageError(f"{name} is {self.hparams[name]}: it must be above 0.")
+        if len(_listed(self.hparams["temperature"])) > 2:
+            raise UsageError(f"temperature is {self.hparams['temperature']}: give where it starts and ends.")
         for name in ("classifiers", "sizes"):
             if not self.hparams[name]:
                 raise UsageError(f"{name} is empty: name at least one.")
@@ -280,7 +286,8 @@ class ColorCNNTask(ImageTask):
     @property
     def temperature(self) -> float:
         """Of the soft assignment at this step."""
-        return self.hparams["temperature"] ** self.progress
+        first, last = (1.0, *_listed(self.hparams["temperature"]))[-2:]
+        return first * (last / first) ** self.progress
 
     @property
     def progress(self) -> float:

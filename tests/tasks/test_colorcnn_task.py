@@ -88,12 +88,16 @@ def test_the_temperature_falls_geometrically_to_its_end(images):
         task.quantizer.soft(images, 4, task.temperature), task.quantizer.assign(scores / 0.1)
     )
     assert make(step=0, temperature=0.01).temperature == 1
+    assert make(step=0, temperature=[0.3, 0.03]).temperature == 0.3
+    assert make(step=100, temperature=[0.3, 0.03]).temperature == pytest.approx(0.03)
 
 
 @pytest.mark.parametrize(
     ("options", "told"),
     [
         ({"temperature": 0.0}, "temperature is 0.0: it must be above 0"),
+        ({"temperature": [0.3, 0.0]}, "temperature is .*: it must be above 0"),
+        ({"temperature": [1.0, 0.3, 0.1]}, "give where it starts and ends"),
         ({"jitter_contrast": 0.0}, "jitter_contrast is 0.0: it must be above 0"),
         ({"imitation_pixels": 0.0}, "imitation_pixels is 0.0"),
         ({"distillation": 1.5}, "distillation is 1.5: it is a share"),
