@@ -210,7 +210,7 @@ class ColorCNNTask(ImageTask):
             if not all(0 <= share <= 1 for share in _listed(self.hparams[name])):
                 raise UsageError(f"{name} is {self.hparams[name]}: it is a share, choose 0 to 1.")
         for name in _ABOVE_ZERO:
-            if min(_listed(self.hparams[name])) <= 0:
+            if min(_listed(self.hparams[name]), default=0) <= 0:
                 raise UsageError(f"{name} is {self.hparams[name]}: it must be above 0.")
         if len(_listed(self.hparams["temperature"])) > 2:
             raise UsageError(f"temperature is {self.hparams['temperature']}: give where it starts and ends.")
