@@ -222,6 +222,19 @@ class OneForEach(nn.Module):
         return cast(ColorCNN, self.models[str(num_colors)]).soft(images, num_colors)
 
 
+class _Head(nn.Module):
+    """The bottleneck layer and the map h of D channels (section 3.4)."""
+
+    def __init__(self, channels: int, bottleneck: int, feature_channels: int) -> None:
+        super().__init__()
+        self.bottleneck: nn.Module = nn.Identity()
+        if bottleneck:
+            self.bottleneck = nn.Sequential(
+                nn.Conv2d(channels, bottleneck, 1), nn.BatchNorm2d(bottleneck), nn.ReLU(inplace=True)
+            )
+        self.features = nn.Conv2d(bottleneck or channels, feature_channels, 1, bias=False)
+
+
 class ColorCNNPlus(LearnedQuantizer):
     """ColorCNN+: one model for every number of colours from 1 to D (section 3.4).
 
@@ -239,9 +252,12 @@ class ColorCNNPlus(LearnedQuantizer):
             (``strided``), as in the authors' code.
         test_palette: of quantized images: ``hard`` (Eq 3), or ``soft`` (Eq 5), looked up by hard indices, as
             in a later version of the authors' code.
+        own_heads: beyond the paper, each of the trained sizes has a bottleneck and a map h of its own on the
+            common backbone; other numbers of colours take those of the next size up, or of the largest. With
+            the one map of the paper, few colours are means of what many colours need.
 
     Raises:
-        UsageError: the pooling or the palette is unknown.
+        UsageError: the pooling or the palette is unknown, or there are no sizes to have heads.
     """
 
     def __init__(
@@ -254,6 +270,7 @@ class ColorCNNPlus(LearnedQuantizer):
         trained_sizes: Sequence[int] = (),
         pooling: Literal["blocks", "strided"] = "blocks",
         test_palette: Literal["hard", "soft"] = "hard",
+        own_heads: bool = False,
     ) -> None:
         super().__init__()
         if pooling not in POOLINGS:
@@ -266,22 +283,40 @@ class ColorCNNPlus(LearnedQuantizer):
         self.trained_sizes = tuple(trained_sizes)
         self.backbone = create_backbone(backbone, **(backbone_kwargs or {}))
         channels = int(self.backbone.out_channels)  # type: ignore[arg-type]
-        self.bottleneck: nn.Module = nn.Identity()
-        if bottleneck:
-            self.bottleneck = nn.Sequential(
-                nn.Conv2d(channels, bottleneck, 1), nn.BatchNorm2d(bottleneck), nn.ReLU(inplace=True)
-            )
-        self.features = nn.Conv2d(bottleneck or channels, feature_channels, 1, bias=False)
+        if own_heads and not trained_sizes:
+            raise UsageError("own_heads needs trained_sizes, each of which has a head: name them.")
+        self.own = nn.ModuleDict()
+        for size in sorted(trained_sizes) if own_heads else ():
+            self.own[str(size)] = _Head(channels, bottleneck, feature_channels)
+        if not own_heads:
+            head = _Head(channels, bottleneck, feature_channels)
+            self.bottleneck, self.features = head.bottleneck, head.features
 
     def encode(self, images: Tensor) -> Tensor:
         """See :meth:`LearnedQuantizer.encode`."""
-        return self.bottleneck(self.backbone(images))
+        return self.backbone(images)
 
     def logits(self, features: Tensor, num_colors: int) -> Tensor:
         """See :meth:`LearnedQuantizer.logits`: h_C(x) of Eq 8."""
+        head = self._head(num_colors)
+        narrow = head.bottleneck(features)
         with torch.autocast(features.device.type, enabled=False):  # Eq 9 compares near values: no bfloat16
-            weight = pool_rows(self.features.weight, num_colors, strided=self.pooling == "strided")
-            return F.conv2d(features.to(weight.dtype), weight)
+            weight = pool_rows(head.features.weight, num_colors, strided=self.pooling == "strided")
+            return F.conv2d(narrow.to(weight.dtype), weight)
+
+    def _head(self, num_colors: int) -> Any:
+        if not self.own:
+            return self
+        sizes = [int(size) for size in self.own]
+        return self.own[str(min((size for size in sizes if size >= num_colors), default=sizes[-1]))]
+
+    def adapted(self, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Weights of a model with one head for all sizes, as those of this one: each head begins as that."""
+        found = dict(state)
+        for name in [name for name in state if name.startswith(("bottleneck.", "features."))]:
+            weights = found.pop(name) if self.own else found[name]
+            found.update({f"own.{size}.{name}": weights for size in self.own})
+        return found
 
     def assign(self, logits: Tensor) -> Tensor:
         """See :meth:`LearnedQuantizer.assign`: Eq 9."""

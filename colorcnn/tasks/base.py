@@ -21,6 +21,7 @@ from torch.optim.lr_scheduler import (
 
 from colorcnn.data.datasets import Batch
 from colorcnn.errors import ColorCNNError, UsageError
+from colorcnn.models import ColorCNNPlus
 from colorcnn.paletted import from_bytes
 
 OptimizerName = Literal["sgd", "adamw"]
@@ -78,8 +79,9 @@ def copy_weights(source: object, target: nn.Module, name: str) -> None:
     Raises:
         UsageError: the networks differ.
     """
+    state = source.state_dict() if isinstance(source, nn.Module) else {}
     try:
-        target.load_state_dict(source.state_dict() if isinstance(source, nn.Module) else {})
+        target.load_state_dict(target.adapted(state) if isinstance(target, ColorCNNPlus) else state)
     except RuntimeError as error:
         raise UsageError(
             f"start_from {name!r} holds another network than the configuration describes: "

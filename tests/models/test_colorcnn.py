@@ -52,10 +52,10 @@ def test_more_colours_than_channels_are_refused():
 @pytest.mark.parametrize("colors", [1, 3, 7, 40])
 def test_the_folded_head_equals_pooling_the_d_channel_map(colors):
     model = plus().double()
-    bottleneck = model.encode(torch.rand(2, 3, 8, 8, dtype=torch.float64))
-    whole = torch.nn.functional.conv2d(bottleneck, model.features.weight)
+    features = model.encode(torch.rand(2, 3, 8, 8, dtype=torch.float64))
+    whole = torch.nn.functional.conv2d(model.bottleneck(features), model.features.weight)
     expected = top_k_softmax(pool_channels(whole, colors), 4)
-    torch.testing.assert_close(model.assign(model.logits(bottleneck, colors)), expected, rtol=0, atol=1e-10)
+    torch.testing.assert_close(model.assign(model.logits(features, colors)), expected, rtol=0, atol=1e-10)
 
 
 def test_quantizing_is_the_hard_path_of_the_equations():
@@ -69,11 +69,11 @@ def test_quantizing_is_the_hard_path_of_the_equations():
 
 def test_strided_channels_make_a_colour_where_that_is_asked_for():
     model = plus(pooling="strided").double()
-    bottleneck = model.encode(torch.rand(2, 3, 8, 8, dtype=torch.float64))
-    whole = torch.nn.functional.conv2d(bottleneck, model.features.weight)
+    features = model.encode(torch.rand(2, 3, 8, 8, dtype=torch.float64))
+    whole = torch.nn.functional.conv2d(model.bottleneck(features), model.features.weight)
     expected = torch.stack([whole[:, color::7].mean(dim=1) for color in range(7)], dim=1)
-    torch.testing.assert_close(model.logits(bottleneck, 7), expected, rtol=0, atol=1e-10)
-    assert not torch.allclose(model.logits(bottleneck, 7), plus().double().logits(bottleneck, 7))
+    torch.testing.assert_close(model.logits(features, 7), expected, rtol=0, atol=1e-10)
+    assert not torch.allclose(model.logits(features, 7), plus().double().logits(features, 7))
 
 
 def test_a_soft_palette_in_use_is_looked_up_by_hard_indices():
@@ -196,3 +196,24 @@ def test_images_of_any_float_type_are_taken():
 def test_what_is_no_batch_of_images_is_refused(images, problem):
     with pytest.raises(UsageError, match=problem):
         plus().quantize(images, 4)
+
+
+def test_heads_of_their_own_begin_as_the_one_they_come_from():
+    options = {"backbone_kwargs": {"width": 4, "depth": 1}, "feature_channels": 32, "trained_sizes": [2, 8]}
+    one, several = ColorCNNPlus(**options).eval(), ColorCNNPlus(own_heads=True, **options).eval()
+    several.load_state_dict(several.adapted(one.state_dict()))
+    images = torch.rand(2, 3, 8, 8, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        for size in (1, 2, 5, 8, 32):
+            torch.testing.assert_close(several.soft(images, size), one.soft(images, size))
+        before = {size: several.soft(images, size) for size in (2, 3, 8, 9)}
+        several.own["8"].features.weight.mul_(-1)
+        changed = [size for size, was in before.items() if not torch.equal(several.soft(images, size), was)]
+    assert changed == [3, 8, 9], "a number of colours takes the next head up, or the largest"
+    assert several.adapted(several.state_dict()).keys() == several.state_dict().keys()
+    assert one.adapted(one.state_dict()).keys() == one.state_dict().keys()
+
+
+def test_heads_need_sizes():
+    with pytest.raises(UsageError, match="own_heads needs trained_sizes"):
+        ColorCNNPlus(own_heads=True)

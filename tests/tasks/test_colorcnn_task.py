@@ -4,6 +4,7 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+from toy_checkpoints import PLUS, publish
 
 from colorcnn.data.datasets import Batch
 from colorcnn.errors import UsageError
@@ -181,3 +182,14 @@ def test_the_perceptual_term_is_the_distance_of_last_features(images):
     assert set(make(imitation_weight=0.0)._recognition(quantized, images, torch.tensor([0, 1]), 4)) == {
         "recognition"
     }
+
+
+def test_a_training_goes_on_from_weights_of_the_same_network(tmp_path):
+    folder = publish(tmp_path, "toy-plus", "colorcnn-plus", PLUS)
+    network = {name: value for name, value in PLUS.items() if name != "trained_sizes"}
+    options = {"start_from": str(folder), "sizes": [2, 4]}
+    same, several = (make(quantizer_kwargs={**network, "own_heads": own}, **options) for own in (False, True))
+    begun = several.quantizer.own["4"].features.weight
+    torch.testing.assert_close(begun, same.quantizer.features.weight)
+    with pytest.raises(UsageError, match="holds another network"):
+        make(quantizer_kwargs={**network, "bottleneck": 3}, **options)
