@@ -83,6 +83,8 @@ class ColorCNNTask(ImageTask):
         architecture: ``colorcnn`` or ``colorcnn-plus``.
         quantizer_kwargs: its options, such as the backbone.
         start_from: go on from these weights: a pretrained name, a checkpoint folder or a Lightning .ckpt.
+        frozen_backbone: the backbone stays as it started and only what follows it learns, so that heads of
+            their own (``own_heads``) do not disturb each other.
         sizes: the numbers of colours to train for; validation looks at the same.
         size_weights: how often each is drawn, in proportion; equally often by default.
         task_batches: a new number of colours is drawn every so many batches (section 3.6.3).
@@ -149,6 +151,7 @@ class ColorCNNTask(ImageTask):
         architecture: Literal["colorcnn", "colorcnn-plus"] = "colorcnn-plus",
         quantizer_kwargs: dict[str, Any] | None = None,
         start_from: str | None = None,
+        frozen_backbone: bool = False,
         sizes: list[int] = list(POWERS_OF_TWO),  # noqa: B006 (read by the command line, never changed)
         size_weights: list[float] | None = None,
         task_batches: int = 20,
@@ -192,6 +195,8 @@ class ColorCNNTask(ImageTask):
         self.quantizer = self._make_quantizer(architecture, quantizer_kwargs or {})
         if start_from is not None:
             copy_weights(load_quantizer(f"{architecture}:{start_from}"), self.quantizer, start_from)
+        if frozen_backbone:
+            cast(nn.Module, self.quantizer.backbone).requires_grad_(False).eval()
         self.judges = Judges(
             classifiers,
             num_classes,
@@ -234,6 +239,8 @@ class ColorCNNTask(ImageTask):
                 "crop_before moves pixels away from their imitation targets: set one of crop_before and "
                 "imitation_weight to 0."
             )
+        if self.hparams["frozen_backbone"] and not self.hparams["start_from"]:
+            raise UsageError("frozen_backbone keeps random weights: name those to keep with start_from.")
         if self.hparams["architecture"] == "colorcnn" and len(self.sizes) != 1:
             raise UsageError(
                 f"A ColorCNN has one number of colours and sizes is {self.sizes}: name one, "
@@ -247,6 +254,13 @@ class ColorCNNTask(ImageTask):
     def trained(self) -> nn.Module:
         """See :meth:`ImageTask.trained`."""
         return self.quantizer
+
+    def train(self, mode: bool = True) -> ColorCNNTask:
+        """Go to training, where a frozen backbone does not follow: its BatchNorm stays as it is, too."""
+        super().train(mode)
+        if self.hparams["frozen_backbone"]:
+            cast(nn.Module, self.quantizer.backbone).eval()
+        return self
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Leave the judges out: they are someone else's weights and are loaded anew."""

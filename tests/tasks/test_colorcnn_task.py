@@ -191,5 +191,15 @@ def test_a_training_goes_on_from_weights_of_the_same_network(tmp_path):
     same, several = (make(quantizer_kwargs={**network, "own_heads": own}, **options) for own in (False, True))
     begun = several.quantizer.own["4"].features.weight
     torch.testing.assert_close(begun, same.quantizer.features.weight)
+    task = make(quantizer_kwargs=network, frozen_backbone=True, **options)
+    frozen = task.quantizer
+    for _ in range(2):
+        assert not any(module.training for module in frozen.backbone.modules())
+        task.train()
+    assert frozen.bottleneck.training
+    learning = {name.partition(".")[0] for name, value in frozen.named_parameters() if value.requires_grad}
+    assert learning == {"bottleneck", "features"}
+    with pytest.raises(UsageError, match="name those to keep with start_from"):
+        make(frozen_backbone=True)
     with pytest.raises(UsageError, match="holds another network"):
         make(quantizer_kwargs={**network, "bottleneck": 3}, **options)
