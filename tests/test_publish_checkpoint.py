@@ -96,6 +96,12 @@ def test_the_index_of_the_repository_is_up_to_date(tool, tmp_path):
         assert entry["sha256"] == json.loads((published.parent / name / "config.json").read_text())["sha256"]
 
 
+def test_no_published_configuration_names_a_place_on_a_machine():
+    for path in (ROOT / "checkpoints").glob("*/config.yaml"):
+        named = [line for line in path.read_text().splitlines() if ": /" in line or ": ~" in line]
+        assert not named, path
+
+
 def test_every_package_is_listed_for_the_wheel():
     setup = configparser.ConfigParser()
     setup.read(ROOT / "setup.cfg")
