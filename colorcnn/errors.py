@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from numbers import Integral
 from typing import Any
 
 
@@ -26,7 +27,7 @@ def check_at_least(least: int, **numbers: Any) -> None:
         numbers: by the names of their options.
     """
     for name, value in numbers.items():
-        if value is not None and (not isinstance(value, int) or value < least):
+        if value is not None and (not isinstance(value, Integral) or value < least):
             raise UsageError(f"{name} is {value!r}: choose a whole number from {least} up.")
 
 
