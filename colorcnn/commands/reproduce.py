@@ -11,8 +11,9 @@ from colorcnn.errors import UsageError, check_at_least
 
 DESCRIPTION = """\
 Run all stages of an experiment: train the classifier, train the quantizers, evaluate. What is done is not
-done again, what was interrupted goes on: give the same command. At the end a record, its figure and its
-table are written; in the repository the tables of README.md and experiments/README.md follow.
+done again, what was interrupted goes on: give the same command; given in several terminals at once, they
+share the work. At the end a record, its figure and its table are written; in the repository the tables of
+README.md and experiments/README.md follow.
 """
 EXAMPLES = """\
 examples:

@@ -2,7 +2,8 @@
 
 A stage lives in a folder that its key names: the hash of all that decides its result. Work that is done is
 found again by its key, also by another experiment; work that was interrupted goes on in its folder; and a
-changed experiment starts in a new folder and leaves the old one alone.
+changed experiment starts in a new folder and leaves the old one alone. Several processes that were given the
+same command share the work, stage by stage.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
+from time import sleep
 from typing import Any
 
 from colorcnn.errors import ColorCNNError, unknown_name
@@ -23,7 +25,9 @@ from colorcnn.reproduce.kinds import kind_of
 from colorcnn.reproduce.library import measuring_stages, record_path
 from colorcnn.reproduce.seeds import gather
 from colorcnn.reproduce.stage import RECORD, Fit, MeasuringKind, Workplace
-from colorcnn.reproduce.state import State, read_state, working
+from colorcnn.reproduce.state import ClaimedError, State, begun, claimed, read_state, working
+
+_PAUSE = 1.0  # seconds between two looks at what other processes work on
 
 
 @dataclass(frozen=True)
@@ -150,17 +154,37 @@ class Run:
         for panel, jobs in plans:
             for stage in measuring_stages(panel):
                 self._check_record(panel, stage, jobs)
-        total = len({job.key for _, jobs in plans for job in jobs})
-        seen: set[str] = set()
-        written = []
+        todo: dict[str, tuple[str, Job]] = {}
         for panel, jobs in plans:
             for job in jobs:
-                if job.key not in seen:
-                    seen.add(job.key)
-                    what = f"{panel.name} {job.stage.name}".strip()
-                    self._do(job, f"[{len(seen)}/{total}] {what}, seed {job.seed}")
-            written += [self._write_record(panel, stage, jobs) for stage in measuring_stages(panel)]
-        return written
+                what = f"{panel.name} {job.stage.name}".strip()
+                todo.setdefault(job.key, (f"{what}, seed {job.seed}", job))
+        titled = [(f"[{at}/{len(todo)}] {what}", job) for at, (what, job) in enumerate(todo.values(), 1)]
+        done: set[str] = set()
+        records: dict[str, list[Path]] = {}
+        for title, job in self._until_all_are(done, titled):
+            if self._do(job, title):
+                done.add(job.key)
+            for panel, jobs in plans:
+                if panel.name not in records and all(job.key in done for job in jobs):
+                    records[panel.name] = [
+                        self._write_record(panel, stage, jobs) for stage in measuring_stages(panel)
+                    ]
+        return [path for panel, _ in plans for path in records[panel.name]]
+
+    def _until_all_are(self, done: set[str], titled: Sequence[tuple[str, Job]]) -> Iterator[tuple[str, Job]]:
+        """Jobs whose inputs are there, over and over until all are done, by this process or by others."""
+        waited = False
+        while left := [(title, job) for title, job in titled if job.key not in done]:
+            before = len(done)
+            for title, job in left:
+                if all(source.key in done for source in _sources(job)):
+                    yield title, job
+            if len(done) == before:
+                if not waited:
+                    self.say("the rest is being worked on by other processes: waiting")
+                waited = True
+                sleep(_PAUSE)
 
     def plan(self, panel: Panel) -> list[Job]:
         """Every stage that a measurement needs, with every seed, in the order in which they are done."""
@@ -195,12 +219,20 @@ class Run:
         folder = self._folders.setdefault(key, found or self.runs / f"{label}-{key}")
         return Job(stage, seed, key, folder, description, dict(outputs))
 
-    def _do(self, job: Job, title: str) -> None:
-        state = job.state
-        if state.done:
-            self.say(f"{title}: done already, in {job.folder}")
-            return
-        self.say(f"{title}: {'goes on' if job.folder.exists() else 'starts'} in {job.folder}")
+    def _do(self, job: Job, title: str) -> bool:
+        """Whether the job is done now; another process may be at it."""
+        try:
+            with claimed(job.folder):
+                if job.state.done:
+                    self.say(f"{title}: done already, in {job.folder}")
+                else:
+                    self._work(job, title)
+        except ClaimedError:
+            return False
+        return True
+
+    def _work(self, job: Job, title: str) -> None:
+        self.say(f"{title}: {'goes on' if begun(job.folder) else 'starts'} in {job.folder}")
         place = Workplace(job.folder, job.seed, self.device, self.download, self.fit, self.say)
         try:
             with working(job.folder, job.key, place.torch_device()):

@@ -53,41 +53,55 @@ def read_state(folder: Path, key: str) -> State:
         return State(key)
 
 
+def begun(folder: Path) -> bool:
+    """Whether anything of a stage's work is in its folder."""
+    return folder.exists() and any(path.name != _LOCK for path in folder.iterdir())
+
+
 @contextmanager
 def working(folder: Path, key: str, device: str) -> Iterator[None]:
     """Work on a stage: its time is counted however the work ends, and it is done when it ends well.
 
-    Raises:
-        ColorCNNError: another process is working on it.
+    Args:
+        folder: the stage's, :func:`claimed`.
+        key: of the work.
+        device: that it is done on.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    with _alone(folder):
-        before, clock = read_state(folder, key), Clock()
+    before, clock = read_state(folder, key), Clock()
 
-        def note(*, done: bool) -> None:
-            wall, cpu = clock.elapsed()
-            replace(
-                before,
-                done=done,
-                wall_seconds=round(before.wall_seconds + wall, 2),
-                cpu_seconds=round(before.cpu_seconds + cpu, 2),
-                device=device_name(device),
-                versions=versions(),
-                git=source_revision(),
-            ).write(folder)
+    def note(*, done: bool) -> None:
+        wall, cpu = clock.elapsed()
+        replace(
+            before,
+            done=done,
+            wall_seconds=round(before.wall_seconds + wall, 2),
+            cpu_seconds=round(before.cpu_seconds + cpu, 2),
+            device=device_name(device),
+            versions=versions(),
+            git=source_revision(),
+        ).write(folder)
 
-        try:
-            yield
-        except BaseException:
-            with suppress(ColorCNNError):  # a full disk must not hide why the work failed
-                note(done=False)
-            raise
-        note(done=True)
+    try:
+        yield
+    except BaseException:
+        with suppress(ColorCNNError):  # a full disk must not hide why the work failed
+            note(done=False)
+        raise
+    note(done=True)
+
+
+class ClaimedError(ColorCNNError):
+    """Another process works on the stage."""
 
 
 @contextmanager
-def _alone(folder: Path) -> Iterator[None]:
-    """Hold the stage's folder against other processes; the system lets go of it however this one ends."""
+def claimed(folder: Path) -> Iterator[None]:
+    """Hold a stage's folder against other processes; the system lets go of it however this one ends.
+
+    Raises:
+        ClaimedError: another process holds it.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
     if sys.platform == "win32":  # which has no such lock
         yield
         return
@@ -97,7 +111,7 @@ def _alone(folder: Path) -> Iterator[None]:
         try:
             fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
-            raise ColorCNNError(
+            raise ClaimedError(
                 f"{folder} is being worked on by another process: wait for it, or choose other runs with -o."
             ) from error
         yield

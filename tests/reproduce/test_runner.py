@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -19,7 +20,8 @@ from colorcnn.cli import INTERRUPTED, main
 from colorcnn.errors import ColorCNNError
 from colorcnn.evaluation import evaluate as evaluator
 from colorcnn.records import read_record
-from colorcnn.reproduce.state import State, working
+from colorcnn.reproduce import runner
+from colorcnn.reproduce.state import State, claimed
 
 CONF = Path(__file__).resolve().parent.parent / "conf" / "experiment.yaml"
 
@@ -218,12 +220,35 @@ def test_a_changed_experiment_leaves_earlier_work_alone(copy):
 
 
 def test_two_processes_do_not_work_on_one_stage(tmp_path):
-    with (
-        working(tmp_path, "key", "cpu"),
-        pytest.raises(ColorCNNError, match="another process"),
-        working(tmp_path, "key", "cpu"),
-    ):
+    with claimed(tmp_path), pytest.raises(ColorCNNError, match="another process"), claimed(tmp_path):
         pass
+
+
+def test_stages_of_other_processes_are_waited_for(copy, monkeypatch, capsys):
+    """While another process evaluates with the first seed, this one does all of the second."""
+    other = stage_folder(copy, "accuracy")
+    with ExitStack() as held:
+        held.enter_context(claimed(other))
+        monkeypatch.setattr(runner, "sleep", lambda seconds: held.close())
+        assert reproduce(copy, "--seeds", "2") == 0
+    told = capsys.readouterr().err
+    waiting = told.index("worked on by other processes: waiting")
+    assert told.index("accuracy, seed 2: starts") < waiting < told.index("accuracy, seed 1: done already")
+    assert read_record(copy / "results" / "experiment_cpu.json").seeds == {"seed 1": 1, "seed 2": 2}
+
+
+def test_two_processes_share_the_work(copy, tmp_path):
+    """Both write the same record, and nothing is done twice."""
+    for folder in (copy / "runs").iterdir():
+        shutil.rmtree(folder)
+    (copy / "results" / "experiment_cpu.json").unlink()
+    command = [sys.executable, "-m", "colorcnn", "reproduce", str(CONF), "--seeds", "1"]
+    command += ["-o", str(copy / "runs"), "--results", str(copy / "results")]
+    both = [subprocess.Popen(command, stderr=subprocess.PIPE, text=True) for _ in range(2)]
+    told = [process.communicate(timeout=300)[1] for process in both]
+    assert [process.returncode for process in both] == [0, 0], told
+    starts = [line.split(": ")[1] for text in told for line in text.splitlines() if ": starts in" in line]
+    assert len(starts) == len(set(starts)) == len(list((copy / "runs").iterdir()))
 
 
 def test_a_failed_stage_is_one_sentence_and_not_done(copy, monkeypatch, capsys):
