@@ -142,7 +142,9 @@ class VectorSource(DrawnData):
 
     def draw_batch(self, step: int) -> Tensor:
         """See :meth:`DrawnData.draw_batch`: (batch_size, d)."""
-        mixed = np.random.SeedSequence([self.seed, step]).generate_state(1)
+        # A stream of its own: everything else is seeded from (seed, epoch), and a codebook that chose its
+        # first codewords by the very draws the first batch is made of would start with outliers alone.
+        mixed = np.random.SeedSequence([self.seed, step], spawn_key=(1,)).generate_state(1)
         return self.source.sample(self.batch_size, torch.Generator().manual_seed(int(mixed[0])))
 
     def val_dataloader(self) -> DataLoader[Tensor]:

@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -11,8 +12,10 @@ from PIL import Image
 from colorcnn.cli import main
 from colorcnn.data.compression import PictureCrops, VectorSource
 from colorcnn.errors import ColorCNNError, UsageError
+from colorcnn.tasks.callbacks import EpochSeed
 from colorcnn.tasks.vq import VQTask
 from colorcnn.vq.compressor import VectorCompressor, resting
+from colorcnn.vq.methods import create_quantizer
 
 CONF = Path(__file__).resolve().parent.parent / "conf"
 
@@ -180,6 +183,18 @@ def test_vectors_are_drawn_by_step_and_never_twice():
     assert torch.equal(data.draw_batch(6), second[2])
     assert sum(len(part) for part in data.val_dataloader()) == 7
     assert not torch.equal(next(iter(data.val_dataloader()))[:7], next(iter(data.test_dataloader()))[:7])
+
+
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_a_codebook_starts_from_all_over_the_first_batch(seed):
+    """The draws that choose the first codewords are not those that the batch was made of."""
+    batch = VectorSource("gaussian", seed=seed).draw_batch(0)
+    quantizer = create_quantizer("vq-ste", 1, size=64)
+    with torch.random.fork_rng():
+        EpochSeed(seed).on_train_epoch_start(SimpleNamespace(current_epoch=0), None)
+        quantizer.start(batch)
+    assert 0.7 < quantizer.codebook.detach().std() < 1.3
+    assert quantizer.codebook.detach().mean().abs() < 0.5
 
 
 def test_crops_come_from_training_pictures_alone(pictures):
