@@ -173,14 +173,15 @@ class Run:
         return [path for panel, _ in plans for path in records[panel.name]]
 
     def _until_all_are(self, done: set[str], titled: Sequence[tuple[str, Job]]) -> Iterator[tuple[str, Job]]:
-        """Jobs whose inputs are there, over and over until all are done, by this process or by others."""
+        """Jobs to try until all are done, by this process or others: each time the first that can be."""
         waited = False
         while left := [(title, job) for title, job in titled if job.key not in done]:
-            before = len(done)
             for title, job in left:
                 if all(source.key in done for source in _sources(job)):
                     yield title, job
-            if len(done) == before:
+                    if job.key in done:
+                        break
+            else:
                 if not waited:
                     self.say("the rest is being worked on by other processes: waiting")
                 waited = True
