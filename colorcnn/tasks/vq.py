@@ -47,6 +47,8 @@ class VQTask(Task):
         prior_factor: how many times faster the logits of codewords learn; they have further to go.
         schedule: ``cosine`` down to 0, or ``constant``.
         gradient_clip: largest norm of the gradients of encoder and of decoder, 0 for none.
+        mixed: train the transforms in bfloat16: faster where the processor has it. Codebooks, rates and all
+            that is evaluated or coded stay float32.
     """
 
     batches: Tensor
@@ -68,6 +70,7 @@ class VQTask(Task):
         prior_factor: float = 10.0,
         schedule: Literal["cosine", "constant"] = "cosine",
         gradient_clip: float = 0.0,
+        mixed: bool = False,
     ) -> None:
         super().__init__()
         self.save_hyperparameters()
@@ -83,6 +86,7 @@ class VQTask(Task):
         self.compressor: Compressor = create_compressor(
             source_dimension, trade_off, method, options, network_kwargs
         )
+        self.compressor.mixed = mixed
         quantizer = self.compressor.quantizer
         self.alternate = quantizer.alternates if alternate is None else alternate
         # Part of the state, so that a resumed run goes on in its phase.
@@ -122,7 +126,10 @@ class VQTask(Task):
 
     def _check_trainer(self) -> None:
         if self.trainer.precision != "32-true":
-            raise UsageError(f"trainer.precision is {self.trainer.precision}: rates need 32-true.")
+            raise UsageError(
+                f"trainer.precision is {self.trainer.precision}: rates need 32-true. "
+                "Set model.init_args.mixed to train the transforms in bfloat16."
+            )
         if self.trainer.accumulate_grad_batches != 1 or self.trainer.gradient_clip_val:
             raise UsageError(
                 "This task takes its optimiser steps itself: leave trainer.accumulate_grad_batches and "
@@ -130,8 +137,10 @@ class VQTask(Task):
             )
 
     def on_after_batch_transfer(self, batch: Tensor, dataloader_idx: int) -> Tensor:
-        """Bytes of images become floats in [0, 1] on the device."""
-        return from_bytes(batch) if batch.dtype == torch.uint8 else batch
+        """Bytes of images become floats in [0, 1] on the device, in the layout convolutions like."""
+        if batch.dtype != torch.uint8:
+            return batch
+        return from_bytes(batch).contiguous(memory_format=torch.channels_last)
 
     def training_step(self, batch: Tensor, batch_idx: int) -> None:
         """One batch: one step of both optimisers."""

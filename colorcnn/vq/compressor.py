@@ -62,6 +62,9 @@ class Compressor(nn.Module, ABC):
         trade_off: lambda in L = rate + lambda * MSE, as the loss uses it.
     """
 
+    mixed = False
+    """Whether the transforms compute in bfloat16 in training; what is evaluated or coded never does."""
+
     def __init__(
         self, encoder: nn.Module, quantizer: LatentQuantizer, decoder: nn.Module, trade_off: float
     ) -> None:
@@ -77,11 +80,15 @@ class Compressor(nn.Module, ABC):
 
     def latent(self, source: Tensor) -> Tensor:
         """y = g_a(x)."""
-        return self.encoder(source)
+        return self._transformed(self.encoder, source)
 
     def reconstruct(self, latent: Tensor, shape: Sequence[int]) -> Tensor:
         """g_s of a latent, for a source of ``shape``."""
-        return self.decoder(latent)
+        return self._transformed(self.decoder, latent)
+
+    def _transformed(self, transform: nn.Module, values: Tensor) -> Tensor:
+        with torch.autocast(values.device.type, torch.bfloat16, enabled=self.mixed and self.training):
+            return transform(values).to(values.dtype)
 
     def finish(self, reconstruction: Tensor) -> Tensor:
         """What of a reconstruction is kept outside of training; images are rounded to 8 bits."""
@@ -216,11 +223,12 @@ class ImageCompressor(Compressor):
     def latent(self, source: Tensor) -> Tensor:
         """See :meth:`Compressor.latent`; sides are padded with their last pixel to a multiple of 16."""
         height, width = source.shape[-2:]
-        return self.encoder(F.pad(source, (0, -width % STRIDE, 0, -height % STRIDE), mode="replicate"))
+        padded = F.pad(source, (0, -width % STRIDE, 0, -height % STRIDE), mode="replicate")
+        return self._transformed(self.encoder, padded)
 
     def reconstruct(self, latent: Tensor, shape: Sequence[int]) -> Tensor:
         """See :meth:`Compressor.reconstruct`; what was padded is cut off."""
-        return self.decoder(latent)[..., : shape[-2], : shape[-1]]
+        return self._transformed(self.decoder, latent)[..., : shape[-2], : shape[-1]]
 
     def finish(self, reconstruction: Tensor) -> Tensor:
         """See :meth:`Compressor.finish`."""

@@ -170,6 +170,20 @@ def test_in_turn_the_decoder_learns_from_real_codewords_and_the_encoder_alone_fr
     assert all(parameter.requires_grad for parameter in learnt)
 
 
+def test_mixed_transforms_are_bfloat16_in_training_alone():
+    task = VQTask(None, 0.01, "vq-ste", {"size": 8}, {"width": 8}, mixed=True)
+    inside = []
+    for transform in (task.compressor.encoder, task.compressor.decoder):
+        transform[0].register_forward_hook(lambda module, inputs, output: inside.append(output.dtype))
+    images = torch.rand(2, 3, 32, 32)
+    for training, expected in ((True, torch.bfloat16), (False, torch.float32)):
+        task.train(training)
+        reconstruction, quantized = task.compressor(images)
+        assert {*inside} == {expected}
+        assert {reconstruction.dtype, quantized.latent.dtype, quantized.bits.dtype} == {torch.float32}
+        inside.clear()
+
+
 def test_vectors_are_drawn_by_step_and_never_twice():
     data = VectorSource("laplace", dimension=3, batch_size=5, epoch_steps=4, val_size=7, test_size=9, seed=1)
     assert data.source_dimension == 3
