@@ -131,7 +131,7 @@ def _curve(look: Style, line: str = "-") -> dict[str, Any]:
 def mappings_figure(
     compressors: Mapping[str, VectorCompressor],
     reach: float = 4.0,
-    draws: int = 256,
+    draws: int = 2048,
     *,
     dark: bool = False,
 ) -> Figure:

@@ -17,6 +17,8 @@ from colorcnn.vq.noise import SphereNoise
 from colorcnn.vq.quantizer import Quantized
 from colorcnn.vq.uniform import UniformNoise
 
+_DRAWS_AT_ONCE = 256  # of every source's noise: what bounds the memory
+
 
 @dataclass(frozen=True)
 class Mapping:
@@ -68,7 +70,7 @@ def scalar_mapping(compressor: VectorCompressor, reach: float = 4.0, count: int 
 
 
 def encoder_gradients(
-    compressor: VectorCompressor, reach: float = 4.0, count: int = 801, draws: int = 256
+    compressor: VectorCompressor, reach: float = 4.0, count: int = 801, draws: int = 2048
 ) -> tuple[Tensor, Tensor]:
     """The mean gradient of the rate-distortion loss that the encoder's output gets in training.
 
@@ -90,12 +92,16 @@ def encoder_gradients(
     try:
         source = torch.linspace(-reach, reach, count)[:, None]
         latent = compressor.latent(source).detach()
-        many = latent.repeat(draws, 1).requires_grad_()
-        loss = _losses(compressor, source.repeat(draws, 1), compressor.quantizer.approximate(many)).sum()
-        (gradient,) = torch.autograd.grad(loss, many)
+        total = torch.zeros(count)
+        for done in range(0, draws, _DRAWS_AT_ONCE):
+            part = min(_DRAWS_AT_ONCE, draws - done)
+            many = latent.repeat(part, 1).requires_grad_()
+            loss = _losses(compressor, source.repeat(part, 1), compressor.quantizer.approximate(many)).sum()
+            (gradient,) = torch.autograd.grad(loss, many)
+            total += gradient.view(part, count).sum(dim=0)
     finally:
         compressor.train(before)
-    return latent[:, 0], gradient.view(draws, count).mean(dim=0)
+    return latent[:, 0], total / draws
 
 
 @torch.no_grad()
