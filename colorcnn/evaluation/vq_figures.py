@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _PANEL = (5.2, 4.0)
+_FAR = 20.0  # per cent of loss above a reference, from which on an axis is no longer linear
 
 
 class _Margins(NamedTuple):
@@ -111,13 +112,20 @@ def _draw_losses(axes: Axes, metrics: Mapping[str, Any], best: str, looks: Mappi
     least = {at: score["loss"] for at, score in metrics["references"][best].items()}
     spreads = metrics.get("std", {}).get("rows", {})
     printed = {name: curve["points"] for name, curve in metrics.get("published", {}).items()}
+    most = 0.0
     for curves, line in ((metrics["rows"], "-"), (printed, "--")):
         for name, scores in curves.items():
             at = sorted((key for key in scores if key in least), key=float)
             above = [100 * (scores[key]["loss"] / least[key] - 1) for key in at]
+            most = max([most, *above])
             bars = [100 * spreads.get(name, {}).get(key, {}).get("loss", 0) / least[key] for key in at]
             look = _curve(looks[name], line)
             axes.errorbar([float(key) for key in at], above, bars, capsize=3, **look)
+    if most > _FAR:  # a training that broke down must not flatten all others
+        from matplotlib.ticker import ScalarFormatter
+
+        axes.set_yscale("symlog", linthresh=_FAR / 2)
+        axes.yaxis.set_major_formatter(ScalarFormatter())
     axes.set_xscale("log", base=2)
     axes.set_xticks([float(key) for key in least], list(least))
     axes.set_xlabel("λ")

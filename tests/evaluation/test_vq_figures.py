@@ -9,6 +9,7 @@ from colorcnn.evaluation.vq_figures import (
     cells_figure,
     mappings_figure,
     rate_distortion_figure,
+    vector_figure,
 )
 from colorcnn.vq.analysis import analytic_gradients, encoder_gradients, quantization_cells, scalar_mapping
 from colorcnn.vq.compressor import VectorCompressor
@@ -75,3 +76,13 @@ def test_figures_are_drawn(dark):
 def test_a_figure_of_another_dimension_is_refused():
     with pytest.raises(UsageError, match="give one for 2"):
         cells_figure({"scalar": scalar()})
+
+
+@pytest.mark.parametrize(("loss", "scale"), [(1.1, "linear"), (3.0, "symlog")])
+def test_a_training_that_broke_down_leaves_the_others_readable(loss, scale):
+    point = {"rate": 1.0, "decibels": 3.0}
+    metrics = {
+        "rows": {"sphere": {"8": {**point, "loss": loss}}, "vq-ste": {"8": {**point, "loss": 1.01}}},
+        "references": {"ecvq": {"8": {**point, "loss": 1.0}}},
+    }
+    assert vector_figure(metrics).axes[1].get_yscale() == scale
