@@ -165,7 +165,8 @@ def device_name(device: str = "cpu") -> str:
         name = next(line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
     except (OSError, StopIteration):
         name = platform.processor() or platform.machine()
-    return f"{name}, {len(_usable_cores())} cores"
+    cores = len(_usable_cores())
+    return f"{name}, {cores} core{'s' if cores > 1 else ''}"
 
 
 def versions() -> dict[str, str]:
