@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 LEARNED_METHODS = ("colorcnn", "colorcnn-plus")
 DEFAULTS = {"colorcnn-plus": "colorcnn-plus-cifar10"}
+DEFAULT_CODEC = "factorized-prior-tiny-imagenet"
 """The pretrained model that stands behind a learned method's bare name."""
 
 ENVIRONMENT = "COLORCNN_CHECKPOINTS"
@@ -125,7 +126,7 @@ def from_pretrained(name_or_dir: str | os.PathLike[str], device: str | torch.dev
         device: where to put it.
 
     Returns:
-        A quantizer with ``.quantize(images, num_colors)``, or a classifier to be called with images.
+        A quantizer with ``.quantize(images, num_colors)``; a classifier or a codec is called with images.
 
     Raises:
         UsageError: no such name, folder or device.

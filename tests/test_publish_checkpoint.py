@@ -9,6 +9,7 @@ from toy_checkpoints import CLASSES, PLUS
 
 import colorcnn
 from colorcnn.models import create_model
+from colorcnn.vq.compressor import ImageCompressor
 from colorcnn.zoo import load_quantizer
 
 ROOT = Path(__file__).parents[1]
@@ -33,6 +34,26 @@ def ckpt(tmp_path):
     state = {f"quantizer.{key}": value for key, value in model.state_dict().items()}
     torch.save({"state_dict": state, "hyper_parameters": options}, tmp_path / "last.ckpt")
     return tmp_path / "last.ckpt"
+
+
+def test_a_codec_is_published_with_the_configuration_of_its_stage(tool, tmp_path, monkeypatch, capsys):
+    compressor = ImageCompressor(0.01, "vq-ste", {"size": 4}, width=4)
+    options = {"source_dimension": None, "trade_off": 0.01, "method": "vq-ste", "options": {"size": 4}}
+    state = {f"compressor.{key}": value for key, value in compressor.state_dict().items()}
+    run = tmp_path / "run"
+    (run / "checkpoints").mkdir(parents=True)
+    (run / "config.yaml").write_text("default_root_dir: /somebody/else\n")
+    (run / "fit.yaml").write_text("kind: fit\n")
+    hyper_parameters = {**options, "network_kwargs": {"width": 4}}
+    torch.save({"state_dict": state, "hyper_parameters": hyper_parameters}, run / "checkpoints" / "last.ckpt")
+    root = tmp_path / "checkpoints"
+    assert tool.main([str(run / "checkpoints" / "last.ckpt"), "codec", "--root", str(root)]) == 0
+    assert (root / "codec" / "config.yaml").read_text() == "kind: fit\n"
+    assert "colorcnn compress photo.png --model codec" in (root / "codec" / "README.md").read_text()
+    monkeypatch.setenv("COLORCNN_CHECKPOINTS", str(root))
+    reconstruction, quantized = colorcnn.from_pretrained("codec")(IMAGES)
+    assert reconstruction.shape == IMAGES.shape
+    assert quantized.bits.sum() > 0
 
 
 def test_a_training_becomes_a_checkpoint_with_its_card_and_an_index(

@@ -33,7 +33,8 @@ from colorcnn.weights import (
 )
 
 ROOT = Path(__file__).resolve().parents[1] / "checkpoints"
-RUN_FILES = ("config.yaml", "scores.jsonl")
+RUN_FILES = {"config.yaml": ("fit.yaml", "config.yaml"), "scores.jsonl": ("scores.jsonl",)}
+"""What is put beside the weights, and what it is called in a run: a stage's own configuration comes first."""
 LARGEST = 60_000_000  # bytes; a repository is no place for more
 
 
@@ -90,9 +91,10 @@ def publish(
 
 def copy_run(ckpt: Path, folder: Path) -> None:
     """Put the configuration and the log of scores of the run, where it has them, beside the weights."""
-    for name in RUN_FILES:
-        source = ckpt.parent.parent / name
-        if source.is_file():
+    for name, candidates in RUN_FILES.items():
+        sources = [ckpt.parent.parent / candidate for candidate in candidates]
+        source = next((source for source in sources if source.is_file()), None)
+        if source is not None:
             write_atomically(folder / name, source.read_bytes())
 
 
@@ -104,6 +106,12 @@ def model_card(name: str, config: Config, parameters: int, note: str = "") -> st
             f"colorcnn quantize photo.jpg --colors {colors} --method {config.architecture}:{name}\n"
             "```\n\n```python\nimport colorcnn\n"
             f'paletted = colorcnn.quantize("photo.jpg", {colors}, method="{config.architecture}:{name}")'
+        )
+    elif config.kind == "compressor":
+        use = (
+            f"colorcnn compress photo.png --model {name} -o photo.cvq\ncolorcnn decompress photo.cvq\n"
+            f'```\n\n```python\nimport colorcnn\ncodec = colorcnn.from_pretrained("{name}")\n'
+            "reconstruction, quantized = codec(images)  # images (B, 3, H, W) in [0, 1]; quantized.bits"
         )
     else:
         use = (

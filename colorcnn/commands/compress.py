@@ -16,7 +16,7 @@ from colorcnn.files import refuse_existing, write_atomically
 from colorcnn.images import parse_color, read_image, to_tensor
 from colorcnn.vq.bitstream import SUFFIX, unpack
 from colorcnn.vq.codec import MAX_PIXELS, compress_pixels, decompress_pixels
-from colorcnn.zoo import find_device, load_compressor
+from colorcnn.zoo import DEFAULT_CODEC, find_device, load_compressor
 
 COMPRESS = f"""\
 Compress a picture with a learned codec: a factorized-prior autoencoder whose latent is quantized by scalars
@@ -25,8 +25,9 @@ or vectors and range coded. The file ({SUFFIX}) names the model that wrote it, w
 DECOMPRESS = "Read a file of colorcnn compress and write the picture as a PNG file."
 EXAMPLES = """\
 examples:
-  colorcnn compress photo.png --model runs/vq-tiny/checkpoints/best.ckpt -o photo.cvq
-  colorcnn decompress photo.cvq --model runs/vq-tiny/checkpoints/best.ckpt -o photo-back.png
+  colorcnn compress photo.png -o photo.cvq
+  colorcnn decompress photo.cvq -o photo-back.png
+  colorcnn compress photo.png --model runs/vq-tiny/checkpoints/best.ckpt     a codec of one's own
 
 exit status: 0 when the file was written, 1 when the work failed, 2 for a wrong option.
 """
@@ -70,12 +71,12 @@ def _parser(name: str) -> argparse.ArgumentParser:
         metavar="FILE",
         help=f"the result (default: the input's name and {suffix})",
     )
-    default = "" if packing else " (default: the name the file holds)"
     add(
         "--model",
-        required=packing,
+        default=DEFAULT_CODEC if packing else None,
         metavar="MODEL",
-        help=f"a pretrained name, a checkpoint folder or a .ckpt of VQTask{default}",
+        help="a pretrained name, a checkpoint folder or a .ckpt of VQTask (default: "
+        f"{DEFAULT_CODEC if packing else 'the name the file holds'})",
     )
     if packing:
         add("--background", default="white", metavar="COLOR", help="laid under what is transparent (white)")
