@@ -58,19 +58,19 @@ def surface_gradient(
     opposite; for k = 1 the two are the whole surface and the result, (l(y + r) - l(y - r)) / 2r, is exact.
 
     Args:
-        function: (..., k) -> (...).
-        vectors: y, (..., k).
-        radius: r, (...).
-        floor: the least divisor as a part of the radii's root mean square. Above 0 it biases gradients where
-            vectors nearly meet their codeword, and keeps them from growing without bound.
+        function: (..., M, k) -> (..., M).
+        vectors: y, (..., M, k), M of each codebook.
+        radius: r, (..., M).
+        floor: the least divisor as a part of the root mean square of a codebook's radii. Above 0 it biases
+            gradients where vectors nearly meet their codeword, and keeps them from growing without bound.
 
     Returns:
-        (..., k), one draw of the estimate.
+        (..., M, k), one draw of the estimate.
     """
     direction = unit_sphere(vectors)
     offset = radius.unsqueeze(-1) * direction
     difference = function(vectors + offset) - function(vectors - offset)
-    least = floor * radius.square().mean().sqrt()
+    least = floor * radius.square().mean(dim=-1, keepdim=True).sqrt()
     divisor = torch.maximum(radius, least).clamp_min(_TINY)
     return (vectors.shape[-1] * difference / (2 * divisor)).unsqueeze(-1) * direction
 

@@ -82,6 +82,20 @@ def test_the_floor_bounds_the_gradient_of_vectors_that_meet_their_codeword():
     assert float(floored) == pytest.approx(1 / 0.6, rel=1e-3)
 
 
+def test_the_floor_is_that_of_a_vectors_own_codebook():
+    """A codebook of a finer scale learns of its rate as one of a coarser scale does."""
+    torch.manual_seed(0)
+    fine = 0.01
+    coarse_vectors, coarse_radius = torch.randn(1, 500, 1), torch.rand(1, 500)
+    vectors, radius = (
+        torch.cat([coarse_vectors, fine * coarse_vectors]),
+        torch.cat([coarse_radius, fine * coarse_radius]),
+    )
+    step = lambda values: (values[..., 0] > 0).float()  # noqa: E731
+    coarse, fine_gradient = surface_gradient(step, vectors, radius, floor=0.3)
+    assert torch.allclose(coarse.abs(), fine * fine_gradient.abs(), rtol=1e-4)
+
+
 @pytest.mark.parametrize("dimension", [1, 2, 4])
 def test_noise_is_uniform_in_the_ball_and_on_its_surface(dimension):
     torch.manual_seed(0)
