@@ -16,7 +16,7 @@ from colorcnn.files import refuse_existing, write_atomically
 from colorcnn.images import parse_color, read_image, to_tensor
 from colorcnn.vq.bitstream import SUFFIX, unpack
 from colorcnn.vq.codec import MAX_PIXELS, compress_pixels, decompress_pixels
-from colorcnn.zoo import DEFAULT_CODEC, find_device, load_compressor
+from colorcnn.zoo import DEFAULT_CODEC, available, find_device, load_compressor
 
 COMPRESS = f"""\
 Compress a picture with a learned codec: a factorized-prior autoencoder whose latent is quantized by scalars
@@ -114,15 +114,13 @@ def _decompress(options: argparse.Namespace) -> int:
     _check_target(target, options)
     data = _read(options.input)
     header, _ = unpack(data, str(options.input))
-    try:
-        compressor = load_compressor(options.model or header.model)
-    except UsageError as error:
-        if options.model is not None:
-            raise
+    # What a stranger's file names is a name, never a path.
+    if options.model is None and header.model not in available("compressor"):
         raise ColorCNNError(
             f"{options.input} was written by the model {header.model!r}, which is not installed: "
             "name its checkpoint with --model."
-        ) from error
+        )
+    compressor = load_compressor(options.model or header.model)
     compressor = compressor.to(find_device(options.device))
     pixels = decompress_pixels(compressor, data, str(options.input), options.max_pixels)
     buffer = io.BytesIO()
@@ -150,6 +148,8 @@ def _read(path: Path) -> bytes:
         return path.read_bytes()
     except FileNotFoundError as error:
         raise ColorCNNError(f"{path} does not exist: check the path.") from error
+    except IsADirectoryError as error:
+        raise UsageError(f"{path} is a folder: name a file.") from error
     except OSError as error:
         raise ColorCNNError(f"{path} could not be read ({error.strerror}): check its rights.") from error
 

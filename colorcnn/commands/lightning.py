@@ -249,6 +249,8 @@ def _told(error: Exception, argv: list[str], runs: Path) -> Exception:
         )
     # The parser wraps our own error when a class could not be built.
     ours = next((cause for cause in _causes(error) if isinstance(cause, ColorCNNError)), None)
+    if ours is not None and "Original Traceback" in str(ours):  # from a process that loads data
+        ours = type(ours)(str(ours).strip().splitlines()[-1].partition(": ")[2])
     if ours is None and (isinstance(error, argparse.ArgumentError) or str(error).startswith(_LAYOUT)):
         ours = UsageError(f"{_essence(str(error))}: see `colorcnn {argv[0]} --help`.")
     return ours or error

@@ -20,6 +20,7 @@ from colorcnn.vq.noise import NoiseQuantizer
 from colorcnn.vq.rates import decibels
 
 _REACTIVATE_STEPS = 100  # steps between two looks at which codewords are dead
+_SETTLED_STEPS = 500  # after which the running usage of codewords has forgotten where it started
 
 
 class VQTask(Task):
@@ -41,7 +42,7 @@ class VQTask(Task):
             whose noise needs a good codebook (``sphere``, ``nsvq``) is trained as ``vq-ste``.
         reactivate_below: in the first half of the warm-up, codewords used less than this part of the mean are
             moved to where data are; 0 for never.
-        prune_below: least usage of a codeword that stays after the warm-up.
+        prune_below: least usage of a codeword that stays after the warm-up, and after 500 steps at least.
         learning_rate: of the encoder, and of the decoder where that has none of its own.
         decoder_learning_rate: of decoder and codebook.
         prior_factor: how many times faster the logits of codewords learn; they have further to go.
@@ -53,6 +54,7 @@ class VQTask(Task):
 
     batches: Tensor
     pruned: Tensor
+    _planned: int | None = None
 
     def __init__(
         self,
@@ -83,6 +85,13 @@ class VQTask(Task):
         ):
             if not 0 <= value <= top:
                 raise UsageError(f"{option} is {value}: choose a number from 0 to {top:g}.")
+        for option, rate in (
+            ("learning_rate", learning_rate),
+            ("decoder_learning_rate", decoder_learning_rate),
+            ("prior_factor", prior_factor),
+        ):
+            if rate is not None and not 0 < rate < float("inf"):
+                raise UsageError(f"{option} is {rate}: choose a number above 0.")
         self.compressor: Compressor = create_compressor(
             source_dimension, trade_off, method, options, network_kwargs
         )
@@ -109,7 +118,7 @@ class VQTask(Task):
         """Adam for the encoder, Adam for decoder, codebook and entropy model; a schedule for each."""
         options, quantizer = self.hparams, self.compressor.quantizer
         rate = options["learning_rate"]
-        decoder_rate = options["decoder_learning_rate"] or rate
+        decoder_rate = rate if options["decoder_learning_rate"] is None else options["decoder_learning_rate"]
         prior = list(quantizer.prior.parameters()) if isinstance(quantizer, CodebookQuantizer) else []
         known = {id(parameter) for parameter in prior}
         rest = [p for module in self._decoding() for p in module.parameters() if id(p) not in known]
@@ -125,6 +134,12 @@ class VQTask(Task):
         return optimizers, schedules
 
     def _check_trainer(self) -> None:
+        if self.trainer.world_size > 1:
+            raise UsageError("A compressor is trained on one device: set trainer.devices to 1.")
+        if self.trainer.overfit_batches:  # type: ignore[attr-defined]
+            raise UsageError("Batches are drawn afresh for every step: leave trainer.overfit_batches out.")
+        if self.trainer.max_epochs == -1 and self.trainer.max_steps == -1:
+            raise UsageError("This training is planned over its steps: give trainer.max_epochs or max_steps.")
         if self.trainer.precision != "32-true":
             raise UsageError(
                 f"trainer.precision is {self.trainer.precision}: rates need 32-true. "
@@ -134,6 +149,28 @@ class VQTask(Task):
             raise UsageError(
                 "This task takes its optimiser steps itself: leave trainer.accumulate_grad_batches and "
                 "trainer.gradient_clip_val out, and use model.init_args.gradient_clip."
+            )
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Keep how many steps the training is planned for: warm-up and annealing go by it."""
+        checkpoint["planned_steps"] = int(self.trainer.estimated_stepping_batches)
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """See :meth:`on_save_checkpoint`."""
+        self._planned = checkpoint.get("planned_steps")
+
+    def on_train_start(self) -> None:
+        """Refuse to go on with a training that was planned for another length.
+
+        Raises:
+            UsageError: the checkpoint's number of steps is not this run's.
+        """
+        super().on_train_start()
+        steps = int(self.trainer.estimated_stepping_batches)
+        if self._planned not in (None, steps):
+            raise UsageError(
+                f"The checkpoint is of a training of {self._planned} steps and this run has {steps}: resume "
+                "with the trainer.max_epochs and data it was started with."
             )
 
     def on_after_batch_transfer(self, batch: Tensor, dataloader_idx: int) -> Tensor:
@@ -176,7 +213,7 @@ class VQTask(Task):
         early = progress < options["warm_up"] / 2
         if early and least and batches and batches % _REACTIVATE_STEPS == 0:
             quantizer.reactivate(latent.detach(), least)
-        if not warming and not self.pruned:
+        if not warming and not self.pruned and batches >= _SETTLED_STEPS:
             quantizer.prune(options["prune_below"])
             self.pruned.fill_(True)
 

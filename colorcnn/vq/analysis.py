@@ -89,6 +89,7 @@ def encoder_gradients(
     _require(compressor, 1)
     before = compressor.training
     compressor.train()
+    compressor.quantizer.anneal(1.0)  # as at the end of the training
     try:
         source = torch.linspace(-reach, reach, count)[:, None]
         latent = compressor.latent(source).detach()

@@ -16,7 +16,8 @@ MAGIC = b"\x89CVQ"
 VERSION = 1
 SUFFIX = ".cvq"
 _LONGEST_NAME = 255
-_MOST_SYMBOLS = 1 << 20  # of an alphabet; what is beyond is no honest file
+_MOST_SYMBOLS = 1 << 16  # of an alphabet; what is beyond is no honest file
+_LARGEST_INDEX = 1 << 30  # likewise
 
 
 @dataclass(frozen=True)
@@ -77,7 +78,9 @@ def unpack(data: bytes, name: str) -> tuple[Header, bytes]:
         raise ColorCNNError(
             f"{name} has version {data[len(MAGIC)]} and this colorcnn reads up to {VERSION}: update colorcnn."
         )
-    reader = _Reader(data, name, len(MAGIC) + 1)
+    reader = _Reader(data, name, len(MAGIC))
+    if not reader.take(1)[0]:
+        raise reader.corrupt("there is no version 0")
     try:
         model = reader.take(reader.take(1)[0]).decode()
     except UnicodeDecodeError as error:
@@ -91,9 +94,14 @@ def unpack(data: bytes, name: str) -> tuple[Header, bytes]:
         raise reader.corrupt("bytes follow its end")
     if checksum != zlib.crc32(data[:-4]):
         raise reader.corrupt("its checksum does not fit")
-    if not (height and width and 0 <= high - low < _MOST_SYMBOLS):
+    if not (height and width and fits(low, high)):
         raise reader.corrupt("its header makes no sense")
     return Header(model, fingerprint, height, width, low, high), code
+
+
+def fits(low: int, high: int) -> bool:
+    """Whether a file can hold indices from ``low`` to ``high``."""
+    return 0 <= high - low < _MOST_SYMBOLS and -_LARGEST_INDEX <= low <= _LARGEST_INDEX
 
 
 class _Reader:

@@ -21,6 +21,9 @@ def compress_pixels(compressor: ImageCompressor, pixels: Tensor, model: str) -> 
         compressor: trained.
         pixels: uint8 (3, H, W).
         model: the compressor's name, which the file keeps.
+
+    Raises:
+        ColorCNNError: the model's weights are broken.
     """
     device = next(compressor.parameters()).device
     coded = compressor.encode(from_bytes(pixels[None].to(device)))

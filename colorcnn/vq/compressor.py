@@ -12,9 +12,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from colorcnn.errors import UsageError
+from colorcnn.errors import ColorCNNError, UsageError
 from colorcnn.paletted import from_bytes, to_bytes
 from colorcnn.records import weights_hash
+from colorcnn.vq.bitstream import fits
 from colorcnn.vq.coder import range_decode, range_encode
 from colorcnn.vq.methods import create_quantizer
 from colorcnn.vq.networks import STRIDE, VectorTransform, analysis, synthesis
@@ -124,12 +125,21 @@ class Compressor(nn.Module, ABC):
 
     @torch.no_grad()
     def encode(self, source: Tensor) -> Coded:
-        """Code sources (B, ...) with the range coder."""
+        """Code sources (B, ...) with the range coder.
+
+        Raises:
+            ColorCNNError: the latent is not finite, or so large that no file holds its indices.
+        """
         with evaluating(self):
-            indices = self.quantizer(self.latent(source)).indices
+            latent = self.latent(source)
+            indices = self.quantizer(latent).indices
             alphabet = self.quantizer.alphabet
             low = int(indices.min()) if alphabet is None else 0
             high = int(indices.max()) if alphabet is None else alphabet - 1
+            if not (latent.isfinite().all() and fits(low, high)):
+                raise ColorCNNError(
+                    "The compressor is broken: its latent is not finite, or far too large. Use other weights."
+                )
             table = self.quantizer.table(low, high)
             code = range_encode(self.quantizer.split_groups(indices) - low, table)
         return Coded(code, low, high, tuple(indices.shape))
@@ -179,6 +189,8 @@ class VectorCompressor(Compressor):
         depth: int = 2,
     ) -> None:
         check_trade_off(trade_off)
+        if width < 1 or depth < 0:
+            raise UsageError(f"width {width} and depth {depth}: choose at least 1 and 0.")
         quantizer = create_quantizer(method, dimension, **{"trade_off": trade_off, **(options or {})})
         encoder, decoder = (VectorTransform(dimension, width, depth) for _ in range(2))
         super().__init__(encoder, quantizer, decoder, trade_off)

@@ -67,7 +67,7 @@ def _alternate(levels: Tensor, trade_off: float, iterations: int, tolerance: flo
     boundaries = (levels[1:] + levels[:-1]) / 2
     previous = math.inf
     while True:
-        levels, probabilities, point = _cells(boundaries)
+        boundaries, levels, probabilities, point = _cells(boundaries)
         loss = point.loss(trade_off)
         iterations -= 1
         if previous - loss < tolerance or iterations <= 0:
@@ -90,8 +90,8 @@ def _boundaries(levels: Tensor, probabilities: Tensor, trade_off: float) -> Tens
         levels, probabilities = levels[kept], probabilities[kept]
 
 
-def _cells(boundaries: Tensor) -> tuple[Tensor, Tensor, RDPoint]:
-    """Means and probabilities of the cells between ``boundaries`` under N(0, 1), their entropy and error."""
+def _cells(boundaries: Tensor) -> tuple[Tensor, Tensor, Tensor, RDPoint]:
+    """The cells under N(0, 1) that have mass: what parts them, means, probabilities, entropy and error."""
     infinite = torch.tensor([math.inf], dtype=torch.float64)
     low, high = torch.cat([-infinite, boundaries]), torch.cat([boundaries, infinite])
     # The upper tail is measured from its own end, where ndtr has rounded to 1.
@@ -107,4 +107,4 @@ def _cells(boundaries: Tensor) -> tuple[Tensor, Tensor, RDPoint]:
     mass = mass / mass.sum()
     rate = (mass * -mass.log2()).sum().abs()  # abs turns the -0 of a single cell into 0
     mse = 1 - (mass * levels.square()).sum()  # the levels are means, so the error is what they leave
-    return levels, mass, RDPoint(float(rate), float(mse))
+    return high[:-1], levels, mass, RDPoint(float(rate), float(mse))

@@ -61,7 +61,7 @@ class FactorizedDensity(nn.Module):
         """Mass of the unit interval around each of values (C, M)."""
         low, high = self.logits(values - 0.5), self.logits(values + 0.5)
         # Measured from the nearer end, where a sigmoid has digits left.
-        sign = -(low + high).sign().detach()
+        sign = torch.where(low + high > 0, -1.0, 1.0).to(values.dtype)
         return ((sign * high).sigmoid() - (sign * low).sigmoid()).abs()
 
     def bits(self, values: Tensor) -> Tensor:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Literal
 
 import torch
@@ -11,7 +12,7 @@ from colorcnn.errors import UsageError
 from colorcnn.vq.codebook import CodebookQuantizer
 from colorcnn.vq.estimators import carry_gradient, straight_through, surface_gradient, unit_ball, unit_sphere
 from colorcnn.vq.quantizer import Quantized
-from colorcnn.vq.soft import affinities
+from colorcnn.vq.soft import affinities, in_pieces
 
 RateGradient = Literal["surface", "soft", "pathwise"]
 
@@ -48,7 +49,7 @@ class NoiseQuantizer(CodebookQuantizer):
         super().__init__(channels, dimension, trade_off, size, "nearest")
         if rate_gradient not in ("surface", "soft", "pathwise"):
             raise UsageError(f"Unknown rate_gradient {rate_gradient!r}: choose surface, soft or pathwise.")
-        if radius_floor < 0:
+        if not radius_floor >= 0:
             raise UsageError(f"radius_floor is {radius_floor}: choose 0 or more.")
         self.rate_gradient = rate_gradient
         self.radius_floor = radius_floor
@@ -61,11 +62,15 @@ class NoiseQuantizer(CodebookQuantizer):
             return carry_gradient(bits, vectors, gradient)
         if self.rate_gradient == "soft":
             scale = self.dimension / 2 / radius.square().mean(dim=1).clamp_min(1e-12)
-            weights = affinities(vectors, self.codebook.detach(), self.active, scale)
-            lengths = self.prior.bits().detach().masked_fill(~self.active, 0)
-            soft = (weights.softmax(dim=2) @ lengths.unsqueeze(2)).squeeze(2)
+            soft_bits = partial(self._soft_bits, scale=scale)
+            (soft,) = in_pieces(soft_bits, vectors, self.prior.logits.numel())
             return straight_through(bits, soft)
         return bits
+
+    def _soft_bits(self, vectors: Tensor, scale: Tensor) -> tuple[Tensor]:
+        weights = affinities(vectors, self.codebook.detach(), self.active, scale).softmax(dim=2)
+        lengths = self.prior.bits().detach().masked_fill(~self.active, 0)
+        return ((weights @ lengths.unsqueeze(2)).squeeze(2),)
 
     def nearest_bits(self, vectors: Tensor) -> Tensor:
         """Code lengths (G, M) of the codewords nearest to vectors (G, M, k)."""

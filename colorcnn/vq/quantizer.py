@@ -39,7 +39,7 @@ class LatentQuantizer(nn.Module, ABC):
         trade_off: how many bits a unit of squared latent distance is worth, where a method weighs the two.
 
     Raises:
-        UsageError: ``dimension`` does not divide ``channels``.
+        UsageError: ``dimension`` does not divide ``channels``, or ``trade_off`` is not positive.
     """
 
     alphabet: int | None = None
@@ -55,6 +55,8 @@ class LatentQuantizer(nn.Module, ABC):
                 f"{channels} channels do not split into groups of {dimension}: "
                 "choose a dimension that divides them."
             )
+        if not trade_off > 0:
+            raise UsageError(f"The quantizer's trade_off is {trade_off}: choose a number above 0.")
         self.channels = channels
         self.dimension = dimension
         self.trade_off = trade_off

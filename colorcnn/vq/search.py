@@ -23,12 +23,14 @@ def nearest(vectors: Tensor, codebooks: Tensor, penalty: Tensor | None = None, c
     Returns:
         (G, M) int64.
     """
-    # |y|^2 is the same for all codewords; centred, the rest loses no digits in float32.
-    centre = codebooks.mean(dim=1, keepdim=True)
-    codebooks = codebooks - centre
-    offset = codebooks.square().sum(dim=2)
-    if penalty is not None:
-        offset = offset + penalty
+    # |y|^2 is the same for all codewords; centred, the rest loses no digits in float32, wherever those lie
+    # that are out of use.
+    penalty = codebooks.new_zeros(codebooks.shape[:2]) if penalty is None else penalty
+    used = penalty.isfinite().unsqueeze(2)
+    total = torch.where(used, codebooks, 0).sum(dim=1, keepdim=True)
+    centre = total / used.sum(dim=1, keepdim=True).clamp_min(1)
+    codebooks = torch.where(used, codebooks - centre, 0)
+    offset = codebooks.square().sum(dim=2) + penalty
     transposed = codebooks.transpose(1, 2).contiguous()
     rows = max(1, chunk // (codebooks.shape[0] * codebooks.shape[1]))
     found = [

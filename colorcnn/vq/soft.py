@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Callable
+from functools import partial
 
 import torch
 import torch.nn.functional as F
@@ -27,8 +29,24 @@ def affinities(vectors: Tensor, codebook: Tensor, active: Tensor, scale: Tensor)
     products = vectors @ codebook.transpose(1, 2)
     squared = vectors.square().sum(2, keepdim=True) - 2 * products + codebook.square().sum(2).unsqueeze(1)
     logits = -scale[:, None, None] * squared.clamp_min(0)
-    # A finite floor: infinity times 0 would be NaN in the gradient.
-    return logits.masked_fill(~active.unsqueeze(1), -1e4)
+    return logits.masked_fill(~active.unsqueeze(1), -torch.inf)
+
+
+def in_pieces(
+    function: Callable[[Tensor], tuple[Tensor, ...]], vectors: Tensor, size: int
+) -> tuple[Tensor, ...]:
+    """A function of vectors that holds their affinities, in pieces that are recomputed for gradients.
+
+    Args:
+        function: of some of the vectors; its results are (G, m, ...).
+        vectors: (G, M, k).
+        size: of all codebooks together, G K.
+    """
+    rows = max(1, CHUNK // size)
+    if vectors.shape[1] <= rows:
+        return function(vectors)
+    pieces = [checkpoint(function, piece, use_reentrant=False) for piece in vectors.split(rows, dim=1)]
+    return tuple(torch.cat(parts, dim=1) for parts in zip(*pieces))
 
 
 def precision(vectors: Tensor, codewords: Tensor) -> Tensor:
@@ -52,13 +70,8 @@ class SoftQuantizer(CodebookQuantizer):
         vectors = self.split(latent)
         indices = self.assign(vectors)
         unit = precision(vectors, self.codewords(indices))
-        rows = max(1, CHUNK // self.prior.logits.numel())
-        if vectors.shape[1] <= rows:
-            passed, bits = self._mix(vectors, unit)
-        else:
-            pieces = vectors.split(rows, dim=1)
-            mixed = [checkpoint(self._mix, piece, unit, use_reentrant=False) for piece in pieces]
-            passed, bits = (torch.cat(parts, dim=1) for parts in zip(*mixed))
+        mix = partial(self._mix, unit=unit)
+        passed, bits = in_pieces(mix, vectors, self.prior.logits.numel())
         return self._pack(passed, indices, bits, latent.shape)
 
     def _mix(self, vectors: Tensor, unit: Tensor) -> tuple[Tensor, Tensor]:

@@ -15,6 +15,7 @@ from colorcnn.images import find_images, read_image, to_tensor
 
 TEST_SIZE = 1_000_000
 TEST_SEED = 20_240_901
+_TRIES = 100  # images drawn for a crop before all count as too small
 
 
 class Source(ABC):
@@ -123,7 +124,7 @@ def read_pixels(path: Path) -> Tensor:
 
 
 def random_crops(files: Sequence[Path], count: int, size: int, seed: Sequence[int]) -> Tensor:
-    """Square crops, each at a random place of a random image, half of them mirrored.
+    """Square crops, each at a random place of a random image that is large enough, half of them mirrored.
 
     Args:
         files: image files.
@@ -135,20 +136,28 @@ def random_crops(files: Sequence[Path], count: int, size: int, seed: Sequence[in
         uint8 (B, 3, size, size).
 
     Raises:
-        ColorCNNError: an image is smaller than a crop, or damaged.
+        ColorCNNError: image after image is smaller than a crop, or one is damaged.
     """
     # RandomState's stream is frozen for ever.
     draws = np.random.RandomState(np.random.SeedSequence(list(seed)).generate_state(4))
     crops = []
     for chosen in draws.randint(len(files), size=count):
-        pixels = read_pixels(files[chosen])
+        pixels = _large_enough(files, chosen, size, draws)
         height, width = pixels.shape[1:]
-        if min(height, width) < size:
-            raise ColorCNNError(
-                f"{files[chosen]} is {width} x {height}, smaller than a crop of {size} x {size}: "
-                "choose a smaller crop_size or leave small images out."
-            )
         top, left = draws.randint(height - size + 1), draws.randint(width - size + 1)
         crop = pixels[:, top : top + size, left : left + size]
         crops.append(crop.flip(2) if draws.randint(2) else crop)
     return torch.stack(crops)
+
+
+def _large_enough(files: Sequence[Path], chosen: int, size: int, draws: np.random.RandomState) -> Tensor:
+    """The pixels of the chosen image, or of another that is drawn where it is smaller than a crop."""
+    for _ in range(_TRIES):
+        pixels = read_pixels(files[chosen])
+        if min(pixels.shape[1:]) >= size:
+            return pixels
+        chosen = draws.randint(len(files))
+    raise ColorCNNError(
+        f"{_TRIES} images in a row, {files[chosen]} the last, are smaller than a crop of {size} x {size}: "
+        "choose a smaller crop_size, or other images."
+    )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor
 
@@ -21,7 +23,7 @@ class UniformQuantizer(LatentQuantizer):
         init_scale: how wide the density is at first.
 
     Raises:
-        UsageError: ``dimension`` is not 1.
+        UsageError: ``dimension`` is not 1, or ``init_scale`` is not positive.
     """
 
     def __init__(
@@ -30,6 +32,8 @@ class UniformQuantizer(LatentQuantizer):
         super().__init__(channels, dimension, trade_off)
         if dimension != 1:
             raise UsageError(f"Rounding has no dimension {dimension}: choose 1, or a method with a codebook.")
+        if not 0 < init_scale < math.inf:
+            raise UsageError(f"init_scale is {init_scale}: choose a number above 0.")
         self.density = FactorizedDensity(channels, init_scale)
 
     def quantize(self, latent: Tensor) -> Quantized:

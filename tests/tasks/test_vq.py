@@ -16,6 +16,7 @@ from colorcnn.tasks.callbacks import EpochSeed
 from colorcnn.tasks.vq import VQTask
 from colorcnn.vq.compressor import VectorCompressor, resting
 from colorcnn.vq.methods import create_quantizer
+from colorcnn.vq.sources import random_crops
 
 CONF = Path(__file__).resolve().parent.parent / "conf"
 
@@ -138,6 +139,13 @@ def refusals(run, tmp_path, pictures, model, capsys):
         (["--trainer.gradient_clip_val", "1"], "gradient_clip"),
         (["--model.init_args.warm_up", "2"], "warm_up"),
         (["--model.init_args.trade_off", "0"], "trade-off"),
+        (["--model.init_args.learning_rate", "-1"], "learning_rate"),
+        (["--model.init_args.decoder_learning_rate", "0"], "decoder_learning_rate"),
+        (["--model.init_args.prior_factor", "-1"], "prior_factor"),
+        (["--model.init_args.network_kwargs", "{width: 0}"], "width"),
+        (["--trainer.max_epochs", "-1"], "planned over its steps"),
+        (["--trainer.overfit_batches", "2"], "overfit_batches"),
+        (["--trainer.devices", "2"], "one device"),
         (["--model.init_args.network_kwargs", "{height: 3}"], "does not take"),
         (["--data.init_args.epoch_steps", "0"], "epoch_steps"),
     ],
@@ -145,6 +153,13 @@ def refusals(run, tmp_path, pictures, model, capsys):
 def test_what_a_compressor_cannot_be_trained_with_is_refused(option, words, run, capsys):
     assert run("fit", "--config", CONF / "vq.yaml", *option) == 2
     assert words in capsys.readouterr().err
+
+
+def test_a_training_does_not_go_on_at_another_length(run, capsys):
+    command = ["fit", "--config", CONF / "vq.yaml", "--model.init_args.schedule", "constant"]
+    assert run(*command, "--trainer.max_epochs", "1") == 0
+    assert run(*command, "--trainer.max_epochs", "3", "--ckpt_path", "last") == 2
+    assert "training of 8 steps and this run has 24" in capsys.readouterr().err
 
 
 def test_another_method_is_not_loaded_from_a_checkpoint(run, capsys):
@@ -223,3 +238,20 @@ def test_crops_come_from_training_pictures_alone(pictures):
         PictureCrops(str(pictures), crop_size=64, val_images=1, test_images=1).draw_batch(0)
     with pytest.raises(UsageError, match="kept from training"):
         PictureCrops(str(pictures), val_images=8).draw_batch(0)
+
+
+def test_pictures_smaller_than_a_crop_are_passed_over(pictures):
+    for number in range(6):
+        Image.new("RGB", (9, 9)).save(pictures / f"{number}.png")
+    files = sorted(pictures.iterdir())
+    crops = random_crops(files, 12, 30, (0, 0))
+    assert crops.shape == (12, 3, 30, 30)
+    assert (crops.flatten(1).float().std(dim=1) > 0).all()
+
+
+def test_what_is_wrong_in_a_data_process_is_one_sentence(run, pictures, capsys):
+    options = ["--data.init_args.crop_size", "100", "--data.init_args.num_workers", "1"]
+    assert run("fit", "--config", CONF / "vq-images.yaml", *options) == 1
+    told = capsys.readouterr().err
+    assert "are smaller than a crop" in told
+    assert "Traceback" not in told

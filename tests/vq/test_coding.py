@@ -65,10 +65,25 @@ def test_a_header_comes_back():
     assert unpack(pack(HEADER, b"code"), "x") == (HEADER, b"code")
 
 
-@given(st.integers(0, 2**40), st.integers(-(2**18), 0), st.integers(0, 2**18), st.binary(max_size=300))
+@given(st.integers(0, 2**40), st.integers(-(2**15), 0), st.integers(0, 2**15 - 1), st.binary(max_size=300))
 def test_any_numbers_come_back(height, low, high, code):
     header = Header("größer", 1, height + 1, 9, low, high)
     assert unpack(pack(header, code), "x") == (header, code)
+
+
+@pytest.mark.parametrize(("low", "high"), [(3, 2), (0, 2**16), (2**65, 2**65 + 3), (-(2**62), 5 - 2**62)])
+def test_indices_no_picture_has_are_refused(low, high):
+    with pytest.raises(ColorCNNError, match="makes no sense"):
+        unpack(pack(Header("m", 1, 2, 3, low, high), b""), "x.cvq")
+
+
+@pytest.mark.parametrize("factor", [1e7, float("nan")])
+def test_a_broken_model_is_told_from_a_broken_file(factor):
+    made = toy("uq-aun", 1)
+    with torch.no_grad():
+        made.encoder[-1].weight.mul_(factor)
+    with pytest.raises(ColorCNNError, match="compressor is broken"):
+        compress_pixels(made, torch.randint(256, (3, 16, 16), dtype=torch.uint8), "m")
 
 
 def test_every_shortened_file_and_every_wrong_byte_is_refused():
@@ -92,6 +107,8 @@ def test_a_foreign_file_is_refused(foreign):
 def test_a_later_version_asks_for_an_update():
     with pytest.raises(ColorCNNError, match="update colorcnn"):
         unpack(MAGIC + b"\x07later", "x.cvq")
+    with pytest.raises(ColorCNNError, match="no version 0"):
+        unpack(MAGIC + b"\x00earlier", "x.cvq")
 
 
 @pytest.mark.parametrize("size", [(1, 1), (16, 32), (37, 50)])

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from colorcnn.errors import UsageError
-from colorcnn.vq import soft
+from colorcnn.vq import noise, soft
 from colorcnn.vq.codebook import CodebookQuantizer, VectorSTE
 from colorcnn.vq.entropy import CodewordPrior, FactorizedDensity
 from colorcnn.vq.methods import METHODS, create_quantizer
@@ -80,8 +80,12 @@ def test_the_coders_table_agrees_with_the_bits(name):
     assert torch.allclose(bits.float(), quantizer.split_groups(found.bits), atol=1e-3)
 
 
-def test_large_codebooks_are_weighed_in_pieces_with_the_same_result(monkeypatch):
-    quantizer, results = make("soft-to-hard", 2), []
+@pytest.mark.parametrize("name", ["soft-to-hard", "sphere"])
+def test_large_codebooks_are_weighed_in_pieces_with_the_same_result(name, monkeypatch):
+    quantizer, results = make(name, 2), []
+    if name == "sphere":
+        quantizer.rate_gradient = "soft"
+        monkeypatch.setattr(noise, "unit_ball", torch.zeros_like)
     for chunk in (1 << 20, 500):
         monkeypatch.setattr(soft, "CHUNK", chunk)
         latent = torch.linspace(-2, 2, 160).view(20, 8).requires_grad_()
@@ -90,6 +94,20 @@ def test_large_codebooks_are_weighed_in_pieces_with_the_same_result(monkeypatch)
         results.append((found.latent.detach(), found.bits.detach(), latent.grad))
     for whole, pieced in zip(*results):
         assert torch.allclose(whole, pieced, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", ["soft-to-hard", "gumbel"])
+def test_no_weight_goes_to_codewords_out_of_use_however_far_a_vector_lies(name):
+    quantizer = create_quantizer(name, 1, size=4)
+    with torch.no_grad():
+        quantizer.codebook.copy_(torch.tensor([[[-1.0], [0.0], [1.0], [500.0]]]))
+        quantizer.prior.active[0, 3] = False
+    quantizer.anneal(1.0)
+    latent = torch.cat([torch.zeros(2000, 1), torch.full((1, 1), 9.0)]).requires_grad_()
+    found = quantizer.approximate(latent)
+    found.latent.sum().backward()
+    assert found.latent.max() <= 1
+    assert latent.grad.isfinite().all()
 
 
 def test_soft_to_hard_ends_at_the_nearest_codeword():
@@ -172,7 +190,10 @@ def test_pruned_codewords_are_never_used_again(name):
         ("sphere", {"radius_floor": -1}, "radius_floor"),
         ("sphere", {"sharpness": 1}, "does not take"),
         ("vq-ste", {"search": "far"}, "nearest or entropy"),
+        ("sphere", {"radius_floor": math.nan}, "radius_floor"),
+        ("vq-ste", {"trade_off": -1}, "trade_off"),
         ("uq-aun", {"dimension": 2}, "choose 1"),
+        ("uq-aun", {"init_scale": 0}, "init_scale"),
     ],
 )
 def test_options_that_cannot_be_meant_are_refused(name, options, wrong):
@@ -196,6 +217,16 @@ def test_a_density_learns_the_entropy_of_what_it_sees():
     entropy = -(mass * mass.log2()).sum(dim=0)
     assert torch.allclose(bits, entropy, rtol=0.04)
     assert torch.allclose(density.table(-400, 400).sum(dim=1), torch.ones(2, dtype=torch.float64), atol=1e-3)
+
+
+def test_a_symmetric_density_gives_its_middle_the_largest_mass():
+    density = FactorizedDensity(1)
+    with torch.no_grad():
+        for bias in density.biases:
+            bias.zero_()
+    sides, middle = density.table(-1, 1)[0, ::2], density.table(-1, 1)[0, 1]
+    assert (middle >= sides).all()
+    assert (sides > 0).all()
 
 
 def test_a_density_draws_in_what_lies_far_out():

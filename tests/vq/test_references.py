@@ -64,6 +64,22 @@ def test_a_reference_that_cannot_be_designed_is_refused(wrong, options):
         gaussian_ecsq(-1)
 
 
+@pytest.mark.parametrize(("trade_off", "iterations"), [(0.7, 4000), (8, 1), (8, 2), (8, 4000)])
+def test_boundaries_of_the_exact_quantizer_part_its_levels(trade_off, iterations):
+    found = gaussian_ecsq(trade_off, iterations)
+    assert len(found.boundaries) == len(found.levels) - 1
+    assert ((found.levels[:-1] < found.boundaries) & (found.boundaries < found.levels[1:])).all()
+
+
+def test_codewords_out_of_use_cost_the_others_no_digits():
+    codebook = torch.cat([torch.linspace(-1, 1, 256), torch.tensor([1e5])]).view(1, -1, 1)
+    penalty = torch.zeros(1, 257)
+    penalty[0, 256] = torch.inf
+    vectors = torch.linspace(-1, 1, 999).view(1, -1, 1)
+    expected = (vectors - codebook[:, :256].transpose(1, 2)).abs().argmin(2)
+    assert (nearest(vectors, codebook, penalty) == expected).float().mean() > 0.99
+
+
 def test_chunks_do_not_change_which_codeword_is_nearest():
     vectors, codebooks = torch.randn(3, 101, 4), torch.randn(3, 17, 4) + 100
     vectors += 100
