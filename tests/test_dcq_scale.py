@@ -1,4 +1,4 @@
-"""The tool that measures how a build grows: two sizes, the line through them, and the table of both."""
+"""The tools that measure builds: how they grow with the images, and what a whole training set takes."""
 
 import subprocess
 import sys
@@ -14,13 +14,34 @@ from colorcnn.reproduce.pages import rendered
 ROOT = Path(__file__).resolve().parent.parent
 
 
-def test_two_builds_and_the_line_through_them(tmp_path):
+@pytest.fixture
+def pictures(tmp_path):
+    """Sixteen small pictures of two classes."""
     draws = np.random.RandomState(0)
     for number in range(16):
         path = tmp_path / "pictures" / "train" / "ab"[number % 2] / f"{number}.png"
         path.parent.mkdir(parents=True, exist_ok=True)
         Image.fromarray(draws.randint(256, size=(8, 8, 3), dtype=np.uint8)).save(path)
-    tool = [sys.executable, ROOT / "tools" / "dcq_scale.py", tmp_path / "pictures", tmp_path / "out"]
+    return tmp_path / "pictures"
+
+
+def test_stores_of_several_bits_and_how_fast_they_are_read(tmp_path, pictures):
+    tool = [sys.executable, ROOT / "tools" / "dcq_benchmark.py", pictures, tmp_path / "out"]
+    subprocess.run([*tool, "--bits", "1", "3", "--clusters", "2"], check=True, capture_output=True)
+    record = read_record(tmp_path / "out" / "results.json")
+    one, three = record.metrics["dcq_stores"]
+    assert (one["bits"], three["bits"], one["images"]) == (1, 3, record.n)
+    assert one["coded"] < three["coded"]
+    for row in (one, three):
+        assert row["peak_bytes"] > 2**26
+        assert min(row["store_milliseconds"], row["files_milliseconds"]) > 0
+    page = rendered("<!-- table: results -->\n<!-- end -->\n", tmp_path / "out")
+    assert "| bits | wall time |" in page
+    assert f"n = {record.n} images" in page
+
+
+def test_two_builds_and_the_line_through_them(tmp_path, pictures):
+    tool = [sys.executable, ROOT / "tools" / "dcq_scale.py", pictures, tmp_path / "out"]
     subprocess.run([*tool, "--side", "24"], check=True, capture_output=True)
     record = read_record(tmp_path / "out" / "results.json")
     few, many = record.metrics["dcq_scale"]

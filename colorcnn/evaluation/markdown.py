@@ -166,6 +166,25 @@ def scale_table(record: Record) -> str:
     return f"{markdown_table(head, rows)}\n{text}\n"
 
 
+def stores_table(record: Record) -> str:
+    """What building stores of one training set took, what they weigh, and how fast they are read."""
+    metrics = record.metrics
+    head = ["bits", "wall time", "CPU time", "peak memory", "coded bytes an image", "of its file"]
+    head += [f"{metrics['batch']} random images", "of the files"]
+    rows = [
+        [
+            str(row["bits"]),
+            *(f"{row[key] / 60:.1f} min" for key in ("wall_seconds", "cpu_seconds")),
+            f"{row['peak_bytes'] / 2**20:,.0f} MiB",
+            *(f"{row[key] / row['images']:.1f}" for key in ("coded", "source")),
+            *(f"{row[key]:.1f} ms" for key in ("store_milliseconds", "files_milliseconds")),
+        ]
+        for row in metrics["dcq_stores"]
+    ]
+    text = f"n = {record.n:,} images; reading: median CPU time of {metrics['batches']} batches; "
+    return f"{markdown_table(head, rows)}\n{text}{record.device}, {record.date[:10]}.\n"
+
+
 def _line(line: Mapping[str, float], unit: float) -> str:
     return f"{line['start'] / unit:.1f} + {line['per_image'] / unit:.4f} n"
 

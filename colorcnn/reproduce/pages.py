@@ -1,7 +1,7 @@
 """The tables of Markdown pages, made from records.
 
 A table stands between ``<!-- table: NAME -->`` and ``<!-- end -->``, NAME being a record without its ending,
-of an evaluation, of the benchmark of the quantizers, or of how building a store scales.
+of an evaluation, of the benchmark of the quantizers, of how building a store scales, or of what stores take.
 ``<!-- experiments -->`` begins an overview of all experiments.
 """
 
@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterable
 from pathlib import Path
 
-from colorcnn.evaluation.markdown import quantizer_table, scale_table
+from colorcnn.evaluation.markdown import quantizer_table, scale_table, stores_table
 from colorcnn.files import write_atomically
 from colorcnn.records import read_record
 from colorcnn.reproduce.kinds import kind_of_record
@@ -81,4 +81,6 @@ def _table(path: Path) -> str:
         return quantizer_table(record)
     if "dcq_scale" in record.metrics:
         return scale_table(record)
+    if "dcq_stores" in record.metrics:
+        return stores_table(record)
     return kind_of_record(record).table(record)
