@@ -109,7 +109,8 @@ def model_card(name: str, config: Config, parameters: int, note: str = "") -> st
         )
     elif config.kind == "compressor":
         use = (
-            f"colorcnn compress photo.png --model {name} -o photo.cvq\ncolorcnn decompress photo.cvq\n"
+            f"colorcnn compress photo.png --model {name} -o photo.cvq\n"
+            "colorcnn decompress photo.cvq -o back.png\n"
             f'```\n\n```python\nimport colorcnn\ncodec = colorcnn.from_pretrained("{name}")\n'
             "reconstruction, quantized = codec(images)  # images (B, 3, H, W) in [0, 1]; quantized.bits"
         )

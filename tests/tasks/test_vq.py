@@ -1,6 +1,7 @@
 """Compressors through the real command line: trained, resumed, tested, used on pictures, and refused."""
 
 import json
+import zlib
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -103,6 +104,22 @@ def test_an_image_model_is_trained_and_codes_a_picture(run, tmp_path, pictures, 
     back = Image.open(tmp_path / "back.png")
     assert (back.size, back.mode) == ((50, 37), "RGB")
     refusals(run, tmp_path, pictures, model, capsys)
+
+
+def test_a_picture_is_coded_with_the_pretrained_codec_by_default(run, pictures, capsys):
+    assert run("compress", pictures / "0.png", "-o", "a.cvq") == 0
+    assert run("decompress", "a.cvq", "-o", "back.png") == 0
+    capsys.readouterr()
+    data = bytearray(Path("a.cvq").read_bytes())
+    name = b"factorized-prior-tiny-imagenet"
+    place = data.index(name)
+    data[place : place + len(name)] = b"/tmp/a/path/that/leads/nowhere"
+    data[-4:] = zlib.crc32(data[:-4]).to_bytes(4, "big")
+    Path("path.cvq").write_bytes(data)
+    assert run("decompress", "path.cvq", "-o", "other.png") == 1
+    assert "which is not installed" in capsys.readouterr().err
+    assert run("decompress", pictures, "-o", "other.png") == 2
+    assert "is a folder: name a file" in capsys.readouterr().err
 
 
 def refusals(run, tmp_path, pictures, model, capsys):
