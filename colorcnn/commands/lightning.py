@@ -134,6 +134,7 @@ class ColorCNNCLI(LightningCLI):
 
     def before_fit(self) -> None:
         """Resume from the checkpoint that was asked for, or refuse to overwrite a run."""
+        self.model.check_trainer(self.trainer)
         for callback in self.trainer.callbacks:  # type: ignore[attr-defined]
             if isinstance(callback, EpochSeed):
                 callback.seed = self._get(self.config, "seed_everything")

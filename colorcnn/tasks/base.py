@@ -107,6 +107,13 @@ class Task(pl.LightningModule, ABC):
                     f"{steps}: resume with the trainer.max_epochs, batch size and data it was started with."
                 )
 
+    def check_trainer(self, trainer: pl.Trainer) -> None:
+        """Refuse a trainer that this training cannot do with; called before other processes are started.
+
+        Raises:
+            UsageError: names the option.
+        """
+
     def checked(self, loss: Tensor) -> Tensor:
         """Return ``loss``, or stop the training when it is not a finite number.
 

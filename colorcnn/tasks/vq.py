@@ -108,7 +108,7 @@ class VQTask(Task):
         Raises:
             UsageError: the trainer has an option that has no place here; Lightning's own check comes later.
         """
-        self._check_trainer()
+        self.check_trainer(self.trainer)
         return [
             ModelCheckpoint(filename="best", monitor="val/loss", mode="min", enable_version_counter=False),
             ModelCheckpoint(filename="last", save_on_train_epoch_end=True, enable_version_counter=False),
@@ -133,19 +133,20 @@ class VQTask(Task):
         schedules = [make_schedule(each, options["schedule"], rate, steps, steps) for each in optimizers]
         return optimizers, schedules
 
-    def _check_trainer(self) -> None:
-        if self.trainer.world_size > 1:
+    def check_trainer(self, trainer: pl.Trainer) -> None:
+        """See :meth:`Task.check_trainer`."""
+        if trainer.world_size > 1:
             raise UsageError("A compressor is trained on one device: set trainer.devices to 1.")
-        if self.trainer.overfit_batches:  # type: ignore[attr-defined]
+        if trainer.overfit_batches:  # type: ignore[attr-defined]
             raise UsageError("Batches are drawn afresh for every step: leave trainer.overfit_batches out.")
-        if self.trainer.max_epochs == -1 and self.trainer.max_steps == -1:
+        if trainer.max_epochs == -1 and trainer.max_steps == -1:
             raise UsageError("This training is planned over its steps: give trainer.max_epochs or max_steps.")
-        if self.trainer.precision != "32-true":
+        if trainer.precision != "32-true":
             raise UsageError(
-                f"trainer.precision is {self.trainer.precision}: rates need 32-true. "
+                f"trainer.precision is {trainer.precision}: rates need 32-true. "
                 "Set model.init_args.mixed to train the transforms in bfloat16."
             )
-        if self.trainer.accumulate_grad_batches != 1 or self.trainer.gradient_clip_val:
+        if trainer.accumulate_grad_batches != 1 or trainer.gradient_clip_val:
             raise UsageError(
                 "This task takes its optimiser steps itself: leave trainer.accumulate_grad_batches and "
                 "trainer.gradient_clip_val out, and use model.init_args.gradient_clip."
