@@ -27,8 +27,10 @@ if TYPE_CHECKING:
 
 LEARNED_METHODS = ("colorcnn", "colorcnn-plus")
 DEFAULTS = {"colorcnn-plus": "colorcnn-plus-cifar10"}
-DEFAULT_CODEC = "factorized-prior-tiny-imagenet"
 """The pretrained model that stands behind a learned method's bare name."""
+
+DEFAULT_CODEC = "factorized-prior-tiny-imagenet"
+"""The pretrained model that pictures are compressed with."""
 
 ENVIRONMENT = "COLORCNN_CHECKPOINTS"
 

@@ -54,8 +54,8 @@ def read_state(folder: Path, key: str) -> State:
 
 
 def begun(folder: Path) -> bool:
-    """Whether anything of a stage's work is in its folder."""
-    return folder.exists() and any(path.name != _LOCK for path in folder.iterdir())
+    """Whether anything of a stage's work is in its folder, which is :func:`claimed`."""
+    return any(path.name != _LOCK for path in folder.iterdir())
 
 
 @contextmanager

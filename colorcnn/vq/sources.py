@@ -153,11 +153,12 @@ def random_crops(files: Sequence[Path], count: int, size: int, seed: Sequence[in
 def _large_enough(files: Sequence[Path], chosen: int, size: int, draws: np.random.RandomState) -> Tensor:
     """The pixels of the chosen image, or of another that is drawn where it is smaller than a crop."""
     for _ in range(_TRIES):
-        pixels = read_pixels(files[chosen])
+        path = files[chosen]
+        pixels = read_pixels(path)
         if min(pixels.shape[1:]) >= size:
             return pixels
         chosen = draws.randint(len(files))
     raise ColorCNNError(
-        f"{_TRIES} images in a row, {files[chosen]} the last, are smaller than a crop of {size} x {size}: "
+        f"{_TRIES} images in a row, {path} the last, are smaller than a crop of {size} x {size}: "
         "choose a smaller crop_size, or other images."
     )
