@@ -9,22 +9,21 @@ and from the files it was made of, and writes ``results.json``. What is done is 
 from __future__ import annotations
 
 import argparse
-import json
 import statistics
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from dcq_scale import measure
+from dcq_scale import measure, once
 
 from colorcnn.data.datamodule import open_data
 from colorcnn.data.quantized import training_images
 from colorcnn.dcq.storage import Store
 from colorcnn.errors import ColorCNNError
-from colorcnn.files import write_atomically
 from colorcnn.records import Clock, Record
 
 BATCH = 256
@@ -55,15 +54,13 @@ def measured(options: argparse.Namespace) -> Record:
     clock = Clock()
     build = ["--clusters", str(options.clusters)]
     build += ["--classifier", options.classifier] if options.classifier else []
-    rows = []
-    for bits in options.bits:
-        done = options.out / f"{bits}.json"
-        if not done.exists():
-            store = options.out / f"store-{bits}"
-            found = measure(options.data, store, ["--bits", str(bits), *build, "--force"])
-            found = {"bits": bits, **found, **reading(options.data, store)}
-            write_atomically(done, json.dumps(found).encode())
-        rows.append(json.loads(done.read_text()))
+
+    def work(bits: int) -> dict[str, Any]:
+        store = options.out / f"store-{bits}"
+        built = measure(options.data, store, ["--bits", str(bits), *build, "--force"])
+        return {"bits": bits, **built, **reading(options.data, store)}
+
+    rows = [once(options.out / f"{bits}.json", partial(work, bits)) for bits in options.bits]
     words = ["python tools/dcq_benchmark.py", options.data, options.out.name, *build]
     return clock.record(
         " ".join(words),

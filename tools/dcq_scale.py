@@ -17,6 +17,8 @@ import os
 import subprocess
 import sys
 import time
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -78,6 +80,13 @@ def measure(data: Path, store: Path, options: list[str]) -> dict[str, Any]:
     }
 
 
+def once(done: Path, work: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+    """What ``work`` finds, kept in the file ``done`` and taken from there where it is."""
+    if not done.exists():
+        write_atomically(done, json.dumps(work()).encode())
+    return json.loads(done.read_text())
+
+
 def line_through(few: dict[str, Any], many: dict[str, Any], key: str) -> dict[str, float]:
     """The line through two builds, and its value at :data:`MANY` images."""
     slope = (many[key] - few[key]) / (many["images"] - few["images"])
@@ -111,14 +120,14 @@ def measured(options: argparse.Namespace) -> Record:
     build = ["--bits", "2", "--clusters", "20"]
     judge = ["--classifier", options.classifier] if options.classifier else []
     build += judge
-    rows = []
-    for name, part in (("quarter", files[::4]), ("whole", files)):
-        done = options.out / f"{name}.json"
-        if not done.exists():
-            enlarge(part, options.images, options.out / f"{name}-{options.side}", options.side)
-            found = measure(options.out / f"{name}-{options.side}", options.out / name, [*build, "--force"])
-            write_atomically(done, json.dumps(found).encode())
-        rows.append(json.loads(done.read_text()))
+
+    def work(name: str, part: list[Path]) -> dict[str, Any]:
+        enlarged = options.out / f"{name}-{options.side}"
+        enlarge(part, options.images, enlarged, options.side)
+        return measure(enlarged, options.out / name, [*build, "--force"])
+
+    parts = {"quarter": files[::4], "whole": files}
+    rows = [once(options.out / f"{name}.json", partial(work, name, part)) for name, part in parts.items()]
     lines = {key: line_through(*rows, key) for key in ("wall_seconds", "cpu_seconds", "peak_bytes")}
     metrics = {"dcq_scale": rows, "side": options.side, "lines": lines, "many": MANY}
     told = [options.images.name, options.out.name, "--side", str(options.side), *judge]
