@@ -69,6 +69,8 @@ def add_build_options(parser: argparse.ArgumentParser) -> None:
         help="design palettes with this method, as --method of colorcnn quantize (default: k-means)",
     )
     add("--space", metavar="NAME", help="where colours are compared (default: cielab)")
+    add("--smoothing", type=float, metavar="W", help="squared colour distance given up for each neighbour a "
+        "pixel is like: fewer bytes, less detail (default: 0)")  # fmt: skip
     _add_stage_options(parser)
     add(
         "--classifier",

@@ -237,7 +237,7 @@ class Build:
             write_atomically(self.folder / shard_name(numbers[start]), result["shard"].tobytes())
             self.work.save("shard", {key: value for key, value in result.items() if key != "shard"}, start)
 
-        encoding = Encoding(self.source, self.settings.bits, colors)
+        encoding = Encoding(self.source, self.settings, colors)
         self.work.pieces("shard", self.parts, encoding, keep, describe="Writing shards", unit="shard")
         found: list[Mapping[str, Any]] = []
         for start, number in numbers.items():

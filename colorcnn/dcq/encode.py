@@ -11,7 +11,9 @@ import torch
 
 from colorcnn.dcq.packing import packed_length
 from colorcnn.dcq.palettes import by_lightness
+from colorcnn.dcq.settings import Settings
 from colorcnn.dcq.shard_writer import ShardContent, encode_shard
+from colorcnn.dcq.smooth import smooth
 from colorcnn.dcq.sources import ImageSource
 from colorcnn.dcq.stages import Arrays
 from colorcnn.paletted import map_indices
@@ -152,24 +154,26 @@ class Encoding:
 
     Attributes:
         source: the images.
-        bits: of an index.
+        settings: bits of an index, and how index maps are smoothed.
         colors: gives index maps and palettes.
     """
 
     source: ImageSource
-    bits: int
+    settings: Settings
     colors: SharedColors | GivenColors | OwnColors
 
     def __call__(self, images: Sequence[int]) -> Arrays:
         """``shard`` (bytes,) the file, and sums: see :func:`colorcnn.dcq.build.count_bytes`."""
         pictures = self.source.read(images)
         maps, palettes, ids = self.colors(images, pictures)
+        bits, weight, space = self.settings.bits, self.settings.smoothing, self.settings.space
+        maps = [smooth(*one, weight, space) for one in zip(pictures, maps, palettes[ids])]
         tally = _Tally()
         for picture, indices, palette in zip(pictures, maps, ids):
             tally.add(picture, palettes[palette][indices])
         chosen = np.asarray(images)
         content = ShardContent(
-            self.bits, maps, palettes, ids, self.source.labels[chosen], self.source.rows[chosen]
+            bits, maps, palettes, ids, self.source.labels[chosen], self.source.rows[chosen]
         )
         return {
             "shard": np.frombuffer(encode_shard(content), np.uint8),
@@ -177,6 +181,6 @@ class Encoding:
             "sums": tally.sums,
             "error": np.array(tally.error),
             "pixels": np.array(tally.pixels),
-            "packed": np.array(sum(packed_length(len(one), one.shape[1], self.bits) for one in maps)),
+            "packed": np.array(sum(packed_length(len(one), one.shape[1], bits) for one in maps)),
             "sizes": np.unique([one.shape for one in maps], axis=0),
         }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import re
 from collections.abc import Mapping
 from typing import Any
@@ -42,6 +43,8 @@ class Settings:
         super_colors: colours of the larger palette of ``super``, 1..256.
         refine: move the palettes' colours so that edges survive.
         refinement: how.
+        smoothing: the squared colour distance that a pixel gives up for each neighbour it is like, see
+            :func:`colorcnn.dcq.smooth.smooth`; 0 gives every pixel its nearest colour.
         seed: of everything that is drawn.
     """
 
@@ -62,6 +65,7 @@ class Settings:
     super_colors: int = 256
     refine: bool = True
     refinement: Refinement = dataclasses.field(default_factory=Refinement)
+    smoothing: float = 0.0
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -77,6 +81,8 @@ class Settings:
                 )
         if not 0 < self.kept <= 1:
             raise UsageError(f"The kept share is {self.kept}: choose a number above 0, at most 1.")
+        if not 0 <= self.smoothing < math.inf:
+            raise UsageError(f"The smoothing is {self.smoothing}: choose a number of at least 0.")
         if self.palettes not in PALETTES:
             raise unknown_name("kind of palettes", self.palettes, PALETTES)
         if self.attention not in ATTENTIONS:

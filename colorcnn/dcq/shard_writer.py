@@ -53,7 +53,10 @@ class ShardContent:
 
 
 def encode_shard(content: ShardContent) -> bytes:
-    """The bytes of a shard's file; of the ways to lay out its index maps the smallest is taken."""
+    """The bytes of a shard's file; of the ways to lay out its index maps the smallest is taken.
+
+    Which that is is judged by a part of them, where they fill several blocks.
+    """
     shapes = {image.shape for image in content.indices}
     header: dict[str, Any] = {
         "images": len(content.indices),
@@ -73,16 +76,17 @@ def encode_shard(content: ShardContent) -> bytes:
         header["first"] = None
         arrays["rows"] = content.rows.astype("<u4")
     best = _smallest(content)
+    frames = _compress(best.data, best.block)
     header |= {**best.coding, "arrays": []}
     body = b""
     for name, array in {**arrays, **best.tables}.items():
         own = _compress(array.tobytes(), BLOCK)
         header["arrays"].append(_entry(name, array, BLOCK, own))
         body += b"".join(own)
-    header["arrays"].append(_entry("indices", np.empty(best.stored, np.uint8), best.block, best.frames))
+    header["arrays"].append(_entry("indices", np.frombuffer(best.data, np.uint8), best.block, frames))
     text = json.dumps(header, separators=(",", ":")).encode()
     head = HEAD.pack(SIGNATURE, VERSION, 0, len(text), zlib.crc32(text))
-    return head + text + body + b"".join(best.frames)
+    return head + text + body + b"".join(frames)
 
 
 def _palette_arrays(content: ShardContent) -> dict[str, np.ndarray]:
@@ -105,30 +109,31 @@ def _coded_size(arrays: Mapping[str, np.ndarray]) -> int:
     return sum(len(frame) for array in arrays.values() for frame in _compress(array.tobytes(), BLOCK))
 
 
-class _Coded(NamedTuple):
-    """The index maps in one of several ways.
+class _Stream(NamedTuple):
+    """The index maps laid out in one of several ways.
 
     Attributes:
         coding: layout, prediction and order.
         tables: the arrays that these need.
-        stored: bytes before zstd.
+        data: what zstd is given.
         block: bytes of a block.
-        frames: the blocks, compressed.
     """
 
     coding: dict[str, str]
     tables: dict[str, np.ndarray]
-    stored: int
+    data: bytes
     block: int
-    frames: list[bytes]
 
-    @property
-    def size(self) -> int:
-        return sum(map(len, self.frames)) + _coded_size(self.tables)
+    def estimate(self) -> float:
+        """Bytes it takes, by those of its middle block."""
+        middle = len(self.data) // self.block // 2 * self.block
+        part = self.data[middle : middle + self.block]
+        coded = sum(map(len, _compress(part, self.block)))
+        return coded * len(self.data) / max(1, len(part)) + _coded_size(self.tables)
 
 
-def _smallest(content: ShardContent) -> _Coded:
-    """Compress the index maps in several ways, and keep the smallest."""
+def _smallest(content: ShardContent) -> _Stream:
+    """Lay the index maps out in several ways; returns that which should be smallest."""
     bits, found = content.bits, []
     table = context_table(content.indices, bits)
     for layout, prediction, order in _TRIED:
@@ -148,10 +153,9 @@ def _smallest(content: ShardContent) -> _Coded:
         length = lengths.pop() if len(lengths) == 1 else 0
         # Whole images to a block, where all are of one size and one fits: then none lies in two frames.
         block = BLOCK // length * length if 0 < length <= BLOCK else BLOCK
-        stream = b"".join(parts)
         coding = {"layout": layout, "prediction": prediction, "order": order}
-        found.append(_Coded(coding, tables, len(stream), block, _compress(stream, block)))
-    return min(found, key=lambda coded: coded.size)
+        found.append(_Stream(coding, tables, b"".join(parts), block))
+    return min(found, key=_Stream.estimate)
 
 
 def _compress(data: bytes, block: int) -> list[bytes]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import warnings
 from collections.abc import Sequence
+from itertools import repeat
 from typing import Any
 
 import numpy as np
@@ -26,6 +27,8 @@ from colorcnn.paletted import from_bytes
 
 Piece = tuple[int, Tensor, Tensor | None]
 """The first image's number, images uint8 (B, 3, H, W), and their labels (B,)."""
+
+_AT_ONCE = 1 << 18  # pixels that a CPU looks at: its time goes into memory once feature maps leave its caches
 
 
 class Pieces(Dataset[Piece]):
@@ -71,7 +74,7 @@ class ExtractionTask(pl.LightningModule):
 
     def __init__(self, network: nn.Module, settings: Settings) -> None:
         super().__init__()
-        self.network = frozen(network)
+        self.network = frozen(network).to(memory_format=torch.channels_last)
         self.settings = settings
         self.attends = settings.attends
         attended = settings.attention_layer if self.attends and settings.attention != "rise" else None
@@ -81,6 +84,12 @@ class ExtractionTask(pl.LightningModule):
     def predict_step(self, batch: Piece, batch_idx: int) -> tuple[int, dict[str, np.ndarray]]:
         """The first image's number, ``features`` (B, D) float32 and ``attention`` (B, h, w) float16."""
         start, images, labels = batch
+        together = max(1, _AT_ONCE // images[0, 0].numel()) if self.device.type == "cpu" else len(images)
+        parts = zip(images.split(together), repeat(None) if labels is None else labels.split(together))
+        found = [self._look(part, classes) for part, classes in parts]
+        return start, {name: np.concatenate([one[name] for one in found]) for name in found[0]}
+
+    def _look(self, images: Tensor, labels: Tensor | None) -> dict[str, np.ndarray]:
         settings = self.settings
         result: dict[str, np.ndarray] = {}
         if self.attends:
@@ -96,7 +105,7 @@ class ExtractionTask(pl.LightningModule):
                 self.probe(from_bytes(images))
         if settings.layer is not None:
             result["features"] = pool_features(self.probe.seen[settings.layer], settings.pool).numpy()
-        return start, result
+        return result
 
 
 class _Keep(BasePredictionWriter):

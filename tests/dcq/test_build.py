@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from dcq_samples import CLASSES, tinted
 
-from colorcnn.dcq.build import WORK, prepare_folder
+from colorcnn.dcq.build import NETWORK, WORK, prepare_folder
 from colorcnn.dcq.refine import Refinement
 from colorcnn.dcq.settings import Settings, recipe
 from colorcnn.dcq.sources import ArrayImages, Chosen, FileImages
@@ -72,6 +72,18 @@ def test_the_same_seed_gives_the_same_bytes_however_many_work(source, network, b
     other = build(source, folder="c", network=network, seed=1, **settings)
     other.run()
     assert files_of(other.folder) != results[0]
+
+
+def test_a_cpu_looks_at_a_few_images_at_a_time_and_sees_the_same(source, network, build, monkeypatch) -> None:
+    seen = []
+    for folder, pixels in (("a", 1 << 18), ("b", 7 * 256)):
+        monkeypatch.setattr("colorcnn.tasks.extract._AT_ONCE", pixels)
+        job = build(source, folder=folder, network=network)
+        job.look()
+        seen.append(job.work.load(NETWORK))
+    assert len(seen[0]["attention"]) == 40
+    for name in ("features", "attention"):
+        np.testing.assert_allclose(seen[0][name], seen[1][name], rtol=1e-3, atol=1e-3)
 
 
 def test_processes_give_the_same_bytes_as_threads(source, build) -> None:
@@ -306,7 +318,7 @@ def test_damaged_and_foreign_manifests_are_refused(source, build, tmp_path: Path
 @pytest.mark.parametrize(
     "settings",
     [{"bits": 0}, {"bits": 9}, {"clusters": 0}, {"kept": 0.0}, {"kept": 1.1}, {"attention": "x"},
-     {"palettes": "x"},
+     {"palettes": "x"}, {"smoothing": -1.0}, {"smoothing": float("nan")},
      {"features": "x"}, {"space": "x"}, {"seed": -1}, {"refinement": Refinement(steps=0)}],
 )  # fmt: skip
 def test_settings_that_cannot_be_meant_are_refused(settings) -> None:
