@@ -145,7 +145,7 @@ def _overview(entries: Sequence[Entry]) -> str:
             best = f"{name}, {_percent(accuracy)} with {colors_and_bits(sizes[0])}"
         full = record.metrics["original"]["accuracy"] if sizes else None
         cells = (
-            *(str(record.config.get(key, MISSING)) for key in ("data", "classifier")),
+            *(str(record.config.get(key) or MISSING) for key in ("data", "classifier")),
             *(f"{record.n:,}", _percent(full) if full is not None else MISSING, best or MISSING),
             record.date[:10],
         )

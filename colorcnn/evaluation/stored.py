@@ -66,7 +66,10 @@ def _draw_bytes(axes: Axes, metrics: Metrics, dark: bool) -> None:
 
 
 def stored_table(record: Record) -> str:
-    """Accuracies in percent with coded bytes, then what was lost: a row per method, a column per size."""
+    """Accuracies in percent with coded bytes, then what was lost: a row per method, a column per size.
+
+    The last column of the first table is :func:`accuracy_gain` over the first method, in points.
+    """
     metrics = record.metrics
     sizes = [str(size) for size in metrics["sizes"]]
     heads = [f"{size} colours" for size in sizes]
@@ -77,15 +80,43 @@ def stored_table(record: Record) -> str:
             f"{cell}, {scores[size]['bytes']['coded']:,.0f} B" if cell else ""
             for size, cell in zip(sizes, measured)
         ]
-        rows.append([name, *cells])
+        gain = accuracy_gain(metrics, next(iter(metrics["methods"])), method)
+        rows.append([name, *cells, "" if gain is None else f"{100 * gain:+.1f}"])
         if any(published):
-            rows.append([f"{name}, *published*", *published])
+            rows.append([f"{name}, *published*", *published, ""])
         losses.append([name, *(_loss(scores[size]) if size in scores else "" for size in sizes)])
     tables = [
-        markdown_table(["accuracy %, coded bytes per image", *heads], rows),
+        markdown_table(["accuracy %, coded bytes per image", *heads, "at equal bytes"], rows),
         markdown_table(["error / inconsistency, levels of 255", *heads], losses),
     ]
     return "\n".join([*tables, provenance(record, _original(metrics))]) + "\n"
+
+
+def accuracy_gain(metrics: Metrics, anchor: str, method: str) -> float | None:
+    """How much more accurate a method is than another at equal coded bytes (Bjontegaard's delta).
+
+    Both are interpolated over the logarithm of the bytes, and the mean of the difference is taken where both
+    are known.
+
+    Returns:
+        A difference of accuracies in [-1, 1]; None for the anchor itself, and where there is nothing to
+        compare: fewer than two points, two of equal bytes, or no common bytes.
+    """
+    import bjontegaard  # draws in matplotlib and scipy
+
+    curves = []
+    for name in (anchor, method):
+        scores = metrics["methods"][name]["scores"].values()
+        curves.append(sorted((score["bytes"]["coded"], score["accuracy"]) for score in scores))
+    if anchor == method or min(map(len, curves)) < 2:
+        return None
+    sizes = [[size for size, _ in curve] for curve in curves]
+    if max(each[0] for each in sizes) >= min(each[-1] for each in sizes):
+        return None
+    if any(len(set(each)) < len(each) for each in sizes):
+        return None
+    values = [column for curve in curves for column in zip(*curve)]
+    return float(bjontegaard.bd_psnr(*values, method="pchip", require_matching_points=False, min_overlap=0))
 
 
 def _loss(score: Metrics) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from colorcnn.evaluation.report import write_report
-from colorcnn.evaluation.stored import stored_curves, stored_table
+from colorcnn.evaluation.stored import accuracy_gain, stored_curves, stored_table
 from colorcnn.records import Clock
 from colorcnn.reproduce.seeds import gather
 
@@ -40,14 +40,30 @@ def record():
 
 def test_the_table_has_accuracy_bytes_published_and_losses(record):
     lines = stored_table(record).splitlines()
-    assert lines[0] == "| accuracy %, coded bytes per image | 2 colours | 4 colours |"
-    assert lines[2] == "| DCQ | 51.0 ± 1.4, 54 B | 61.0 ± 1.4, 107 B |"
+    assert lines[0] == "| accuracy %, coded bytes per image | 2 colours | 4 colours | at equal bytes |"
+    assert lines[2] == "| DCQ | 51.0 ± 1.4, 54 B | 61.0 ± 1.4, 107 B |  |"
     assert lines[3].startswith("| DCQ, *published* | 79.9 |")
-    assert lines[4] == "| JPEG |  | 71.0 ± 1.4, 107 B |"
+    assert lines[4] == "| JPEG |  | 71.0 ± 1.4, 107 B |  |"
     assert "| DCQ | 25.5 / 25.5 | 12.8 / 25.5 |" in lines
     assert "| JPEG |  | 25.5 / 25.5 |" in lines
     assert lines[-1].startswith("Trained on the originals (295 B): 81.0 ± 1.4 % (95 % interval 79.0 to 81.0)")
     assert "published 95.0 %, n = 100, mean ± std of 2 seeds" in lines[-1]
+
+
+@pytest.mark.parametrize(
+    ("points", "gain"),
+    [
+        ({"2": score(0.7, 50), "4": score(0.8, 100)}, 0.2),
+        ({"2": score(0.5, 25), "4": score(0.7, 100)}, 0.1),  # over log bytes 0.6 at 50
+        ({"2": score(0.7, 200), "4": score(0.8, 400)}, None),
+        ({"2": score(0.7, 75), "4": score(0.8, 75)}, None),
+        ({"4": score(0.8, 75)}, None),
+    ],
+)
+def test_methods_are_compared_at_equal_bytes(points, gain):
+    methods = {"dcq": {"scores": {"2": score(0.5, 50), "4": score(0.6, 100)}}, "ours": {"scores": points}}
+    assert accuracy_gain({"methods": methods}, "dcq", "ours") == (gain and pytest.approx(gain))
+    assert accuracy_gain({"methods": methods}, "dcq", "dcq") is None
 
 
 def test_originals_may_have_no_known_cost(record):
