@@ -55,6 +55,13 @@ def test_build_verify_and_export(pets: Path, capsys) -> None:
     assert run(capsys, "export", "small", "-o", "pngs")[0] == 1
 
 
+def test_without_options_images_have_palettes_of_their_own(pets: Path, capsys) -> None:
+    status, out, err = run(capsys, "build", "pets", "-o", "small")
+    assert (status, err) == (0, "")
+    assert "18 images, 18 palettes of 4 colours" in out
+    assert json.loads(Path("small/store.json").read_text())["config"]["smoothing"] > 0
+
+
 def test_verify_names_the_damaged_shard_and_fails(pets: Path, capsys) -> None:
     run(capsys, "build", "pets", "--recipe", "pixels", "--no-refine", "-o", "small")
     path = Path("small/shard-00000.dcq")
@@ -146,7 +153,7 @@ def test_recode_can_copy_what_pruning_keeps_losslessly(pets: Path, capsys) -> No
         (["--recipe", "best"], 2, "paper, pixels, super"),
         (["--method", "x"], 2, "Unknown method 'x'"),
         (["--method", "octree", "--clusters", "4"], 2, "--clusters changes nothing for own palettes"),
-        (["--super-colors", "9"], 2, "--super-colors changes nothing"),
+        (["--super-colors", "9", "--palettes", "own"], 2, "--super-colors changes nothing"),
         (["--no-refine", "--refine-steps", "9"], 2, "--refine-steps changes nothing"),
         (["--recipe", "pixels", "--classifier", "tiny:classifier"], 2, "leave --classifier out"),
         (["--features", "label", "--clusters", "4"], 2, "--clusters changes nothing"),
@@ -160,7 +167,7 @@ def test_recode_can_copy_what_pruning_keeps_losslessly(pets: Path, capsys) -> No
         (["--kept-images", "0.5"], 2, "belongs to --prune"),
         (["--prune", "random", "--kept-images", "0.5", "--dynamics", "none"], 1, "does not exist"),
         (["--jobs", "0"], 2, "--jobs"),
-        (["--space", "srgb"], 2, "CIELAB"),
+        (["--space", "srgb", "--clusters", "4"], 2, "CIELAB"),
         (["--clas", "x"], 2, "unrecognized arguments"),
     ],
 )

@@ -24,9 +24,11 @@ Compress a training set by reducing its colours (Dataset Color Quantization), an
 """
 EXAMPLES = """\
 examples:
+  colorcnn dcq build cifar10 --bits 2 -o small
+      4 colours in an image; a build that is stopped goes on when called again
   colorcnn dcq build cifar10 --bits 2 --clusters 20 --classifier resnet9-cifar10 -o small
-      20 palettes of 4 colours for all training images; a build that is stopped goes on when called again
-  colorcnn dcq build photos/ --recipe pixels --shorter-side 256 -o small
+      as the paper does it: 20 palettes of 4 colours for all training images
+  colorcnn dcq build photos/ --shorter-side 256 -o small
   colorcnn dcq build cifar10 --method median-cut -o small      every image by itself, with its own palette
   colorcnn fit --config mine.yaml --data QuantizedFolder --data.init_args.root small
   colorcnn dcq verify small

@@ -58,10 +58,16 @@ def add_build_options(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("-o", "--out", type=Path, required=True, metavar="DIR", help="the folder that becomes the store")
     add("--force", action="store_true", help="replace a store, or an unfinished build, in that folder")
-    add("--recipe", default="paper", metavar="NAME", help="paper, pixels or super (default: paper)")
+    add(
+        "--recipe",
+        metavar="NAME",
+        help="super: a palette for each image, of colours from one larger palette, and smoothed index maps; "
+        "paper: palettes shared by clusters of images; pixels: likewise, no classifier (default: super, "
+        "but paper where --classifier, --method or an option of clusters is given)",
+    )
     add("--bits", type=int, metavar="Q", help="palettes of 2^Q colours, Q from 1 to 8 (default: 2)")
     add("--palettes", metavar="KIND", help="shared by a cluster, own of each image, or super: own ones of "
-        "colours from one larger palette (default: shared; own with --method)")  # fmt: skip
+        "colours from one larger palette (default: the recipe's; own with --method)")  # fmt: skip
     add("--super-colors", type=int, metavar="N", help="colours of that larger palette (default: 256)")
     add(
         "--method",
@@ -70,7 +76,7 @@ def add_build_options(parser: argparse.ArgumentParser) -> None:
     )
     add("--space", metavar="NAME", help="where colours are compared (default: cielab)")
     add("--smoothing", type=float, metavar="W", help="squared colour distance given up for each neighbour a "
-        "pixel is like: fewer bytes, less detail (default: 0)")  # fmt: skip
+        "pixel is like: fewer bytes, less detail (default: 40 for super, else 0)")  # fmt: skip
     _add_stage_options(parser)
     add(
         "--classifier",
@@ -129,7 +135,7 @@ def build_settings(options: argparse.Namespace) -> Settings:
     Raises:
         UsageError: a value cannot be meant.
     """
-    from colorcnn.dcq.settings import Settings, described
+    from colorcnn.dcq.settings import Settings, described, recipe_meant
     from colorcnn.zoo import parse_method
 
     names = {field.name for field in dataclasses.fields(Settings)} - {"refinement"}
@@ -143,7 +149,8 @@ def build_settings(options: argparse.Namespace) -> Settings:
     }
     if refinement:
         given["refinement"] = refinement
-    settings, idle = described(options.recipe, given)
+    name = options.recipe or recipe_meant(given, classifier=options.classifier is not None)
+    settings, idle = described(name, given)
     # Refused, so that nobody believes that they did something.
     if idle:
         of_refinement = (name for name, own in _REFINEMENT.items() if own in refinement)

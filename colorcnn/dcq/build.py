@@ -14,7 +14,7 @@ import numpy as np
 from torch import nn
 
 from colorcnn.dcq.clusters import cluster_images, given_clusters
-from colorcnn.dcq.encode import Encoding, GivenColors, OwnColors, SharedColors, snapped
+from colorcnn.dcq.encode import Encoding, OwnColors, SharedColors, SuperColors
 from colorcnn.dcq.features import GIVEN, PixelFeatures
 from colorcnn.dcq.palettes import Designing, Sampling, grouped, pixel_shares, to_colors
 from colorcnn.dcq.refine import Refining
@@ -108,8 +108,8 @@ class Build:
             colors: Any = OwnColors(self.quantizer or self._k_means(), self.settings.num_colors)
             return self.finish(self.encode(colors), len(self.source))
         if self.settings.palettes == "super":
-            palettes = self.super_palettes()
-            return self.finish(self.encode(GivenColors(palettes, self.settings.space)), len(self.source))
+            found = SuperColors(_Designed(self.work), self.larger_palette(), self.settings.space)
+            return self.finish(self.encode(found), len(self.source))
         self.look()
         clusters = self.clusters()
         palettes = self.palettes(clusters)
@@ -211,23 +211,22 @@ class Build:
         )
         return np.stack([one["palette"] for one in found])
 
-    def super_palettes(self) -> np.ndarray:
-        """The palettes of all images, (N, K, 3) uint8, of colours from one larger palette."""
+    def larger_palette(self) -> np.ndarray:
+        """The colours (S, 3) uint8 that the palettes of all images, which are designed first, are to have."""
         own = OwnColors(self.quantizer or self._k_means(), self.settings.num_colors)
         self.work.pieces("own", self.parts, _Palettes(self.source, own), describe="Palettes of the images")
-        pieces = [self.work.load("own", start) for start in self.parts]
 
         def compute() -> Arrays:
-            counts = np.concatenate([piece["counts"].reshape(-1) for piece in pieces])
-            colors = np.concatenate([piece["palettes"].reshape(-1, 3) for piece in pieces])[counts > 0]
-            different, places = np.unique(colors, axis=0, return_inverse=True)
             method = KMeans(quality="best", space=self.settings.space, seed=self.settings.seed)
             larger = SharedPalette(method, self.settings.super_colors)
-            larger.add(different, np.bincount(places.reshape(-1), counts[counts > 0]))
+            for start in self.parts:
+                piece = self.work.load("own", start)
+                colors, counts = piece["palettes"].reshape(-1, 3), piece["counts"].reshape(-1)
+                different, places = np.unique(colors[counts > 0], axis=0, return_inverse=True)
+                larger.add(different, np.bincount(places.reshape(-1), counts[counts > 0]))
             return {"colors": larger.design()}
 
-        colors = self.work.once("super", compute)["colors"]
-        return np.concatenate([snapped(piece["palettes"], colors, self.settings.space) for piece in pieces])
+        return self.work.once("super", compute)["colors"]
 
     def encode(self, colors: Any) -> list[Mapping[str, Any]]:
         """Write the shards; returns what the manifest says of each, with its sums."""
@@ -282,6 +281,16 @@ class _Attention:
         starts = np.unique(rows // EXTRACT_BATCH) * EXTRACT_BATCH
         maps = np.concatenate([self.work.load(NETWORK, int(start))["attention"] for start in starts])
         return maps[rows - starts[0]]
+
+
+@dataclass(frozen=True)
+class _Designed:
+    """Reads what :class:`_Palettes` made of the images of a part."""
+
+    work: Work
+
+    def __call__(self, images: Sequence[int]) -> np.ndarray:
+        return self.work.load("own", int(images[0]))["palettes"]
 
 
 @dataclass(frozen=True)

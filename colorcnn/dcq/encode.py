@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -60,22 +60,24 @@ class SharedColors:
 
 
 @dataclass(frozen=True)
-class GivenColors:
-    """Each image has a palette of its own, which is given.
+class SuperColors:
+    """Each image has a palette of its own, of colours from a larger one.
 
     Attributes:
-        palettes: (N, K, 3) uint8.
+        designed: reads the palettes (n, K, 3) uint8 of a part's images, of any colours.
+        colors: (S, 3) uint8, those that take their places.
         space: where the nearest colour is looked for.
     """
 
-    palettes: np.ndarray
+    designed: Callable[[Sequence[int]], np.ndarray]
+    colors: np.ndarray
     space: str
 
     def __call__(
         self, images: Sequence[int], pictures: Sequence[np.ndarray]
     ) -> tuple[list[np.ndarray], np.ndarray, np.ndarray]:
         """See :class:`SharedColors`."""
-        palettes = self.palettes[np.asarray(images)]
+        palettes = snapped(self.designed(images), self.colors, self.space)
         maps = [map_pixels(one, palette, self.space) for one, palette in zip(pictures, palettes)]
         return maps, palettes, np.arange(len(pictures))
 
@@ -160,7 +162,7 @@ class Encoding:
 
     source: ImageSource
     settings: Settings
-    colors: SharedColors | GivenColors | OwnColors
+    colors: SharedColors | SuperColors | OwnColors
 
     def __call__(self, images: Sequence[int]) -> Arrays:
         """``shard`` (bytes,) the file, and sums: see :func:`colorcnn.dcq.build.count_bytes`."""

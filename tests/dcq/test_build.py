@@ -10,7 +10,7 @@ from dcq_samples import CLASSES, tinted
 
 from colorcnn.dcq.build import NETWORK, WORK, prepare_folder
 from colorcnn.dcq.refine import Refinement
-from colorcnn.dcq.settings import Settings, recipe
+from colorcnn.dcq.settings import Settings, recipe, recipe_meant
 from colorcnn.dcq.sources import ArrayImages, Chosen, FileImages
 from colorcnn.dcq.storage import MANIFEST, Store, read_manifest, verify_store
 from colorcnn.errors import ColorCNNError, UsageError
@@ -329,8 +329,19 @@ def test_settings_that_cannot_be_meant_are_refused(settings) -> None:
 def test_recipes_have_names() -> None:
     assert recipe("paper") == Settings()
     assert recipe("pixels", bits=3).layer is None
+    assert recipe("super").smoothing > 0
     with pytest.raises(UsageError, match="paper, pixels, super"):
         recipe("best")
+
+
+@pytest.mark.parametrize(
+    ("given", "classifier", "name"),
+    [({"bits": 3, "smoothing": 9.0, "seed": 1}, False, "super"), ({"palettes": "super"}, False, "super"),
+     ({"palettes": "own"}, False, "paper"), ({"clusters": 20}, False, "paper"),
+     ({"refinement": {"steps": 9}}, False, "paper"), ({"method": "wu"}, False, "paper"), ({}, True, "paper")],
+)  # fmt: skip
+def test_who_asks_for_what_only_the_paper_has_gets_its_recipe(given, classifier, name) -> None:
+    assert recipe_meant(given, classifier=classifier) == name
 
 
 def test_a_data_set_without_images_is_refused(build) -> None:
