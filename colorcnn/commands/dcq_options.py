@@ -63,7 +63,7 @@ def add_build_options(parser: argparse.ArgumentParser) -> None:
         metavar="NAME",
         help="super: a palette for each image, of colours from one larger palette, and smoothed index maps; "
         "paper: palettes shared by clusters of images; pixels: likewise, no classifier (default: super, "
-        "but paper where --classifier, --method or an option of clusters is given)",
+        "but paper where --classifier, --method, --palettes own or shared, or an option of these is given)",
     )
     add("--bits", type=int, metavar="Q", help="palettes of 2^Q colours, Q from 1 to 8 (default: 2)")
     add("--palettes", metavar="KIND", help="shared by a cluster, own of each image, or super: own ones of "
@@ -76,13 +76,13 @@ def add_build_options(parser: argparse.ArgumentParser) -> None:
     )
     add("--space", metavar="NAME", help="where colours are compared (default: cielab)")
     add("--smoothing", type=float, metavar="W", help="squared colour distance given up for each neighbour a "
-        "pixel is like: fewer bytes, less detail (default: 40 for super, else 0)")  # fmt: skip
+        "pixel is like: fewer bytes, less detail (default: 40 for the recipe super, else 0)")  # fmt: skip
     _add_stage_options(parser)
     add(
         "--classifier",
         metavar="NAME",
         help="whose features and attention are used: a pretrained name, a checkpoint folder, a Lightning "
-        ".ckpt or module:function (default: none, pixel statistics take their place)",
+        ".ckpt or module:function (default: none; the recipe paper takes pixel statistics instead)",
     )
     add("--classifier-size", type=int, metavar="N", help="side of the images it sees (default: their own, "
         "224 where they differ)")  # fmt: skip
@@ -91,7 +91,10 @@ def add_build_options(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_stage_options(parser: argparse.ArgumentParser) -> None:
-    add = parser.add_argument
+    stages = parser.add_argument_group(
+        "stages of palettes that clusters of images share (recipes paper, pixels)"
+    )
+    add = stages.add_argument
     add("--clusters", type=int, metavar="N", help="groups of images that share a palette (default: 20)")
     add(
         "--features",
@@ -149,14 +152,24 @@ def build_settings(options: argparse.Namespace) -> Settings:
     }
     if refinement:
         given["refinement"] = refinement
-    name = options.recipe or recipe_meant(given, classifier=options.classifier is not None)
+    if options.classifier is None and options.classifier_size is not None:
+        raise UsageError("--classifier-size belongs to --classifier: name one, or leave it out.")
+    name, asking = options.recipe, ""
+    if name is None:
+        name, asking = recipe_meant(given, classifier=options.classifier is not None)
     settings, idle = described(name, given)
     # Refused, so that nobody believes that they did something.
     if idle:
-        of_refinement = (name for name, own in _REFINEMENT.items() if own in refinement)
-        told = next(of_refinement) if idle[0] == "refinement" else idle[0]
-        raise UsageError(
-            f"--{told.replace('_', '-')} changes nothing for {settings.palettes} palettes with these "
-            "options: leave it out."
-        )
+        because = f", which {_typed(asking, options)} asks for" if asking else " with these options"
+        told = f"{_typed(idle[0], options)} changes nothing for {settings.palettes} palettes"
+        raise UsageError(f"{told}{because}: leave it out.")
     return settings
+
+
+def _typed(choice: str, options: argparse.Namespace) -> str:
+    """An option as its user typed it."""
+    if choice == "refinement":
+        choice = next(name for name in _REFINEMENT if getattr(options, name) is not None)
+    if choice == "refine" and not options.refine:
+        choice = "no_refine"
+    return f"--{choice.replace('_', '-')}"

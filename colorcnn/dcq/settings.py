@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import math
 import re
 from collections.abc import Mapping
 from typing import Any
@@ -15,6 +14,7 @@ from colorcnn.errors import UsageError, unknown_name
 from colorcnn.quantizers.spaces import check_space
 
 PALETTES = ("shared", "own", "super")
+_MOST_SMOOTHING = 1e6  # more than any two colours are apart
 _MODULE = re.compile(r"[A-Za-z_]\w*(\.\w+)+|layer\d+")
 
 
@@ -81,8 +81,8 @@ class Settings:
                 )
         if not 0 < self.kept <= 1:
             raise UsageError(f"The kept share is {self.kept}: choose a number above 0, at most 1.")
-        if not 0 <= self.smoothing < math.inf:
-            raise UsageError(f"The smoothing is {self.smoothing}: choose a number of at least 0.")
+        if not 0 <= self.smoothing <= _MOST_SMOOTHING:
+            raise UsageError(f"The smoothing is {self.smoothing}: choose a number from 0 to a million.")
         if self.palettes not in PALETTES:
             raise unknown_name("kind of palettes", self.palettes, PALETTES)
         if self.attention not in ATTENTIONS:
@@ -91,7 +91,9 @@ class Settings:
             raise UsageError("Refinement needs at least one step and one image, and a weight of at least 0.")
         check_space(self.space)
         if self.palettes == "shared" and self.refine and self.space != "cielab":
-            raise UsageError("Refinement works in CIELAB: choose that space, or leave the refinement out.")
+            raise UsageError(
+                "Refinement works in CIELAB: choose that space, or leave the refinement out (--no-refine)."
+            )
         known = (*LAYERS, *PIXEL_FEATURES, *GIVEN)
         if self.features not in known and not _MODULE.fullmatch(self.features):
             raise unknown_name("features", self.features, [*known, "the name of a module such as features.3"])
@@ -178,8 +180,20 @@ def described(name: str, given: Mapping[str, Any]) -> tuple[Settings, list[str]]
     if refinement:
         changes["refinement"] = dataclasses.replace(base.refinement, **refinement)
     settings = recipe(name, **changes)
+    _check_dither(settings)
     unused = _unused(settings)
     return settings, [key for key in given if key in unused]
+
+
+def _check_dither(settings: Settings) -> None:
+    """A dither is in the index map, which only palettes of each image's own take from the method."""
+    dither = (settings.method or "").partition("+")[2]
+    if dither and settings.palettes != "own":
+        raise UsageError(
+            f"{settings.palettes} palettes take no index maps from {settings.method}: leave +{dither} out."
+        )
+    if dither and settings.smoothing:
+        raise UsageError(f"Smoothing undoes what +{dither} does: leave one of them out.")
 
 
 def _unused(settings: Settings) -> set[str]:
@@ -204,15 +218,20 @@ def _unused(settings: Settings) -> set[str]:
     return found
 
 
-def recipe_meant(given: Mapping[str, Any], *, classifier: bool = False) -> str:
+def recipe_meant(given: Mapping[str, Any], *, classifier: bool = False) -> tuple[str, str]:
     """The recipe of a user who names none: :data:`DEFAULT_RECIPE`, or the paper's where a choice asks for it.
 
     Args:
         given: the choices, as for :func:`described`.
         classifier: whether one is given, too.
+
+    Returns:
+        The recipe, and the choice that asked for it, or nothing.
     """
-    of_the_paper = classifier or "method" in given or given.get("palettes", "super") != "super"
-    return "paper" if of_the_paper or not given.keys().isdisjoint(_SHARED) else DEFAULT_RECIPE
+    kind = given.get("palettes")
+    asks = [name for name in _SHARED if name in given] + ["classifier"] * classifier
+    asks += ["method"] * ("method" in given and kind is None) + ["palettes"] * (kind not in (None, "super"))
+    return ("paper", asks[0]) if asks else (DEFAULT_RECIPE, "")
 
 
 def _check_names(what: str, given: Mapping[str, Any], known: Any) -> None:

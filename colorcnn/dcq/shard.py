@@ -46,7 +46,7 @@ By ``prediction`` a pixel's index is stored as it is ("none"), or as what its ne
 and left + above - above left (the predictor of LOCO-I: M. Weinberger, G. Seroussi and G. Sapiro, IEEE
 Transactions on Image Processing 2000); "context", its place in the row of ``contexts`` that is numbered by
 left, above, above right and above left, q bits each, the first highest, of which d, from 2 to 4, are taken.
-The writer tries several combinations and keeps the smallest.
+The writer tries several combinations on a sample of the maps and takes the smallest.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Write a shard: arrays, compressed; index maps in whichever of several ways is smallest.
+"""Write a shard: arrays, compressed; index maps in that of several ways which makes a sample smallest.
 
 The format is described in :mod:`colorcnn.dcq.shard`.
 """
@@ -53,10 +53,7 @@ class ShardContent:
 
 
 def encode_shard(content: ShardContent) -> bytes:
-    """The bytes of a shard's file; of the ways to lay out its index maps the smallest is taken.
-
-    Which that is is judged by a part of them, where they fill several blocks.
-    """
+    """The bytes of a shard's file, its index maps laid out in what should be the smallest of several ways."""
     shapes = {image.shape for image in content.indices}
     header: dict[str, Any] = {
         "images": len(content.indices),
@@ -110,7 +107,7 @@ def _coded_size(arrays: Mapping[str, np.ndarray]) -> int:
 
 
 class _Stream(NamedTuple):
-    """The index maps laid out in one of several ways.
+    """Index maps laid out in one of several ways.
 
     Attributes:
         coding: layout, prediction and order.
@@ -124,38 +121,51 @@ class _Stream(NamedTuple):
     data: bytes
     block: int
 
-    def estimate(self) -> float:
-        """Bytes it takes, by those of its middle block."""
-        middle = len(self.data) // self.block // 2 * self.block
-        part = self.data[middle : middle + self.block]
-        coded = sum(map(len, _compress(part, self.block)))
-        return coded * len(self.data) / max(1, len(part)) + _coded_size(self.tables)
-
 
 def _smallest(content: ShardContent) -> _Stream:
-    """Lay the index maps out in several ways; returns that which should be smallest."""
-    bits, found = content.bits, []
-    table = context_table(content.indices, bits)
-    for layout, prediction, order in _TRIED:
-        if (layout == "paired" and bits > 4) or (layout == "unpacked" and bits == 8):
-            continue
-        maps = [content.indices[image] for image in map_order(content.palette_ids, order)]
-        tables = {}
-        if prediction == "median":
-            maps = [to_differences(one, bits) for one in maps]
-        if prediction == "context":
-            if table is None:
-                continue
-            maps = [to_ranks(one, bits, table) for one in maps]
-            tables = {"contexts": table}
-        parts = [pack(one, bits, layout) for one in maps]
-        lengths = {len(part) for part in parts}
-        length = lengths.pop() if len(lengths) == 1 else 0
-        # Whole images to a block, where all are of one size and one fits: then none lies in two frames.
-        block = BLOCK // length * length if 0 < length <= BLOCK else BLOCK
-        coding = {"layout": layout, "prediction": prediction, "order": order}
-        found.append(_Stream(coding, tables, b"".join(parts), block))
-    return min(found, key=_Stream.estimate)
+    """The index maps in that way which makes every so many of them, enough for a block, smallest."""
+    table = context_table(content.indices, content.bits)
+    ways = [way for way in _TRIED if _fits(way, content.bits, table)]
+    packed = sum(image.size for image in content.indices) * content.bits / 8
+    step = max(1, int(packed / BLOCK))
+
+    def estimate(way: tuple[str, str, str]) -> int:
+        sample = _lay_out(content.indices[::step], content.palette_ids[::step], content.bits, table, way)
+        coded = sum(map(len, _compress(sample.data, sample.block)))
+        return step * coded + _coded_size(sample.tables)
+
+    return _lay_out(content.indices, content.palette_ids, content.bits, table, min(ways, key=estimate))
+
+
+def _fits(way: tuple[str, str, str], bits: int, table: np.ndarray | None) -> bool:
+    layout, prediction, _ = way
+    if prediction == "context" and table is None:
+        return False
+    return not ((layout == "paired" and bits > 4) or (layout == "unpacked" and bits == 8))
+
+
+def _lay_out(
+    indices: Sequence[np.ndarray],
+    palette_ids: np.ndarray,
+    bits: int,
+    table: np.ndarray | None,
+    way: tuple[str, str, str],
+) -> _Stream:
+    layout, prediction, order = way
+    maps = [indices[image] for image in map_order(palette_ids, order)]
+    tables = {}
+    if prediction == "median":
+        maps = [to_differences(one, bits) for one in maps]
+    if prediction == "context" and table is not None:
+        maps = [to_ranks(one, bits, table) for one in maps]
+        tables = {"contexts": table}
+    parts = [pack(one, bits, layout) for one in maps]
+    lengths = {len(part) for part in parts}
+    length = lengths.pop() if len(lengths) == 1 else 0
+    # Whole images to a block, where all are of one size and one fits: then none lies in two frames.
+    block = BLOCK // length * length if 0 < length <= BLOCK else BLOCK
+    coding = {"layout": layout, "prediction": prediction, "order": order}
+    return _Stream(coding, tables, b"".join(parts), block)
 
 
 def _compress(data: bytes, block: int) -> list[bytes]:

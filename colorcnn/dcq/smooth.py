@@ -47,9 +47,9 @@ def smooth(
 ) -> np.ndarray:
     """Trade colour errors for neighbours that are alike.
 
-    Minimises the squared distances of all pixels from their colours, plus ``weight`` for every pixel and
-    each of its eight neighbours that has another index: a Potts model, by iterated conditional modes
-    (J. Besag, Journal of the Royal Statistical Society B, 1986).
+    Lowers the squared distances of all pixels from their colours, plus ``weight`` for every two neighbours
+    (of eight around a pixel) whose indices differ: a Potts model, by iterated conditional modes (J. Besag,
+    Journal of the Royal Statistical Society B, 1986).
 
     Args:
         picture: (H, W, 3) uint8.

@@ -8,6 +8,7 @@ palettes, such as JPEG files or fewer images, stand at the number of colours tha
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 Metrics = Mapping[str, Any]
 
 _LEVELS = 255
+_LEAST_COMMON = 0.5
 
 
 def is_stored(metrics: Metrics) -> bool:
@@ -100,7 +102,7 @@ def accuracy_gain(metrics: Metrics, anchor: str, method: str) -> float | None:
 
     Returns:
         A difference of accuracies in [-1, 1]; None for the anchor itself, and where there is nothing to
-        compare: fewer than two points, two of equal bytes, or no common bytes.
+        compare: fewer than two points, two of equal bytes, or less than half of the shorter curve in common.
     """
     import bjontegaard  # draws in matplotlib and scipy
 
@@ -111,9 +113,11 @@ def accuracy_gain(metrics: Metrics, anchor: str, method: str) -> float | None:
     if anchor == method or min(map(len, curves)) < 2:
         return None
     sizes = [[size for size, _ in curve] for curve in curves]
-    if max(each[0] for each in sizes) >= min(each[-1] for each in sizes):
-        return None
     if any(len(set(each)) < len(each) for each in sizes):
+        return None
+    spans = [math.log(each[-1] / each[0]) for each in sizes]
+    common = math.log(min(each[-1] for each in sizes) / max(each[0] for each in sizes))
+    if common < _LEAST_COMMON * min(spans):
         return None
     values = [column for curve in curves for column in zip(*curve)]
     return float(bjontegaard.bd_psnr(*values, method="pchip", require_matching_points=False, min_overlap=0))

@@ -318,7 +318,7 @@ def test_damaged_and_foreign_manifests_are_refused(source, build, tmp_path: Path
 @pytest.mark.parametrize(
     "settings",
     [{"bits": 0}, {"bits": 9}, {"clusters": 0}, {"kept": 0.0}, {"kept": 1.1}, {"attention": "x"},
-     {"palettes": "x"}, {"smoothing": -1.0}, {"smoothing": float("nan")},
+     {"palettes": "x"}, {"smoothing": -1.0}, {"smoothing": float("nan")}, {"smoothing": 1e7},
      {"features": "x"}, {"space": "x"}, {"seed": -1}, {"refinement": Refinement(steps=0)}],
 )  # fmt: skip
 def test_settings_that_cannot_be_meant_are_refused(settings) -> None:
@@ -335,13 +335,15 @@ def test_recipes_have_names() -> None:
 
 
 @pytest.mark.parametrize(
-    ("given", "classifier", "name"),
-    [({"bits": 3, "smoothing": 9.0, "seed": 1}, False, "super"), ({"palettes": "super"}, False, "super"),
-     ({"palettes": "own"}, False, "paper"), ({"clusters": 20}, False, "paper"),
-     ({"refinement": {"steps": 9}}, False, "paper"), ({"method": "wu"}, False, "paper"), ({}, True, "paper")],
+    ("given", "classifier", "meant"),
+    [({"bits": 3, "smoothing": 9.0, "seed": 1}, False, ("super", "")),
+     ({"palettes": "super", "method": "wu"}, False, ("super", "")),
+     ({"palettes": "own"}, False, ("paper", "palettes")), ({"clusters": 20}, False, ("paper", "clusters")),
+     ({"refinement": {"steps": 9}}, False, ("paper", "refinement")),
+     ({"method": "wu"}, False, ("paper", "method")), ({}, True, ("paper", "classifier"))],
 )  # fmt: skip
-def test_who_asks_for_what_only_the_paper_has_gets_its_recipe(given, classifier, name) -> None:
-    assert recipe_meant(given, classifier=classifier) == name
+def test_who_asks_for_what_only_the_paper_has_gets_its_recipe(given, classifier, meant) -> None:
+    assert recipe_meant(given, classifier=classifier) == meant
 
 
 def test_a_data_set_without_images_is_refused(build) -> None:

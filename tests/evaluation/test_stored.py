@@ -58,6 +58,7 @@ def test_the_table_has_accuracy_bytes_published_and_losses(record):
         ({"2": score(0.7, 200), "4": score(0.8, 400)}, None),
         ({"2": score(0.7, 75), "4": score(0.8, 75)}, None),
         ({"4": score(0.8, 75)}, None),
+        ({"2": score(0.7, 99), "4": score(0.8, 200)}, None),
     ],
 )
 def test_methods_are_compared_at_equal_bytes(points, gain):
