@@ -117,9 +117,9 @@ def measured(options: argparse.Namespace) -> Record:
     """The record of both builds; what a call before has done is taken over."""
     clock = Clock()
     files = find_images(options.images, recursive=True)
-    build = ["--bits", "2", "--clusters", "20"]
     judge = ["--classifier", options.classifier] if options.classifier else []
-    build += judge
+    # Its attention is for what it predicts: it need not know the classes of these images.
+    build = ["--recipe", "paper", "--bits", "2", "--clusters", "20", *judge, *["--predicted"] * bool(judge)]
 
     def work(name: str, part: list[Path]) -> dict[str, Any]:
         enlarged = options.out / f"{name}-{options.side}"
