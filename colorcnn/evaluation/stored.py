@@ -9,6 +9,7 @@ palettes, such as JPEG files or fewer images, stand at the number of colours tha
 from __future__ import annotations
 
 import math
+import statistics
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +21,7 @@ from colorcnn.evaluation.figures import (
     new_figure,
 )
 from colorcnn.evaluation.markdown import curves, markdown_table, provenance
+from colorcnn.evaluation.naming import display_names
 from colorcnn.evaluation.style import styles, theme
 from colorcnn.records import Record
 
@@ -70,11 +72,12 @@ def _draw_bytes(axes: Axes, metrics: Metrics, dark: bool) -> None:
 def stored_table(record: Record) -> str:
     """Accuracies in percent with coded bytes, then what was lost: a row per method, a column per size.
 
-    The last column of the first table is :func:`accuracy_gain` over the first method, in points.
+    The last column of the first table is :func:`accuracy_gain` over the record's ``anchor``, in points.
     """
     metrics = record.metrics
     sizes = [str(size) for size in metrics["sizes"]]
     heads = [f"{size} colours" for size in sizes]
+    anchor = record.config.get("anchor") or next(iter(metrics["methods"]))
     rows, losses = [], []
     for method, (name, measured, published) in zip(metrics["methods"], curves(metrics)):
         scores = metrics["methods"][method]["scores"]
@@ -82,16 +85,26 @@ def stored_table(record: Record) -> str:
             f"{cell}, {scores[size]['bytes']['coded']:,.0f} B" if cell else ""
             for size, cell in zip(sizes, measured)
         ]
-        gain = accuracy_gain(metrics, next(iter(metrics["methods"])), method)
-        rows.append([name, *cells, "" if gain is None else f"{100 * gain:+.1f}"])
+        rows.append([name, *cells, _gain(metrics, anchor, method)])
         if any(published):
             rows.append([f"{name}, *published*", *published, ""])
         losses.append([name, *(_loss(scores[size]) if size in scores else "" for size in sizes)])
+    against = f"at equal bytes, against {display_names(metrics['methods'])[anchor]}"
     tables = [
-        markdown_table(["accuracy %, coded bytes per image", *heads, "at equal bytes"], rows),
+        markdown_table(["accuracy %, coded bytes per image", *heads, against], rows),
         markdown_table(["error / inconsistency, levels of 255", *heads], losses),
     ]
     return "\n".join([*tables, provenance(record, _original(metrics))]) + "\n"
+
+
+def _gain(metrics: Metrics, anchor: str, method: str) -> str:
+    """The mean of the seeds' gains in points, and its deviation."""
+    seeds = metrics.get("per_seed", {"": metrics}).values()
+    gains = [gain for seed in seeds if (gain := accuracy_gain(seed, anchor, method)) is not None]
+    if len(gains) < len(seeds):
+        return ""
+    spread = f" ± {100 * statistics.stdev(gains):.1f}" if len(gains) > 1 else ""
+    return f"{100 * statistics.fmean(gains):+.1f}{spread}"
 
 
 def accuracy_gain(metrics: Metrics, anchor: str, method: str) -> float | None:

@@ -44,11 +44,12 @@ class DcqJudgeStage(MeasuringKind):
         split: ``test``; ``val`` to choose by.
         batch_size: images at a time.
         published: a table of :data:`colorcnn.evaluation.published.PUBLISHED` to stand beside.
+        anchor: the row that the others are compared with at equal coded bytes; null for the first.
     """
 
     required = ("data", "colors", "rows", "original")
-    optional: ClassVar = {"split": "test", "batch_size": 256, "published": None}
-    looks = ("published",)
+    optional: ClassVar = {"split": "test", "batch_size": 256, "published": None, "anchor": None}
+    looks = ("published", "anchor")
 
     def check(self, options: Mapping[str, Any], where: str) -> None:
         """See :meth:`StageKind.check`."""
@@ -64,6 +65,8 @@ class DcqJudgeStage(MeasuringKind):
                     f"{where}, row {name!r}: give a store and a classifier for each of the "
                     f"{len(options['colors'])} numbers of colours, or null."
                 )
+        if options.get("anchor") is not None and options["anchor"] not in options["rows"]:
+            raise UsageError(f"{where}: the anchor {options['anchor']!r} is no row: name one of the rows.")
         if options.get("published") is not None:
             from colorcnn.evaluation.published import published_table
 

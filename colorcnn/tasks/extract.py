@@ -22,7 +22,7 @@ from colorcnn.dcq.build import EXTRACT_BATCH, NETWORK
 from colorcnn.dcq.settings import Settings
 from colorcnn.dcq.sources import ImageSource
 from colorcnn.dcq.stages import Work, ranges
-from colorcnn.models import Classifier, frozen
+from colorcnn.models import frozen
 from colorcnn.paletted import from_bytes
 
 Piece = tuple[int, Tensor, Tensor | None]
@@ -74,9 +74,7 @@ class ExtractionTask(pl.LightningModule):
 
     def __init__(self, network: nn.Module, settings: Settings) -> None:
         super().__init__()
-        # A stranger's network may have been written for the usual layout.
-        layout = torch.channels_last if isinstance(network, Classifier) else torch.contiguous_format
-        self.network = frozen(network).to(memory_format=layout)
+        self.network = frozen(network)
         self.settings = settings
         self.attends = settings.attends
         attended = settings.attention_layer if self.attends and settings.attention != "rise" else None

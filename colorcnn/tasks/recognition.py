@@ -109,7 +109,7 @@ def load_judge(spec: str, num_classes: int) -> nn.Module:
             f"Classifier {spec!r} tells {told} classes apart and the data set has "
             f"{num_classes}: choose a classifier trained on this data set."
         )
-    return judge.to(memory_format=torch.channels_last)
+    return judge
 
 
 def augmented_alike(augment: Augment, *batches: Tensor) -> tuple[Tensor, ...]:

@@ -40,7 +40,10 @@ def record():
 
 def test_the_table_has_accuracy_bytes_published_and_losses(record):
     lines = stored_table(record).splitlines()
-    assert lines[0] == "| accuracy %, coded bytes per image | 2 colours | 4 colours | at equal bytes |"
+    assert (
+        lines[0]
+        == "| accuracy %, coded bytes per image | 2 colours | 4 colours | at equal bytes, against DCQ |"
+    )
     assert lines[2] == "| DCQ | 51.0 ± 1.4, 54 B | 61.0 ± 1.4, 107 B |  |"
     assert lines[3].startswith("| DCQ, *published* | 79.9 |")
     assert lines[4] == "| JPEG |  | 71.0 ± 1.4, 107 B |  |"
@@ -65,6 +68,20 @@ def test_methods_are_compared_at_equal_bytes(points, gain):
     methods = {"dcq": {"scores": {"2": score(0.5, 50), "4": score(0.6, 100)}}, "ours": {"scores": points}}
     assert accuracy_gain({"methods": methods}, "dcq", "ours") == (gain and pytest.approx(gain))
     assert accuracy_gain({"methods": methods}, "dcq", "dcq") is None
+
+
+def test_the_gain_at_equal_bytes_is_told_with_its_spread_over_seeds():
+    def of_seed(gain):
+        ours = {"2": score(0.5 + gain, 50), "4": score(0.6 + gain, 100)}
+        dcq = {"2": score(0.5, 50), "4": score(0.6, 100)}
+        return {**metrics(), "methods": {"dcq": {"scores": dcq}, "k-means": {"scores": ours}}}
+
+    record = Clock().record("x", n=100, metrics=gather({1: of_seed(0.1), 2: of_seed(0.2)}))
+    assert "| +15.0 ± 7.1 |" in stored_table(record)
+    record.config["anchor"] = "k-means"
+    table = stored_table(record)
+    assert "at equal bytes, against k-means" in table
+    assert "| -15.0 ± 7.1 |" in table
 
 
 def test_originals_may_have_no_known_cost(record):

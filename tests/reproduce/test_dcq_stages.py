@@ -172,6 +172,17 @@ def test_costs_are_read_beside_the_output(whole):
             },
             "for each of the 2",
         ),
+        (
+            "dcq-judge",
+            {
+                "data": "x",
+                "colors": [2],
+                "original": {"classifier": "y"},
+                "rows": {"a": {"stores": ["b"], "classifiers": ["c"]}},
+                "anchor": "d",
+            },
+            "'d' is no row",
+        ),
     ],
 )
 def test_what_cannot_be_meant_is_refused(kind, options, problem):
