@@ -309,8 +309,9 @@ def spread(wished: Sequence[float], gap: float) -> list[float]:
 
 
 def shortened(name: str, length: int = 18) -> str:
-    """A name cut to what fits beside a panel."""
-    return name if len(name) <= length else f"{name[: length - 1]}…"
+    """A name cut to what fits beside a panel, in its middle: long names differ in their ends."""
+    end = length // 2 - 2
+    return name if len(name) <= length else f"{name[: length - 1 - end]}…{name[-end:]}"
 
 
 def _tick(size: int) -> str:

@@ -13,7 +13,15 @@ from PIL import Image
 from torch import Tensor, nn
 
 from colorcnn.errors import UsageError
-from colorcnn.evaluation.figures import accuracy_curve, both_curves, rate_curve, spread, to_png, to_svg
+from colorcnn.evaluation.figures import (
+    accuracy_curve,
+    both_curves,
+    rate_curve,
+    shortened,
+    spread,
+    to_png,
+    to_svg,
+)
 from colorcnn.evaluation.gallery import Gallery, Shown, enlarge, image_grid, make_gallery
 from colorcnn.evaluation.naming import colors_and_bits, display_names, family, split_method
 from colorcnn.evaluation.style import DARK, styles
@@ -42,6 +50,12 @@ def test_weights_are_named_only_where_they_tell_apart():
         "ColorCNN+ (a)",
         "ColorCNN+ (b)",
     }
+
+
+def test_long_names_lose_their_middle():
+    assert shortened("k-means") == "k-means"
+    assert shortened("super (smoothing 160)") == "super (smo…ng 160)"
+    assert len(shortened("x" * 40, 9)) == 9
 
 
 def test_bits_are_told_for_powers_of_two():
