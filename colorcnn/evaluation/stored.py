@@ -10,8 +10,10 @@ from __future__ import annotations
 
 import math
 import statistics
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
+
+from scipy.stats import spearmanr
 
 from colorcnn.evaluation.figures import (
     draw_accuracy,
@@ -33,6 +35,7 @@ Metrics = Mapping[str, Any]
 
 _LEVELS = 255
 _LEAST_COMMON = 0.5
+_LEAST_ROWS = 5
 
 
 def is_stored(metrics: Metrics) -> bool:
@@ -46,6 +49,27 @@ def stored_curves(metrics: Metrics, *, dark: bool = False) -> Figure:
     figure, (left, right) = new_figure(2, dark)
     draw_accuracy(left, metrics, dark)
     _draw_bytes(right, metrics, dark)
+    return figure
+
+
+def stored_causes(metrics: Metrics, *, dark: bool = False) -> Figure:
+    """Accuracy over the error of what is stored, and over how differently its images render one colour."""
+    figure, panels = new_figure(2, dark)
+    lossy = {
+        name: {"scores": {size: score for size, score in result["scores"].items() if score.get("mse")}}
+        for name, result in metrics["methods"].items()
+    }
+    causes: dict[str, Callable[[int, Metrics], float]] = {
+        "error, levels of 255": lambda size, score: _LEVELS * score["mse"] ** 0.5,
+        "inconsistency, levels of 255": lambda size, score: _LEVELS * score["inconsistency"],
+    }
+    for axes, (label, value) in zip(panels, causes.items()):
+        found = method_curves({**metrics, "methods": lossy}, value)
+        found = {name: sorted(curve) for name, curve in found.items()}
+        looks = styles(found, dark=dark)
+        draw_curves(axes, found, looks)
+        axes.set_xlabel(label, color=theme(dark).ink, fontsize=11)
+        finish(axes, metrics, looks, found, theme(dark))
     return figure
 
 
@@ -94,7 +118,24 @@ def stored_table(record: Record) -> str:
         markdown_table(["accuracy %, coded bytes per image", *heads, against], rows),
         markdown_table(["error / inconsistency, levels of 255", *heads], losses),
     ]
-    return "\n".join([*tables, provenance(record, _original(metrics))]) + "\n"
+    return "\n".join([*tables, *_causes(metrics), provenance(record, _original(metrics))]) + "\n"
+
+
+def _causes(metrics: Metrics) -> Iterator[str]:
+    """A line on what goes with accuracy at equal numbers of colours, where there are rows enough to ask."""
+    found = []
+    for size in map(str, metrics["sizes"]):
+        scores = [result["scores"].get(size, {}) for result in metrics["methods"].values()]
+        lossy = [score for score in scores if score.get("mse")]
+        if len(lossy) < _LEAST_ROWS:
+            continue
+        pairs = (
+            spearmanr([score["accuracy"] for score in lossy], [score[cause] for score in lossy]).statistic
+            for cause in ("mse", "inconsistency")
+        )
+        found.append(f"{size} colours {' / '.join(f'{value:+.2f}' for value in pairs)}")
+    if found:
+        yield f"Rank correlation of accuracy with error / inconsistency: {', '.join(found)}.\n"
 
 
 def _gain(metrics: Metrics, anchor: str, method: str) -> str:

@@ -110,6 +110,12 @@ class DcqJudgeStage(MeasuringKind):
 
         return stored_curves(record.metrics)
 
+    def more_figures(self, record: Record) -> dict[str, Figure]:
+        """Accuracy over error and over inconsistency."""
+        from colorcnn.evaluation.stored import stored_causes
+
+        return {"causes": stored_causes(record.metrics)}
+
     def table(self, record: Record) -> str:
         """Accuracy and coded bytes, then error and inconsistency: a row for each method."""
         from colorcnn.evaluation.stored import stored_table

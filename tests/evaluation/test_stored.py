@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from colorcnn.evaluation.report import write_report
-from colorcnn.evaluation.stored import accuracy_gain, stored_curves, stored_table
+from colorcnn.evaluation.stored import accuracy_gain, stored_causes, stored_curves, stored_table
 from colorcnn.records import Clock
 from colorcnn.reproduce.seeds import gather
 
@@ -82,6 +82,28 @@ def test_the_gain_at_equal_bytes_is_told_with_its_spread_over_seeds():
     table = stored_table(record)
     assert "at equal bytes, against k-means" in table
     assert "| -15.0 ± 7.1 |" in table
+
+
+def test_causes_are_drawn_for_what_is_not_lossless(record):
+    record.metrics["methods"]["random"] = {"scores": {"4": score(0.3, 100, 0)}}
+    error, inconsistency = stored_causes(record.metrics).axes
+    assert error.get_xlabel() == "error, levels of 255"
+    assert inconsistency.get_xlabel() == "inconsistency, levels of 255"
+    (curve,) = (
+        line for line in error.get_lines() if len(line.get_xdata()) == 2 and line.get_marker() != "None"
+    )
+    assert list(curve.get_xdata()) == pytest.approx([12.75, 25.5])
+    assert not any("random" in text.get_text() for text in error.texts)
+
+
+def test_what_goes_with_accuracy_is_told_of_enough_rows():
+    rows = {f"m{n}": {"scores": {"4": score(0.5 + n / 10, 50, (6 - n) / 100)}} for n in range(5)}
+    for n, cells in enumerate(rows.values()):
+        cells["scores"]["4"]["inconsistency"] = n / 10
+    record = Clock().record("x", n=9, metrics={**metrics(), "sizes": [4], "methods": rows})
+    assert "accuracy with error / inconsistency: 4 colours -1.00 / +1.00." in stored_table(record)
+    del rows["m0"]
+    assert "Rank correlation" not in stored_table(record)
 
 
 def test_originals_may_have_no_known_cost(record):
