@@ -43,7 +43,9 @@ def attended(attention: np.ndarray, height: int, width: int, share: float) -> np
         F.interpolate(maps, size=(height, width), mode="bilinear", align_corners=False).reshape(-1).numpy()
     )
     keep = max(1, round(share * height * width))
-    return np.sort(np.argsort(-large, kind="stable")[:keep])
+    least = np.partition(large, -keep)[-keep]
+    above, equal = np.flatnonzero(large > least), np.flatnonzero(large == least)
+    return np.sort(np.concatenate([above, equal[: keep - len(above)]]))
 
 
 @dataclass(frozen=True)
