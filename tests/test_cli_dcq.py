@@ -13,6 +13,7 @@ from colorcnn.cli import INTERRUPTED
 from colorcnn.dcq.export import class_folders, payload
 from colorcnn.dcq.pruning import Dynamics
 from colorcnn.dcq.storage import Store
+from colorcnn.evaluation.gallery import CELL
 
 
 @pytest.fixture
@@ -59,6 +60,8 @@ def test_without_options_images_have_palettes_of_their_own(pets: Path, capsys) -
     status, out, err = run(capsys, "build", "pets", "-o", "small")
     assert (status, err) == (0, "")
     assert "18 images, 18 palettes of 4 colours" in out
+    with Image.open("small/examples.png") as picture:
+        assert picture.width > 10 * CELL
     assert json.loads(Path("small/store.json").read_text())["config"]["smoothing"] > 0
 
 

@@ -41,6 +41,11 @@ examples:
 2 for a wrong option.
 """
 
+PICTURE = "examples.png"
+"""In the folder of a store: what its images look like."""
+
+_SHOWN = 10
+
 
 def main(argv: list[str]) -> int:
     """Run the command.
@@ -126,8 +131,23 @@ def _build(options: argparse.Namespace) -> int:
         say=_say,
     )
     manifest = build.run()
+    _draw_examples(source, options.out)
     _print_sizes(manifest)
     return 0
+
+
+def _draw_examples(source: ImageSource, folder: Path) -> None:
+    """Some images, spread evenly over all, above what the store makes of them."""
+    import numpy as np
+
+    from colorcnn.dcq.storage import Store
+    from colorcnn.evaluation.figures import to_png
+    from colorcnn.evaluation.gallery import picture_rows
+    from colorcnn.files import write_atomically
+
+    chosen = np.linspace(0, len(source) - 1, min(_SHOWN, len(source))).astype(int)
+    rows = {"original": source.read(chosen), "stored": Store(folder).read(chosen)}
+    write_atomically(folder / PICTURE, to_png(picture_rows(rows)))
 
 
 def _open_data(options: argparse.Namespace) -> ImageDataModule:

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from colorcnn.errors import UsageError
 from colorcnn.evaluation.evaluate import QuantizesMany, evaluating, modules_of, predict
-from colorcnn.evaluation.figures import shortened, to_png
+from colorcnn.evaluation.figures import new_canvas, shortened, to_png
 from colorcnn.evaluation.markup import Picture
 from colorcnn.evaluation.naming import colors_and_bits, display_names
 from colorcnn.evaluation.style import Theme, styles, theme
@@ -176,14 +176,41 @@ def image_grid(gallery: Gallery, class_names: Sequence[str], *, dark: bool = Fal
     return grid.finish()
 
 
+def picture_rows(rows: Mapping[str, Sequence[np.ndarray]], *, dark: bool = False) -> Figure:
+    """Draw the same images in several forms, a row for each.
+
+    Args:
+        rows: what a form is called -> its pictures (H, W, 3) uint8, which are enlarged whole.
+        dark: for a dark page.
+    """
+    colors = theme(dark)
+    longest = max(max(picture.shape[:2]) for pictures in rows.values() for picture in pictures)
+    cell = min(max(CELL, longest), 2 * CELL)
+    margin = _EDGE + _CHARACTER * max(map(len, rows))
+    width = margin + max(map(len, rows.values())) * (cell + _EDGE)
+    height = _EDGE + len(rows) * (cell + _EDGE)
+    figure = new_canvas(width / _DPI, height / _DPI, dark, _DPI)
+    axes = figure.add_axes((0, 0, 1, 1))
+    axes.set_axis_off()
+    axes.set(xlim=(0, width), ylim=(height, 0))
+    for place, (name, pictures) in enumerate(rows.items()):
+        top = _EDGE + place * (cell + _EDGE)
+        axes.text(_EDGE, top + cell / 2, name, va="center", fontsize=11, color=colors.ink)
+        for column, picture in enumerate(pictures):
+            large = enlarge(picture, cell)
+            left = margin + column * (cell + _EDGE)
+            extent = (left, left + large.shape[1], top + large.shape[0], top)
+            axes.imshow(large, extent=extent, interpolation="none", aspect="auto")
+    axes.set(xlim=(0, width), ylim=(height, 0))
+    return figure
+
+
 class _Grid:
     """A figure whose units are its pixels: pictures go into an array, text and frames over it."""
 
     def __init__(
         self, gallery: Gallery, class_names: Sequence[str], colors: Theme, dark: bool, longest_name: int
     ) -> None:
-        from colorcnn.evaluation.figures import new_canvas
-
         self.labels = gallery.labels.tolist()
         self.class_names = class_names
         self.colors = colors

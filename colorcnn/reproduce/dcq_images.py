@@ -86,6 +86,24 @@ def pruned(
     return Chosen(source, rows)
 
 
+def open_copies(stored: str | Path, name: str, *, download: bool = False) -> ImageSource:
+    """The images of a stored training set.
+
+    Args:
+        stored: its folder, as ``${stage}`` gives it.
+        name: opens the originals.
+        download: whether these may be fetched.
+    """
+    from colorcnn.data import RecodedFolder
+    from colorcnn.dcq.sources import FileImages
+    from colorcnn.dcq.storage import MANIFEST, Store
+
+    if (Path(stored) / MANIFEST).exists():
+        return Store(Path(stored))
+    copies = RecodedFolder(str(stored), name, download=download)
+    return FileImages(copies.files, copies.copied_labels, copies.class_names)
+
+
 def write_costs(
     folder: Path, whole: ImageSource, kept: ImageSource, copies: ImageSource, **found: Any
 ) -> None:

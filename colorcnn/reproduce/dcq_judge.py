@@ -6,15 +6,20 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 from colorcnn.errors import UsageError
+from colorcnn.files import write_atomically
 from colorcnn.records import Clock, Record
-from colorcnn.reproduce.dcq_images import costs
+from colorcnn.reproduce.dcq_images import costs, open_copies, open_training_data, training_split
 from colorcnn.reproduce.experiment import check_options
 from colorcnn.reproduce.stage import MeasuringKind, Workplace
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from matplotlib.figure import Figure
 
 _ORIGINAL = "original"
+_EXAMPLES = "examples"
+_SHOWN = 10
 
 
 class _Cell(NamedTuple):
@@ -102,7 +107,13 @@ class DcqJudgeStage(MeasuringKind):
             metrics["methods"][cell.method]["scores"][str(cell.colors)] = score
         told = opened.config()
         config = {key: told[key] for key in ("data", "split", "split_key", "image_size")}
+        write_atomically(place.folder / f"{_EXAMPLES}.png", _examples(description, place))
         place.write_record(clock, n=len(opened.split), metrics=metrics, config=config, device=device)
+
+    def pictures(self, folder: Path) -> dict[str, Path]:
+        """See :meth:`MeasuringKind.pictures`: images as the rows store them."""
+        path = folder / f"{_EXAMPLES}.png"
+        return {_EXAMPLES: path} if path.exists() else {}
 
     def figure(self, record: Record) -> Figure:
         """Accuracy over colours and over coded bytes."""
@@ -127,6 +138,35 @@ class DcqJudgeStage(MeasuringKind):
         from colorcnn.evaluation.markdown import digest_of
 
         return digest_of(record.metrics, next(iter(record.metrics["methods"]), None))
+
+
+def _examples(description: Mapping[str, Any], place: Workplace) -> bytes:
+    """A PNG of images, spread evenly over the training set, as they are and as the rows store them.
+
+    Of each row it is the store with that number of colours which most of them have; rows that have none, or
+    not all of the images, are left out.
+    """
+    import numpy as np
+
+    from colorcnn.evaluation.figures import to_png
+    from colorcnn.evaluation.gallery import picture_rows
+    from colorcnn.evaluation.naming import display_names
+
+    data, name = open_training_data(description["data"], place)
+    whole = training_split(data)
+    chosen = np.linspace(0, len(whole) - 1, min(_SHOWN, len(whole))).astype(int)
+    stores = [row["stores"] for row in description["rows"].values()]
+    column = max(
+        range(len(description["colors"])), key=lambda column: sum(bool(row[column]) for row in stores)
+    )
+    rows = {"original": whole.read(chosen)}
+    for title, row in zip(display_names(description["rows"]).values(), stores):
+        if row[column] is None:
+            continue
+        copies = open_copies(row[column], name, download=place.download)
+        if len(copies) == len(whole):
+            rows[title] = copies.read(chosen)
+    return to_png(picture_rows(rows))
 
 
 def _cells(description: Mapping[str, Any]) -> Iterator[_Cell]:

@@ -12,6 +12,7 @@ from colorcnn.reproduce.dcq_images import (
     COSTS,
     check_pruning,
     costs,
+    open_copies,
     open_training_data,
     pruned,
     training_split,
@@ -57,9 +58,7 @@ class DcqRecodeStage(StageKind):
 
     def run(self, description: Mapping[str, Any], place: Workplace) -> None:
         """See :meth:`StageKind.run`; files of an interrupted stage are written again."""
-        from colorcnn.data import RecodedFolder
         from colorcnn.dcq.export import LOSSLESS, mean_payload, recode
-        from colorcnn.dcq.sources import FileImages
 
         data, name = open_training_data(description["data"], place)
         whole = training_split(data)
@@ -76,12 +75,11 @@ class DcqRecodeStage(StageKind):
         found = recode(
             kept, out, description["format"], target=target, quality=description["quality"], seed=place.seed
         )
-        copies = RecodedFolder(str(out), name, download=place.download)
         write_costs(
             place.folder,
             whole,
             kept,
-            FileImages(copies.files, copies.copied_labels, copies.class_names),
+            open_copies(out, name, download=place.download),
             bytes={
                 "coded": round(found.payload_bytes * len(kept)),
                 "files": round(found.file_bytes * len(kept)),

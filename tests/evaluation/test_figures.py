@@ -22,7 +22,7 @@ from colorcnn.evaluation.figures import (
     to_png,
     to_svg,
 )
-from colorcnn.evaluation.gallery import Gallery, Shown, enlarge, image_grid, make_gallery
+from colorcnn.evaluation.gallery import Gallery, Shown, enlarge, image_grid, make_gallery, picture_rows
 from colorcnn.evaluation.naming import colors_and_bits, display_names, family, split_method
 from colorcnn.evaluation.style import DARK, styles
 from colorcnn.paletted import Paletted
@@ -50,6 +50,19 @@ def test_weights_are_named_only_where_they_tell_apart():
         "ColorCNN+ (a)",
         "ColorCNN+ (b)",
     }
+
+
+def test_the_same_images_in_several_forms_stand_in_rows():
+    red, blue = (np.zeros((4, 6, 3), np.uint8) for _ in range(2))
+    red[..., 0], blue[..., 2] = 255, 255
+    picture = np.asarray(
+        Image.open(io.BytesIO(to_png(picture_rows({"a": [red, red], "b": [blue]})))).convert("RGB")
+    )
+    first = (picture == (255, 0, 0)).all(axis=2)
+    second = (picture == (0, 0, 255)).all(axis=2)
+    assert first.sum() == pytest.approx(2 * second.sum(), rel=0.05)
+    assert first.any(axis=1).argmax() < second.any(axis=1).argmax()
+    assert first.any(axis=0).argmax() == second.any(axis=0).argmax()
 
 
 def test_long_names_lose_their_middle():

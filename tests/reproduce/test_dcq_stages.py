@@ -101,7 +101,8 @@ def test_trainings_take_equally_many_steps(whole):
 
 
 def test_table_and_figure(whole, capsys, stored_experiment):
-    assert Image.open(whole / "results" / "stored_cpu.png").width > 1000
+    for ending in ("", "_causes", "_examples"):
+        assert Image.open(whole / "results" / f"stored_cpu{ending}.png").width > 1000
     assert main(["reproduce", str(stored_experiment), "--list", "--results", str(whole / "results")]) == 0
     shown = capsys.readouterr().out
     assert "| DCQ, *published* | 79.9 |" in shown
