@@ -63,11 +63,16 @@ def add_build_options(parser: argparse.ArgumentParser) -> None:
         metavar="NAME",
         help="super: a palette for each image, of colours from one larger palette, and smoothed index maps; "
         "paper: palettes shared by clusters of images; pixels: likewise, no classifier (default: super, "
-        "but paper where --classifier, --method, --palettes own or shared, or an option of these is given)",
+        "but paper where --classifier, --method, --palettes own or shared, or an option of the stages below is "
+        "given)",
     )
     add("--bits", type=int, metavar="Q", help="palettes of 2^Q colours, Q from 1 to 8 (default: 2)")
-    add("--palettes", metavar="KIND", help="shared by a cluster, own of each image, or super: own ones of "
-        "colours from one larger palette (default: the recipe's; own with --method)")  # fmt: skip
+    add(
+        "--palettes",
+        metavar="KIND",
+        help="shared by a cluster, own of each image, or super: own ones of colours from one larger palette "
+        "(default: the recipe's; own with --method and the recipe paper)",
+    )
     add("--super-colors", type=int, metavar="N", help="colours of that larger palette (default: 256)")
     add(
         "--method",
@@ -76,7 +81,8 @@ def add_build_options(parser: argparse.ArgumentParser) -> None:
     )
     add("--space", metavar="NAME", help="where colours are compared (default: cielab)")
     add("--smoothing", type=float, metavar="W", help="squared colour distance given up for each neighbour a "
-        "pixel is like: fewer bytes, less detail (default: 40 for the recipe super, else 0)")  # fmt: skip
+        "pixel is like, in squared units of --space: fewer bytes, less detail (default: 40 for the recipe "
+        "super, chosen in CIELAB, else 0)")  # fmt: skip
     _add_stage_options(parser)
     add(
         "--classifier",
@@ -160,7 +166,9 @@ def build_settings(options: argparse.Namespace) -> Settings:
     settings, idle = described(name, given)
     # Refused, so that nobody believes that they did something.
     if idle:
-        because = f", which {_typed(asking, options)} asks for" if asking else " with these options"
+        asking = next((name for name in ("palettes", "method") if name in given), asking)
+        blamed = asking and asking not in idle
+        because = f", which {_typed(asking, options)} asks for" if blamed else " with these options"
         told = f"{_typed(idle[0], options)} changes nothing for {settings.palettes} palettes"
         raise UsageError(f"{told}{because}: leave it out.")
     return settings

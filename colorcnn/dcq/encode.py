@@ -169,7 +169,10 @@ class Encoding:
         pictures = self.source.read(images)
         maps, palettes, ids = self.colors(images, pictures)
         bits, weight, space = self.settings.bits, self.settings.smoothing, self.settings.space
-        maps = [smooth(*one, weight, space) for one in zip(pictures, maps, palettes[ids])]
+        if weight:
+            if self.settings.palettes == "own":  # the method's maps need not be of the nearest colours
+                maps = [map_pixels(*one, space) for one in zip(pictures, palettes[ids])]
+            maps = [smooth(*one, weight, space) for one in zip(pictures, maps, palettes[ids])]
         tally = _Tally()
         for picture, indices, palette in zip(pictures, maps, ids):
             tally.add(picture, palettes[palette][indices])

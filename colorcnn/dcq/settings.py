@@ -147,7 +147,7 @@ edges and colour errors alike, or a palette for each image out of one larger pal
 maps. Neither needs a classifier."""
 
 DEFAULT_RECIPE = "super"
-"""The most accurate classifiers for the bytes, on validation images: ``experiments/dcq/dcq-recipes.yaml``."""
+"""The command's, of those in ``experiments/dcq/dcq-recipes.yaml`` none is more accurate at equal bytes."""
 
 _SHARED = (
     "clusters", "features", "pool", "standardise", "attention", "attention_layer", "predicted", "kept",
@@ -180,20 +180,31 @@ def described(name: str, given: Mapping[str, Any]) -> tuple[Settings, list[str]]
     if refinement:
         changes["refinement"] = dataclasses.replace(base.refinement, **refinement)
     settings = recipe(name, **changes)
-    _check_dither(settings)
+    _check_method(settings)
     unused = _unused(settings)
     return settings, [key for key in given if key in unused]
 
 
-def _check_dither(settings: Settings) -> None:
-    """A dither is in the index map, which only palettes of each image's own take from the method."""
-    dither = (settings.method or "").partition("+")[2]
-    if dither and settings.palettes != "own":
+def _check_method(settings: Settings) -> None:
+    """Refuse what a method puts into its index maps where other maps take their place."""
+    from colorcnn.zoo import LEARNED_METHODS, parse_method
+
+    if settings.method is None:
+        return
+    method = parse_method(settings.method)
+    if method.dither and settings.palettes != "own":
         raise UsageError(
-            f"{settings.palettes} palettes take no index maps from {settings.method}: leave +{dither} out."
+            f"{settings.palettes} palettes take no index maps from {settings.method}: "
+            f"leave +{method.dither} out."
         )
-    if dither and settings.smoothing:
-        raise UsageError(f"Smoothing undoes what +{dither} does: leave one of them out.")
+    if (
+        settings.smoothing
+        and settings.palettes == "own"
+        and (method.dither or method.name in LEARNED_METHODS)
+    ):
+        raise UsageError(
+            f"Smoothing undoes the index maps of {settings.method}: take it without (--smoothing 0)."
+        )
 
 
 def _unused(settings: Settings) -> set[str]:
@@ -229,8 +240,8 @@ def recipe_meant(given: Mapping[str, Any], *, classifier: bool = False) -> tuple
         The recipe, and the choice that asked for it, or nothing.
     """
     kind = given.get("palettes")
-    asks = [name for name in _SHARED if name in given] + ["classifier"] * classifier
-    asks += ["method"] * ("method" in given and kind is None) + ["palettes"] * (kind not in (None, "super"))
+    asks = ["palettes"] * (kind not in (None, "super")) + ["method"] * ("method" in given and kind is None)
+    asks += [name for name in _SHARED if name in given] + ["classifier"] * classifier
     return ("paper", asks[0]) if asks else (DEFAULT_RECIPE, "")
 
 

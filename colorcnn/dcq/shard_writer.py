@@ -123,7 +123,7 @@ class _Stream(NamedTuple):
 
 
 def _smallest(content: ShardContent) -> _Stream:
-    """The index maps in that way which makes every so many of them, enough for a block, smallest."""
+    """Try each way on every so many maps, about a block of them; the smallest lays out all."""
     table = context_table(content.indices, content.bits)
     ways = [way for way in _TRIED if _fits(way, content.bits, table)]
     packed = sum(image.size for image in content.indices) * content.bits / 8

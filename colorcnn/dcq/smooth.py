@@ -55,14 +55,12 @@ def smooth(
         picture: (H, W, 3) uint8.
         indices: (H, W) uint8, where to begin: of the nearest colours.
         palette: (K, 3) uint8.
-        weight: in squared units of ``space``; with 0 nothing changes.
+        weight: in squared units of ``space``.
         space: where colours are compared.
 
     Returns:
         (H, W) uint8.
     """
-    if not weight:
-        return indices
     points = enter(picture.reshape(-1, 3).T, space).reshape(3, *picture.shape[:2])
     colors = enter(palette.T, space)
     found = indices.copy()

@@ -113,7 +113,7 @@ def stored_table(record: Record) -> str:
         if any(published):
             rows.append([f"{name}, *published*", *published, ""])
         losses.append([name, *(_loss(scores[size]) if size in scores else "" for size in sizes)])
-    against = f"at equal bytes, against {display_names(metrics['methods'])[anchor]}"
+    against = f"points at equal bytes, against {display_names(metrics['methods'])[anchor]}"
     tables = [
         markdown_table(["accuracy %, coded bytes per image", *heads, against], rows),
         markdown_table(["error / inconsistency, levels of 255", *heads], losses),

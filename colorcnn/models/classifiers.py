@@ -216,9 +216,11 @@ class Frozen(nn.Module):
 
     def __init__(self, network: nn.Module) -> None:
         super().__init__()
-        own = isinstance(network, Classifier)
-        self._layout = torch.channels_last if own else torch.contiguous_format
-        self.network = network.requires_grad_(False).to(memory_format=self._layout)
+        self.network = network.requires_grad_(False)
+        self._layout = torch.contiguous_format
+        if isinstance(network, Classifier):
+            self._layout = torch.channels_last
+            network.to(memory_format=torch.channels_last)
         self.train(False)
 
     def train(self, mode: bool = True) -> Frozen:

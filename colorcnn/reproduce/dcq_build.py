@@ -32,7 +32,7 @@ class DcqBuildStage(StageKind):
 
     Options:
         data: the training set, as a training takes it: ``class_path`` and ``init_args``.
-        recipe: a name in :data:`colorcnn.dcq.settings.RECIPES`.
+        recipe: a name in :data:`colorcnn.dcq.settings.RECIPES`; ``paper`` unless given, unlike the command's.
         settings: what differs from it, as :class:`colorcnn.dcq.settings.Settings` has it; a mapping, or a
             list of mappings, made in turn.
         classifier: whose features and attention are used by settings that ask for those, and which others

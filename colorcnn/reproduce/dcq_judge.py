@@ -134,10 +134,11 @@ class DcqJudgeStage(MeasuringKind):
         return stored_table(record)
 
     def digest(self, record: Record) -> tuple[str, str]:
-        """The accuracies of the first method."""
+        """The accuracies of the anchor, or of the first method."""
         from colorcnn.evaluation.markdown import digest_of
 
-        return digest_of(record.metrics, next(iter(record.metrics["methods"]), None))
+        first = next(iter(record.metrics["methods"]), None)
+        return digest_of(record.metrics, record.config.get("anchor") or first)
 
 
 def _examples(description: Mapping[str, Any], place: Workplace) -> bytes:
@@ -150,7 +151,7 @@ def _examples(description: Mapping[str, Any], place: Workplace) -> bytes:
 
     from colorcnn.evaluation.figures import to_png
     from colorcnn.evaluation.gallery import picture_rows
-    from colorcnn.evaluation.naming import display_names
+    from colorcnn.evaluation.naming import colors_and_bits, display_names
 
     data, name = open_training_data(description["data"], place)
     whole = training_split(data)
@@ -159,7 +160,7 @@ def _examples(description: Mapping[str, Any], place: Workplace) -> bytes:
     column = max(
         range(len(description["colors"])), key=lambda column: sum(bool(row[column]) for row in stores)
     )
-    rows = {"original": whole.read(chosen)}
+    rows = {f"original, then {colors_and_bits(description['colors'][column])}": whole.read(chosen)}
     for title, row in zip(display_names(description["rows"]).values(), stores):
         if row[column] is None:
             continue

@@ -340,6 +340,7 @@ def test_recipes_have_names() -> None:
      ({"palettes": "super", "method": "wu"}, False, ("super", "")),
      ({"palettes": "own"}, False, ("paper", "palettes")), ({"clusters": 20}, False, ("paper", "clusters")),
      ({"refinement": {"steps": 9}}, False, ("paper", "refinement")),
+     ({"clusters": 2, "method": "wu"}, False, ("paper", "method")),
      ({"method": "wu"}, False, ("paper", "method")), ({}, True, ("paper", "classifier"))],
 )  # fmt: skip
 def test_who_asks_for_what_only_the_paper_has_gets_its_recipe(given, classifier, meant) -> None:

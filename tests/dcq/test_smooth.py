@@ -9,6 +9,7 @@ from hypothesis.extra.numpy import arrays
 from colorcnn.dcq.encode import map_pixels
 from colorcnn.dcq.smooth import smooth
 from colorcnn.dcq.storage import Store
+from colorcnn.quantizers import QUANTIZERS
 
 BLACK_AND_WHITE = np.array([[0, 0, 0], [255, 255, 255]], np.uint8)
 
@@ -60,3 +61,10 @@ def test_a_smoothed_store_is_smaller_and_says_how_it_was_made(source, build) -> 
     assert after.config["smoothing"] == 100.0
     indices, palette = Store(smoothed.folder).indexed(3)
     np.testing.assert_array_equal(Store(smoothed.folder).decode(3), palette[indices])
+
+
+def test_a_methods_own_palettes_are_smoothed_from_the_nearest_colors_on(source, build) -> None:
+    job = build(source, palettes="own", quantizer=QUANTIZERS["octree"](), method="octree", smoothing=1e-9)
+    job.run()
+    indices, palette = Store(job.folder).indexed(3)
+    np.testing.assert_array_equal(palette[indices], palette[map_pixels(source.pixels[3], palette, "cielab")])
