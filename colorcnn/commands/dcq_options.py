@@ -63,8 +63,8 @@ def add_build_options(parser: argparse.ArgumentParser) -> None:
         metavar="NAME",
         help="super: a palette for each image, of colours from one larger palette, and smoothed index maps; "
         "paper: palettes shared by clusters of images; pixels: likewise, no classifier (default: super, "
-        "but paper where --classifier, --method, --palettes own or shared, or an option of the stages below is "
-        "given)",
+        "but paper where --classifier, --method, --palettes own or shared, or an option of the stages below "
+        "is given)",
     )
     add("--bits", type=int, metavar="Q", help="palettes of 2^Q colours, Q from 1 to 8 (default: 2)")
     add(
