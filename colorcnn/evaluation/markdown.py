@@ -157,11 +157,14 @@ def scale_table(record: Record) -> str:
         for row in metrics["dcq_scale"]
     ]
     wall, cpu, peak = (lines[key] for key in ("wall_seconds", "cpu_seconds", "peak_bytes"))
+    most = max(row["peak_bytes"] for row in metrics["dcq_scale"])
+    memory, needed = "the peak of memory does not grow with n", most
+    if peak["per_image"] > 0:
+        memory, needed = f"MiB at the peak: {_line(peak, 2**20)}", peak["at_many"]
     text = (
-        f"Seconds for n images: {_line(wall, 1)} on the clock, {_line(cpu, 1)} of CPU; MiB at the peak: "
-        f"{_line(peak, 2**20)}. That is {wall['at_many'] / 3600:.0f} hours and "
-        f"{peak['at_many'] / 2**20:,.0f} MiB for {many:,} images of {side} x {side} pixels; "
-        f"{record.device}, {record.date[:10]}."
+        f"Seconds for n images: {_line(wall, 1)} on the clock, {_line(cpu, 1)} of CPU; {memory}. That is "
+        f"{wall['at_many'] / 3600:.0f} hours and {needed / 2**20:,.0f} MiB for {many:,} images of "
+        f"{side} x {side} pixels; {record.device}, {record.date[:10]}."
     )
     return f"{markdown_table(head, rows)}\n{text}\n"
 

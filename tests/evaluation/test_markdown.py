@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import pytest
 from evaluation_samples import metrics
 
 from colorcnn.evaluation.figures import accuracy_curve
-from colorcnn.evaluation.markdown import accuracy_table, curves, evaluation_tables, percent
+from colorcnn.evaluation.markdown import accuracy_table, curves, evaluation_tables, percent, scale_table
 from colorcnn.records import Clock
 from colorcnn.reproduce.seeds import gather
 
@@ -73,3 +74,18 @@ def test_files_stand_by_size_and_codecs_by_name():
         "| MedianCut | 4 | 2.500 | 70.0 |",
     ]
     assert evaluation_tables(Clock().record("x", n=5, metrics=metrics())).count("|---") == 4
+
+
+@pytest.mark.parametrize(
+    ("slope", "told"),
+    [(2.0**20, "MiB at the peak: 100.0 + 1.0000 n. That is 0 hours and 1,100 MiB"),
+     (-1.0, "the peak of memory does not grow with n. That is 0 hours and 300 MiB")],
+)  # fmt: skip
+def test_memory_is_reckoned_for_many_images_only_where_it_grows(slope, told):
+    row = {"images": 10, "wall_seconds": 60, "cpu_seconds": 60, "coded": 10, "source": 20}
+    rows = [{**row, "peak_bytes": megabytes * 2**20} for megabytes in (300, 200)]
+    time = {"start": 1.0, "per_image": 0.5, "at_many": 501.0}
+    memory = {"start": 100 * 2.0**20, "per_image": slope, "at_many": 1100 * 2.0**20}
+    lines = {"wall_seconds": time, "cpu_seconds": time, "peak_bytes": memory}
+    record = Clock().record("x", n=1, metrics={"dcq_scale": rows, "side": 8, "lines": lines, "many": 1000})
+    assert told in scale_table(record)
