@@ -138,14 +138,12 @@ def _build(options: argparse.Namespace) -> int:
 
 def _draw_examples(source: ImageSource, folder: Path) -> None:
     """Some images, spread evenly over all, above what the store makes of them."""
-    import numpy as np
-
     from colorcnn.dcq.storage import Store
     from colorcnn.evaluation.figures import to_png
-    from colorcnn.evaluation.gallery import picture_rows
+    from colorcnn.evaluation.gallery import evenly, picture_rows
     from colorcnn.files import write_atomically
 
-    chosen = np.linspace(0, len(source) - 1, min(_SHOWN, len(source))).astype(int)
+    chosen = evenly(len(source), _SHOWN)
     rows = {"original": source.read(chosen), "stored": Store(folder).read(chosen)}
     write_atomically(folder / PICTURE, to_png(picture_rows(rows)))
 

@@ -145,14 +145,11 @@ def build_settings(options: argparse.Namespace) -> Settings:
         UsageError: a value cannot be meant.
     """
     from colorcnn.dcq.settings import Settings, described, recipe_meant
-    from colorcnn.zoo import parse_method
 
     names = {field.name for field in dataclasses.fields(Settings)} - {"refinement"}
     given: dict[str, object] = {
         name: value for name, value in vars(options).items() if name in names and value is not None
     }
-    if options.method is not None:
-        parse_method(options.method)
     refinement = {
         own: getattr(options, name) for name, own in _REFINEMENT.items() if getattr(options, name) is not None
     }

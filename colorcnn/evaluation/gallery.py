@@ -111,10 +111,14 @@ def make_gallery(
     return Gallery(labels.cpu(), original, rows)
 
 
+def evenly(total: int, count: int) -> list[int]:
+    """At most ``count`` of the numbers below ``total``, evenly spread."""
+    return np.linspace(0, total - 1, min(count, total)).astype(int).tolist()
+
+
 def spread_over(split: ImageSplit, count: int) -> Batch:
     """At most ``count`` images, evenly spread over a split."""
-    chosen = np.linspace(0, len(split) - 1, min(count, len(split))).astype(int)
-    return split.__getitems__(chosen.tolist())
+    return split.__getitems__(evenly(len(split), count))
 
 
 def grid_picture(
@@ -192,7 +196,6 @@ def picture_rows(rows: Mapping[str, Sequence[np.ndarray]], *, dark: bool = False
     figure = new_canvas(width / _DPI, height / _DPI, dark, _DPI)
     axes = figure.add_axes((0, 0, 1, 1))
     axes.set_axis_off()
-    axes.set(xlim=(0, width), ylim=(height, 0))
     for place, (name, pictures) in enumerate(rows.items()):
         top = _EDGE + place * (cell + _EDGE)
         axes.text(_EDGE, top + cell / 2, name, va="center", fontsize=11, color=colors.ink)

@@ -64,22 +64,35 @@ def stored_causes(metrics: Metrics, *, dark: bool = False) -> Figure:
         "inconsistency, levels of 255": lambda size, score: _LEVELS * score["inconsistency"],
     }
     for axes, (label, value) in zip(panels, causes.items()):
-        found = method_curves({**metrics, "methods": lossy}, value)
-        found = {name: sorted(curve) for name, curve in found.items()}
-        looks = styles(found, dark=dark)
-        draw_curves(axes, found, looks)
-        axes.set_xlabel(label, color=theme(dark).ink, fontsize=11)
-        finish(axes, metrics, looks, found, theme(dark))
+        _draw_over(axes, {**metrics, "methods": lossy}, value, label, dark)
     return figure
 
 
 def _draw_bytes(axes: Axes, metrics: Metrics, dark: bool) -> None:
-    from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
+    label = "coded bytes per image of the whole training set"
+    _draw_over(axes, metrics, lambda size, score: score["bytes"]["coded"], label, dark, _scale_bytes)
 
-    found = method_curves(metrics, lambda size, score: score["bytes"]["coded"])
-    found = {name: sorted(curve) for name, curve in found.items()}
+
+def _draw_over(
+    axes: Axes,
+    metrics: Metrics,
+    value: Callable[[int, Metrics], float],
+    label: str,
+    dark: bool,
+    scale: Callable[[Axes], None] = lambda axes: None,
+) -> None:
+    """Draw every method's accuracy over a value of its scores; ``scale`` lays out that axis."""
+    found = {name: sorted(curve) for name, curve in method_curves(metrics, value).items()}
     looks = styles(found, dark=dark)
     draw_curves(axes, found, looks)
+    scale(axes)
+    axes.set_xlabel(label, color=theme(dark).ink, fontsize=11)
+    finish(axes, metrics, looks, found, theme(dark))
+
+
+def _scale_bytes(axes: Axes) -> None:
+    from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
+
     axes.set_xscale("log", base=2)
     low, high = axes.get_xlim()
     ticks = [step * 10**power for power in range(7) for step in (1, 2, 5)]
@@ -89,8 +102,6 @@ def _draw_bytes(axes: Axes, metrics: Metrics, dark: bool) -> None:
     axes.xaxis.set_major_locator(FixedLocator(ticks))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,g}"))
     axes.xaxis.set_minor_locator(NullLocator())
-    axes.set_xlabel("coded bytes per image of the whole training set", color=theme(dark).ink, fontsize=11)
-    finish(axes, metrics, looks, found, theme(dark))
 
 
 def stored_table(record: Record) -> str:

@@ -147,15 +147,13 @@ def _examples(description: Mapping[str, Any], place: Workplace) -> bytes:
     Of each row it is the store with that number of colours which most of them have; rows that have none, or
     not all of the images, are left out.
     """
-    import numpy as np
-
     from colorcnn.evaluation.figures import to_png
-    from colorcnn.evaluation.gallery import picture_rows
+    from colorcnn.evaluation.gallery import evenly, picture_rows
     from colorcnn.evaluation.naming import colors_and_bits, display_names
 
     data, name = open_training_data(description["data"], place)
     whole = training_split(data)
-    chosen = np.linspace(0, len(whole) - 1, min(_SHOWN, len(whole))).astype(int)
+    chosen = evenly(len(whole), _SHOWN)
     stores = [row["stores"] for row in description["rows"].values()]
     column = max(
         range(len(description["colors"])), key=lambda column: sum(bool(row[column]) for row in stores)
