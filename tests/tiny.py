@@ -1,7 +1,7 @@
 """A user's own classifier, as ``module:function`` names one."""
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from colorcnn.models.classifiers import Classifier
 
@@ -20,3 +20,21 @@ def flat() -> nn.Module:
     network = nn.Sequential(nn.Flatten(), nn.Linear(3 * 6 * 5, 10))
     network.num_classes = 10
     return network
+
+
+class Viewing(nn.Module):
+    """A network that was written for the usual layout of images."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.convolution = nn.Conv2d(3, 10, 3, padding=1)
+        self.stages = ["convolution"] * 4
+
+    def forward(self, images: Tensor) -> Tensor:
+        """The sums of the channels."""
+        return self.convolution(images).view(len(images), 10, -1).sum(2)
+
+
+def viewing() -> nn.Module:
+    """One that fails on images whose channels come last."""
+    return Viewing()

@@ -66,7 +66,7 @@ class Judges(nn.ModuleList):
         for number, judge in enumerate(self):
             logits = judge(seen).float()
             if self.probes and original is not None:
-                perceptual.append(self._difference(self.probes[number], original))
+                perceptual.append(self._difference(judge, self.probes[number], original))
             recognition.append(self._answer_loss(judge, logits, images, labels))
         losses = {"recognition": torch.stack(recognition).mean()}
         return {**losses, "perceptual": torch.stack(perceptual).mean()} if perceptual else losses
@@ -88,11 +88,11 @@ class Judges(nn.ModuleList):
         return F.cross_entropy(logits, labels)
 
     @staticmethod
-    def _difference(probe: Probe, original: Tensor) -> Tensor:
+    def _difference(judge: nn.Module, probe: Probe, original: Tensor) -> Tensor:
         """Between the features of what the classifier saw last and those of the originals."""
         features = probe.seen.pop(_LAST).float()
         with torch.no_grad():
-            probe(original)
+            judge(original)
         return F.mse_loss(features, probe.seen.pop(_LAST).float())
 
 

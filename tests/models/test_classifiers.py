@@ -1,6 +1,7 @@
 """Classifiers: their forms for small images, normalisation inside, and freezing that holds."""
 
 import pytest
+import tiny
 import torch
 from torch import nn
 
@@ -45,20 +46,9 @@ def test_frozen_stays_as_it_is_and_passes_gradients_to_the_image():
     assert all(torch.equal(before[key], value) for key, value in judge.state_dict().items())
 
 
-class Viewing(nn.Module):
-    """A network that was written for the usual layout of images."""
-
-    def __init__(self):
-        super().__init__()
-        self.convolution = nn.Conv2d(3, 4, 3, padding=1)
-
-    def forward(self, images):
-        return self.convolution(images).view(len(images), -1)
-
-
 def test_anothers_network_sees_images_in_the_usual_layout():
     images = torch.rand(2, 3, 8, 8).contiguous(memory_format=torch.channels_last)
-    assert frozen(Viewing())(images).shape == (2, 256)
+    assert frozen(tiny.viewing())(images).shape == (2, 10)
 
 
 def test_unknown_names_and_options_are_told():

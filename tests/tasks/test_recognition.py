@@ -41,6 +41,12 @@ def test_judges_never_change(images):
     assert all(parameter.grad is None for parameter in judges.parameters())
 
 
+def test_anothers_judge_sees_the_usual_layout_in_every_loss(images):
+    judges = Judges(["tiny:viewing"], 10, perceptual=True, distillation=0.5)
+    last = images.contiguous(memory_format=torch.channels_last)
+    assert judges(last, last, LABELS, last)["perceptual"] == 0
+
+
 def test_a_judge_without_feature_maps_has_no_perceptual_loss():
     with pytest.raises(UsageError, match="no layer 'final'"):
         Judges(["tiny:flat"], 10, perceptual=True)
