@@ -32,7 +32,7 @@ class Viewing(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """The sums of the channels."""
-        return self.convolution(images).view(len(images), 10, -1).sum(2)
+        return self.convolution(images).view(len(images), -1).unflatten(1, (10, -1)).sum(2)
 
 
 def viewing() -> nn.Module:
