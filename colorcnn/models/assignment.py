@@ -17,6 +17,7 @@ __all__ = [
     "hard_indices",
     "hard_palette",
     "harden",
+    "lloyd_steps",
     "one_hot",
     "pool_channels",
     "pool_rows",
@@ -179,6 +180,32 @@ def hard_palette(images: Tensor, indices: Tensor, num_colors: int) -> Tensor:
     sums = zeros.scatter_add(1, index.expand(-1, -1, 3), pixels)
     counts = zeros[..., :1].scatter_add(1, index, torch.ones_like(pixels[..., :1]))
     return (sums / counts.clamp_min(1)).to(images.dtype)
+
+
+def lloyd_steps(images: Tensor, indices: Tensor, palette: Tensor, steps: int) -> tuple[Tensor, Tensor]:
+    """Bring a quantized image nearer to its original: each pixel takes the nearest colour, then Eq 3 anew.
+
+    These are steps of Lloyd's algorithm in RGB. A colour that no pixel uses stays unused.
+
+    Args:
+        images: (B, 3, H, W).
+        indices: M(x), (B, H, W).
+        palette: T(x), (B, C, 3).
+        steps: how many; with 0 everything stays as it is.
+
+    Returns:
+        Indices (B, H, W) int64 and palette (B, C, 3).
+    """
+    colors = palette.shape[1]
+    for _ in range(steps):
+        used = torch.zeros(palette.shape[:2], dtype=torch.bool, device=palette.device)
+        used.scatter_(1, indices.flatten(1).long(), True)
+        # |x - T|^2 / 2 without |x|^2 / 2, the same for all colours: a product as large as the scores.
+        size = torch.where(used, palette.square().sum(dim=2) / 2, torch.inf)
+        nearness = torch.baddbmm(-size[..., None], palette, images.flatten(2))
+        indices = nearness.argmax(dim=1).view_as(indices)
+        palette = hard_palette(images, indices, colors)
+    return indices.long(), palette
 
 
 def soft_palette(images: Tensor, assignment: Tensor) -> Tensor:

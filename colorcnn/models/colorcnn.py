@@ -13,11 +13,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from colorcnn.errors import UsageError, unknown_name
+from colorcnn.errors import UsageError, check_at_least, unknown_name
 from colorcnn.models.assignment import (
     gumbel_noise,
     hard_indices,
     hard_palette,
+    lloyd_steps,
     one_hot,
     pool_rows,
     soft_palette,
@@ -255,9 +256,13 @@ class ColorCNNPlus(LearnedQuantizer):
         own_heads: beyond the paper, each of the trained sizes has a bottleneck and a map h of its own on the
             common backbone; other numbers of colours take those of the next size up, or of the largest. With
             the one map of the paper, few colours are means of what many colours need.
+        refine_steps: beyond the paper, how many Lloyd steps (:func:`lloyd_steps`) follow the network in use,
+            where there are many colours. The network chooses the palette then, and each pixel its colour.
+        refine_from: the smallest number of colours that is refined; fewer are as the network draws them.
 
     Raises:
-        UsageError: the pooling or the palette is unknown, or there are no sizes to have heads.
+        UsageError: the pooling or the palette is unknown, there are no sizes to have heads, or a soft palette
+            was to be refined.
     """
 
     def __init__(
@@ -271,12 +276,20 @@ class ColorCNNPlus(LearnedQuantizer):
         pooling: Literal["blocks", "strided"] = "blocks",
         test_palette: Literal["hard", "soft"] = "hard",
         own_heads: bool = False,
+        refine_steps: int = 0,
+        refine_from: int = 16,
     ) -> None:
         super().__init__()
         if pooling not in POOLINGS:
             raise unknown_name("pooling", pooling, POOLINGS)
         if test_palette not in TEST_PALETTES:
             raise unknown_name("test_palette", test_palette, TEST_PALETTES)
+        if test_palette == "soft" and refine_steps:
+            raise UsageError("refine_steps give hard palettes: leave them out, or test_palette=soft.")
+        check_at_least(0, refine_steps=refine_steps)
+        check_at_least(1, refine_from=refine_from)
+        self.refine_steps = refine_steps
+        self.refine_from = refine_from
         self.pooling = pooling
         self.test_palette = test_palette
         self.top_k = top_k
@@ -328,3 +341,10 @@ class ColorCNNPlus(LearnedQuantizer):
             return super().palette(images, logits, indices)
         used = one_hot(indices, logits.shape[1], images.dtype).amax(dim=(2, 3))
         return soft_palette(images, self.assign(logits).to(images.dtype)) * used[:, :, None]
+
+    def _decide(self, images: Tensor, features: Tensor, num_colors: int) -> Paletted:
+        drawn = super()._decide(images, features, num_colors)
+        if not self.refine_steps or num_colors < self.refine_from:
+            return drawn
+        indices, palette = lloyd_steps(images, drawn.indices, drawn.palette, self.refine_steps)
+        return Paletted(indices.to(torch.uint8), palette)

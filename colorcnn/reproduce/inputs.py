@@ -32,8 +32,8 @@ def key_of(kind: str, description: Mapping[str, Any], seed: int) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:KEY_LENGTH]
 
 
-def _weights(description: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    """Pretrained models and checkpoint files that a description names, with the hashes of their weights."""
+def _weights(description: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    """Pretrained models and checkpoint files that a description names: hashes of weights, and the options."""
     from colorcnn import zoo
     from colorcnn.weights import read_config
 
@@ -43,7 +43,8 @@ def _weights(description: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
             if not name:
                 continue
             if name in names or (Path(name) / "config.json").is_file():
-                yield name, read_config(zoo.find_checkpoint(name)).sha256
+                config = read_config(zoo.find_checkpoint(name))
+                yield name, [config.sha256, config.kwargs]
             elif name.endswith(".ckpt") and Path(name).is_file():
                 yield name, hashlib.sha256(Path(name).read_bytes()).hexdigest()
 

@@ -1,5 +1,6 @@
 """The paper's equations against values computed by hand, and their gradients."""
 
+import itertools
 import math
 
 import pytest
@@ -14,6 +15,7 @@ from colorcnn.models.assignment import (
     hard_indices,
     hard_palette,
     harden,
+    lloyd_steps,
     one_hot,
     pool_channels,
     pool_rows,
@@ -216,3 +218,29 @@ def test_simplex_noise_reaches_as_far_as_the_hard_assignment_and_stays_in_the_si
     assert torch.autograd.grad(noisy.square().sum(), assignment)[0].abs().sum() > 0
     sure = one_hot(torch.zeros(1, 2, 2, dtype=torch.long), 5)
     assert torch.equal(simplex_noise(sure), sure), "what is hard already is left alone"
+
+
+def test_a_lloyd_step_takes_the_nearest_colour_in_use_and_the_mean_anew() -> None:
+    images = torch.tensor([0.0, 0.1, 0.4, 0.9, 1.0]).view(1, 1, 1, 5).expand(1, 3, 1, 5)
+    indices = torch.tensor([0, 0, 2, 2, 2]).view(1, 1, 5)
+    palette = hard_palette(images, indices, 4)  # .05, unused, .767, unused: black must not be taken
+    near, means = lloyd_steps(images, indices, palette, 1)
+    assert near.flatten().tolist() == [0, 0, 0, 2, 2]
+    expected = torch.tensor([0.5 / 3, 0, 0.95, 0]).view(1, 4, 1).expand(1, 4, 3)
+    torch.testing.assert_close(means, expected)
+    for steps in (2, 9):
+        assert torch.equal(lloyd_steps(images, indices, palette, steps)[0], near), "it has converged"
+    same = lloyd_steps(images, indices, palette, 0)
+    assert torch.equal(same[0], indices)
+    assert torch.equal(same[1], palette)
+
+
+@given(st.integers(1, 9), st.integers(1, 9), st.integers(1, 12))
+def test_lloyd_steps_never_make_the_error_larger(height: int, width: int, colors: int) -> None:
+    images = torch.rand(2, 3, height, width, dtype=torch.float64)
+    indices = torch.randint(colors, (2, height, width))
+    palette, errors = hard_palette(images, indices, colors), []
+    for _ in range(4):
+        errors.append((soft_render(palette, one_hot(indices, colors, images.dtype)) - images).square().mean())
+        indices, palette = lloyd_steps(images, indices, palette, 1)
+    assert all(after <= before + 1e-12 for before, after in itertools.pairwise(errors))

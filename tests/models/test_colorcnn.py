@@ -10,6 +10,7 @@ from colorcnn.models import BACKBONES, ColorCNN, ColorCNNPlus, create_backbone, 
 from colorcnn.models.assignment import (
     hard_indices,
     hard_palette,
+    lloyd_steps,
     pool_channels,
     soft_palette,
     top_k_softmax,
@@ -217,3 +218,29 @@ def test_heads_of_their_own_begin_as_the_one_they_come_from():
 def test_heads_need_sizes():
     with pytest.raises(UsageError, match="own_heads needs trained_sizes"):
         ColorCNNPlus(own_heads=True)
+
+
+def test_many_colours_are_refined_in_use_and_few_are_as_drawn(monkeypatch):
+    images, scores = torch.rand(2, 3, 8, 8), torch.rand(2, 5, 8, 8)
+    monkeypatch.setattr(ColorCNNPlus, "logits", lambda self, features, colors: scores[:, :colors])
+    drawn, refined = plus(), plus(refine_steps=2, refine_from=5)
+    assert torch.equal(refined(images, 4).indices, drawn(images, 4).indices)
+    before, after = drawn(images, 5), refined(images, 5)
+    indices, palette = lloyd_steps(images, before.indices, before.palette, 2)
+    assert torch.equal(after.indices.long(), indices)
+    assert torch.equal(after.palette, palette)
+    assert not torch.equal(after.indices, before.indices)
+    assert torch.equal(refined.soft(images, 5), drawn.soft(images, 5)), "it is not for training"
+
+
+@pytest.mark.parametrize(
+    ("options", "problem"),
+    [
+        ({"refine_steps": -1}, "refine_steps is -1"),
+        ({"refine_from": 0}, "refine_from is 0"),
+        ({"refine_steps": 1, "test_palette": "soft"}, "refine_steps give hard palettes"),
+    ],
+)
+def test_refinements_that_cannot_be_meant_are_refused(options, problem):
+    with pytest.raises(UsageError, match=problem):
+        plus(**options)

@@ -173,7 +173,7 @@ def test_a_training_is_described_by_its_whole_configuration():
 
 
 def test_the_key_follows_the_work_and_the_weights_it_starts_from(tmp_path, monkeypatch):
-    from toy_checkpoints import publish_all
+    from toy_checkpoints import PLUS, publish, publish_all
 
     monkeypatch.setenv("COLORCNN_CHECKPOINTS", str(tmp_path))
     description = {"methods": {"a": "colorcnn-plus:toy-plus"}, "colors": [2]}
@@ -183,6 +183,10 @@ def test_the_key_follows_the_work_and_the_weights_it_starts_from(tmp_path, monke
     assert key != key_of("evaluate", {**description, "colors": [4]}, 1)
     publish_all(tmp_path)
     assert key != key_of("evaluate", description, 1), "a model of that name is there now"
+    key = key_of("evaluate", description, 1)
+    (tmp_path / "toy-plus").rename(tmp_path / "older")
+    publish(tmp_path, "toy-plus", "colorcnn-plus", {**PLUS, "refine_steps": 1})
+    assert key != key_of("evaluate", description, 1), "its options are others now"
     dithered = {"methods": {"a": "colorcnn-plus:toy-plus+ordered"}}
     key = key_of("evaluate", dithered, 1)
     monkeypatch.setenv("COLORCNN_CHECKPOINTS", str(tmp_path / "none"))
