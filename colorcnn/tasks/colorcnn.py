@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any, Literal, cast
 
 import torch
@@ -12,7 +11,6 @@ from colorcnn.data.augment import Augment, random_crop, random_flip
 from colorcnn.data.datasets import Batch
 from colorcnn.data.imitation import ImitationTargets
 from colorcnn.data.jitter import contrast_jitter, gaussian_jitter, jitter_by_colors
-from colorcnn.errors import UsageError
 from colorcnn.losses import (
     color_appearance,
     confidence_entropy,
@@ -34,35 +32,11 @@ from colorcnn.paletted import Paletted
 from colorcnn.tasks.base import ImageTask, OptimizerName, ScheduleName, copy_weights
 from colorcnn.tasks.classifier import accuracy
 from colorcnn.tasks.recognition import Judges, augmented_alike
+from colorcnn.tasks.schedules import Schedules
 from colorcnn.zoo import load_quantizer
 
-_SHARES = (
-    "straight_through",
-    "hardening",
-    "confidence_warmup",
-    "distillation",
-    "imitation_pixels",
-    "imitation_until",
-)
-_ABOVE_ZERO = ("temperature", "jitter_contrast", "imitation_pixels", "task_batches")
-_OF_SIZES = ("imitation_weight", "imitation_until", "score_noise")
 POWERS_OF_TWO = (2, 4, 8, 16, 32, 64)
 AFTER_QUANTIZATION: dict[str, Any] = {"flip": True, "crop": 4, "rotation": 15.0, "erasing": 0.5}
-
-
-def _listed(value: Any) -> list[Any]:
-    return value if isinstance(value, list) else [value]
-
-
-def imitation_factor(schedule: str, num_colors: int) -> float:
-    """How much of the imitation weight counts at a number of colours.
-
-    ``constant`` is the paper's; ``large`` leaves it out up to 8 colours and ``sigmoid`` fades it in around
-    16, as two versions of the authors' code do.
-    """
-    if schedule == "sigmoid":
-        return 1 / (1 + math.exp(4 - math.log2(num_colors)))
-    return float(schedule == "constant" or num_colors > 8)
 
 
 class ColorCNNTask(ImageTask):
@@ -191,7 +165,7 @@ class ColorCNNTask(ImageTask):
         self.save_hyperparameters()
         self.strict_loading = False  # the frozen judges are not part of a checkpoint
         self.sizes = sizes
-        self._check_options()
+        self._schedules = Schedules(self.hparams, sizes)
         self.quantizer = self._make_quantizer(architecture, quantizer_kwargs or {})
         if start_from is not None:
             copy_weights(load_quantizer(f"{architecture}:{start_from}"), self.quantizer, start_from)
@@ -209,43 +183,6 @@ class ColorCNNTask(ImageTask):
         self.targets: ImitationTargets | None = None
         self.register_buffer("mean", torch.tensor(mean).view(1, 3, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(std).view(1, 3, 1, 1), persistent=False)
-
-    def _check_options(self) -> None:
-        for name in _SHARES:
-            if not all(0 <= share <= 1 for share in _listed(self.hparams[name])):
-                raise UsageError(f"{name} is {self.hparams[name]}: it is a share, choose 0 to 1.")
-        for name in _ABOVE_ZERO:
-            if min(_listed(self.hparams[name]), default=0) <= 0:
-                raise UsageError(f"{name} is {self.hparams[name]}: it must be above 0.")
-        if len(_listed(self.hparams["temperature"])) > 2:
-            raise UsageError(f"temperature is {self.hparams['temperature']}: give where it starts and ends.")
-        for name in ("classifiers", "sizes"):
-            if not self.hparams[name]:
-                raise UsageError(f"{name} is empty: name at least one.")
-        weights = self.hparams["size_weights"]
-        if weights and (len(weights) != len(self.sizes) or min(weights) < 0 or not sum(weights)):
-            raise UsageError(
-                f"size_weights is {weights}: give a number from 0 up for each of the sizes {self.sizes}, "
-                "not all 0."
-            )
-        for name in _OF_SIZES:
-            value = self.hparams[name]
-            if isinstance(value, list) and len(value) != len(self.sizes):
-                raise UsageError(
-                    f"{name} is {value}: give one number, or one for each of the sizes {self.sizes}."
-                )
-        if self.hparams["crop_before"] and any(self._imitation_weight(size) for size in self.sizes):
-            raise UsageError(
-                "crop_before moves pixels away from their imitation targets: set one of crop_before and "
-                "imitation_weight to 0."
-            )
-        if self.hparams["frozen_backbone"] and not self.hparams["start_from"]:
-            raise UsageError("frozen_backbone keeps random weights: name those to keep with start_from.")
-        if self.hparams["architecture"] == "colorcnn" and len(self.sizes) != 1:
-            raise UsageError(
-                f"A ColorCNN has one number of colours and sizes is {self.sizes}: name one, "
-                "or train colorcnn-plus."
-            )
 
     def _make_quantizer(self, architecture: str, options: dict[str, Any]) -> LearnedQuantizer:
         quantizer = create_model(architecture, **quantizer_options(architecture, self.sizes, options))
@@ -269,39 +206,14 @@ class ColorCNNTask(ImageTask):
 
     def on_fit_start(self) -> None:
         """Compute (or open) the imitation targets of every size that imitates."""
-        sizes = [size for size in self.sizes if self._imitation_weight(size) > 0]
+        sizes = [size for size in self.sizes if self._schedules.imitation_weight(size) > 0]
         if sizes:
             data = self.trainer.datamodule  # type: ignore[attr-defined]
             self.targets = ImitationTargets(data.train, sizes, self.hparams["imitation_method"])
 
-    def _of_size(self, option: str, num_colors: int) -> float:
-        """An option that is one number, or a list of one for each of the sizes."""
-        value = self.hparams[option]
-        return value[self.sizes.index(num_colors)] if isinstance(value, list) else value
-
-    def _imitation_weight(self, num_colors: int) -> float:
-        weight = self._of_size("imitation_weight", num_colors)
-        return weight * imitation_factor(self.hparams["imitation_schedule"], num_colors)
-
-    def _imitates(self, num_colors: int) -> bool:
-        early = self.progress < self._of_size("imitation_until", num_colors)
-        return early and self._imitation_weight(num_colors) > 0
-
-    def _confidence_weight(self, num_colors: int) -> float:
-        weight, warmup = self.hparams["confidence_weight"], self.hparams["confidence_warmup"]
-        if self.hparams["confidence_schedule"] == "sigmoid":
-            weight *= 1 - imitation_factor("sigmoid", num_colors)
-        return weight * min(1.0, self.progress / warmup if warmup else 1.0)
-
     def _select_task(self) -> int:
         weights = self.hparams["size_weights"] or [1.0] * len(self.sizes)
         return self.sizes[int(torch.multinomial(torch.tensor(weights, dtype=torch.float32), 1))]
-
-    @property
-    def temperature(self) -> float:
-        """Of the soft assignment at this step."""
-        first, last = (1.0, *_listed(self.hparams["temperature"]))[-2:]
-        return first * (last / first) ** self.progress
 
     @property
     def progress(self) -> float:
@@ -318,11 +230,12 @@ class ColorCNNTask(ImageTask):
             self.num_colors = self._select_task()
         size = self.num_colors
         images, targets = batch.images, None
-        if self._imitates(size) and self.targets is not None:
+        if self._schedules.imitates(size, self.progress) and self.targets is not None:
             targets = self.targets.lookup(batch.index.cpu(), size).to(images.device)
         images, targets = self._before(images, targets)
-        noise = self._of_size("score_noise", size) * self.progress
-        assignment = self.quantizer.soft(images, size, self.temperature, noise)
+        temperature = self._schedules.temperature(self.progress)
+        noise = self._schedules.score_noise(size, self.progress)
+        assignment = self.quantizer.soft(images, size, temperature, noise)
         quantized = self.render(images, assignment)
         with torch.autocast(images.device.type, enabled=False):
             terms = self._regularizers(assignment, targets, size)
@@ -355,18 +268,23 @@ class ColorCNNTask(ImageTask):
             return soft_render(soft_palette(images, passed), shown)
 
     def _regularizers(self, assignment: Tensor, targets: Tensor | None, size: int) -> dict[str, Tensor]:
-        options = self.hparams
+        options, schedules = self.hparams, self._schedules
         gamma = options["regularization_weight"]
         entropies = gamma / size if options["entropy_scale"] == "colors" else gamma
         weighted = {
             "color": (gamma, color_appearance),
             "information": (entropies * options["information_weight"], information_entropy),
-            "confidence": (entropies * self._confidence_weight(size), confidence_entropy),
+            "confidence": (
+                entropies * self._schedules.confidence_weight(size, self.progress),
+                confidence_entropy,
+            ),
         }
         terms = {name: weight * term(assignment) for name, (weight, term) in weighted.items() if weight}
         if targets is not None:
             pixels = self._sample_pixels(assignment)
-            terms["imitation"] = self._imitation_weight(size) * imitation_loss(assignment, targets, pixels)
+            terms["imitation"] = schedules.imitation_weight(size) * imitation_loss(
+                assignment, targets, pixels
+            )
         return terms
 
     def _sample_pixels(self, assignment: Tensor) -> Tensor | None:

@@ -24,6 +24,10 @@ def make(epoch=0, step=0, **options):
     return task
 
 
+def schedules(**options):
+    return make(**options)._schedules
+
+
 @pytest.fixture
 def images():
     return torch.rand(2, 3, 6, 5, generator=torch.Generator().manual_seed(1))
@@ -82,15 +86,19 @@ def test_stand_in_the_palette_keeps_the_soft_indices(images, assignment):
     torch.testing.assert_close(shown, soft_render(palette, assignment))
 
 
-def test_the_temperature_falls_geometrically_to_its_end(images):
-    task = make(step=50, temperature=0.01)
+@pytest.mark.parametrize(
+    ("step", "given", "expected"), [(0, 0.01, 1.0), (50, 0.01, 0.1), (100, [0.3, 0.03], 0.03)]
+)
+def test_the_temperature_falls_geometrically_to_its_end(step, given, expected, images, monkeypatch):
+    task, seen = make(step=step, temperature=given), []
     scores = task.quantizer.logits(task.quantizer.encode(images), 4)
-    torch.testing.assert_close(
-        task.quantizer.soft(images, 4, task.temperature), task.quantizer.assign(scores / 0.1)
-    )
-    assert make(step=0, temperature=0.01).temperature == 1
-    assert make(step=0, temperature=[0.3, 0.03]).temperature == 0.3
-    assert make(step=100, temperature=[0.3, 0.03]).temperature == pytest.approx(0.03)
+    assign = task.quantizer.assign
+    monkeypatch.setattr(task.quantizer, "assign", lambda given: seen.append(given) or assign(given))
+    monkeypatch.setattr(task, "log", lambda *_, **__: None)
+    monkeypatch.setattr(task, "log_dict", lambda *_: None)
+    monkeypatch.setattr("colorcnn.tasks.colorcnn.random_flip", lambda *images: images)
+    task.training_step(Batch(images, torch.zeros(2, dtype=torch.long), torch.arange(2)), 0)
+    torch.testing.assert_close(seen[0], scores / expected)
 
 
 @pytest.mark.parametrize(
@@ -130,8 +138,8 @@ def test_the_confidence_weight_rises_over_its_warmup_and_fades_with_the_colours(
 
 
 def test_a_list_of_imitation_weights_holds_one_for_each_size():
-    task = make(sizes=[2, 4, 64], imitation_weight=[0.0, 5.0, 8.0])
-    assert [task._imitation_weight(size) for size in (2, 4, 64)] == [0.0, 5.0, 8.0]
+    found = schedules(sizes=[2, 4, 64], imitation_weight=[0.0, 5.0, 8.0])
+    assert [found.imitation_weight(size) for size in (2, 4, 64)] == [0.0, 5.0, 8.0]
     with pytest.raises(UsageError, match="one for each of the sizes"):
         make(sizes=[2, 4, 64], imitation_weight=[5.0, 8.0])
     with pytest.raises(UsageError, match="score_noise is"):
@@ -140,9 +148,9 @@ def test_a_list_of_imitation_weights_holds_one_for_each_size():
 
 def test_imitation_ends_where_its_share_of_the_training_is_over():
     options = {"sizes": [2, 4, 64], "imitation_weight": [0.0, 5.0, 8.0], "imitation_until": [1.0, 0.3, 1.0]}
-    assert [make(step=29, **options)._imitates(size) for size in (2, 4, 64)] == [False, True, True]
-    assert [make(step=30, **options)._imitates(size) for size in (2, 4, 64)] == [False, False, True]
-    assert make(step=99, sizes=[4])._imitates(4)
+    assert [schedules(**options).imitates(size, 0.29) for size in (2, 4, 64)] == [False, True, True]
+    assert [schedules(**options).imitates(size, 0.30) for size in (2, 4, 64)] == [False, False, True]
+    assert schedules().imitates(4, 0.99)
     with pytest.raises(UsageError, match=r"imitation_until is .* one for each of the sizes"):
         make(sizes=[2, 4, 64], imitation_until=[0.5, 1.0])
 

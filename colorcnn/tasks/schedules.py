@@ -1,0 +1,126 @@
+"""What the options of a ColorCNN's training come to, at a number of colours and a share of the training."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from colorcnn.errors import UsageError
+
+_SHARES = (
+    "straight_through",
+    "hardening",
+    "confidence_warmup",
+    "distillation",
+    "imitation_pixels",
+    "imitation_until",
+)
+_ABOVE_ZERO = ("temperature", "jitter_contrast", "imitation_pixels", "task_batches")
+_OF_SIZES = ("imitation_weight", "imitation_until", "score_noise")
+
+
+class Schedules:
+    """The options that change with the number of colours, with the progress of the training, or with both.
+
+    Args:
+        options: of :class:`colorcnn.tasks.ColorCNNTask`.
+        sizes: the numbers of colours trained for.
+
+    Raises:
+        UsageError: an option is out of range, or options do not go together.
+    """
+
+    def __init__(self, options: Mapping[str, Any], sizes: Sequence[int]) -> None:
+        self._options = options
+        self._sizes = list(sizes)
+        self._check_ranges()
+        self._check_sizes()
+        self._check_together()
+
+    def imitation_weight(self, num_colors: int) -> float:
+        """lambda, as the schedule of sizes has it."""
+        weight = self._of_size("imitation_weight", num_colors)
+        return weight * imitation_factor(self._options["imitation_schedule"], num_colors)
+
+    def imitates(self, num_colors: int, progress: float) -> bool:
+        """Whether the imitation loss counts at a share of the training, in [0, 1]."""
+        early = progress < self._of_size("imitation_until", num_colors)
+        return early and self.imitation_weight(num_colors) > 0
+
+    def confidence_weight(self, num_colors: int, progress: float) -> float:
+        """beta, of R_conf."""
+        weight, warmup = self._options["confidence_weight"], self._options["confidence_warmup"]
+        if self._options["confidence_schedule"] == "sigmoid":
+            weight *= 1 - imitation_factor("sigmoid", num_colors)
+        return weight * min(1.0, progress / warmup if warmup else 1.0)
+
+    def temperature(self, progress: float) -> float:
+        """Of the soft assignment."""
+        first, last = (1.0, *_listed(self._options["temperature"]))[-2:]
+        return first * (last / first) ** progress
+
+    def score_noise(self, num_colors: int, progress: float) -> float:
+        """Scale of the noise on the scores."""
+        return self._of_size("score_noise", num_colors) * progress
+
+    def _of_size(self, option: str, num_colors: int) -> float:
+        """An option that is one number, or a list of one for each of the sizes."""
+        value = self._options[option]
+        return value[self._sizes.index(num_colors)] if isinstance(value, list) else value
+
+    def _check_ranges(self) -> None:
+        for name in _SHARES:
+            if not all(0 <= share <= 1 for share in _listed(self._options[name])):
+                raise UsageError(f"{name} is {self._options[name]}: it is a share, choose 0 to 1.")
+        for name in _ABOVE_ZERO:
+            if min(_listed(self._options[name]), default=0) <= 0:
+                raise UsageError(f"{name} is {self._options[name]}: it must be above 0.")
+        if len(_listed(self._options["temperature"])) > 2:
+            raise UsageError(f"temperature is {self._options['temperature']}: give where it starts and ends.")
+        for name in ("classifiers", "sizes"):
+            if not self._options[name]:
+                raise UsageError(f"{name} is empty: name at least one.")
+
+    def _check_sizes(self) -> None:
+        weights = self._options["size_weights"]
+        if weights and (len(weights) != len(self._sizes) or min(weights) < 0 or not sum(weights)):
+            raise UsageError(
+                f"size_weights is {weights}: give a number from 0 up for each of the sizes {self._sizes}, "
+                "not all 0."
+            )
+        for name in _OF_SIZES:
+            value = self._options[name]
+            if isinstance(value, list) and len(value) != len(self._sizes):
+                raise UsageError(
+                    f"{name} is {value}: give one number, or one for each of the sizes {self._sizes}."
+                )
+
+    def _check_together(self) -> None:
+        if self._options["crop_before"] and any(self.imitation_weight(size) for size in self._sizes):
+            raise UsageError(
+                "crop_before moves pixels away from their imitation targets: set one of crop_before and "
+                "imitation_weight to 0."
+            )
+        if self._options["frozen_backbone"] and not self._options["start_from"]:
+            raise UsageError("frozen_backbone keeps random weights: name those to keep with start_from.")
+        if self._options["architecture"] == "colorcnn" and len(self._sizes) != 1:
+            raise UsageError(
+                f"A ColorCNN has one number of colours and sizes is {self._sizes}: name one, "
+                "or train colorcnn-plus."
+            )
+
+
+def imitation_factor(schedule: str, num_colors: int) -> float:
+    """How much of the imitation weight counts at a number of colours.
+
+    ``constant`` is the paper's; ``large`` leaves it out up to 8 colours and ``sigmoid`` fades it in around
+    16, as two versions of the authors' code do.
+    """
+    if schedule == "sigmoid":
+        return 1 / (1 + math.exp(4 - math.log2(num_colors)))
+    return float(schedule == "constant" or num_colors > 8)
+
+
+def _listed(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value]
