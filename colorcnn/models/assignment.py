@@ -196,14 +196,15 @@ def lloyd_steps(images: Tensor, indices: Tensor, palette: Tensor, steps: int) ->
     Returns:
         Indices (B, H, W) int64 and palette (B, C, 3).
     """
-    colors = palette.shape[1]
+    colors, wide = palette.shape[1], torch.promote_types(images.dtype, torch.float32)
+    pixels = images.flatten(2).to(wide)
     for _ in range(steps):
         used = torch.zeros(palette.shape[:2], dtype=torch.bool, device=palette.device)
         used.scatter_(1, indices.flatten(1).long(), True)
-        # |x - T|^2 / 2 without |x|^2 / 2, the same for all colours: a product as large as the scores.
-        size = torch.where(used, palette.square().sum(dim=2) / 2, torch.inf)
-        nearness = torch.baddbmm(-size[..., None], palette, images.flatten(2))
-        indices = nearness.argmax(dim=1).view_as(indices)
+        # |x - T|^2 / 2 without |x|^2 / 2, the same for all colours: one product, as large as the scores.
+        choices = palette.to(wide)
+        size = torch.where(used, choices.square().sum(dim=2) / 2, torch.inf)
+        indices = torch.baddbmm(-size[..., None], choices, pixels).argmax(dim=1).view_as(indices)
         palette = hard_palette(images, indices, colors)
     return indices.long(), palette
 

@@ -30,6 +30,8 @@ from colorcnn.quantizers.base import check_num_colors
 
 POOLINGS = ("blocks", "strided")
 TEST_PALETTES = ("hard", "soft")
+OF_USE = ("pooling", "refine_from", "refine_steps", "test_palette", "top_k")
+"""Options that change what the same weights give."""
 
 
 class LearnedQuantizer(nn.Module, ABC):

@@ -44,6 +44,7 @@ class DcqBuildStage(StageKind):
     """
 
     required = ("data",)
+    resumes = True
     optional: ClassVar = {
         "recipe": "paper",
         "settings": {},

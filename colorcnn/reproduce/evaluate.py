@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from colorcnn.errors import UsageError, unknown_name
+from colorcnn.errors import UsageError, check_at_least, unknown_name
 from colorcnn.records import Clock, Record
 from colorcnn.reproduce.experiment import references
 from colorcnn.reproduce.stage import MeasuringKind, Workplace
@@ -53,16 +53,13 @@ class EvaluateStage(MeasuringKind):
         "published": None,
     }
     looks: ClassVar[tuple[str, ...]] = ("published",)
+    ordered = ("methods", "classifier")  # others are compared with the first method, and the first judges
 
     def check(self, options: Mapping[str, Any], where: str) -> None:
         """See :meth:`StageKind.check`."""
         super().check(options, where)
-        methods = options["methods"]
-        if not isinstance(methods, Mapping) or not methods:
-            raise UsageError(f"{where}: methods is {methods!r}; give a mapping of names to methods.")
-        colors = options.get("colors", self.optional["colors"])
-        if not isinstance(colors, list) or not all(type(each) is int and 1 <= each <= 256 for each in colors):
-            raise UsageError(f"{where}: colors is {colors!r}; give a list of numbers from 1 to 256.")
+        _check_texts(options, where)
+        _check_numbers({**self.optional, **options}, where)
         if options.get("published") is not None:
             from colorcnn.evaluation.published import published_table
 
@@ -167,3 +164,36 @@ class EvaluateStage(MeasuringKind):
 def _rank(method: str) -> tuple[bool, bool, bool]:
     learned = ("colorcnn-plus", "colorcnn")
     return method != learned[0], not method.startswith(learned[0]), not method.startswith(learned[1])
+
+
+def _check_texts(options: Mapping[str, Any], where: str) -> None:
+    """Refuse what names no data, classifier or method."""
+    data, judges, methods = options["data"], options["classifier"], options["methods"]
+    if not isinstance(data, str) and not (isinstance(data, Mapping) and "class_path" in data):
+        raise UsageError(f"{where}: data is {data!r}; give a name, or class_path and init_args.")
+    several = list(judges.values()) if isinstance(judges, Mapping) else [judges]
+    if not several or not all(map(_is_text, several)):
+        raise UsageError(f"{where}: classifier is {judges!r}; name one, or give a mapping of names to them.")
+    if not isinstance(methods, Mapping) or not methods:
+        raise UsageError(f"{where}: methods is {methods!r}; give a mapping of names to methods.")
+    for name, method in methods.items():
+        listed = method if isinstance(method, list) else [method]
+        if not listed or not all(map(_is_text, listed)):
+            raise UsageError(f"{where}: the method {name!r} is {method!r}; give NAME[:CHECKPOINT][+DITHER].")
+
+
+def _is_text(value: object) -> bool:
+    return isinstance(value, str) and bool(value)
+
+
+def _check_numbers(options: Mapping[str, Any], where: str) -> None:
+    """Refuse numbers that are none, or cannot be meant."""
+    colors = options["colors"]
+    listed = isinstance(colors, list) and colors
+    if not listed or not all(type(each) is int and 1 <= each <= 256 for each in colors):
+        raise UsageError(f"{where}: colors is {colors!r}; give a list of numbers from 1 to 256.")
+    numbers = {name: options[name] for name in ("limit", "batch_size", "attack_steps") if name in options}
+    try:
+        check_at_least(1, **numbers)
+    except UsageError as error:
+        raise UsageError(f"{where}: {error}") from error

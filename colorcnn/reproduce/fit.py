@@ -35,6 +35,7 @@ class FitStage(StageKind):
     """
 
     optional: ClassVar = {"config": {}, "model": {}, "data": {}, "trainer": {}}
+    resumes = True
 
     def check(self, options: Mapping[str, Any], where: str) -> None:
         """See :meth:`StageKind.check`."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -14,17 +14,21 @@ from colorcnn.errors import UsageError
 KEY_LENGTH = 12
 
 
-def key_of(kind: str, description: Mapping[str, Any], seed: int) -> str:
+def key_of(kind: str, description: Mapping[str, Any], seed: int, *, ordered: Sequence[str] = ()) -> str:
     """A stage's key: equal for equal work, whatever the stage is called.
+
+    What images a folder holds, and the code of a user's own classifier, are not looked at.
 
     Args:
         kind: of the stage.
         description: of the stage, with the keys of earlier stages in the place of references.
         seed: of the run.
+        ordered: options whose mappings mean something else in another order.
     """
+    in_order = {name: list(description[name].items()) for name in ordered if _is_mapping(description, name)}
     content = {
         "kind": kind,
-        "description": description,
+        "description": {**description, **in_order},
         "seed": seed,
         "weights": dict(_weights(description)),
     }
@@ -32,9 +36,14 @@ def key_of(kind: str, description: Mapping[str, Any], seed: int) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:KEY_LENGTH]
 
 
+def _is_mapping(description: Mapping[str, Any], name: str) -> bool:
+    return isinstance(description.get(name), Mapping)
+
+
 def _weights(description: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
-    """Pretrained models and checkpoint files that a description names: hashes of weights, and the options."""
+    """Pretrained models and checkpoint files that a description names: hashes, and what weights tell not."""
     from colorcnn import zoo
+    from colorcnn.models.colorcnn import OF_USE
     from colorcnn.weights import read_config
 
     names = set(zoo.available())
@@ -44,7 +53,8 @@ def _weights(description: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
                 continue
             if name in names or (Path(name) / "config.json").is_file():
                 config = read_config(zoo.find_checkpoint(name))
-                yield name, [config.sha256, config.kwargs]
+                of_use = {key: value for key, value in config.kwargs.items() if key in OF_USE}
+                yield name, [config.sha256, of_use] if of_use else config.sha256
             elif name.endswith(".ckpt") and Path(name).is_file():
                 yield name, hashlib.sha256(Path(name).read_bytes()).hexdigest()
 

@@ -1,9 +1,9 @@
 """Running an experiment: every stage once, for every seed, and a record at the end of every panel.
 
 A stage lives in a folder that its key names: the hash of all that decides its result. Work that is done is
-found again by its key, also by another experiment; work that was interrupted goes on in its folder; and a
-changed experiment starts in a new folder and leaves the old one alone. Several processes that were given the
-same command share the work, stage by stage.
+found again by its key, also by another experiment; a training that was interrupted goes on in its folder;
+and a changed experiment starts in a new folder and leaves the old one alone. Several processes that were
+given the same command, or others that need the same work, share it, stage by stage.
 """
 
 from __future__ import annotations
@@ -26,7 +26,9 @@ from colorcnn.reproduce.library import measuring_stages, record_path
 from colorcnn.reproduce.seeds import gather
 from colorcnn.reproduce.stage import RECORD, Fit, MeasuringKind, Workplace
 from colorcnn.reproduce.state import ClaimedError, State, begun, claimed, read_state, working
+from colorcnn.zoo import find_device
 
+_LOCKS = "locks"  # a folder beside those of the stages: a file for each that is being worked on
 _PAUSE = 1.0  # seconds between two looks at what other processes work on
 
 
@@ -38,7 +40,7 @@ class Job:
         stage: what is done.
         seed: of everything random in it.
         key: names the work.
-        folder: where it is done.
+        home: where it is done, unless it has been begun elsewhere.
         description: all that decides the result, with references as the experiment writes them.
         outputs: stage -> the job whose output a reference to it means.
     """
@@ -46,9 +48,16 @@ class Job:
     stage: Stage
     seed: int
     key: str
-    folder: Path
+    home: Path
     description: Mapping[str, Any]
     outputs: Mapping[str, Job]
+
+    @property
+    def folder(self) -> Path:
+        """Where it is done, or was: of several that there may be of old, one that is finished."""
+        found = sorted(self.home.parent.glob(f"*-{self.key}"))
+        finished = (each for each in found if read_state(each, self.key).done)
+        return next(finished, next(iter(found), self.home))
 
     def resolved(self) -> dict[str, Any]:
         """The description with the paths of earlier outputs in the place of references."""
@@ -125,7 +134,7 @@ class Run:
         return chosen
 
     @cached_property
-    def _folders(self) -> dict[str, Path]:
+    def _homes(self) -> dict[str, Path]:
         """Key -> the folder of that work, which is named by the first panel to need it."""
         return {}
 
@@ -147,9 +156,12 @@ class Run:
             The records.
 
         Raises:
+            UsageError: the device is not there.
             ColorCNNError: a stage failed, or a record is there that holds something else.
             KeyboardInterrupt: the same call goes on where this one stopped.
         """
+        if self.device != "auto":
+            find_device(self.device)
         plans = [(panel, self.plan(panel)) for panel in self.panels]
         for panel, jobs in plans:
             for stage in measuring_stages(panel):
@@ -214,16 +226,15 @@ class Run:
             return f"{outputs[name].key}{reference[len(name) :]}"
 
         decisive = {name: value for name, value in description.items() if name not in kind.looks}
-        key = key_of(stage.kind, substitute(decisive, key_for), seed)
+        key = key_of(stage.kind, substitute(decisive, key_for), seed, ordered=kind.ordered)
         label = "_".join(part for part in (panel.name, stage.name) if part)
-        found = next(self.runs.glob(f"*-{key}"), None)
-        folder = self._folders.setdefault(key, found or self.runs / f"{label}-{key}")
-        return Job(stage, seed, key, folder, description, dict(outputs))
+        home = self._homes.setdefault(key, self.runs / f"{label}-{key}")
+        return Job(stage, seed, key, home, description, dict(outputs))
 
     def _do(self, job: Job, title: str) -> bool:
         """Whether the job is done now; another process may be at it."""
         try:
-            with claimed(job.folder):
+            with claimed(self.runs / _LOCKS / job.key):
                 if job.state.done:
                     self.say(f"{title}: done already, in {job.folder}")
                 else:
@@ -233,13 +244,17 @@ class Run:
         return True
 
     def _work(self, job: Job, title: str) -> None:
-        self.say(f"{title}: {'goes on' if begun(job.folder) else 'starts'} in {job.folder}")
-        place = Workplace(job.folder, job.seed, self.device, self.download, self.fit, self.say)
+        kind, folder = kind_of(job.stage), job.folder
+        before = ("goes on" if kind.resumes else "starts again") if begun(folder) else "starts"
+        self.say(f"{title}: {before} in {folder}")
+        folder.mkdir(parents=True, exist_ok=True)
+        place = Workplace(folder, job.seed, self.device, self.download, self.fit, self.say)
         try:
-            with working(job.folder, job.key, place.torch_device()):
-                kind_of(job.stage).run(job.resolved(), place)
+            with working(folder, job.key, place.torch_device()):
+                kind.run(job.resolved(), place)
         except KeyboardInterrupt:
-            self.say(f"{title}: stopped; the same command goes on from here")
+            what = "goes on with it" if kind.resumes else "begins it again, and keeps what is done"
+            self.say(f"{title}: stopped; the same command {what}")
             raise
 
     def _path(self, panel: Panel, stage: Stage) -> Path:

@@ -17,8 +17,9 @@ if TYPE_CHECKING:
 class SoftHardStage(EvaluateStage):
     """Measures methods as ``evaluate`` does, and of learned ones the soft image at falling temperatures, too.
 
-    Options: ``data``, one ``classifier``, ``methods``, ``colors``, ``split``, ``limit`` and ``batch_size`` of
-        ``evaluate``, and ``temperatures``, what the scores are divided by.
+    Options: ``data``, one ``classifier``, ``methods`` other than codecs, ``colors``, ``split``, ``limit`` and
+        ``batch_size`` of ``evaluate``, and ``temperatures``, what the scores are divided by. Soft images
+        are those of a single learned quantizer, without dithering.
     """
 
     optional: ClassVar = {
@@ -32,10 +33,19 @@ class SoftHardStage(EvaluateStage):
 
     def check(self, options: Mapping[str, Any], where: str) -> None:
         """See :meth:`StageKind.check`."""
+        from colorcnn.evaluation.codecs import find_codecs
+
         super().check(options, where)
         temperatures = options.get("temperatures", self.optional["temperatures"])
         if not isinstance(temperatures, list) or not all(_is_positive(each) for each in temperatures):
             raise UsageError(f"{where}: temperatures is {temperatures!r}; give a list of numbers above 0.")
+        if isinstance(options["classifier"], Mapping):
+            raise UsageError(f"{where}: there are several classifiers; name one.")
+        for name, method in options["methods"].items():
+            if isinstance(method, str) and find_codecs(method):
+                raise UsageError(
+                    f"{where}: the method {name!r} is a codec: it has no soft images."
+                )
 
     def run(self, description: Mapping[str, Any], place: Workplace) -> None:
         """See :meth:`StageKind.run`."""

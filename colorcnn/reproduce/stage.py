@@ -67,11 +67,15 @@ class StageKind(ABC):
         required: options that must be given.
         optional: the other options and their defaults.
         looks: those of them that change nothing of what is measured.
+        ordered: those whose mappings mean something else in another order.
+        resumes: whether interrupted work goes on; if not, it begins again.
     """
 
     required: ClassVar[tuple[str, ...]] = ()
     optional: ClassVar[Mapping[str, Any]] = {}
     looks: ClassVar[tuple[str, ...]] = ()
+    ordered: ClassVar[tuple[str, ...]] = ()
+    resumes: ClassVar[bool] = False
 
     def check(self, options: Mapping[str, Any], where: str) -> None:
         """Refuse options that cannot be meant; references in them are not resolved yet.

@@ -15,7 +15,6 @@ from colorcnn.files import write_atomically
 from colorcnn.records import Clock, device_name, source_revision, versions
 
 STATE = "state.json"
-_LOCK = "lock"
 
 
 @dataclass(frozen=True)
@@ -54,8 +53,8 @@ def read_state(folder: Path, key: str) -> State:
 
 
 def begun(folder: Path) -> bool:
-    """Whether anything of a stage's work is in its folder, which is :func:`claimed`."""
-    return any(path.name != _LOCK for path in folder.iterdir())
+    """Whether anything of a stage's work is in its folder."""
+    return folder.is_dir() and any(folder.iterdir())
 
 
 @contextmanager
@@ -63,7 +62,7 @@ def working(folder: Path, key: str, device: str) -> Iterator[None]:
     """Work on a stage: its time is counted however the work ends, and it is done when it ends well.
 
     Args:
-        folder: the stage's, :func:`claimed`.
+        folder: the stage's.
         key: of the work.
         device: that it is done on.
     """
@@ -95,23 +94,23 @@ class ClaimedError(ColorCNNError):
 
 
 @contextmanager
-def claimed(folder: Path) -> Iterator[None]:
-    """Hold a stage's folder against other processes; the system lets go of it however this one ends.
+def claimed(lock: Path) -> Iterator[None]:
+    """Hold a file against other processes; the system lets go of it however this one ends.
 
     Raises:
         ClaimedError: another process holds it.
     """
-    folder.mkdir(parents=True, exist_ok=True)
+    lock.parent.mkdir(parents=True, exist_ok=True)
     if sys.platform == "win32":  # which has no such lock
         yield
         return
     import fcntl
 
-    with (folder / _LOCK).open("w") as stream:
+    with lock.open("w") as stream:
         try:
             fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
             raise ClaimedError(
-                f"{folder} is being worked on by another process: wait for it, or choose other runs with -o."
+                f"{lock} is held by another process: wait for it, or choose other runs with -o."
             ) from error
         yield

@@ -220,15 +220,16 @@ def test_a_changed_experiment_leaves_earlier_work_alone(copy):
 
 
 def test_two_processes_do_not_work_on_one_stage(tmp_path):
-    with claimed(tmp_path), pytest.raises(ColorCNNError, match="another process"), claimed(tmp_path):
+    lock = tmp_path / "locks" / "key"
+    with claimed(lock), pytest.raises(ColorCNNError, match="another process"), claimed(lock):
         pass
 
 
 def test_stages_of_other_processes_are_waited_for(copy, monkeypatch, capsys):
     """While another process evaluates with the first seed, this one does all of the second."""
-    other = stage_folder(copy, "accuracy")
+    key = stage_folder(copy, "accuracy").name.rpartition("-")[2]
     with ExitStack() as held:
-        held.enter_context(claimed(other))
+        held.enter_context(claimed(copy / "runs" / "locks" / key))
         monkeypatch.setattr(runner, "sleep", lambda seconds: held.close())
         assert reproduce(copy, "--seeds", "2") == 0
     told = capsys.readouterr().err
@@ -248,7 +249,7 @@ def test_two_processes_share_the_work(copy, tmp_path):
     told = [process.communicate(timeout=300)[1] for process in both]
     assert [process.returncode for process in both] == [0, 0], told
     starts = [line.split(": ")[1] for text in told for line in text.splitlines() if ": starts in" in line]
-    assert len(starts) == len(set(starts)) == len(list((copy / "runs").iterdir()))
+    assert len(starts) == len(set(starts)) == len(list((copy / "runs").glob("*-*")))
 
 
 def test_a_failed_stage_is_one_sentence_and_not_done(copy, monkeypatch, capsys):
