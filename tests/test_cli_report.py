@@ -30,6 +30,7 @@ def results(tmp_path, monkeypatch):
     (tmp_path / "results" / "runs" / "second" / "cam.png").write_bytes(png("blue"))
     Clock().record("other", n=3, metrics={"rate": 1.5}).write(tmp_path / "results" / "third.json")
     (tmp_path / "results" / "third.png").write_bytes(png("white"))
+    (tmp_path / "results" / "third_cells.png").write_bytes(png("black"))
     (tmp_path / "results" / "state.json").write_text(json.dumps({"done": True}))
     monkeypatch.chdir(tmp_path)
     return tmp_path / "results"
@@ -43,7 +44,8 @@ def test_every_record_of_a_folder_gets_a_section(results, capsys):
         assert f'<h2 id="{place}">{name}</h2>' in page
     assert page.count("<h3>What the classifier sees") == 1
     assert page.count("<h3>Where the classifier looks") == 1
-    assert page.count("data:image/png") == 3  # the grid, the maps, and the figure of the third
+    assert page.count("<h3>Cells and centres, as trained") == 1
+    assert page.count("data:image/png") == 4  # the grid, the maps, the figure of the third, and its cells
     error = capsys.readouterr().err
     assert "left out 1 other JSON file in results" in error
     assert "wrote report.html, of 3 records" in error

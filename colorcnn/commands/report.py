@@ -28,6 +28,13 @@ examples:
 
 exit status: 0 when the page was written, 1 when the work failed, 2 for a wrong option.
 """
+_DRAWN_ONCE = {
+    "mappings": "Encoders and decoders, as trained",
+    "cells": "Cells and centres, as trained",
+    "examples": "Images as they are stored",
+    "causes": "Accuracy over error and inconsistency",
+}
+"""Pictures beside a record that cannot be drawn anew from it, or are not on the page otherwise."""
 
 
 def main(argv: list[str]) -> int:
@@ -113,7 +120,7 @@ def _records(folder: Path) -> dict[Path, Record]:
 
 
 def _pictures(file: Path, record: Record) -> list[Picture]:
-    """The grids beside a record; of one whose curves cannot be drawn anew, also its figure."""
+    """The grids beside a record; of one whose curves are not drawn anew, also its figure."""
     from colorcnn.evaluation import gallery, saliency
     from colorcnn.evaluation.markup import Picture
 
@@ -122,8 +129,9 @@ def _pictures(file: Path, record: Record) -> list[Picture]:
         (f"{stem}grid.png", "What the classifier sees", gallery.CAPTION),
         (f"{stem}cam.png", "Where the classifier looks", saliency.CAPTION),
     ]
-    if "methods" not in record.metrics:
+    if "methods" not in record.metrics or "temperatures" in record.metrics:
         kinds.append((f"{file.stem}.png", "Figure", ""))
+    kinds += [(f"{stem}{ending}.png", title, "") for ending, title in _DRAWN_ONCE.items()]
     found = []
     for name, title, caption in kinds:
         picture = file.with_name(name)

@@ -23,7 +23,7 @@ from colorcnn.evaluation.markup import (
 )
 from colorcnn.evaluation.naming import colors_and_bits, display_names
 from colorcnn.evaluation.panels import robustness_curves, transfer_map
-from colorcnn.evaluation.statistics import STARS_EXPLAINED, against_first, stars
+from colorcnn.evaluation.statistics import SEEDS_EXPLAINED, STARS_EXPLAINED, against_first, stars
 from colorcnn.evaluation.stored import is_stored, stored_curves
 from colorcnn.evaluation.style import DARK, LIGHT, Theme
 from colorcnn.evaluation.table import (
@@ -140,9 +140,10 @@ def _overview(entries: Sequence[Entry]) -> str:
     for place, entry in enumerate(entries):
         record, best = entry.record, ""
         sizes = record.metrics["sizes"] if _is_evaluation(record.metrics) else []
-        if sizes and _ranked(record.metrics, sizes[0]):
-            accuracy, name = _ranked(record.metrics, sizes[0])[0]
-            best = f"{name}, {_percent(accuracy)} with {colors_and_bits(sizes[0])}"
+        fewest = min(sizes, default=0)
+        if sizes and (ranked := _ranked(record.metrics, fewest)):
+            accuracy, name = ranked[0]
+            best = f"{name}, {_percent(accuracy)} with {colors_and_bits(fewest)}"
         full = record.metrics["original"]["accuracy"] if sizes else None
         cells = (
             *(str(record.config.get(key) or MISSING) for key in ("data", "classifier")),
@@ -225,7 +226,10 @@ def _accuracy_table(metrics: Metrics) -> str:
     full = f"{100 * metrics['original']['accuracy']:.1f}"
     caption = f"Accuracy in %, {what}; {full} in full colour. The best of a column is bold."
     if any(tests.values()):
-        caption += f" Stars: differs from {escape(names[next(iter(names))])}, {escape(STARS_EXPLAINED)}."
+        caption += f" Stars: differs from {escape(names[next(iter(names))])}, {escape(STARS_EXPLAINED)}"
+        caption += f"; {SEEDS_EXPLAINED}." if "std" in metrics else "."
+        if is_stored(metrics):
+            caption += " That is of these trainings: others of the same kind would differ by chance, too."
     return table_html(head, rows, caption)
 
 

@@ -17,6 +17,7 @@ STARS = ((0.001, "★★★"), (0.01, "★★"), (0.05, "★"))
 """Largest p-value and its mark: the paper's three stars (its Fig 12), and the two customary weaker ones."""
 
 STARS_EXPLAINED = "exact McNemar test on the same images: ★ p < 0.05, ★★ p < 0.01, ★★★ p < 0.001"
+SEEDS_EXPLAINED = "of several seeds the largest p, where all agree which is better"
 
 
 @dataclass(frozen=True)

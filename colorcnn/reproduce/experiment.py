@@ -194,9 +194,16 @@ def _size(spec: Mapping[str, Any], where: str) -> Size:
     if not isinstance(seeds, int) or seeds < 1:
         raise UsageError(f"{where}: seeds is {seeds!r}; give how many, a whole number from 1 up.")
     variables = dict(spec.get("variables") or {})
-    panels = []
+    panels: list[Panel] = []
     for name, chosen in _combinations(spec.get("matrix") or {}, where):
+        if name in {panel.name for panel in panels} or (name and not _NAME.fullmatch(name)):
+            raise UsageError(
+                f"{where}: a combination of the matrix is called {name!r}, as another is, or as no file can "
+                "be; give the values other names, of letters, digits, and the signs . + - _"
+            )
         panels.append(Panel(name, tuple(_stages(spec["stages"], {**variables, **chosen}, where))))
+    if not panels:
+        raise UsageError(f"{where}: the matrix has an axis without values; give it some, or leave it out.")
     return Size(tuple(panels), seeds, str(spec.get("time", "")))
 
 

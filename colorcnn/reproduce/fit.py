@@ -10,8 +10,9 @@ from typing import Any, ClassVar
 import yaml
 
 import colorcnn.data
+import colorcnn.tasks
 from colorcnn.dcq.pruning import DYNAMICS
-from colorcnn.errors import ColorCNNError, UsageError
+from colorcnn.errors import ColorCNNError, UsageError, unknown_name
 from colorcnn.files import write_atomically
 from colorcnn.reproduce.experiment import read_yaml
 from colorcnn.reproduce.stage import StageKind, Workplace
@@ -47,7 +48,11 @@ class FitStage(StageKind):
                 raise UsageError(f"{where}: {key} is {options[key]!r}; give a mapping, or a list of them.")
 
     def describe(self, options: Mapping[str, Any], home: Path) -> dict[str, Any]:
-        """The whole configuration."""
+        """The whole configuration.
+
+        Raises:
+            UsageError: it names no class, or an option that one of ours does not have.
+        """
         config = options.get("config", {})
         whole = read_yaml(home / config) if isinstance(config, str) else dict(config)
         for section in ("model", "data"):
@@ -62,6 +67,7 @@ class FitStage(StageKind):
         whole.setdefault("trainer", {})
         for change in changes_of(options, "trainer"):
             whole["trainer"] = merged(whole["trainer"], change)
+        _check_names(whole)
         whole.pop("seed_everything", None)  # that of the run counts
         return {**whole, "kind": "fit"}
 
@@ -105,6 +111,21 @@ class FitStage(StageKind):
         # Several would each run this process's own command line, all of the experiment.
         trainer.setdefault("devices", [int(index)] if index else 1)
         return {**description, "seed_everything": place.seed, "data": data, "trainer": trainer}
+
+
+def _check_names(config: Mapping[str, Any]) -> None:
+    """Refuse, before any stage has trained, options that our classes do not have; others are not known."""
+    for section, module in (("model", colorcnn.tasks), ("data", colorcnn.data)):
+        package, _, name = config[section]["class_path"].rpartition(".")
+        if package not in ("", module.__name__):
+            continue
+        if name not in module.__all__:
+            raise unknown_name(f"class for {section}", name, module.__all__)
+        known = inspect.signature(getattr(module, name)).parameters
+        free = any(each.kind is each.VAR_KEYWORD for each in known.values())
+        for option in config[section].get("init_args") or {}:
+            if option not in known and not free:
+                raise unknown_name(f"option of {name}", option, known)
 
 
 def _can_download(class_path: str) -> bool:

@@ -22,7 +22,7 @@ from colorcnn.records import Record, read_record
 from colorcnn.reproduce.experiment import Experiment, Panel, Stage, producer, references, substitute
 from colorcnn.reproduce.inputs import key_of
 from colorcnn.reproduce.kinds import kind_of
-from colorcnn.reproduce.library import measuring_stages, record_path
+from colorcnn.reproduce.library import experiments_folder, measuring_stages, record_path
 from colorcnn.reproduce.seeds import gather
 from colorcnn.reproduce.stage import RECORD, Fit, MeasuringKind, Workplace
 from colorcnn.reproduce.state import ClaimedError, State, begun, claimed, read_state, working
@@ -145,7 +145,9 @@ class Run:
 
     def command(self, panel: Panel) -> str:
         """The command line that makes a panel's record."""
-        words = ["colorcnn reproduce", self.experiment.name, "--size", self.size]
+        ours = experiments_folder() in self.experiment.path.resolve().parents
+        asked = self.experiment.name if ours else self.experiment.path.name
+        words = ["colorcnn reproduce", asked, "--size", self.size]
         words += ["--panel", panel.name] if panel.name else []
         return " ".join([*words, "--seeds", str(len(self.seed_range))])
 

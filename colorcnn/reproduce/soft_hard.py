@@ -43,9 +43,7 @@ class SoftHardStage(EvaluateStage):
             raise UsageError(f"{where}: there are several classifiers; name one.")
         for name, method in options["methods"].items():
             if isinstance(method, str) and find_codecs(method):
-                raise UsageError(
-                    f"{where}: the method {name!r} is a codec: it has no soft images."
-                )
+                raise UsageError(f"{where}: the method {name!r} is a codec: it has no soft images.")
 
     def run(self, description: Mapping[str, Any], place: Workplace) -> None:
         """See :meth:`StageKind.run`."""

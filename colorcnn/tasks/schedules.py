@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from colorcnn.errors import UsageError
+from colorcnn.quantizers.base import check_num_colors
 
 _SHARES = (
     "straight_through",
@@ -17,6 +18,7 @@ _SHARES = (
     "imitation_until",
 )
 _ABOVE_ZERO = ("temperature", "jitter_contrast", "imitation_pixels", "task_batches")
+_FROM_ZERO = ("imitation_weight", "score_noise")
 _OF_SIZES = ("imitation_weight", "imitation_until", "score_noise")
 
 
@@ -76,6 +78,9 @@ class Schedules:
         for name in _ABOVE_ZERO:
             if min(_listed(self._options[name]), default=0) <= 0:
                 raise UsageError(f"{name} is {self._options[name]}: it must be above 0.")
+        for name in _FROM_ZERO:
+            if not all(value >= 0 for value in _listed(self._options[name])):
+                raise UsageError(f"{name} is {self._options[name]}: choose 0 or more.")
         if len(_listed(self._options["temperature"])) > 2:
             raise UsageError(f"temperature is {self._options['temperature']}: give where it starts and ends.")
         for name in ("classifiers", "sizes"):
@@ -83,8 +88,13 @@ class Schedules:
                 raise UsageError(f"{name} is empty: name at least one.")
 
     def _check_sizes(self) -> None:
+        for size in self._sizes:
+            check_num_colors(size)
+        if len(set(self._sizes)) < len(self._sizes):
+            raise UsageError(f"sizes is {self._sizes}: name each number of colours once.")
         weights = self._options["size_weights"]
-        if weights and (len(weights) != len(self._sizes) or min(weights) < 0 or not sum(weights)):
+        meant = weights and all(weight >= 0 for weight in weights) and sum(weights)
+        if weights and (len(weights) != len(self._sizes) or not meant):
             raise UsageError(
                 f"size_weights is {weights}: give a number from 0 up for each of the sizes {self._sizes}, "
                 "not all 0."

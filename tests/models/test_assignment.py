@@ -244,3 +244,13 @@ def test_lloyd_steps_never_make_the_error_larger(height: int, width: int, colors
         errors.append((soft_render(palette, one_hot(indices, colors, images.dtype)) - images).square().mean())
         indices, palette = lloyd_steps(images, indices, palette, 1)
     assert all(after <= before + 1e-12 for before, after in itertools.pairwise(errors))
+
+
+def test_lloyd_steps_choose_in_float32_whatever_the_images_are_in() -> None:
+    images = torch.rand(1, 3, 16, 16).bfloat16()
+    indices = torch.randint(64, (1, 16, 16))
+    palette = hard_palette(images, indices, 64)
+    whole, _ = lloyd_steps(images.float(), indices, palette.float(), 1)
+    narrow, means = lloyd_steps(images, indices, palette, 1)
+    assert torch.equal(narrow, whole)
+    assert means.dtype == torch.bfloat16

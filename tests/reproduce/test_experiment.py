@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from colorcnn.errors import ColorCNNError, UsageError
+from colorcnn.reproduce.evaluate import EvaluateStage
 from colorcnn.reproduce.experiment import read_experiment, references, substitute
 from colorcnn.reproduce.fit import FitStage, merged
 from colorcnn.reproduce.inputs import key_of
@@ -18,6 +19,7 @@ from colorcnn.reproduce.stage import Workplace
 
 CONF = Path(__file__).resolve().parent.parent / "conf" / "experiment.yaml"
 FIT = {"name": "judge", "kind": "fit", "config": "classifier.yaml"}
+ALIKE = {"a": ["b_c", "b"], "d": ["e", "c_e"]}
 EVALUATE = {
     "name": "score",
     "kind": "evaluate",
@@ -90,6 +92,18 @@ def test_records_are_named_by_what_tells_them_apart(write):
         ([FIT, {**EVALUATE, "data": None}], "data is missing"),
         ([FIT, {**EVALUATE, "colors": 8}], "colors is 8; give a list"),
         ([FIT, {**EVALUATE, "colors": [8, 257]}], "colors is .* from 1 to 256"),
+        ([FIT, {**EVALUATE, "colors": []}], "colors is"),
+        ([FIT, {**EVALUATE, "limit": -3}], "limit is -3"),
+        ([FIT, {**EVALUATE, "limit": "many"}], "limit is 'many'"),
+        ([FIT, {**EVALUATE, "batch_size": 0}], "batch_size is 0"),
+        ([FIT, {**EVALUATE, "data": ["a"]}], "data is .* give a name, or class_path"),
+        ([FIT, {**EVALUATE, "data": {"init_args": {}}}], "data is .* give a name, or class_path"),
+        ([FIT, {**EVALUATE, "classifier": 5}], "classifier is 5"),
+        ([FIT, {**EVALUATE, "classifier": {"a": ""}}], "classifier is"),
+        ([FIT, {**EVALUATE, "methods": {"a": None}}], "method 'a' is None"),
+        ([FIT, {**EVALUATE, "methods": {"a": []}}], "method 'a' is"),
+        ([FIT, {**EVALUATE, "kind": "soft-hard", "classifier": {"a": "x"}}], "several classifiers; name one"),
+        ([FIT, {**EVALUATE, "kind": "soft-hard", "methods": {"a": "jpeg:30"}}], "'a' is a codec"),
         ([EVALUATE, FIT], r"\$\{judge\} is neither a variable nor an earlier stage"),
         ([FIT, FIT, EVALUATE], "the name judge is taken"),
         ([{**FIT, "name": "a b"}, EVALUATE], "give a name of letters"),
@@ -121,6 +135,12 @@ def test_a_wrong_stage_is_told_in_one_sentence(stages, problem, write):
         ({"sizes": {"cpu": {"stages": "fit"}}}, "stages is 'fit'; give a list"),
         ({"sizes": {"cpu": {"stages": [], "seeds": 0}}}, "seeds is 0"),
         ({"sizes": {"cpu": None}}, "in place of a mapping"),
+        ({"sizes": {"cpu": {"stages": [], "matrix": {"a": []}}}}, "an axis without values"),
+        (
+            {"sizes": {"cpu": {"stages": [], "matrix": {"a": ["b_c", "b"], "d": ["e", "c_e"]}}}},
+            "'b_c_e', as another",
+        ),
+        ({"sizes": {"cpu": {"stages": [], "matrix": {"a": ["x/y"]}}}}, "'x/y', .* as no file can be"),
     ],
 )
 def test_a_wrong_file_is_told_in_one_sentence(whole, problem, write):
@@ -172,6 +192,22 @@ def test_a_training_is_described_by_its_whole_configuration():
         KINDS["fit"].describe({}, CONF.parent)
 
 
+@pytest.mark.parametrize(
+    ("change", "problem"),
+    [
+        ({"model": {"imitation_wieght": 1}}, "Unknown option of ClassifierTask 'imitation_wieght'"),
+        ({"data": {"class_path": "CIFAR11"}}, "Unknown class for data 'CIFAR11'"),
+        ({"data": {"train_size": 1}}, "Unknown option of CIFAR10 'train_size'"),
+    ],
+)
+def test_a_training_that_cannot_be_is_refused_before_any_other(change, problem):
+    options = {"config": "classifier.yaml", **change}
+    if change.get("data") == {"train_size": 1}:
+        options["data"] = [{"class_path": "CIFAR10"}, change["data"]]
+    with pytest.raises(UsageError, match=problem):
+        FitStage().describe(options, CONF.parent)
+
+
 def test_the_key_follows_the_work_and_the_weights_it_starts_from(tmp_path, monkeypatch):
     from toy_checkpoints import PLUS, publish, publish_all
 
@@ -180,6 +216,11 @@ def test_the_key_follows_the_work_and_the_weights_it_starts_from(tmp_path, monke
     key = key_of("evaluate", description, 1)
     assert key == key_of("evaluate", dict(reversed(description.items())), 1)
     assert key != key_of("evaluate", description, 2)
+    two = {"methods": {"a": "wu", "b": "octree"}}
+    turned = {"methods": dict(reversed(two["methods"].items()))}
+    assert key_of("evaluate", two, 1) == key_of("evaluate", turned, 1)
+    keys = [key_of("evaluate", each, 1, ordered=EvaluateStage.ordered) for each in (two, turned)]
+    assert keys[0] != keys[1], "others are compared with the first"
     assert key != key_of("evaluate", {**description, "colors": [4]}, 1)
     publish_all(tmp_path)
     assert key != key_of("evaluate", description, 1), "a model of that name is there now"

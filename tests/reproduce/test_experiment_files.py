@@ -20,9 +20,16 @@ from colorcnn.data.compression import DrawnData
 from colorcnn.evaluation.codecs import find_codecs
 from colorcnn.evaluation.published import published_table
 from colorcnn.quantizers import QUANTIZERS
+from colorcnn.records import read_record
 from colorcnn.reproduce.kinds import KINDS
-from colorcnn.reproduce.library import experiment_files, experiments_folder, find_experiment
+from colorcnn.reproduce.library import (
+    experiment_files,
+    experiments_folder,
+    find_experiment,
+    results_folder,
+)
 from colorcnn.reproduce.runner import Run
+from colorcnn.reproduce.state import State
 from colorcnn.tasks.base import ImageTask, Task
 from colorcnn.tasks.classifier import ClassifierTask
 from colorcnn.tasks.colorcnn import ColorCNNTask
@@ -51,10 +58,9 @@ def parsers():
     return {compresses: parser(*bases) for compresses, bases in BASES.items()}
 
 
-def jobs(name, size, tmp_path):
-    run = Run(
-        find_experiment(name), size, seeds=1, runs=tmp_path, results=tmp_path, fit=lambda *_: 0, say=print
-    )
+def jobs(name, size, tmp_path, seeds=1, panel=None):
+    options = {"runs": tmp_path, "results": tmp_path, "fit": lambda *_: 0, "say": print}
+    run = Run(find_experiment(name), size, seeds=seeds, panel=panel, **options)
     return [job for panel in run.panels for job in run.plan(panel)]
 
 
@@ -225,3 +231,29 @@ def test_finalists_take_over_what_was_trained_for_all(tmp_path):
     twice = [job for job in planned if job.stage.name in ("paper", "default")]
     assert len(twice) == 4
     assert len({job.key for job in twice}) == len({job.folder for job in twice}) == 2
+
+
+def test_work_that_another_panel_has_begun_meanwhile_is_found(tmp_path):
+    first, second = (job for job in jobs("gap", "cpu", tmp_path) if job.stage.name == "paper")
+    begun = tmp_path / f"another-{first.key}"
+    begun.mkdir()
+    assert first.folder == second.folder == begun
+    done = tmp_path / f"zz-{first.key}"
+    done.mkdir()
+    State(first.key, done=True).write(done)
+    assert first.folder == done, "what is done goes first"
+
+
+def test_every_record_is_of_its_experiment_as_that_is_now(tmp_path):
+    """Else the command of the record would refuse to go on with it."""
+    for path in results_folder(tmp_path).glob("*.json"):
+        config = read_record(path).config
+        if "keys" in config:
+            asked = (
+                config["experiment"],
+                config["size"],
+                tmp_path,
+                len(config["keys"]),
+                config["panel"] or None,
+            )
+            assert set(config["keys"]) <= {job.key for job in jobs(*asked)}, path.name

@@ -78,7 +78,7 @@ def copy(whole, tmp_path):
 
 def test_the_record_tells_everything(whole):
     record = read_record(whole / "results" / "experiment_cpu.json")
-    assert record.command == "colorcnn reproduce experiment --size cpu --seeds 1"
+    assert record.command == "colorcnn reproduce experiment.yaml --size cpu --seeds 1"
     assert record.n == 32
     assert record.seeds == {"seed 1": 1}
     assert list(record.metrics["methods"]) == ["colorcnn-plus", "colorcnn", "median-cut"]
@@ -265,11 +265,11 @@ def test_a_failed_stage_is_one_sentence_and_not_done(copy, monkeypatch, capsys):
 
 
 def test_a_configuration_that_is_refused_is_named(copy, capsys):
-    changed = edited(copy, "refused.yaml", "augment: {}", "magic: 1")
+    changed = edited(copy, "refused.yaml", "augment: {}", "jitter_contrast: 0.0")
     argv = ["-o", str(copy / "runs"), "--results", str(copy), "--seeds", "1"]
     assert main(["reproduce", str(changed), *argv]) == 2
     error = capsys.readouterr().err
-    assert "magic" in error
+    assert "jitter_contrast is 0.0" in error
     assert "fit.yaml: " in error
 
 
@@ -281,6 +281,7 @@ def test_a_configuration_that_is_refused_is_named(copy, capsys):
         ([str(CONF), "--size", "huge"], "Unknown size of experiment 'huge': choose one of cpu, paper"),
         ([str(CONF), "--size", "paper", "--panel", "6"], "Unknown panel '6': choose one of 4, 5"),
         ([str(CONF), "--seeds", "0"], "--seeds is 0"),
+        ([str(CONF), "--device", "cuda:99"], "Device 'cuda:99' is not available here"),
     ],
 )
 def test_wrong_options_are_told_in_one_sentence(argv, problem, capsys):

@@ -115,6 +115,12 @@ def test_the_temperature_falls_geometrically_to_its_end(step, given, expected, i
         ({"size_weights": [1.0, 2.0]}, "size_weights is .* for each of the sizes"),
         ({"size_weights": [0.0]}, "not all 0"),
         ({"task_batches": 0}, "task_batches is 0"),
+        ({"score_noise": -1.0}, "score_noise is -1.0: choose 0 or more"),
+        ({"imitation_weight": [-3.0]}, "imitation_weight is .*: choose 0 or more"),
+        ({"sizes": [0]}, "0"),
+        ({"sizes": [300]}, "300"),
+        ({"sizes": [2, 2]}, "name each number of colours once"),
+        ({"size_weights": [float("nan")]}, "size_weights is"),
     ],
 )
 def test_options_that_cannot_be_meant_are_refused(options, told):
