@@ -263,8 +263,8 @@ class ColorCNNPlus(LearnedQuantizer):
         refine_from: the smallest number of colours that is refined; fewer are as the network draws them.
 
     Raises:
-        UsageError: the pooling or the palette is unknown, there are no sizes to have heads, or a soft palette
-            was to be refined.
+        UsageError: the pooling or the palette is unknown, there are no sizes to have heads, a size is larger
+            than D, or a soft palette was to be refined.
     """
 
     def __init__(
@@ -286,6 +286,11 @@ class ColorCNNPlus(LearnedQuantizer):
             raise unknown_name("pooling", pooling, POOLINGS)
         if test_palette not in TEST_PALETTES:
             raise unknown_name("test_palette", test_palette, TEST_PALETTES)
+        if max(trained_sizes, default=1) > feature_channels:
+            raise UsageError(
+                f"feature_channels is {feature_channels}: more colours than that cannot be made of them; "
+                f"choose {max(trained_sizes)} or more, or smaller sizes."
+            )
         if test_palette == "soft" and refine_steps:
             raise UsageError("refine_steps give hard palettes: leave them out, or test_palette=soft.")
         check_at_least(0, refine_steps=refine_steps)

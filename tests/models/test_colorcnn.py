@@ -215,6 +215,11 @@ def test_heads_of_their_own_begin_as_the_one_they_come_from():
     assert one.adapted(one.state_dict()).keys() == one.state_dict().keys()
 
 
+def test_more_colours_than_channels_are_not_trained_for():
+    with pytest.raises(UsageError, match="feature_channels is 40: .* choose 64 or more"):
+        plus(trained_sizes=[2, 64])
+
+
 def test_heads_need_sizes():
     with pytest.raises(UsageError, match="own_heads needs trained_sizes"):
         ColorCNNPlus(own_heads=True)
