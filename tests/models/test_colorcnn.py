@@ -216,7 +216,7 @@ def test_heads_of_their_own_begin_as_the_one_they_come_from():
 
 
 def test_more_colours_than_channels_are_not_trained_for():
-    with pytest.raises(UsageError, match="feature_channels is 40: .* choose 64 or more"):
+    with pytest.raises(UsageError, match=r"feature_channels is 40: .* choose 64 or more"):
         plus(trained_sizes=[2, 64])
 
 
