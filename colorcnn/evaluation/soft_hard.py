@@ -120,23 +120,20 @@ def _curve(metrics: Metrics, method: str, size: str) -> Curve:
 
 
 def soft_hard_table(metrics: Metrics) -> str:
-    """A row for each method and number of colours: colours used, hard accuracy, soft accuracy and entropy."""
-    names, temperatures = display_names(metrics["methods"]), _temperatures(metrics)
-    head = ["soft accuracy %, entropy in nats", "colours", "used", _HARD]
-    rows = []
-    for size in map(str, metrics["sizes"]):
-        for method, result in metrics["methods"].items():
-            score = result["scores"].get(size)
-            if score is None:
-                continue
-            soft = score.get("soft", {})
-            rows.append(
-                [
-                    *(names[method], size, f"{score['colors']['mean']:.1f}", percent(score["accuracy"])),
-                    *(
-                        f"{percent(soft[at]['accuracy'])}, {soft[at]['entropy']:.2f}" if soft else ""
-                        for at in temperatures
-                    ),
-                ]
-            )
-    return markdown_table([*head, *(f"T = {at}" for at in temperatures)], rows)
+    """Hard accuracy and colours used of each method; of learned ones soft accuracy and entropy, too."""
+    names, sizes = display_names(metrics["methods"]), [str(size) for size in metrics["sizes"]]
+    columns = [f"{size} colours" for size in sizes]
+    hard, soft = [], []
+    for method, result in metrics["methods"].items():
+        scores = [result["scores"].get(size) for size in sizes]
+        cells = [score and f"{percent(score['accuracy'])}, {score['colors']['mean']:.1f}" for score in scores]
+        hard.append([names[method], *(cell or "" for cell in cells)])
+        for at in _temperatures(metrics):
+            found = [score and score.get("soft", {}).get(at) for score in scores]
+            cells = [each and f"{percent(each['accuracy'])}, {each['entropy']:.2f}" for each in found]
+            if any(cells):
+                soft.append([f"{names[method]}, T = {at}", *(cell or "" for cell in cells)])
+    tables = [markdown_table(["accuracy of files %, colours used", *columns], hard)]
+    if soft:
+        tables.append(markdown_table(["accuracy of soft images %, entropy in nats", *columns], soft))
+    return "\n".join(tables)

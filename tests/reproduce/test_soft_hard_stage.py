@@ -92,10 +92,13 @@ def test_a_stage_measures_soft_and_hard_and_draws_both(tmp_path, capsys):
         "gap_cpu_accuracy.png",
     }
     assert main([*argv[:2], "--list", "--results", str(tmp_path / "results")]) == 0
-    assert (
-        "| soft accuracy %, entropy in nats | colours | used | hard | T = 1 | T = 0.1 |"
-        in capsys.readouterr().out
-    )
+    told = capsys.readouterr().out
+    soft, hard = scores["4"]["soft"]["0.1"], scores["4"]
+    assert "| accuracy of files %, colours used |" in told
+    assert f"| {100 * hard['accuracy']:.1f}, {hard['colors']['mean']:.1f} |" in told
+    assert "| accuracy of soft images %, entropy in nats |" in told
+    assert f"| {100 * soft['accuracy']:.1f}, {soft['entropy']:.2f} |" in told
+    assert told.count("T = 0.1 |") == 1
 
 
 @pytest.mark.parametrize("temperatures", [3, [1, 0], ["hot"]])
