@@ -122,18 +122,28 @@ def _curve(metrics: Metrics, method: str, size: str) -> Curve:
 def soft_hard_table(metrics: Metrics) -> str:
     """Hard accuracy and colours used of each method; of learned ones soft accuracy and entropy, too."""
     names, sizes = display_names(metrics["methods"]), [str(size) for size in metrics["sizes"]]
-    columns = [f"{size} colours" for size in sizes]
+    columns, spreads = [f"{size} colours" for size in sizes], metrics.get("std", {}).get("methods", {})
     hard, soft = [], []
     for method, result in metrics["methods"].items():
-        scores = [result["scores"].get(size) for size in sizes]
-        cells = [score and f"{percent(score['accuracy'])}, {score['colors']['mean']:.1f}" for score in scores]
-        hard.append([names[method], *(cell or "" for cell in cells)])
+        spread = spreads.get(method, {}).get("scores", {})
+        cells = [_cell(result["scores"], spread, size) for size in sizes]
+        hard.append([names[method], *cells])
         for at in _temperatures(metrics):
-            found = [score and score.get("soft", {}).get(at) for score in scores]
-            cells = [each and f"{percent(each['accuracy'])}, {each['entropy']:.2f}" for each in found]
+            cells = [_cell(result["scores"], spread, size, at) for size in sizes]
             if any(cells):
-                soft.append([f"{names[method]}, T = {at}", *(cell or "" for cell in cells)])
+                soft.append([f"{names[method]}, T = {at}", *cells])
     tables = [markdown_table(["accuracy of files %, colours used", *columns], hard)]
     if soft:
         tables.append(markdown_table(["accuracy of soft images %, entropy in nats", *columns], soft))
     return "\n".join(tables)
+
+
+def _cell(scores: Metrics, spread: Metrics, size: str, temperature: str = "") -> str:
+    """Accuracy with its spread and colours used, or of the soft image and its entropy; empty without any."""
+    score, wide = scores.get(size, {}), spread.get(size, {})
+    if temperature:
+        score, wide = (each.get("soft", {}).get(temperature, {}) for each in (score, wide))
+    if not score:
+        return ""
+    further = f"{score['entropy']:.2f}" if temperature else f"{score['colors']['mean']:.1f}"
+    return f"{percent(score['accuracy'], wide.get('accuracy'))}, {further}"
