@@ -9,6 +9,7 @@ import yaml
 from colorcnn.cli import main
 from colorcnn.data.datasets import Batch
 from colorcnn.errors import UsageError
+from colorcnn.evaluation.markdown import percent
 from colorcnn.evaluation.soft_hard import measure_soft
 from colorcnn.losses import confidence_entropy
 from colorcnn.models import create_model
@@ -96,10 +97,9 @@ def test_a_stage_measures_soft_and_hard_and_draws_both(tmp_path, capsys):
     soft, hard = scores["4"]["soft"]["0.1"], scores["4"]
     assert "| accuracy of files %, colours used |" in told
     spread = record.metrics["std"]["methods"]["colorcnn-plus"]["scores"]["4"]["accuracy"]
-    files = f"{100 * hard['accuracy']:.1f} ± {100 * spread:.1f}, {hard['colors']['mean']:.1f}"
-    assert f"| {files} |" in told
+    assert f"| {percent(hard['accuracy'], spread)}, {hard['colors']['mean']:.1f} |" in told
     assert "| accuracy of soft images %, entropy in nats |" in told
-    assert f"| {100 * soft['accuracy']:.1f} ± " in told
+    assert f"{soft['entropy']:.2f} |" in told
     assert "T = 0.1 |" in told
 
 
