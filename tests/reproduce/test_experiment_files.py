@@ -97,8 +97,9 @@ def test_every_stage_of_every_size_fits(name, size, parsers, tmp_path):
 
 
 def without_paths(model):
-    """A model's configuration with judges that are always there."""
-    options = {key: value for key, value in model["init_args"].items() if key != "start_from"}
+    """A model's configuration with judges that are always there, and without what needs weights."""
+    needs = ("start_from", "frozen_backbone")
+    options = {key: value for key, value in model["init_args"].items() if key not in needs}
     if "classifiers" in options:
         assert all(name.endswith(".ckpt") or name in available() for name in options["classifiers"])
         options["classifiers"] = ["tiny:classifier"]
