@@ -145,7 +145,7 @@ class Run:
 
     def command(self, panel: Panel) -> str:
         """The command line that makes a panel's record."""
-        ours = experiments_folder() in self.experiment.path.resolve().parents
+        ours = experiments_folder().resolve() in self.experiment.path.resolve().parents
         asked = self.experiment.name if ours else self.experiment.path.name
         words = ["colorcnn reproduce", asked, "--size", self.size]
         words += ["--panel", panel.name] if panel.name else []
