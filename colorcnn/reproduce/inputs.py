@@ -25,7 +25,8 @@ def key_of(kind: str, description: Mapping[str, Any], seed: int, *, ordered: Seq
         seed: of the run.
         ordered: options whose mappings mean something else in another order.
     """
-    in_order = {name: list(description[name].items()) for name in ordered if _is_mapping(description, name)}
+    mappings = [name for name in ordered if isinstance(description.get(name), Mapping)]
+    in_order = {name: list(description[name].items()) for name in mappings}
     content = {
         "kind": kind,
         "description": {**description, **in_order},
@@ -34,10 +35,6 @@ def key_of(kind: str, description: Mapping[str, Any], seed: int, *, ordered: Seq
     }
     text = json.dumps(content, sort_keys=True, ensure_ascii=False)
     return hashlib.sha256(text.encode()).hexdigest()[:KEY_LENGTH]
-
-
-def _is_mapping(description: Mapping[str, Any], name: str) -> bool:
-    return isinstance(description.get(name), Mapping)
 
 
 def _weights(description: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:

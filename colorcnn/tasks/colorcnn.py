@@ -274,10 +274,7 @@ class ColorCNNTask(ImageTask):
         weighted = {
             "color": (gamma, color_appearance),
             "information": (entropies * options["information_weight"], information_entropy),
-            "confidence": (
-                entropies * self._schedules.confidence_weight(size, self.progress),
-                confidence_entropy,
-            ),
+            "confidence": (entropies * schedules.confidence_weight(size, self.progress), confidence_entropy),
         }
         terms = {name: weight * term(assignment) for name, (weight, term) in weighted.items() if weight}
         if targets is not None:

@@ -93,8 +93,8 @@ class Schedules:
         if len(set(self._sizes)) < len(self._sizes):
             raise UsageError(f"sizes is {self._sizes}: name each number of colours once.")
         weights = self._options["size_weights"]
-        meant = weights and all(weight >= 0 for weight in weights) and sum(weights)
-        if weights and (len(weights) != len(self._sizes) or not meant):
+        negative = weights and not all(weight >= 0 for weight in weights)
+        if weights and (len(weights) != len(self._sizes) or negative or not sum(weights)):
             raise UsageError(
                 f"size_weights is {weights}: give a number from 0 up for each of the sizes {self._sizes}, "
                 "not all 0."
