@@ -123,7 +123,7 @@ BACKBONES: dict[str, Callable[..., nn.Module]] = {"dncnn": DnCNN, "smp": SMPBack
 
 
 def create_backbone(name: str, /, **kwargs: Any) -> nn.Module:
-    """Build a backbone by name.
+    """Build a backbone by name, in the layout convolutions like.
 
     Args:
         name: a key of :data:`BACKBONES`.
@@ -132,4 +132,4 @@ def create_backbone(name: str, /, **kwargs: Any) -> nn.Module:
     Raises:
         UsageError: the name is unknown, or it has no such option.
     """
-    return build("backbone", BACKBONES, name, **kwargs)
+    return build("backbone", BACKBONES, name, **kwargs).to(memory_format=torch.channels_last)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -54,9 +53,8 @@ class ClassifierTask(ImageTask):
     ) -> None:
         super().__init__()
         self.save_hyperparameters()
-        self.classifier = create_classifier(
-            network, num_classes, mean=mean, std=std, **(network_kwargs or {})
-        ).to(memory_format=torch.channels_last)
+        options = network_kwargs or {}
+        self.classifier = create_classifier(network, num_classes, mean=mean, std=std, **options)
         if start_from is not None:
             copy_weights(load_classifier(start_from), self.classifier, start_from)
         self.augment = Augment(**{"crop": 4, "flip": True} if augment is None else augment, fill=mean)

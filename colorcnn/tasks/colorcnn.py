@@ -186,7 +186,7 @@ class ColorCNNTask(ImageTask):
 
     def _make_quantizer(self, architecture: str, options: dict[str, Any]) -> LearnedQuantizer:
         quantizer = create_model(architecture, **quantizer_options(architecture, self.sizes, options))
-        return cast(LearnedQuantizer, quantizer.to(memory_format=torch.channels_last))
+        return cast(LearnedQuantizer, quantizer)
 
     def trained(self) -> nn.Module:
         """See :meth:`ImageTask.trained`."""
@@ -327,7 +327,7 @@ class ColorCNNTask(ImageTask):
         scores: dict[str, Tensor] = {}
         with torch.autocast(batch.images.device.type, enabled=False):
             for size, paletted in self.quantizer.quantize_many(batch.images, self.sizes).items():
-                images = paletted.render().contiguous(memory_format=torch.channels_last)
+                images = paletted.render()
                 right = [accuracy(judge(images), batch.labels) for judge in self.judges]
                 scores[f"{split}/accuracy_{size}"] = torch.stack(right).mean()
                 scores[f"{split}/colors_{size}"] = paletted.num_colors.float().mean()

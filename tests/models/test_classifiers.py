@@ -51,6 +51,14 @@ def test_anothers_network_sees_images_in_the_usual_layout():
     assert frozen(tiny.viewing())(images).shape == (2, 10)
 
 
+@pytest.mark.parametrize("name", SMALL)
+def test_ours_compute_channels_last_whatever_the_images_come_in(name):
+    features = create_classifier(name, 10).eval().features
+    maps = features(torch.rand(2, 3, 32, 32))
+    assert maps.is_contiguous(memory_format=torch.channels_last)
+    assert not maps.is_contiguous()
+
+
 def test_unknown_names_and_options_are_told():
     with pytest.raises(UsageError, match="alexnet, resnet18, resnet9, torchvision, vgg16"):
         create_classifier("lenet", 10)
