@@ -20,12 +20,13 @@ if TYPE_CHECKING:
 Metrics = Mapping[str, Any]
 """What :meth:`colorcnn.evaluation.scores.Evaluation.to_json` returns; records keep it as their metrics."""
 
-_SIZE = (6.2, 4.3)
-_LEFT, _RIGHT = 0.68, 1.86  # inches beside a panel, for numbers and for the names of the curves
+_SIZE = (6.5, 4.3)
+_LEFT, _RIGHT = 0.68, 2.16  # inches beside a panel, for numbers and for the names of the curves
 _ABOVE, _BELOW = 0.08, 0.17  # of a panel's height, for its title and its axis
 _LABEL_GAP = 0.062  # of the height of the axes: a line of text
 _FAR = 0.6  # of the width of the axes: curves that end before it are named where they end
 _NAME_WIDTH = 0.4  # of the width of the axes
+_NAME_SIZE, _LONGEST = 9.5, 26  # points, and how many letters of that size there is room for
 _PERCENT = 100
 
 
@@ -259,14 +260,14 @@ def label_ends(
 ) -> None:
     """Write each method's name at the right, near the end of its curve; beside the end where that is far."""
     ends = {name: (curve[-1].x, _PERCENT * curve[-1].accuracy) for name, curve in curves.items()}
-    names = {**display_names(ends), **(names or {})}
+    names = fitted({**display_names(ends), **(names or {})})
     to_axes = axes.transData + axes.transAxes.inverted()
     places = {method: (*to_axes.transform(end),) for method, end in ends.items()}
     inside = [method for method, (x, _) in places.items() if x < _FAR and not _crowded(method, places)]
     methods = sorted(ends.keys() - inside, key=lambda method: places[method][1])
     for method in inside:
         axes.annotate(
-            shortened(names[method]), ends[method], xytext=(9, 0), textcoords="offset points", fontsize=10.5,
+            names[method], ends[method], xytext=(9, 0), textcoords="offset points", fontsize=_NAME_SIZE,
             va="center_baseline", color=looks[method].color, zorder=6,
             bbox={"facecolor": axes.get_facecolor(), "edgecolor": "none", "alpha": 0.8, "pad": 1},
         )  # fmt: skip
@@ -282,9 +283,20 @@ def label_ends(
             markerfacecolor=axes.get_facecolor() if look.hollow else look.color, markeredgewidth=1.4,
         )  # fmt: skip
         axes.text(
-            1.09, level, shortened(names[method]), transform=axes.transAxes, color=look.color,
-            fontsize=10.5, va="center_baseline",
+            1.09, level, names[method], transform=axes.transAxes, color=look.color, fontsize=_NAME_SIZE,
+            va="center_baseline",
         )  # fmt: skip
+
+
+def fitted(names: Mapping[str, str]) -> dict[str, str]:
+    """Names for the room beside a panel: a long one of a variant is told without the method it varies."""
+    short = {key: name[max(0, name.find(" (")) :].strip() for key, name in names.items()}
+    return {
+        key: shortened(
+            short[key] if len(name) > _LONGEST and [*short.values()].count(short[key]) == 1 else name
+        )
+        for key, name in names.items()
+    }
 
 
 def _crowded(method: str, places: Mapping[str, tuple[float, ...]]) -> bool:
@@ -308,7 +320,7 @@ def spread(wished: Sequence[float], gap: float) -> list[float]:
     return list(isotonic_regression(np.asarray(wished) - steps, y_min=0, y_max=room) + steps)
 
 
-def shortened(name: str, length: int = 18) -> str:
+def shortened(name: str, length: int = _LONGEST) -> str:
     """A name cut to what fits beside a panel, in its middle: long names differ in their ends."""
     end = length // 2 - 2
     return name if len(name) <= length else f"{name[: length - 1 - end]}…{name[-end:]}"

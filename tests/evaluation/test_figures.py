@@ -16,6 +16,7 @@ from colorcnn.errors import UsageError
 from colorcnn.evaluation.figures import (
     accuracy_curve,
     both_curves,
+    fitted,
     rate_curve,
     shortened,
     spread,
@@ -67,8 +68,23 @@ def test_the_same_images_in_several_forms_stand_in_rows():
 
 def test_long_names_lose_their_middle():
     assert shortened("k-means") == "k-means"
-    assert shortened("super (smoothing 160)") == "super (smo…ng 160)"
+    assert shortened("super (smoothing 160)", 18) == "super (smo…ng 160)"
     assert len(shortened("x" * 40, 9)) == 9
+
+
+def test_long_names_of_variants_are_told_without_their_method():
+    names = {
+        "a": "ColorCNN+ (paper)",
+        "b": "ColorCNN+ (annealed temperature)",
+        "c": "ColorCNN+ (a name without an end, twice)",
+        "d": "ColorCNN (a name without an end, twice)",
+    }
+    assert fitted(names) == {
+        "a": "ColorCNN+ (paper)",
+        "b": "(annealed temperature)",
+        "c": "ColorCNN+ (a n…end, twice)",
+        "d": "ColorCNN (a na…end, twice)",
+    }
 
 
 def test_bits_are_told_for_powers_of_two():
