@@ -19,7 +19,7 @@ from colorcnn.evaluation.figures import (
     shortened,
 )
 from colorcnn.evaluation.naming import attack_title, codec_name, colors_and_bits
-from colorcnn.evaluation.style import Style, Theme, styles, theme
+from colorcnn.evaluation.style import Style, Theme, readable, styles, theme
 from colorcnn.evaluation.transfer import TransferMatrix, transfer_matrix
 
 if TYPE_CHECKING:
@@ -124,7 +124,7 @@ def transfer_map(metrics: Metrics, num_colors: int, *, dark: bool = False) -> Fi
     for spine in axes.spines.values():
         spine.set_visible(False)
     axes.axhline(rows - 1.5, color=colors.paper, linewidth=4)
-    _write_cells(axes, matrix, kept, colors)
+    _write_cells(axes, matrix, shades(kept)[..., :3], colors)
     figure.text(
         _EDGE / width, 1 - 0.28 / height, f"accuracy in % with {colors_and_bits(num_colors)}",
         color=colors.ink, fontsize=11, va="center",
@@ -132,11 +132,11 @@ def transfer_map(metrics: Metrics, num_colors: int, *, dark: bool = False) -> Fi
     return figure
 
 
-def _write_cells(axes: Axes, matrix: TransferMatrix, kept: np.ndarray, colors: Theme) -> None:
+def _write_cells(axes: Axes, matrix: TransferMatrix, cells: np.ndarray, colors: Theme) -> None:
     for row, (name, accuracies) in enumerate(matrix.rows.items()):
         for column, accuracy in enumerate(accuracies):
             text = f"{100 * accuracy:.1f}"
             if matrix.spreads:
                 text += f" ± {100 * matrix.spreads[name][column]:.1f}"
-            ink = colors.paper if kept[row, column] > 0.55 else colors.ink
+            ink = readable(cells[row, column], (colors.ink, colors.paper))
             axes.text(column, row, text, ha="center", va="center", color=ink, fontsize=10)

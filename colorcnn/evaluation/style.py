@@ -5,8 +5,15 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
 
 from colorcnn.evaluation.naming import split_method
+from colorcnn.quantizers.spaces import enter
+
+if TYPE_CHECKING:
+    from matplotlib.typing import ColorType
 
 
 @dataclass(frozen=True)
@@ -22,6 +29,17 @@ class Theme:
 
 LIGHT = Theme(paper="#ffffff", ink="#1c2026", muted="#5d6570", grid="#e3e6ea", wrong="#c8102e")
 DARK = Theme(paper="#14171b", ink="#e8eaed", muted="#a2aab5", grid="#2d323a", wrong="#ff5c6c")
+
+
+def readable(paper: ColorType, inks: Iterable[str]) -> str:
+    """The ink that differs most from a paper in lightness (CIELAB's L)."""
+    return max(inks, key=lambda ink: abs(_lightness(ink) - _lightness(paper)))
+
+
+def _lightness(color: ColorType) -> float:
+    from matplotlib.colors import to_rgb
+
+    return float(enter(255 * np.array(to_rgb(color))[:, None], "cielab")[0, 0])
 
 
 def theme(dark: bool) -> Theme:

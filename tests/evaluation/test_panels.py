@@ -10,6 +10,7 @@ from colorcnn.evaluation.figures import rate_curve, to_png
 from colorcnn.evaluation.panels import robustness_curves, transfer_map
 from colorcnn.evaluation.report import Entry, write_report
 from colorcnn.evaluation.scores import pack_bits
+from colorcnn.evaluation.style import readable
 from colorcnn.evaluation.table import attack_rows, table_rows, text_tables, transfer_rows
 from colorcnn.evaluation.transfer import transfer_matrix
 from colorcnn.reproduce.seeds import gather
@@ -103,6 +104,13 @@ def test_the_map_of_classifiers_holds_the_numbers(dark):
     labels = [label.get_text() for label in figure.axes[0].get_xticklabels()]
     assert labels == ["ours", "theirs"]
     assert to_png(figure)
+
+
+def test_numbers_are_written_in_what_can_be_read():
+    black, white = "#000000", "#ffffff"
+    assert readable("#0072b2", (black, white)) == white
+    assert readable("#6eadd2", (black, white)) == black
+    assert readable((0.0, 0.0, 0.0), ("#111111", "#333333")) == "#333333"
 
 
 def test_codecs_are_dotted_curves_over_the_size_of_their_files():
