@@ -2,8 +2,10 @@
 
 import os
 import signal
+from pathlib import Path
 
 import pytest
+from toy_checkpoints import publish_all
 
 
 @pytest.fixture
@@ -13,6 +15,14 @@ def real_data() -> str:
     if not folder:
         pytest.skip("COLORCNN_DATA is not set")
     return folder
+
+
+@pytest.fixture
+def checkpoints(tmp_path, monkeypatch) -> Path:
+    """The folder that names are looked up in: it has toy-plus, toy-two and toy-net."""
+    root = publish_all(tmp_path / "checkpoints")
+    monkeypatch.setenv("COLORCNN_CHECKPOINTS", str(root))
+    return root
 
 
 @pytest.fixture(autouse=True, scope="session")

@@ -1,7 +1,6 @@
 import numpy as np
 import pytest
 import torch
-from toy_checkpoints import publish_all
 
 from colorcnn.alpha import quantize_visible
 from colorcnn.quantizers import QUANTIZERS
@@ -14,8 +13,7 @@ METHODS = [*sorted(QUANTIZERS), "median-cut+floyd-steinberg", "colorcnn-plus:toy
 
 
 @pytest.fixture(params=METHODS)
-def quantizer(request, tmp_path, monkeypatch):
-    monkeypatch.setenv("COLORCNN_CHECKPOINTS", str(publish_all(tmp_path)))
+def quantizer(request, checkpoints):
     return load_quantizer(request.param)
 
 
@@ -61,8 +59,7 @@ def test_classical_methods_see_only_the_visible_pixels():
     )
 
 
-def test_a_learned_palette_is_the_mean_of_the_visible_pixels(tmp_path, monkeypatch):
-    monkeypatch.setenv("COLORCNN_CHECKPOINTS", str(publish_all(tmp_path)))
+def test_a_learned_palette_is_the_mean_of_the_visible_pixels(checkpoints):
     result = quantize_visible(load_quantizer("colorcnn-plus:toy-plus"), PIXELS, VISIBLE, 4)
     indices = result.indices[0].numpy()
     for color in np.unique(indices[VISIBLE]):

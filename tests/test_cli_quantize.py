@@ -13,7 +13,6 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from toy_checkpoints import publish_all
 
 from colorcnn.cli import main
 from colorcnn.commands import quantize as command
@@ -447,13 +446,8 @@ class TestStreams:
             assert word in out
 
 
+@pytest.mark.usefixtures("checkpoints")
 class TestLearned:
-    @pytest.fixture(autouse=True)
-    def checkpoints(self, tmp_path, monkeypatch):
-        root = publish_all(tmp_path / "checkpoints")
-        monkeypatch.setenv("COLORCNN_CHECKPOINTS", str(root))
-        return root
-
     def test_the_file_holds_what_the_model_decoded(self):
         assert run(picture("a.png"), method="colorcnn-plus:toy-plus") == 0
         model = load_quantizer("colorcnn-plus:toy-plus")
