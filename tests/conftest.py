@@ -1,8 +1,11 @@
 """What all tests share: a cache folder of their own, real images where there are some, and Ctrl-C."""
 
+import importlib
 import os
 import signal
+from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 from toy_checkpoints import publish_all
@@ -23,6 +26,13 @@ def checkpoints(tmp_path, monkeypatch) -> Path:
     root = publish_all(tmp_path / "checkpoints")
     monkeypatch.setenv("COLORCNN_CHECKPOINTS", str(root))
     return root
+
+
+@pytest.fixture
+def import_tool(monkeypatch) -> Callable[[str], ModuleType]:
+    """Imports a script of tools/ by its name."""
+    monkeypatch.syspath_prepend(str(Path(__file__).parents[1] / "tools"))
+    return importlib.import_module
 
 
 @pytest.fixture(autouse=True, scope="session")

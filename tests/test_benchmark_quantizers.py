@@ -1,17 +1,14 @@
 """The benchmark of the quantizers, on tiny pictures in place of Kodak's."""
 
 import json
-from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
-TOOLS = Path(__file__).parents[1] / "tools"
-
 
 @pytest.fixture
-def run(tmp_path, monkeypatch):
+def run(tmp_path, monkeypatch, import_tool):
     """A call of the benchmark on two pictures in the names of the Kodak suite."""
     y, x = np.mgrid[0:30, 0:40]
     picture = np.stack([6 * x, 8 * y, (x * y) % 256], axis=2).astype(np.uint8)
@@ -20,8 +17,7 @@ def run(tmp_path, monkeypatch):
         picture = 255 - picture
     for name in ("OMP", "OPENBLAS", "MKL", "NUMBA"):
         monkeypatch.setenv(f"{name}_NUM_THREADS", "1")  # as the benchmark itself sets it, and does not undo
-    monkeypatch.syspath_prepend(str(TOOLS))
-    import benchmark_quantizers as tool
+    tool = import_tool("benchmark_quantizers")
 
     monkeypatch.setattr("best_palettes.EXCHANGES", 5)
     fixed = ["--no-sq", "--no-large", "--repeats", "1", "--methods", "wu;k-means;k-means best"]

@@ -1,5 +1,4 @@
 import configparser
-import importlib.util
 import json
 from pathlib import Path
 
@@ -16,14 +15,9 @@ ROOT = Path(__file__).parents[1]
 IMAGES = torch.rand(1, 3, 8, 8, generator=torch.Generator().manual_seed(0))
 
 
-@pytest.fixture(scope="module")
-def tool():
-    spec = importlib.util.spec_from_file_location(
-        "publish_checkpoint", ROOT / "tools" / "publish_checkpoint.py"
-    )
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+@pytest.fixture
+def tool(import_tool):
+    return import_tool("publish_checkpoint")
 
 
 @pytest.fixture

@@ -1,21 +1,13 @@
 """The stylising tool: colours of the style, patches of the image, the tree of folders."""
 
-import importlib.util
-from pathlib import Path
-
 import numpy as np
 import pytest
 from PIL import Image
 
-ROOT = Path(__file__).resolve().parent.parent
 
-
-@pytest.fixture(scope="module")
-def tool():
-    spec = importlib.util.spec_from_file_location("stylise", ROOT / "tools" / "stylise.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+@pytest.fixture
+def tool(import_tool):
+    return import_tool("stylise")
 
 
 @pytest.fixture
