@@ -38,3 +38,21 @@ def test_what_is_missing_or_cannot_be_meant_is_told(tool, tmp_path, capsys):
     assert tool.main(["cifar10", str(tmp_path / "out"), "--root", str(tmp_path)]) == 2
     assert "cifar10 is not in" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
+
+
+def test_both_splits_are_written(tool, tmp_path, monkeypatch, capsys):
+    class Data:
+        class_names = ("cat", "dog")
+
+        def __init__(self, root, download):
+            assert (root, download) == ("there", True)
+
+        def open_torchvision(self, part):
+            labels = np.array([1] if part == "test" else [0, 1, 0])
+            return np.zeros((len(labels), 8, 8, 3), np.uint8), labels
+
+    monkeypatch.setitem(tool.KINDS, "cifar10", Data)
+    assert tool.main(["cifar10", str(tmp_path), "--root", "there", "--download"]) == 0
+    found = sorted(path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*.jpg"))
+    assert found == ["test/dog/0000.jpg", "train/cat/0000.jpg", "train/cat/0001.jpg", "train/dog/0000.jpg"]
+    assert capsys.readouterr().out.count("wrote") == 2
