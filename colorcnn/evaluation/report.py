@@ -87,7 +87,7 @@ def write_report(
     for place, entry in enumerate(tqdm(entries, desc="report", unit=" records", disable=None, leave=False)):
         own = [*entry.pictures, *(pictures if place == 0 else ())]
         heading = f'<h2 id="{place}">{escape(_heading(entry))}</h2>' if len(entries) > 1 else ""
-        body += [heading, _section(entry.record, own), _provenance(entry.record)]
+        body += [heading, _question(entry.record), _section(entry.record, own), _provenance(entry.record)]
     page = Template(_PAGE.read_text(encoding="utf-8")).substitute(
         title=escape(title),
         body="\n".join(body),
@@ -134,6 +134,12 @@ def _heading(entry: Entry) -> str:
     return entry.name or str(entry.record.config.get("data", entry.record.command))
 
 
+def _question(record: Record) -> str:
+    """What an experiment asks, and who asked it first."""
+    told = [str(record.config[key]) for key in ("title", "source") if record.config.get(key)]
+    return f'<p class="question">{escape(": ".join(told))}</p>' if told else ""
+
+
 def _overview(entries: Sequence[Entry]) -> str:
     """A line for each record: what it is about, and what its first method reached."""
     rows = []
@@ -143,16 +149,17 @@ def _overview(entries: Sequence[Entry]) -> str:
         fewest = min(sizes, default=0)
         if sizes and (ranked := _ranked(record.metrics, fewest)):
             accuracy, name = ranked[0]
-            best = f"{name}, {_percent(accuracy)} with {colors_and_bits(fewest)}"
+            best = f"{escape(name)}, {_percent(accuracy)}<small>with {colors_and_bits(fewest)}</small>"
         full = record.metrics["original"]["accuracy"] if sizes else None
         cells = (
-            *(str(record.config.get(key) or MISSING) for key in ("data", "classifier")),
+            *(escape(str(record.config.get(key) or MISSING)) for key in ("data", "classifier")),
             *(f"{record.n:,}", _percent(full) if full is not None else MISSING, best or MISSING),
-            record.date[:10],
+            escape(record.date[:10]),
         )
-        rows.append([f'<a href="#{place}">{escape(_heading(entry))}</a>', *map(escape, cells)])
+        title = f"<small>{escape(str(record.config.get('title', '')))}</small>"
+        rows.append([f'<a href="#{place}">{escape(_heading(entry))}</a>{title}', *cells])
     head = ["record", "data", "classifier", "images", "full colour", "best with the fewest colours", "date"]
-    return table_html(head, rows, f"{len(entries)} records.")
+    return f'<div class="overview">{table_html(head, rows, f"{len(entries)} records.")}</div>'
 
 
 def _section(record: Record, pictures: Sequence[Picture]) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from evaluation_samples import metrics, record, score
@@ -148,12 +150,20 @@ def test_several_seeds_are_told_with_their_spread(tmp_path):
     assert "standard deviation of 2 seeds" in page
 
 
+def test_a_report_says_what_an_experiment_asks(tmp_path):
+    asked = replace(record(judged()), config={"title": "Bits & colours", "source": "A, Table 1"})
+    page = write_report([Entry("one", asked), Entry("two", asked)], tmp_path / "r.html").read_text()
+    assert page.count('<p class="question">Bits &amp; colours: A, Table 1</p>') == 2
+    assert page.count("<small>Bits &amp; colours</small>") == 2
+
+
 def test_a_report_of_several_records_has_an_overview_and_lists_strangers(tmp_path):
     strange = record({"rate": {"bits": 1.23456}, "steps": [1, 2], "long": "x" * 100})
     entries = [Entry("one", record(attacked())), Entry("two", record(judged())), Entry("<vq>", strange)]
     page = write_report(entries, tmp_path / "r.html").read_text()
     assert '<a href="#2">&lt;vq&gt;</a>' in page
     assert '<h2 id="2">&lt;vq&gt;</h2>' in page
+    assert '<p class="question">' not in page
     assert "<td>1.235</td>" in page
     assert "x" * 100 not in page
     assert "Under attack, with 2 colours (1 bit)" in page
