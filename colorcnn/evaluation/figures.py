@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import math
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -290,13 +291,13 @@ def label_ends(
 
 def fitted(names: Mapping[str, str]) -> dict[str, str]:
     """Names for the room beside a panel: a long one of a variant is told without the method it varies."""
-    short = {key: name[max(0, name.find(" (")) :].strip() for key, name in names.items()}
-    return {
-        key: shortened(
-            short[key] if len(name) > _LONGEST and [*short.values()].count(short[key]) == 1 else name
-        )
+    variants = {key: name[max(0, name.find(" (")) :].strip() for key, name in names.items()}
+    seen = Counter(variants.values())
+    told = {
+        key: variants[key] if len(name) > _LONGEST and seen[variants[key]] == 1 else name
         for key, name in names.items()
     }
+    return {key: shortened(name) for key, name in told.items()}
 
 
 def _crowded(method: str, places: Mapping[str, tuple[float, ...]]) -> bool:

@@ -124,7 +124,7 @@ def transfer_map(metrics: Metrics, num_colors: int, *, dark: bool = False) -> Fi
     for spine in axes.spines.values():
         spine.set_visible(False)
     axes.axhline(rows - 1.5, color=colors.paper, linewidth=4)
-    _write_cells(axes, matrix, shades(kept)[..., :3], colors)
+    _write_cells(axes, matrix, shades(kept), colors)
     figure.text(
         _EDGE / width, 1 - 0.28 / height, f"accuracy in % with {colors_and_bits(num_colors)}",
         color=colors.ink, fontsize=11, va="center",
