@@ -5,7 +5,8 @@ An experiment is YAML of ``kind: experiment``::
     kind: experiment
     title: Accuracy and the number of bits
     source: Hou, Zheng and Gould, Fig 12
-    define: {...}                  # a place for YAML anchors; nothing reads it
+    define: {...}                  # a place for YAML anchors; nothing reads it. Merge one (<<: *name), not a
+                                  # list: its order, and so a stage's key, depends on PyYAML's version
     sizes:
       cpu:
         seeds: 3                   # how many, unless the command line says

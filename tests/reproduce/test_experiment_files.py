@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import jsonargparse
@@ -69,6 +70,12 @@ def test_names_are_told_apart():
     assert len(files) == len(set(files))
     assert {"accuracy-bits", "plus-variants", "colorcnn-ablation", "recipes"} <= experiment_files().keys()
     assert {"vq-toy", "vq-kodak"} <= experiment_files().keys()
+
+
+@pytest.mark.parametrize("name", experiment_files())
+def test_no_list_of_mappings_is_merged(name):
+    """In which order it would be depends on PyYAML's version, and methods' order decides their key."""
+    assert not re.search(r"<<:\s*(\[|\n\s*-)", experiment_files()[name].read_text())
 
 
 @pytest.mark.parametrize(("name", "size"), CASES)
