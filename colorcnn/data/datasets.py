@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
@@ -106,6 +106,29 @@ class ImageSplit(Dataset[Batch]):
         images = torch.from_numpy(np.ascontiguousarray(self.pixels(chosen).transpose(0, 3, 1, 2)))
         index = torch.from_numpy(chosen)
         return Batch(images, self.labels[index], index)
+
+
+class InOrder:
+    """The batches of a split in its order, of which those behind the first images can be asked for.
+
+    Args:
+        dataset: the split.
+        batch_size: images at a time.
+        first: where to begin.
+    """
+
+    def __init__(self, dataset: ImageSplit, batch_size: int, first: int = 0) -> None:
+        self.dataset = dataset
+        self.batch_size = batch_size
+        self.first = first
+
+    def __iter__(self) -> Iterator[Batch]:
+        for start in range(self.first, len(self.dataset), self.batch_size):
+            yield self.dataset.__getitems__(range(start, min(start + self.batch_size, len(self.dataset))))
+
+    def after(self, images: int) -> InOrder:
+        """The batches behind so many images."""
+        return InOrder(self.dataset, self.batch_size, self.first + images)
 
 
 def as_is(batch: Any) -> Any:

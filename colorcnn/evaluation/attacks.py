@@ -16,7 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from colorcnn.errors import UsageError, unknown_name
-from colorcnn.evaluation.evaluate import QuantizesMany
+from colorcnn.evaluation.passes import QuantizesMany
 from colorcnn.models.assignment import soft_palette, soft_render, straight_through
 from colorcnn.paletted import from_bytes, to_bytes
 
@@ -220,6 +220,7 @@ class Attacked:
         network: what is attacked.
         epsilon: the most a value may change, of 255.
         device: where the network is.
+        first: how many images come before, which random starts depend on.
     """
 
     def __init__(
@@ -229,12 +230,19 @@ class Attacked:
         network: Network,
         epsilon: int,
         device: torch.device | str = "cpu",
+        first: int = 0,
     ) -> None:
-        self.batches = batches
+        self.batches: Any = batches  # that have ``after``, where it is asked of these
         self.attack = attack
         self.network = network
         self.epsilon = epsilon
         self.device = device
+        self.first = first
+
+    def after(self, images: int) -> Attacked:
+        """The batches behind so many images, changed as they are anyway."""
+        rest = self.batches.after(images)
+        return Attacked(rest, self.attack, self.network, self.epsilon, self.device, self.first + images)
 
     @property
     def dataset(self) -> Any:
@@ -242,7 +250,7 @@ class Attacked:
         return getattr(self.batches, "dataset", None)
 
     def __iter__(self) -> Iterator[Batch]:
-        place = 0
+        place = self.first
         for batch in self.batches:
             images, labels = batch.images.to(self.device), batch.labels.to(self.device)
             changed = self.attack.change(self.network, images, labels, self.epsilon, place)

@@ -3,34 +3,25 @@
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, Protocol
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from tqdm import tqdm
 
 from colorcnn.errors import ColorCNNError, UsageError
-from colorcnn.evaluation.scores import Evaluation, Score
-from colorcnn.evaluation.tally import Answers, Tally
-from colorcnn.paletted import Paletted, from_bytes
+from colorcnn.evaluation.judging import Judges, Panel, evaluating, modules_of
+from colorcnn.evaluation.passes import CodecPass, QuantizerPass, QuantizesMany
+from colorcnn.evaluation.scores import Evaluation
+from colorcnn.evaluation.tally import Tally
 from colorcnn.quantizers.base import check_num_colors
 
 if TYPE_CHECKING:
     from colorcnn.data.datasets import Batch
     from colorcnn.evaluation.codecs import Coder
-
-Judges = nn.Module | Mapping[str, nn.Module]
-"""A classifier, or several by name, the first of which gives the scores."""
-
-
-class QuantizesMany(Protocol):
-    """What is evaluated: a quantizer that takes all palette sizes of a batch in one call."""
-
-    def quantize_many(self, images: Tensor, sizes: Sequence[int]) -> dict[int, Paletted]:
-        """Quantize float images (B, 3, H, W) in [0, 1] to each of the sizes."""
+    from colorcnn.evaluation.kept import Kept
 
 
 def evaluate(
@@ -45,6 +36,7 @@ def evaluate(
     label: str = "evaluate",
     limit: int | None = None,
     num_classes: int | None = None,
+    kept: Kept | None = None,
 ) -> Evaluation:
     """Measure quantizers by what a classifier still recognises, and by error and file size.
 
@@ -64,6 +56,8 @@ def evaluate(
         label: what is going on.
         limit: stop after so many images.
         num_classes: how many classes the data have; the classifier must tell as many apart.
+        kept: where to keep how far it is, and to go on from; ``batches`` then have ``after(n)``, which are
+            those behind the first n images.
 
     Raises:
         UsageError: a number of colours or ``limit`` is out of range, or the classifier does not fit the data.
@@ -72,23 +66,24 @@ def evaluate(
     sizes = tuple(dict.fromkeys(check_num_colors(size) for size in sizes))
     _check_request([*methods, *(codecs or {})], sizes, limit)
     device = torch.device(device)
-    panel = _Panel(classifier, device, num_classes)
-    runs = {name: _Run(name, quantizer, sizes, device) for name, quantizer in methods.items()}
-    files = {name: _FileRun(name, codec) for name, codec in (codecs or {}).items()}
-    passes: list[_Run | _FileRun] = [*runs.values(), *files.values()]
-    original, order = Tally(), list[Tensor]()
+    panel = Panel(classifier, device, num_classes)
+    standing = _Standing(
+        {name: QuantizerPass(name, quantizer, sizes, device) for name, quantizer in methods.items()},
+        {name: CodecPass(name, codec) for name, codec in (codecs or {}).items()},
+    )
     modules = [*panel.judges.values(), *(part for method in methods.values() for part in modules_of(method))]
-    with evaluating(modules, device), _bar(batches, limit, progress, label) as bar:
-        for batch in _first(batches, limit):
-            images, labels = _checked(batch)
-            original.add_originals(images, panel.ask(images, labels), labels)
-            for run in passes:
-                run.step(panel, images, labels)
-            order.append(batch.index.cpu())
-            bar.update(len(images))
-    if not order:
+    done = standing.restore(kept.read()) if kept else 0
+    with evaluating(modules, device), _bar(batches, limit, progress, label, done) as bar:
+        for batch in _rest(batches, done, limit):
+            standing.add(batch, panel)
+            bar.update(len(batch.images))
+            if kept:
+                kept.write(standing.state)
+    if not standing.order:
         raise ColorCNNError("There are no images to evaluate: the data set or this split of it is empty.")
-    return _evaluation(original, runs, files, torch.cat(order), sizes, panel.names)
+    if kept:
+        kept.write(standing.state, ended=True)
+    return standing.evaluation(sizes, panel.names)
 
 
 def _check_request(names: Sequence[str], sizes: Sequence[int], limit: int | None) -> None:
@@ -98,185 +93,51 @@ def _check_request(names: Sequence[str], sizes: Sequence[int], limit: int | None
         raise UsageError(f"The limit is {limit}: evaluate at least 1 image.")
 
 
-@torch.inference_mode()
-def predict(classifier: nn.Module, images: Tensor, device: torch.device | str = "cpu") -> Tensor:
-    """A classifier's logits (B, K), float32 on the CPU, for uint8 images (B, 3, H, W).
+@dataclass
+class _Standing:
+    """All that is measured so far; ``order`` is of the images' indices."""
 
-    Raises:
-        UsageError: it does not return logits.
-        ColorCNNError: it fails; it may be a user's own.
-    """
-    try:
-        logits = classifier(from_bytes(images.to(device)))
-    except Exception as error:
-        reason = f"{type(error).__name__}: {error}".splitlines()[0]
-        raise ColorCNNError(
-            f"The classifier failed on images {tuple(images.shape)} ({reason}): "
-            "check that it takes (B, 3, H, W) of this size."
-        ) from error
-    if not isinstance(logits, Tensor):
-        raise UsageError(
-            f"The classifier returned a {type(logits).__name__}: give one that returns logits (B, classes)."
-        )
-    if logits.ndim != 2 or len(logits) != len(images):
-        raise UsageError(
-            f"The classifier made {tuple(logits.shape)} of {len(images)} images: "
-            "give one that returns logits (B, classes)."
-        )
-    return logits.float().cpu()
-
-
-class _Panel:
-    """The classifiers that judge; a single one has no name."""
-
-    def __init__(self, judges: Judges, device: torch.device, num_classes: int | None) -> None:
-        self.judges = dict(judges) if isinstance(judges, Mapping) else {"": judges}
-        self.device = device
-        self.num_classes = num_classes
+    runs: Mapping[str, QuantizerPass]
+    files: Mapping[str, CodecPass]
+    original: Tally = field(default_factory=Tally)
+    order: list[Tensor] = field(default_factory=list)
 
     @property
-    def names(self) -> tuple[str, ...]:
-        return tuple(self.judges) if len(self.judges) > 1 else ()
+    def passes(self) -> list[QuantizerPass | CodecPass]:
+        return [*self.runs.values(), *self.files.values()]
 
-    def ask(self, pixels: Tensor, labels: Tensor) -> Answers:
-        answers = {name: predict(judge, pixels, self.device) for name, judge in self.judges.items()}
-        for name, logits in answers.items():
-            _check_classes(logits, labels, self.num_classes, name if self.names else "The classifier")
-        return answers
+    def add(self, batch: Batch, panel: Panel) -> None:
+        images, labels = _checked(batch)
+        self.original.add_originals(images, panel.ask(images, labels), labels)
+        for each in self.passes:
+            each.step(panel, images, labels)
+        self.order.append(batch.index.cpu())
 
+    def state(self) -> dict[str, Any]:
+        passes = [each.state() for each in self.passes]
+        return {"original": self.original.state(), "passes": passes, "order": torch.cat(self.order)}
 
-class _Run:
-    """One method on its way through the batches."""
+    def restore(self, state: Mapping[str, Any] | None) -> int:
+        """How many images are done."""
+        if state is None:
+            return 0
+        self.original, self.order = Tally(**state["original"]), [state["order"]]
+        for each, known in zip(self.passes, state["passes"], strict=True):
+            each.restore(known)
+        return len(state["order"])
 
-    def __init__(
-        self, name: str, quantizer: QuantizesMany, sizes: Sequence[int], device: torch.device
-    ) -> None:
-        self.name = name
-        self.quantizer = quantizer
-        self.device = device
-        self.tallies = {size: Tally() for size in sizes}
-        self.unavailable: dict[int, str] = {}
-        self.seconds: list[float] = []
-        self.made: list[int] = []
-
-    @property
-    def images_per_second(self) -> float:
-        warm = slice(1, None) if len(self.made) > 1 else slice(None)
-        seconds = sum(self.seconds[warm])
-        return sum(self.made[warm]) / seconds if seconds else 0.0
-
-    def scores(self, rank: Tensor) -> dict[int, Score]:
-        return {size: tally.score(rank) for size, tally in self.tallies.items()}
-
-    def step(self, panel: _Panel, originals: Tensor, labels: Tensor) -> None:
-        """Quantize one batch, once for all sizes, and measure it."""
-        if not self.tallies:
-            return
-        images = from_bytes(originals.to(self.device))
-        for size, paletted in self._quantize(images).items():
-            _check_contract(self.name, size, paletted, originals)
-            pixels = paletted.render(torch.uint8)
-            self.tallies[size].add(paletted, pixels.cpu(), originals, panel.ask(pixels, labels), labels)
-
-    def _quantize(self, images: Tensor) -> dict[int, Paletted]:
-        try:
-            start = self._now()
-            done = self.quantizer.quantize_many(images, list(self.tallies))
-        except UsageError:
-            if self.made:  # sizes are settled on the first batch; this is something else
-                raise
-            self._drop_refused_sizes(images)
-            if not self.tallies:
-                return {}
-            start = self._now()
-            done = self.quantizer.quantize_many(images, list(self.tallies))
-        self.seconds.append(self._now() - start)
-        self.made.append(len(images) * len(self.tallies))
-        return done
-
-    def _drop_refused_sizes(self, images: Tensor) -> None:
-        for size in list(self.tallies):
-            try:
-                self.quantizer.quantize_many(images, [size])
-            except UsageError as refusal:
-                self.unavailable[size] = str(refusal)
-                del self.tallies[size]
-
-    def _now(self) -> float:
-        if self.device.type == "cuda":
-            torch.cuda.synchronize(self.device)
-        return time.perf_counter()
-
-
-class _FileRun:
-    """One codec on its way through the batches."""
-
-    def __init__(self, name: str, codec: Coder) -> None:
-        self.name = name
-        self.codec = codec
-        self.tally = Tally()
-
-    def step(self, panel: _Panel, originals: Tensor, labels: Tensor) -> None:
-        """Write one batch as files, read it back, and measure it."""
-        pixels, bits = self.codec(originals)
-        if pixels.shape != originals.shape or pixels.dtype != torch.uint8 or len(bits) != len(originals):
-            raise ColorCNNError(
-                f"{self.name} made {len(bits)} files and {tuple(pixels.shape)} {pixels.dtype} of images "
-                f"{tuple(originals.shape)}: its codec is at fault."
-            )
-        self.tally.add_decoded(pixels, bits, originals, panel.ask(pixels, labels), labels)
-
-
-def _evaluation(
-    original: Tally,
-    runs: Mapping[str, _Run],
-    files: Mapping[str, _FileRun],
-    index: Tensor,
-    sizes: tuple[int, ...],
-    judges: tuple[str, ...],
-) -> Evaluation:
-    """The scores of all runs, with what is told per image in the order of the split."""
-    rank = index.argsort(stable=True)
-    return Evaluation(
-        n=len(rank),
-        sizes=sizes,
-        original=original.score(rank),
-        scores={name: run.scores(rank) for name, run in runs.items()},
-        unavailable={name: dict(run.unavailable) for name, run in runs.items()},
-        images_per_second={name: run.images_per_second for name, run in runs.items()},
-        codecs={name: run.tally.score(rank) for name, run in files.items()},
-        judges=judges,
-    )
-
-
-def _check_contract(name: str, size: int, paletted: Paletted, originals: Tensor) -> None:
-    expected = (len(originals), *originals.shape[2:])
-    if tuple(paletted.indices.shape) != expected:
-        raise ColorCNNError(
-            f"{name} made index maps {tuple(paletted.indices.shape)} of images that ask for {expected}: "
-            "its quantizer is at fault."
-        )
-    if not paletted.palette.isfinite().all():
-        raise ColorCNNError(
-            f"{name} made a palette with values that are not finite at {size} colours: "
-            "its weights are broken; train it again or use another checkpoint."
-        )
-    most = int(paletted.num_colors.max())
-    if most > size:
-        raise ColorCNNError(
-            f"{name} made {most} colours where {size} were asked for: its quantizer is at fault."
-        )
-
-
-def _check_classes(logits: Tensor, labels: Tensor, num_classes: int | None, judge: str) -> None:
-    told = logits.shape[1]
-    needed = num_classes
-    if needed is None:
-        needed = labels.shape[1] if labels.ndim == 2 else max(told, int(labels.max()) + 1)
-    if told != needed:
-        raise UsageError(
-            f"{judge} tells {told} classes apart and the data have {needed}: "
-            "choose a classifier that was trained on these data."
+    def evaluation(self, sizes: tuple[int, ...], judges: tuple[str, ...]) -> Evaluation:
+        """The scores, with what is told per image in the order of the split."""
+        rank = torch.cat(self.order).argsort(stable=True)
+        return Evaluation(
+            n=len(rank),
+            sizes=sizes,
+            original=self.original.score(rank),
+            scores={name: run.scores(rank) for name, run in self.runs.items()},
+            unavailable={name: dict(run.unavailable) for name, run in self.runs.items()},
+            images_per_second={name: run.images_per_second for name, run in self.runs.items()},
+            codecs={name: run.tally.score(rank) for name, run in self.files.items()},
+            judges=judges,
         )
 
 
@@ -289,9 +150,12 @@ def _checked(batch: Batch) -> tuple[Tensor, Tensor]:
     return images.cpu(), batch.labels.cpu()
 
 
-def _first(batches: Iterable[Batch], limit: int | None) -> Iterator[Batch]:
-    left = math.inf if limit is None else limit
-    for batch in batches:
+def _rest(batches: Any, done: int, limit: int | None) -> Iterator[Batch]:
+    """Batches of the images that are not done, up to the limit."""
+    left = math.inf if limit is None else limit - done
+    if left <= 0:
+        return
+    for batch in batches.after(done) if done else batches:
         if len(batch.images) > left:
             batch = type(batch)(*(part[: int(left)] for part in batch))
         if len(batch.images):
@@ -301,35 +165,14 @@ def _first(batches: Iterable[Batch], limit: int | None) -> Iterator[Batch]:
             return
 
 
-def _bar(batches: Iterable[Batch], limit: int | None, progress: bool, label: str) -> tqdm[Any]:
+def _bar(batches: Iterable[Batch], limit: int | None, progress: bool, label: str, done: int) -> tqdm[Any]:
     known = getattr(batches, "dataset", None)
     totals = [total for total in (limit, len(known) if known is not None else None) if total is not None]
     return tqdm(
         total=min(totals, default=None),
+        initial=done,
         desc=label,
         unit=" images",
         disable=None if progress else True,
         leave=False,
     )
-
-
-def modules_of(quantizer: object) -> Iterator[nn.Module]:
-    """The network of a quantizer, or of the one that a wrapper such as ``Dithered`` holds."""
-    for candidate in (quantizer, getattr(quantizer, "quantizer", None)):
-        if isinstance(candidate, nn.Module):
-            yield candidate
-
-
-@contextmanager
-def evaluating(modules: Sequence[nn.Module], device: torch.device) -> Iterator[None]:
-    """Move networks to the device and keep them in evaluation mode, without gradients, for a while."""
-    parts = [part for module in modules for part in module.to(device).modules()]
-    modes = [part.training for part in parts]
-    try:
-        for module in modules:
-            module.eval()
-        with torch.inference_mode():
-            yield
-    finally:
-        for part, mode in zip(parts, modes):
-            part.training = mode

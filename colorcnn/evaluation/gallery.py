@@ -11,10 +11,11 @@ import torch
 from torch import Tensor, nn
 
 from colorcnn.errors import UsageError
-from colorcnn.evaluation.evaluate import QuantizesMany, evaluating, modules_of, predict
 from colorcnn.evaluation.figures import new_canvas, shortened, to_png
+from colorcnn.evaluation.judging import evaluating, modules_of, predict
 from colorcnn.evaluation.markup import Picture
 from colorcnn.evaluation.naming import colors_and_bits, display_names
+from colorcnn.evaluation.passes import QuantizesMany
 from colorcnn.evaluation.style import Theme, styles, theme
 from colorcnn.paletted import from_bytes
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from colorcnn.errors import ColorCNNError, UsageError, unknown_name
@@ -14,7 +15,8 @@ if TYPE_CHECKING:
     from torch import nn
 
     from colorcnn.data.base import ImageDataModule
-    from colorcnn.data.datasets import Batch, ImageSplit
+    from colorcnn.data.datasets import ImageSplit, InOrder
+    from colorcnn.evaluation.kept import Kept
     from colorcnn.evaluation.scores import Evaluation
 
 SPLITS = ("test", "val", "train")
@@ -164,21 +166,27 @@ class OpenQuestion:
                 found.append(f"note: {name} was not trained for {', '.join(strange)} colours.")
         return found
 
-    def batches(self) -> Iterable[Batch]:
+    def batches(self) -> InOrder:
         """The images to measure on, in their order."""
-        from torch.utils.data import DataLoader
+        from colorcnn.data.datasets import InOrder
 
-        from colorcnn.data.datasets import as_is
+        return InOrder(self.split, self.question.batch_size)
 
-        return DataLoader(self.split, batch_size=self.question.batch_size, collate_fn=as_is)
-
-    def measure(self) -> dict[str, Any]:
+    def measure(self, folder: Path | None = None) -> dict[str, Any]:
         """The metrics of a record.
+
+        Args:
+            folder: where to keep how far it is, and to go on from; it is for this question alone.
 
         Raises:
             ColorCNNError: no method can give any of the numbers of colours, or one breaks its contract.
         """
+        from colorcnn.data.cache import content_key
         from colorcnn.evaluation.evaluate import evaluate
+        from colorcnn.evaluation.kept import Kept
+
+        def keep(label: str) -> Kept | None:
+            return None if folder is None else Kept(folder / f"{content_key(self.split.key, label)}.pt")
 
         question, loader = self.question, self.batches()
         result = evaluate(
@@ -189,16 +197,19 @@ class OpenQuestion:
             codecs=self.codecs,
             device=question.device,
             num_classes=self.data.num_classes,
+            kept=keep("clean"),
         )
         if self.methods and not any(result.scores.values()):
             reasons = [why for refused in result.unavailable.values() for why in refused.values()]
             raise ColorCNNError(f"No method can give any of these numbers of colours: {reasons[0]}")
         metrics = result.to_json()
         if question.attacks:
-            metrics["attacks"] = self._attack(loader, result)
+            metrics["attacks"] = self._attack(loader, result, keep)
         return metrics
 
-    def _attack(self, loader: Iterable[Batch], clean: Evaluation) -> dict[str, Any]:
+    def _attack(
+        self, loader: InOrder, clean: Evaluation, keep: Callable[[str], Kept | None]
+    ) -> dict[str, Any]:
         from colorcnn.evaluation.robustness import Defence, measure_robustness
 
         question = self.question
@@ -207,7 +218,7 @@ class OpenQuestion:
             for attack in question.attacks
         ]
         options = {"num_classes": self.data.num_classes}
-        defence = Defence(self.classifier, loader, self.methods, self.codecs, question.device, options)
+        defence = Defence(self.classifier, loader, self.methods, self.codecs, question.device, options, keep)
         return measure_robustness(defence, attacks, question.epsilons, clean)
 
     def config(self) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -18,15 +18,21 @@ from colorcnn.evaluation.attacks import (
     through_codec,
     through_quantizer,
 )
-from colorcnn.evaluation.evaluate import QuantizesMany, evaluate
+from colorcnn.evaluation.evaluate import evaluate
+from colorcnn.evaluation.passes import QuantizesMany
 from colorcnn.evaluation.scores import Evaluation, Score, Verdict
 
 if TYPE_CHECKING:
     from colorcnn.data.datasets import Batch
     from colorcnn.evaluation.codecs import Coder
+    from colorcnn.evaluation.kept import Kept
 
 Metrics = Mapping[str, Any]
 Cells = dict[str, Any]
+
+
+def _nowhere(label: str) -> None:
+    """Keep nothing of an evaluation."""
 
 
 @dataclass(frozen=True)
@@ -40,6 +46,7 @@ class Defence:
         codecs: name -> codec.
         device: where networks compute.
         options: of the evaluator: ``limit``, ``num_classes``, ``progress``.
+        keep: where to keep how far an evaluation is, by its label; nowhere by default.
     """
 
     classifier: nn.Module
@@ -48,6 +55,7 @@ class Defence:
     codecs: Mapping[str, Coder] = field(default_factory=dict)
     device: torch.device | str = "cpu"
     options: Mapping[str, Any] = field(default_factory=dict)
+    keep: Callable[[str], Kept | None] = _nowhere
 
     def under(
         self,
@@ -70,6 +78,7 @@ class Defence:
             codecs=codecs,
             device=self.device,
             label=label,
+            kept=self.keep(label),
             **self.options,
         )
 

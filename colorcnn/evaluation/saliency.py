@@ -10,9 +10,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from colorcnn.errors import UsageError
-from colorcnn.evaluation.evaluate import QuantizesMany
 from colorcnn.evaluation.gallery import CELL, Shown, enlarge, gallery_picture, make_gallery, spread_over
 from colorcnn.evaluation.markup import Picture
+from colorcnn.evaluation.passes import QuantizesMany
 from colorcnn.models.classifiers import Classifier, Frozen
 from colorcnn.paletted import from_bytes, to_bytes
 

@@ -16,8 +16,8 @@ from torch import nn
 from tqdm import tqdm
 
 from colorcnn.errors import UsageError
-from colorcnn.evaluation.evaluate import evaluating
 from colorcnn.evaluation.figures import Curve, Point, draw_curves, label_ends, new_figure
+from colorcnn.evaluation.judging import evaluating
 from colorcnn.evaluation.markdown import markdown_table, percent
 from colorcnn.evaluation.naming import display_names
 from colorcnn.evaluation.style import styles, theme

@@ -82,6 +82,13 @@ class Tally:
             self.palette += rate.palette
             self.pixels += rate.pixels
 
+    def state(self) -> dict[str, Any]:
+        """The fields, with the batches of each as one, for :class:`colorcnn.evaluation.kept.Kept`."""
+        for parts in [*vars(self).values(), *self.judged.values()]:
+            if isinstance(parts, list) and parts:
+                parts[:] = [torch.cat(parts)]
+        return dict(vars(self))
+
     def score(self, rank: Tensor) -> Score:
         """Summarise; images in the order of ``rank`` (n,)."""
         verdict = _verdict(self.correct, rank)

@@ -54,6 +54,7 @@ class EvaluateStage(MeasuringKind):
     }
     looks: ClassVar[tuple[str, ...]] = ("published",)
     ordered = ("methods", "classifier")  # others are compared with the first method, and the first judges
+    resumes = True
 
     def check(self, options: Mapping[str, Any], where: str) -> None:
         """See :meth:`StageKind.check`."""
@@ -97,7 +98,7 @@ class EvaluateStage(MeasuringKind):
         opened = self.question(description, place).open()
         for remark in opened.remarks():
             place.say(remark)
-        metrics = opened.measure()
+        metrics = opened.measure(place.kept)
         place.write_record(
             clock, n=len(opened.split), metrics=metrics, config=opened.config(), device=place.torch_device()
         )

@@ -52,7 +52,7 @@ class SoftHardStage(EvaluateStage):
 
         clock, device = Clock(), place.torch_device()
         opened = self.question(description, place).open()
-        metrics = {**opened.measure(), "temperatures": description["temperatures"]}
+        metrics = {**opened.measure(place.kept), "temperatures": description["temperatures"]}
         batches = opened.batches()
         for name, method in opened.methods.items():
             if isinstance(method, LearnedQuantizer):

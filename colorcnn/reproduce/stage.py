@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
 
 RECORD = "record.json"
 """What a measuring stage leaves in its folder, for one seed."""
+
+_KEPT = "kept"
 
 Fit = Callable[[list[str], Path], int]
 """``colorcnn fit``: its arguments, and the folder that holds the runs."""
@@ -54,10 +57,16 @@ class Workplace:
         """Options of data sets that are opened."""
         return {"download": True} if self.download else None
 
+    @property
+    def kept(self) -> Path:
+        """A folder for how far a measurement is; it goes when its record is written."""
+        return self.folder / _KEPT
+
     def write_record(self, clock: Clock, **found: Any) -> None:
         """Leave what was measured in the stage's folder; ``found`` as :meth:`Clock.record` takes it."""
         seeds = {"seed": self.seed}
         clock.record("colorcnn reproduce", seeds=seeds, **found).write(self.folder / RECORD)
+        shutil.rmtree(self.kept, ignore_errors=True)
 
 
 class StageKind(ABC):

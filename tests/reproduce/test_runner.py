@@ -19,6 +19,8 @@ from PIL import Image
 from colorcnn.cli import INTERRUPTED, main
 from colorcnn.errors import ColorCNNError
 from colorcnn.evaluation import evaluate as evaluator
+from colorcnn.evaluation.judging import Panel
+from colorcnn.evaluation.kept import Kept
 from colorcnn.records import read_record
 from colorcnn.reproduce import runner
 from colorcnn.reproduce.state import State, claimed
@@ -166,6 +168,33 @@ def test_the_same_command_goes_on_from_any_other_point(point, copy, whole, monke
     assert not (copy / "results" / "experiment_cpu.json").exists()
     assert reproduce(copy, "--seeds", "1") == 0
     assert numbers(copy) == numbers(whole)
+
+
+def test_measuring_goes_on_behind_the_images_that_are_done(copy, whole, monkeypatch, capsys):
+    """Four batches, of each of which the judge sees seven: originals, and three methods in two sizes."""
+    in_batches = edited(copy, "experiment.yaml", "colors: [2, 4]\n", "colors: [2, 4]\n      batch_size: 8\n")
+    command = ["reproduce", str(in_batches), "--seeds", "1", "-o", str(copy / "runs"), "--results"]
+    seen, ask = [], Panel.ask
+
+    def stops(panel, images, labels):
+        if len(seen) == 2 * 7 + 3:
+            raise KeyboardInterrupt
+        return counts(panel, images, labels)
+
+    def counts(panel, images, labels):
+        seen.append(len(images))
+        return ask(panel, images, labels)
+
+    monkeypatch.setattr(Kept, "SECONDS", 0)
+    monkeypatch.setattr(Panel, "ask", stops)
+    assert main([*command, str(copy)]) == INTERRUPTED
+    assert "the same command goes on with it" in capsys.readouterr().err
+    monkeypatch.setattr(Panel, "ask", counts)
+    seen.clear()
+    assert main([*command, str(copy / "results"), "--force"]) == 0
+    assert seen == [8] * 2 * 7
+    assert numbers(copy) == numbers(whole)
+    assert not list((copy / "runs").glob("*/kept"))
 
 
 def test_a_training_that_ended_without_its_marker_is_not_repeated(copy, whole):
