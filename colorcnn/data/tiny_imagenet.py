@@ -23,6 +23,7 @@ class TinyImageNet200(FolderModule):
     from train.
 
     Args:
+        folder: its name below the root; by default the first of :attr:`folder_names` that is there.
         options: ``cache`` and ``on_corrupt`` of :class:`FolderModule`, and those of :class:`ImageDataModule`.
     """
 
@@ -31,9 +32,10 @@ class TinyImageNet200(FolderModule):
     known_statistics = ((0.4802, 0.4481, 0.3975), (0.2770, 0.2691, 0.2821))
     folder_names = ("tiny-imagenet-200", "tiny-imagenet-200-mini")
 
-    def __init__(self, **options: Any) -> None:
+    def __init__(self, folder: str | None = None, **options: Any) -> None:
         super().__init__(**options)
-        places = [self.root / name for name in self.folder_names]
+        self._names = self.folder_names if folder is None else (folder,)
+        places = [self.root / name for name in self._names]
         self.folder = next((place for place in places if place.is_dir()), places[0])
         self.name = self.folder.name
 
@@ -60,11 +62,13 @@ class TinyImageNet200(FolderModule):
         return tuple(names.get(wnid, wnid).split(",")[0] for wnid in self.wnids)
 
     def _fetch(self) -> None:
-        if not self.download:
+        distributed = self.folder_names[0]
+        if not self.download or distributed not in self._names:
+            cure = "name the folder that holds it with --data.init_args.root or COLORCNN_DATA"
+            if distributed in self._names:
+                cure += ", or fetch it with --data.init_args.download true"
             raise UsageError(
-                f"There is no Tiny-ImageNet-200 in {self.root} (looked for {', '.join(self.folder_names)}): "
-                "name the folder that holds it with --data.init_args.root or COLORCNN_DATA, or fetch it with "
-                "--data.init_args.download true."
+                f"There is no Tiny-ImageNet-200 in {self.root} (looked for {', '.join(self._names)}): {cure}."
             )
         try:
             download_and_extract_archive(_URL, str(self.root), md5=_MD5)

@@ -154,6 +154,15 @@ def test_tiny_imagenet_is_read_as_distributed_and_as_sorted(
     assert agree > 0.95  # two of 200 corner pixels may be equal by chance
 
 
+def test_of_two_tiny_imagenets_the_one_that_is_named_is_taken(tmp_path: Path) -> None:
+    for name in TinyImageNet200.folder_names:
+        (tmp_path / name).mkdir()
+        assert TinyImageNet200(root=str(tmp_path), folder=name).name == name
+    data = TinyImageNet200(root=str(tmp_path), folder="elsewhere", download=True)
+    with pytest.raises(UsageError, match=r"looked for elsewhere\): name the folder .* COLORCNN_DATA\.$"):
+        _ = data.wnids
+
+
 def test_tiny_imagenet_says_what_is_missing(tmp_path: Path) -> None:
     data = TinyImageNet200(root=str(tmp_path))
     assert (data.num_classes, data.name) == (200, "tiny-imagenet-200")
