@@ -27,7 +27,8 @@ def check_at_least(least: int, **numbers: Any) -> None:
         numbers: by the names of their options.
     """
     for name, value in numbers.items():
-        if value is not None and (not isinstance(value, Integral) or value < least):
+        whole = isinstance(value, Integral) and not isinstance(value, bool)
+        if value is not None and (not whole or value < least):
             raise UsageError(f"{name} is {value!r}: choose a whole number from {least} up.")
 
 

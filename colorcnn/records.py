@@ -10,7 +10,8 @@ import os
 import platform
 import subprocess
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -29,6 +30,13 @@ _PACKAGES = {
     "torchvision": "torchvision",
     "lightning": "pytorch-lightning",
     "pillow": "pillow",
+}
+
+
+_FIELDS = {
+    **dict.fromkeys(("command", "device", "date"), str),
+    **dict.fromkeys(("config", "seeds", "metrics", "versions"), dict),
+    "n": int,
 }
 
 
@@ -136,13 +144,41 @@ def read_record(path: str | os.PathLike[str]) -> Record:
             raise ColorCNNError(
                 f"{path} has format {content['format']}, later than {FORMAT}: update colorcnn to read it."
             )
-        return Record(**content)
+        record = Record(**content)
+        wrong = [name for name, kind in _FIELDS.items() if not isinstance(content[name], kind)]
+        if wrong:
+            raise ColorCNNError(
+                f"{path} is no record ({wrong[0]} is {str(content[wrong[0]])[:40]!r}): "
+                "give a JSON file that colorcnn wrote."
+            )
+        return record
     except OSError as error:
         raise ColorCNNError(
             f"{path} could not be read ({error.strerror}): give a record that colorcnn wrote."
         ) from error
     except (ValueError, TypeError, KeyError) as error:
         raise ColorCNNError(f"{path} is no record: give a JSON file that colorcnn wrote.") from error
+
+
+@contextmanager
+def showing(name: str | os.PathLike[str]) -> Iterator[None]:
+    """Tell in a sentence that a record does not hold what its kind does: the file may be anybody's.
+
+    Args:
+        name: of the record.
+
+    Raises:
+        ColorCNNError: it does not.
+    """
+    try:
+        yield
+    except ColorCNNError:
+        raise
+    except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError) as error:
+        reason = f"{type(error).__name__}: {error}"
+        raise ColorCNNError(
+            f"The record {name} does not hold what it should ({reason}): measure again, or leave it out."
+        ) from error
 
 
 def weights_hash(module: nn.Module) -> str:

@@ -7,6 +7,7 @@ import dataclasses
 import importlib
 import inspect
 import os
+import re
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -118,6 +119,18 @@ def find_checkpoint(name_or_dir: str | os.PathLike[str]) -> Path:
     raise UsageError(
         f"There is no {what} {name!r}: give a checkpoint folder, or one of these names: {names}."
     )
+
+
+def check_pretrained(name: str | None) -> None:
+    """Refuse a name that no pretrained model has, without loading one.
+
+    Paths, functions of one's own and references to stages are not looked at.
+
+    Raises:
+        UsageError: there is none of that name; the message lists those there are.
+    """
+    if name and re.fullmatch(r"[\w-]+", name):
+        find_checkpoint(name)
 
 
 def from_pretrained(name_or_dir: str | os.PathLike[str], device: str | torch.device = "cpu") -> nn.Module:

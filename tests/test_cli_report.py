@@ -79,6 +79,19 @@ def test_bad_input_is_told_in_one_sentence(results, capsys, argv, status, proble
     assert lines[-1].startswith("colorcnn: error: ")
 
 
+def test_a_record_without_what_its_kind_has_is_named(results, capsys):
+    measured = json.loads(MEASURED.read_text())
+    del measured["metrics"]["original"]["accuracy"]
+    (results / "fourth.json").write_text(json.dumps(measured))
+    assert main(["report", "results"]) == 1
+    assert "The record fourth does not hold what it should (KeyError: 'accuracy')" in capsys.readouterr().err
+
+
+def test_a_folder_that_is_named_twice_counts_once(results, capsys):
+    assert main(["report", "results", "results"]) == 0
+    assert "of 3 records" in capsys.readouterr().err
+
+
 def test_an_existing_page_is_replaced_by_force_only(results):
     Path("report.html").write_text("mine")
     assert main(["report", "results"]) == 1

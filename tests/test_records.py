@@ -51,6 +51,14 @@ def test_what_is_no_record_is_refused_in_a_sentence(tmp_path, content):
         read_record(path)
 
 
+@pytest.mark.parametrize(("field", "value"), [("metrics", None), ("n", "many"), ("date", 3), ("config", [])])
+def test_a_field_of_another_type_is_named(tmp_path, field, value):
+    path = make().write(tmp_path / "x.json")
+    path.write_text(json.dumps({**json.loads(path.read_text()), field: value}))
+    with pytest.raises(ColorCNNError, match=rf"x\.json is no record \({field} is "):
+        read_record(path)
+
+
 def test_a_missing_record_is_named(tmp_path):
     with pytest.raises(ColorCNNError, match="could not be read"):
         read_record(tmp_path / "none.json")

@@ -10,6 +10,7 @@ import argparse
 import sys
 from pathlib import Path
 
+from colorcnn.errors import ColorCNNError
 from colorcnn.reproduce.pages import render_pages
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -24,7 +25,11 @@ def main() -> int:
     )
     parser.add_argument("--check", action="store_true", help="change nothing; exit with 1 if a page is stale")
     check = parser.parse_args().check
-    stale = render_pages(PAGES, RESULTS, write=not check)
+    try:
+        stale = render_pages(PAGES, RESULTS, write=not check)
+    except ColorCNNError as error:
+        print(f"render_tables: error: {error}", file=sys.stderr)
+        return error.exit_code
     if check and stale:
         names = ", ".join(page.name for page in stale)
         print(f"stale: {names}; run python tools/render_tables.py", file=sys.stderr)

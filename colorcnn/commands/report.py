@@ -28,6 +28,7 @@ examples:
 
 exit status: 0 when the page was written, 1 when the work failed, 2 for a wrong option.
 """
+_NAMED = 5  # files that are no records
 _DRAWN_ONCE = {
     "mappings": "Encoders and decoders, as trained",
     "cells": "Cells and centres, as trained",
@@ -55,7 +56,7 @@ def main(argv: list[str]) -> int:
     options = _parse(argv)
     if not options.force:
         refuse_existing(options.out)
-    entries = [entry for path in options.paths for entry in _entries(path)]
+    entries = [entry for path in dict.fromkeys(options.paths) for entry in _entries(path)]
     write_report(entries, options.out, title=options.title, overwrite=options.force)
     _say(f"wrote {options.out}, of {len(entries)} record{'s' * (len(entries) != 1)}")
     return 0
@@ -107,15 +108,16 @@ def _entries(path: Path) -> Iterator[Entry]:
 
 def _records(folder: Path) -> dict[Path, Record]:
     """Every record below a folder; other JSON files are left out, and their number is told."""
-    found, strangers = {}, 0
+    found, strangers = {}, list[str]()
     for file in sorted(folder.rglob("*.json")):
         try:
             found[file] = read_record(file)
         except ColorCNNError:
-            strangers += 1
+            strangers.append(str(file.relative_to(folder)))
     if strangers:
-        files = f"{strangers} other JSON file{'s' * (strangers != 1)}"
-        _say(f"note: left out {files} in {folder}.")
+        names = ", ".join(strangers[:_NAMED]) + (" ..." if len(strangers) > _NAMED else "")
+        files = f"{len(strangers)} other JSON file{'s' * (len(strangers) != 1)}"
+        _say(f"note: left out {files} in {folder}: {names}.")
     return found
 
 

@@ -116,7 +116,7 @@ def _named(metrics: Metrics, rows: Iterable[Sequence[str]]) -> list[list[str]]:
 
 def markdown_table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     """A table of cells."""
-    lines = ["| " + " | ".join(cells) + " |" for cells in [head, *rows]]
+    lines = ["| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |" for cells in [head, *rows]]
     return "\n".join([lines[0], "|---" * len(head) + "|", *lines[1:]]) + "\n"
 
 

@@ -150,6 +150,6 @@ def published_table(name: str) -> PublishedTable:
     Raises:
         UsageError: there is none of that name.
     """
-    if name not in PUBLISHED:
+    if not isinstance(name, str) or name not in PUBLISHED:
         raise unknown_name("published table", name, PUBLISHED)
     return PUBLISHED[name]

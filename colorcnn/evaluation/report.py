@@ -35,7 +35,7 @@ from colorcnn.evaluation.table import (
     transfer_rows,
 )
 from colorcnn.files import write_atomically
-from colorcnn.records import Record
+from colorcnn.records import Record, showing
 
 Metrics = Mapping[str, Any]
 
@@ -79,15 +79,19 @@ def write_report(
         overwrite: replace an existing file.
 
     Raises:
-        ColorCNNError: the file exists and ``overwrite`` is false, or it cannot be written.
+        ColorCNNError: the file exists and ``overwrite`` is false, it cannot be written, or a record does not
+            hold what it should.
     """
     given = [records] if isinstance(records, Record) else list(records)
     entries = [entry if isinstance(entry, Entry) else Entry("", entry) for entry in given]
-    body = [_overview(entries)] if len(entries) > 1 else []
+    body = []
     for place, entry in enumerate(tqdm(entries, desc="report", unit=" records", disable=None, leave=False)):
         own = [*entry.pictures, *(pictures if place == 0 else ())]
         heading = f'<h2 id="{place}">{escape(_heading(entry))}</h2>' if len(entries) > 1 else ""
-        body += [heading, _question(entry.record), _section(entry.record, own), _provenance(entry.record)]
+        with showing(_heading(entry)):
+            body += [heading, _question(entry.record), _section(entry.record, own), _provenance(entry.record)]
+    if len(entries) > 1:
+        body.insert(0, _overview(entries))
     page = Template(_PAGE.read_text(encoding="utf-8")).substitute(
         title=escape(title),
         body="\n".join(body),

@@ -6,9 +6,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
+import colorcnn.data
 from colorcnn.errors import UsageError, check_at_least, unknown_name
 from colorcnn.records import Clock, Record
 from colorcnn.reproduce.experiment import references
+from colorcnn.reproduce.fit import check_class
 from colorcnn.reproduce.stage import MeasuringKind, Workplace
 
 if TYPE_CHECKING:
@@ -74,15 +76,20 @@ class EvaluateStage(MeasuringKind):
         """
         from colorcnn.evaluation.codecs import find_codecs
         from colorcnn.evaluation.question import SPLITS
-        from colorcnn.zoo import parse_method
+        from colorcnn.zoo import check_pretrained, parse_method
 
         description = super().describe(options, home)
+        if isinstance(description["data"], Mapping):
+            check_class("data", description["data"], colorcnn.data)
         if description["split"] not in SPLITS:
             raise unknown_name("split", description["split"], SPLITS)
         for method in description["methods"].values():
             for each in method if isinstance(method, list) else [method]:
                 if not references(each) and not find_codecs(each):
-                    parse_method(each)
+                    check_pretrained(parse_method(each).checkpoint)
+        judges = description["classifier"]
+        for judge in judges.values() if isinstance(judges, Mapping) else [judges]:
+            check_pretrained(judge)
         if not description.get("attacks"):
             return {name: value for name, value in description.items() if name not in _OF_ATTACKS}
         from colorcnn.evaluation.attacks import check_epsilons, parse_attack
@@ -177,6 +184,12 @@ def _check_texts(options: Mapping[str, Any], where: str) -> None:
         raise UsageError(f"{where}: classifier is {judges!r}; name one, or give a mapping of names to them.")
     if not isinstance(methods, Mapping) or not methods:
         raise UsageError(f"{where}: methods is {methods!r}; give a mapping of names to methods.")
+    for name in ("attacks", "epsilons"):
+        if not isinstance(options.get(name, []), list):
+            raise UsageError(f"{where}: {name} is {options[name]!r}; give a list.")
+    for attack in options.get("attacks", []):
+        if not _is_text(attack):
+            raise UsageError(f"{where}: the attack is {attack!r}; name fgsm or pgd.")
     for name, method in methods.items():
         listed = method if isinstance(method, list) else [method]
         if not listed or not all(map(_is_text, listed)):

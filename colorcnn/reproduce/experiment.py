@@ -42,9 +42,22 @@ SIZES = ("cpu", "paper")
 _EXPERIMENT = ("kind", "title", "source", "define", "sizes")
 _SIZE = ("seeds", "time", "variables", "matrix", "stages")
 _STAGE = ("name", "kind", "matrix", "shared")
-_SAFE = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # the same, compiled where that is there
+_SAFE: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # the same, compiled where that is there
 _REFERENCE = re.compile(r"\$\{([^${}]+)\}")
 _NAME = re.compile(r"[\w.+-]+")
+
+
+class _Loader(_SAFE):
+    """Refuses a key that is given twice, of which YAML would take the later one."""
+
+    def flatten_mapping(self, node: yaml.MappingNode) -> None:
+        keys = [key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode)]
+        twice = next((key for place, key in enumerate(keys) if key in keys[:place]), None)
+        if twice is not None:
+            raise yaml.constructor.ConstructorError(
+                None, None, f"the key {twice} is given twice", node.start_mark
+            )
+        super().flatten_mapping(node)
 
 
 @dataclass(frozen=True)
@@ -147,6 +160,19 @@ def references(value: Any) -> list[str]:
     return found
 
 
+def texts(value: Any) -> Iterator[str]:
+    """Every text in a value of YAML's types, keys included."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, Mapping):
+        for key, item in value.items():
+            yield from texts(key)
+            yield from texts(item)
+    elif isinstance(value, list):
+        for item in value:
+            yield from texts(item)
+
+
 def read_yaml(path: Path) -> dict[str, Any]:
     """The mapping a YAML file holds.
 
@@ -154,7 +180,7 @@ def read_yaml(path: Path) -> dict[str, Any]:
         ColorCNNError: it cannot be read, or is no YAML mapping.
     """
     try:
-        content = yaml.load(path.read_text(encoding="utf-8"), Loader=_SAFE)
+        content = yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)
     except OSError as error:
         raise ColorCNNError(f"{path} could not be read ({error.strerror}): check its name.") from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
@@ -177,6 +203,8 @@ def read_experiment(path: Path) -> Experiment:
         raise UsageError(f"{path} is of kind {content.get('kind')!r}: give a file of `kind: experiment`.")
     _check_keys(content, _EXPERIMENT, ("title", "sizes"), str(path))
     sizes = content["sizes"]
+    if not sizes:
+        raise UsageError(f"{path}: sizes is empty; give one of {', '.join(SIZES)}.")
     for name in sizes:
         if name not in SIZES:
             raise unknown_name(f"size in {path}", name, SIZES)
@@ -184,7 +212,7 @@ def read_experiment(path: Path) -> Experiment:
         name=path.stem,
         path=path,
         title=str(content["title"]),
-        source=str(content.get("source", "")),
+        source=str(content.get("source") or ""),
         sizes={name: _size(spec, f"{path}, size {name}") for name, spec in sizes.items()},
     )
 
@@ -192,7 +220,7 @@ def read_experiment(path: Path) -> Experiment:
 def _size(spec: Mapping[str, Any], where: str) -> Size:
     _check_keys(spec, _SIZE, ("stages",), where)
     seeds = spec.get("seeds", 1)
-    if not isinstance(seeds, int) or seeds < 1:
+    if type(seeds) is not int or seeds < 1:
         raise UsageError(f"{where}: seeds is {seeds!r}; give how many, a whole number from 1 up.")
     variables = dict(spec.get("variables") or {})
     panels: list[Panel] = []
@@ -256,10 +284,15 @@ def _stage(
     name = str(content.pop("name", ""))
     kind = str(content.pop("kind", None))
     shared = content.pop("shared", False)
+    if not isinstance(shared, bool):
+        raise UsageError(f"{where}: shared is {shared!r}; give true or false.")
     if not _NAME.fullmatch(name):
         raise UsageError(f"{where}: give a name of letters, digits, and the signs . + - _")
     if name in known or name in variables:
         raise UsageError(f"{where}: the name {name} is taken by another stage or variable; choose another.")
+    for text in texts(content):
+        if "${" in _REFERENCE.sub("", text):
+            raise UsageError(f"{where}: {text!r} has a ${{ that names nothing; write ${{NAME}}.")
     for reference in references(content):
         source = producer(reference, known)
         if source is None:
@@ -269,7 +302,7 @@ def _stage(
             )
         if shared and not known[source].shared:
             raise UsageError(f"{where}: it is shared and takes {source}, which is not; share that, too.")
-    return Stage(name, kind, content, bool(shared))
+    return Stage(name, kind, content, shared)
 
 
 def _look_up(name: str, variables: Mapping[str, Any], where: str, trail: tuple[str, ...] = ()) -> Any:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Mapping
 from pathlib import Path
+from types import ModuleType
 from typing import Any, ClassVar
 
 import yaml
@@ -16,8 +17,10 @@ from colorcnn.errors import ColorCNNError, UsageError, unknown_name
 from colorcnn.files import write_atomically
 from colorcnn.reproduce.experiment import read_yaml
 from colorcnn.reproduce.stage import StageKind, Workplace
+from colorcnn.zoo import check_pretrained
 
 CHECKPOINTS = ("last", "best")
+_SECTIONS = ("kind", "seed_everything", "model", "data", "trainer")
 
 
 class FitStage(StageKind):
@@ -114,18 +117,62 @@ class FitStage(StageKind):
 
 
 def _check_names(config: Mapping[str, Any]) -> None:
-    """Refuse, before any stage has trained, options that our classes do not have; others are not known."""
-    for section, module in (("model", colorcnn.tasks), ("data", colorcnn.data)):
-        package, _, name = config[section]["class_path"].rpartition(".")
-        if package not in ("", module.__name__):
+    """Refuse, before any stage has trained, options that nothing has."""
+    for key in config:
+        if key not in _SECTIONS:
+            raise unknown_name("section of the configuration", key, _SECTIONS)
+    check_class("model", config["model"], colorcnn.tasks)
+    check_class("data", config["data"], colorcnn.data)
+    for name in (config["model"].get("init_args") or {}).get("classifiers", []):
+        check_pretrained(name)
+    from pytorch_lightning import Trainer
+
+    known = inspect.signature(Trainer).parameters
+    for option in config["trainer"]:
+        if option not in known:
+            raise unknown_name("option of the trainer", option, known)
+
+
+def check_class(section: str, described: Mapping[str, Any], module: ModuleType) -> None:
+    """Refuse options that one of our classes does not have; others are not known.
+
+    Args:
+        section: ``model`` or ``data``.
+        described: ``class_path`` and ``init_args``.
+        module: the package of our classes.
+
+    Raises:
+        UsageError: names the option, and those there are.
+    """
+    for key in described:
+        if key not in ("class_path", "init_args"):
+            raise UsageError(f"{section} has {key!r}: give class_path, and options below init_args.")
+    options = described.get("init_args") or {}
+    if not isinstance(options, Mapping):
+        raise UsageError(f"{section} has the init_args {options!r}: give a mapping of options.")
+    package, _, name = described["class_path"].rpartition(".")
+    if package not in ("", module.__name__):
+        return
+    if name not in module.__all__:
+        raise unknown_name(f"class for {section}", name, module.__all__)
+    known = _options(getattr(module, name))
+    for option in options:
+        if option not in known:
+            raise unknown_name(f"option of {name}", option, known)
+
+
+def _options(cls: type) -> dict[str, Any]:
+    """What a class takes, with what it hands on to the classes it is made of."""
+    known: dict[str, Any] = {}
+    for base in cls.__mro__:
+        if "__init__" not in vars(base):
             continue
-        if name not in module.__all__:
-            raise unknown_name(f"class for {section}", name, module.__all__)
-        known = inspect.signature(getattr(module, name)).parameters
-        free = any(each.kind is each.VAR_KEYWORD for each in known.values())
-        for option in config[section].get("init_args") or {}:
-            if option not in known and not free:
-                raise unknown_name(f"option of {name}", option, known)
+        parameters = inspect.signature(base).parameters
+        named = {name: each for name, each in parameters.items() if each.kind is not each.VAR_KEYWORD}
+        known.update(named)
+        if len(named) == len(parameters):
+            break
+    return known
 
 
 def _can_download(class_path: str) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from colorcnn.records import Record, read_record
+from colorcnn.records import Record, read_record, showing
 from colorcnn.reproduce.experiment import Experiment
 from colorcnn.reproduce.kinds import kind_of_record
 from colorcnn.reproduce.library import experiment_files, find_experiment, record_paths
@@ -31,7 +31,8 @@ def _lines(experiment: Experiment, results: Path, *, full: bool = False) -> Iter
         missing = []
         for title, path in record_paths(experiment, size_name, results):
             if path.exists():
-                yield from _record(title, read_record(path), full)
+                with showing(path):
+                    yield from _record(title, read_record(path), full)
             else:
                 missing.append(title)
         if missing:

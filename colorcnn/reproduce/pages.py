@@ -13,7 +13,7 @@ from pathlib import Path
 
 from colorcnn.evaluation.markdown import quantizer_table, scale_table, stores_table
 from colorcnn.files import write_atomically
-from colorcnn.records import read_record
+from colorcnn.records import read_record, showing
 from colorcnn.reproduce.kinds import kind_of_record
 from colorcnn.reproduce.library import experiment_files, find_experiment, record_paths
 
@@ -64,7 +64,8 @@ def overview(results: Path) -> str:
             run = [(title, path) for title, path in record_paths(experiment, size, results) if path.exists()]
             for title, path in run:
                 record = read_record(path)
-                measured, published = kind_of_record(record).digest(record)
+                with showing(path):
+                    measured, published = kind_of_record(record).digest(record)
                 link = f"[{title or 'record'}](results/{path.name})"
                 lines.append(f"| {command} | {published} | {measured} | {link} |")
                 command = ""
@@ -77,10 +78,7 @@ def _table(path: Path) -> str:
     if not path.exists():
         return "Not measured yet.\n"
     record = read_record(path)
-    if "quantizers" in record.metrics:
-        return quantizer_table(record)
-    if "dcq_scale" in record.metrics:
-        return scale_table(record)
-    if "dcq_stores" in record.metrics:
-        return stores_table(record)
-    return kind_of_record(record).table(record)
+    tables = {"quantizers": quantizer_table, "dcq_scale": scale_table, "dcq_stores": stores_table}
+    with showing(path):
+        made = next((table for key, table in tables.items() if key in record.metrics), None)
+        return made(record) if made else kind_of_record(record).table(record)

@@ -15,9 +15,9 @@ from pathlib import Path
 from time import sleep
 from typing import Any
 
-from colorcnn.errors import ColorCNNError, unknown_name
+from colorcnn.errors import ColorCNNError, UsageError, unknown_name
 from colorcnn.evaluation.figures import to_png
-from colorcnn.files import write_atomically
+from colorcnn.files import make_folder, write_atomically
 from colorcnn.records import Record, read_record
 from colorcnn.reproduce.experiment import Experiment, Panel, Stage, producer, references, substitute
 from colorcnn.reproduce.inputs import key_of
@@ -129,6 +129,8 @@ class Run:
         if self.panel is None:
             return list(found)
         chosen = [panel for panel in found if panel.name == self.panel]
+        if not chosen and not any(panel.name for panel in found):
+            raise UsageError(f"{self.experiment.name} has no panels: leave out --panel {self.panel}.")
         if not chosen:
             raise unknown_name("panel", self.panel, [panel.name for panel in found])
         return chosen
@@ -164,6 +166,7 @@ class Run:
         """
         if self.device != "auto":
             find_device(self.device)
+        make_folder(self.results)
         plans = [(panel, self.plan(panel)) for panel in self.panels]
         for panel, jobs in plans:
             for stage in measuring_stages(panel):
@@ -224,8 +227,10 @@ class Run:
         description = kind.describe(stage.options, self.experiment.path.parent)
 
         def key_for(reference: str) -> str:
-            name = str(producer(reference, outputs))
-            return f"{outputs[name].key}{reference[len(name) :]}"
+            source = outputs[str(producer(reference, outputs))]
+            part = reference[len(source.stage.name) + 1 :]
+            kind_of(source.stage).output(source.folder, part)  # refused now, not after hours
+            return f"{source.key}{part and '.'}{part}"
 
         decisive = {name: value for name, value in description.items() if name not in kind.looks}
         key = key_of(stage.kind, substitute(decisive, key_for), seed, ordered=kind.ordered)
@@ -281,7 +286,7 @@ class Run:
         assert isinstance(kind, MeasuringKind)
         own = [job for job in jobs if job.stage is stage]
         record = self._gathered(panel, stage, kind, jobs)
-        if path.exists() and path.read_text() == record.to_json():
+        if path.exists() and path.read_bytes() == record.to_json().encode():
             self.say(f"{path} is up to date")
         else:
             record.write(path)
@@ -297,7 +302,7 @@ class Run:
 
     def _gathered(self, panel: Panel, stage: Stage, kind: MeasuringKind, jobs: Sequence[Job]) -> Record:
         own = [job for job in jobs if job.stage is stage]
-        parts = {job.seed: read_record(job.folder / RECORD) for job in own}
+        parts = {job.seed: _measured(job) for job in own}
         latest = max(parts.values(), key=lambda part: part.date)
         needed = {job.key: job for job in _needed(own)}
         states = [job.state for job in needed.values()]
@@ -324,6 +329,17 @@ class Run:
             wall_seconds=round(sum(state.wall_seconds for state in states), 2),
             cpu_seconds=round(sum(state.cpu_seconds for state in states), 2),
         )
+
+
+def _measured(job: Job) -> Record:
+    """What the job left."""
+    try:
+        return read_record(job.folder / RECORD)
+    except ColorCNNError as error:
+        raise ColorCNNError(
+            f"{job.folder} is marked as done, and its {RECORD} is lost or damaged: "
+            "delete that folder, and the same command measures again."
+        ) from error
 
 
 def _needed(jobs: Sequence[Job]) -> Iterator[Job]:

@@ -104,6 +104,14 @@ def test_records_are_named_by_what_tells_them_apart(write):
         ([FIT, {**EVALUATE, "methods": {"a": []}}], "method 'a' is"),
         ([FIT, {**EVALUATE, "kind": "soft-hard", "classifier": {"a": "x"}}], "several classifiers; name one"),
         ([FIT, {**EVALUATE, "kind": "soft-hard", "methods": {"a": "jpeg:30"}}], "'a' is a codec"),
+        ([FIT, {**EVALUATE, "published": ["a"]}], "Unknown published table"),
+        ([FIT, {**EVALUATE, "attacks": "pgd"}], "attacks is 'pgd'; give a list"),
+        ([FIT, {**EVALUATE, "attacks": [3]}], "the attack is 3; name"),
+        ([FIT, {**EVALUATE, "epsilons": 4}], "epsilons is 4; give a list"),
+        ([FIT, {**EVALUATE, "limit": True}], "limit is True"),
+        ([FIT, {**EVALUATE, "classifier": "${judge"}], r"has a \$\{ that names nothing"),
+        ([FIT, {**EVALUATE, "classifier": "${}"}], r"has a \$\{ that names nothing"),
+        ([{**FIT, "shared": "yes please"}, EVALUATE], "shared is 'yes please'"),
         ([EVALUATE, FIT], r"\$\{judge\} is neither a variable nor an earlier stage"),
         ([FIT, FIT, EVALUATE], "the name judge is taken"),
         ([{**FIT, "name": "a b"}, EVALUATE], "give a name of letters"),
@@ -130,6 +138,8 @@ def test_a_wrong_stage_is_told_in_one_sentence(stages, problem, write):
         ({"author": "me"}, "no option 'author'"),
         ({"title": None}, "title is missing"),
         ({"sizes": [1]}, "sizes is"),
+        ({"sizes": {}}, "sizes is"),
+        ({"sizes": {"cpu": {"stages": [], "seeds": True}}}, "seeds is True"),
         ({"sizes": {"huge": {}}}, "Unknown size .*'huge': choose one of cpu, paper"),
         ({"sizes": {"cpu": {}}}, "stages is missing"),
         ({"sizes": {"cpu": {"stages": "fit"}}}, "stages is 'fit'; give a list"),
@@ -156,7 +166,12 @@ def test_unknown_experiments_and_sizes_name_those_there_are(write):
 
 
 @pytest.mark.parametrize(
-    ("text", "problem"), [(":\n - a: [", "is no valid YAML"), ("[1]", "is no YAML mapping")]
+    ("text", "problem"),
+    [
+        (":\n - a: [", "is no valid YAML"),
+        ("[1]", "is no YAML mapping"),
+        ("a:\n  methods: {b: 1, c: 2, b: 3}", "the key b is given twice"),
+    ],
 )
 def test_a_damaged_file_is_told_in_one_sentence(text, problem, tmp_path):
     path = tmp_path / "x.yaml"
@@ -198,10 +213,21 @@ def test_a_training_is_described_by_its_whole_configuration():
         ({"model": {"imitation_wieght": 1}}, "Unknown option of ClassifierTask 'imitation_wieght'"),
         ({"data": {"class_path": "CIFAR11"}}, "Unknown class for data 'CIFAR11'"),
         ({"data": {"train_size": 1}}, "Unknown option of CIFAR10 'train_size'"),
+        ({"data": {"class_path": "ImageFolder", "init_args": {"pth": "x"}}}, "option of ImageFolder 'pth'"),
+        ({"data": {"class_path": "ImageFolder", "init_args": [1]}}, r"init_args \[1\]: give a mapping"),
+        ({"data": {"class_path": "ImageFolder", "foo": 1}}, "data has 'foo': give class_path"),
+        ({"trainer": {"max_epoch": 3}}, "Unknown option of the trainer 'max_epoch'"),
+        ({"config": {"modle": {}}}, "Unknown section of the configuration 'modle'"),
+        (
+            {"model": {"class_path": "ColorCNNTask", "init_args": {"classifiers": ["resnet9-cifra"]}}},
+            "no pretrained model 'resnet9-cifra'",
+        ),
     ],
 )
 def test_a_training_that_cannot_be_is_refused_before_any_other(change, problem):
     options = {"config": "classifier.yaml", **change}
+    if "config" in change:
+        options["config"] |= {part: {"class_path": "theirs.Own"} for part in ("model", "data")}
     if change.get("data") == {"train_size": 1}:
         options["data"] = [{"class_path": "CIFAR10"}, change["data"]]
     with pytest.raises(UsageError, match=problem):

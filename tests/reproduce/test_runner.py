@@ -293,6 +293,27 @@ def test_a_failed_stage_is_one_sentence_and_not_done(copy, monkeypatch, capsys):
     assert json.loads((stage_folder(copy, "accuracy") / "state.json").read_text())["done"] is False
 
 
+def test_a_measurement_that_was_damaged_is_told_with_its_cure(copy, capsys):
+    (stage_folder(copy, "accuracy") / "record.json").write_text("{")
+    assert reproduce(copy, "--seeds", "1") == 1
+    assert "is marked as done, and its record.json is lost or damaged: delete" in capsys.readouterr().err
+
+
+def test_a_record_that_is_none_is_replaced_by_force(copy, whole, capsys):
+    (copy / "results" / "experiment_cpu.json").write_bytes(b"\xff\xfe")
+    assert reproduce(copy, "--seeds", "1") == 1
+    assert "experiment_cpu.json is no record" in capsys.readouterr().err
+    assert reproduce(copy, "--seeds", "1", "--force") == 0
+    assert numbers(copy) == numbers(whole)
+
+
+def test_an_output_that_no_stage_has_is_told_before_any_work(tmp_path, capsys):
+    changed = edited(tmp_path, "refused.yaml", "${judge.best}", "${judge.bst}")
+    assert main(["reproduce", str(changed), "-o", str(tmp_path / "runs"), "--results", str(tmp_path)]) == 2
+    assert "no output 'bst'" in capsys.readouterr().err
+    assert not list(tmp_path.glob("runs/*/*"))
+
+
 def test_a_configuration_that_is_refused_is_named(copy, capsys):
     changed = edited(copy, "refused.yaml", "augment: {}", "jitter_contrast: 0.0")
     argv = ["-o", str(copy / "runs"), "--results", str(copy), "--seeds", "1"]
@@ -309,6 +330,7 @@ def test_a_configuration_that_is_refused_is_named(copy, capsys):
         (["magic"], "Unknown experiment 'magic'"),
         ([str(CONF), "--size", "huge"], "Unknown size of experiment 'huge': choose one of cpu, paper"),
         ([str(CONF), "--size", "paper", "--panel", "6"], "Unknown panel '6': choose one of 4, 5"),
+        ([str(CONF), "--panel", "6"], "experiment has no panels: leave out --panel 6"),
         ([str(CONF), "--seeds", "0"], "--seeds is 0"),
         ([str(CONF), "--device", "cuda:99"], "Device 'cuda:99' is not available here"),
     ],
