@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import re
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from numbers import Integral
 from typing import Any
 
@@ -30,6 +32,22 @@ def check_at_least(least: int, **numbers: Any) -> None:
         whole = isinstance(value, Integral) and not isinstance(value, bool)
         if value is not None and (not whole or value < least):
             raise UsageError(f"{name} is {value!r}: choose a whole number from {least} up.")
+
+
+@contextmanager
+def retold(*rules: tuple[str, str | Callable[[re.Match[str]], str]]) -> Iterator[None]:
+    """Tell errors in the words of the command that was called, where they speak to another.
+
+    Args:
+        rules: regular expressions, and what to put in the place of what they match.
+    """
+    try:
+        yield
+    except ColorCNNError as error:
+        told = str(error)
+        for pattern, words in rules:
+            told = re.sub(pattern, words, told)
+        raise type(error)(told) from error
 
 
 def unknown_name(kind: str, name: str, known: Iterable[str]) -> UsageError:

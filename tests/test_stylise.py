@@ -53,6 +53,20 @@ def test_a_folder_is_stylised_once_and_always_the_same(tool, tmp_path, capsys):
     assert "wrote 0 images" in capsys.readouterr().out
 
 
+def test_a_target_of_other_settings_is_refused(tool, tmp_path, capsys):
+    source, target = tmp_path / "source", tmp_path / "target"
+    source.mkdir()
+    Image.new("RGB", (4, 4), "red").save(source / "1.png")
+    assert tool.main([str(source), str(target)]) == 0
+    assert tool.main([str(source), str(target), "--radius", "3"]) == 2
+    assert "made with other styles, radius or seed" in capsys.readouterr().err
+    assert tool.main([str(source), str(source / "inside")]) == 2
+    assert "lies in" in capsys.readouterr().err
+    Image.new("RGB", (4, 4), "blue").save(source / "1.jpg")
+    assert tool.main([str(source), str(tmp_path / "other")]) == 2
+    assert "1.png: rename one" in capsys.readouterr().err
+
+
 def test_what_cannot_be_stylised_is_told(tool, tmp_path, capsys):
     assert tool.main([str(tmp_path), str(tmp_path / "out")]) == 2
     assert "holds no image" in capsys.readouterr().err

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import io
+import json
 import sys
 import zlib
 from pathlib import Path
@@ -23,6 +24,7 @@ from colorcnn.errors import ColorCNNError, UsageError
 from colorcnn.files import write_atomically
 from colorcnn.images import find_images, flatten, normalize, read_image
 
+_SETTINGS = "stylise.json"
 _STEADY = 1e-4  # added to a covariance, so that an image of one colour has an inverse
 
 
@@ -102,14 +104,25 @@ def convert(source: Path, target: Path, styles: Path | None, radius: int, seed: 
 
     Returns:
         How many images were written.
+
+    Raises:
+        UsageError: there are no images, two would have one name, or the target is not of these settings.
     """
     files = find_images(source, recursive=True)
     choices = find_images(styles, recursive=True) if styles else files
     if not files or not choices:
         raise UsageError(f"{source if not files else styles} holds no image: name a folder of images.")
-    made = 0
-    for file in tqdm(files, desc="stylise", unit=" images", disable=None):
+    if target.resolve().is_relative_to(source.resolve()):
+        raise UsageError(f"{target} lies in {source}, whose images are painted: choose another folder.")
+    places: dict[Path, Path] = {}
+    for file in files:
         place = (target / file.relative_to(source)).with_suffix(".png")
+        if place in places:
+            raise UsageError(f"{file} and {places[place]} would both be {place}: rename one.")
+        places[place] = file
+    _check_settings(target, {"styles": str((styles or source).resolve()), "radius": radius, "seed": seed})
+    made = 0
+    for place, file in tqdm(places.items(), desc="stylise", unit=" images", disable=None):
         if place.exists():
             continue
         name = file.relative_to(source).as_posix()
@@ -120,6 +133,14 @@ def convert(source: Path, target: Path, styles: Path | None, radius: int, seed: 
         write_atomically(place, buffer.getvalue())
         made += 1
     return made
+
+
+def _check_settings(target: Path, settings: dict[str, object]) -> None:
+    """Note in a new target how it is made; refuse one that was made otherwise."""
+    note, text = target / _SETTINGS, json.dumps(settings, indent=1) + "\n"
+    if note.exists() and note.read_text() != text:
+        raise UsageError(f"{target} was made with other styles, radius or seed: choose another folder.")
+    write_atomically(note, text.encode())
 
 
 def _pixels(path: Path) -> np.ndarray:

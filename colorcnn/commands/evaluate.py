@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import contextlib
-import re
 import shlex
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from colorcnn.errors import ColorCNNError, UsageError, check_at_least
+from colorcnn.errors import UsageError, check_at_least, retold
 from colorcnn.files import make_folder, refuse_existing, write_atomically
 from colorcnn.records import Clock, Record
 
@@ -43,6 +41,10 @@ exit status: 0 when something was measured, 1 when the work failed, 2 for a wron
 """
 FILES = ("record.json", "figure.png", "report.html", "grid.png")
 CAM_FILE = "cam.png"
+_IN_OUR_OPTIONS = (
+    r"--data\.init_args\.(\w+)( true)?",  # data sets speak to `colorcnn fit`
+    lambda match: f"--{match[1].replace('_', '-')}",
+)
 SHOWN_IMAGES = 8
 SHOWN_SIZES = 2
 
@@ -65,12 +67,14 @@ def main(argv: list[str]) -> int:
     sizes = _numbers(options.colors)
     published = _published(options.published)
     _check_out(options)
-    with _told_in_our_options():
+    with retold(_IN_OUR_OPTIONS):
         opened = _question(options, sizes).open()
     for remark in opened.remarks():
         _say(remark)
     if options.out is not None:
         make_folder(options.out)
+        if options.cam:
+            _check_maps(opened)
     metrics = opened.measure()
     if published is not None:
         metrics["published"] = published
@@ -252,20 +256,6 @@ def _data_options(options: argparse.Namespace) -> dict[str, Any]:
     return chosen
 
 
-@contextlib.contextmanager
-def _told_in_our_options() -> Iterator[None]:
-    """Name the data sets' options in errors as this command has them: they speak to `colorcnn fit`."""
-    try:
-        yield
-    except ColorCNNError as error:
-        told = re.sub(
-            r"--data\.init_args\.(\w+)( true)?",
-            lambda match: f"--{match[1].replace('_', '-')}",
-            str(error),
-        )
-        raise type(error)(told) from error
-
-
 def _attack(options: argparse.Namespace) -> dict[str, Any]:
     """What the question takes about attacks, where it is asked."""
     if options.attack is None:
@@ -289,6 +279,22 @@ def _print_results(options: argparse.Namespace, record: Record) -> None:
     print(text_tables(record.metrics))
     if options.limit == record.n:
         print(f"Measured on a sample of {record.n:,} images drawn with seed {options.seed}.")
+
+
+def _check_maps(opened: OpenQuestion) -> None:
+    """Refuse, before the work, a classifier that has nothing to draw activation maps from."""
+    import torch
+
+    from colorcnn.evaluation.gallery import spread_over
+    from colorcnn.evaluation.judging import Panel, evaluating
+    from colorcnn.evaluation.saliency import activation_maps
+    from colorcnn.paletted import from_bytes
+
+    if not opened.data.multi_label:
+        batch, device = spread_over(opened.split, 1), torch.device(opened.question.device)
+        with evaluating([opened.classifier], device):
+            Panel(opened.classifier, device, opened.data.num_classes).ask(batch.images, batch.labels)
+            activation_maps(opened.classifier, from_bytes(batch.images.to(device)), batch.labels.to(device))
 
 
 def _pictures(options: argparse.Namespace, opened: OpenQuestion) -> dict[str, Picture]:

@@ -7,7 +7,7 @@ import logging
 import sys
 from pathlib import Path
 
-from colorcnn.errors import UsageError, check_at_least
+from colorcnn.errors import UsageError, check_at_least, retold
 
 DESCRIPTION = """\
 Run all stages of an experiment: train the classifier, train the quantizers, evaluate. What is done is not
@@ -26,6 +26,18 @@ examples:
 exit status: 0 when the records are written, 1 when a stage failed, 2 for a wrong option, 130 when
 interrupted.
 """
+
+
+_IN_OUR_WORDS = (
+    (r"--data\.init_args\.root or COLORCNN_DATA", "COLORCNN_DATA"),
+    (r"--data\.init_args\.download true", "--download"),
+    ("name another with --ckpt_path", "delete its run's folder, and the same command trains again"),
+    (
+        "use another one, such as last.ckpt beside it",
+        "delete its run's folder, and the same command trains again",
+    ),
+)
+"""Data sets and checkpoints speak to ``colorcnn fit``."""
 
 
 def main(argv: list[str]) -> int:
@@ -61,7 +73,7 @@ def main(argv: list[str]) -> int:
 
     # Its remarks on every training would bury ours.
     logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
-    records = Run(
+    run = Run(
         experiment=experiment,
         size=options.size,
         seeds=options.seeds,
@@ -73,7 +85,9 @@ def main(argv: list[str]) -> int:
         device=options.device,
         download=options.download,
         force=options.force,
-    ).run()
+    )
+    with retold(*_IN_OUR_WORDS):
+        records = run.run()
     for path in records:
         record = read_record(path)
         print(f"{path.stem}\n\n{kind_of_record(record).table(record)}")

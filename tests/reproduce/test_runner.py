@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -321,6 +322,16 @@ def test_a_configuration_that_is_refused_is_named(copy, capsys):
     error = capsys.readouterr().err
     assert "jitter_contrast is 0.0" in error
     assert "fit.yaml: " in error
+
+
+def test_missing_data_are_told_in_the_words_of_the_command(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("COLORCNN_DATA", str(tmp_path))
+    digits = re.search(r"class_path: PhotoDigits\n.*\n", CONF.read_text())[0]
+    changed = edited(tmp_path, "other.yaml", digits, "class_path: CIFAR10\n")
+    assert main(["reproduce", str(changed), "-o", str(tmp_path / "runs"), "--results", str(tmp_path)]) == 2
+    error = capsys.readouterr().err
+    assert "with COLORCNN_DATA, or fetch it with --download." in error
+    assert "init_args" not in error
 
 
 @pytest.mark.parametrize(
