@@ -31,6 +31,16 @@ def test_a_record_of_the_benchmark_becomes_a_table_with_its_targets(tmp_path):
     assert rendered(page, tmp_path) == page
 
 
+def test_the_first_table_of_an_evaluation_can_stand_alone():
+    whole, alone = (
+        rendered(f"<!-- {what}: photo-digits_demo -->\n<!-- end -->\n", ROOT / "experiments" / "results")
+        for what in ("table", "accuracy")
+    )
+    assert "ahead of" in whole
+    assert "ahead of" not in alone
+    assert alone.splitlines()[1:-2] == whole.splitlines()[1 : len(alone.splitlines()) - 2]
+
+
 def test_what_has_no_record_yet_is_said(tmp_path):
     page = "<!-- table: kodak -->\nNot measured yet.\n<!-- end -->\n"
     assert rendered(page, tmp_path) == page

@@ -6,7 +6,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from colorcnn.evaluation.naming import attack_title, codec_name, display_names, family
-from colorcnn.evaluation.table import MISSING, attack_rows, bits_per_pixel, transfer_rows
+from colorcnn.evaluation.statistics import SEEDS_EXPLAINED, STARS_EXPLAINED
+from colorcnn.evaluation.table import MISSING, attack_rows, bits_per_pixel, margin_rows, transfer_rows
 from colorcnn.records import Record
 
 Metrics = Mapping[str, Any]
@@ -67,10 +68,14 @@ def accuracy_table(record: Record) -> str:
 def evaluation_tables(record: Record) -> str:
     """Every Markdown table of an evaluation: accuracy, and of what else was asked.
 
-    That is the size of the files beside a codec's, accuracy before several classifiers, and under attack.
+    That is how far the learned method is ahead, where nothing else was asked; the size of the files beside a
+    codec's, accuracy before several classifiers, and under attack.
     """
     metrics = record.metrics
     parts = [accuracy_table(record)]
+    head, rows = margin_rows(metrics)
+    if rows and not {"codecs", "judges", "attacks"} & set(metrics):
+        parts.append(_margin_table(metrics, head, rows))
     if "codecs" in metrics:
         parts.append(_file_table(metrics))
     if "judges" in metrics:
@@ -79,6 +84,14 @@ def evaluation_tables(record: Record) -> str:
     if "attacks" in metrics:
         parts += _attack_tables(metrics)
     return "\n".join(parts)
+
+
+def _margin_table(metrics: Metrics, head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    names = display_names(metrics["methods"])
+    columns = [f"{size} colour{'s' * (size != '1')}" for size in head[1:]]
+    title = f"{names[head[0]]} ahead of, points"
+    told = STARS_EXPLAINED + (f"; {SEEDS_EXPLAINED}" if "per_seed" in metrics else "")
+    return f"{markdown_table([title, *columns], _named(metrics, rows))}\nStars: {told}.\n"
 
 
 def _file_table(metrics: Metrics) -> str:

@@ -30,6 +30,7 @@ from colorcnn.evaluation.table import (
     MISSING,
     attack_rows,
     columns_explained,
+    margin_rows,
     notes,
     table_rows,
     transfer_rows,
@@ -198,7 +199,19 @@ def _evaluation(record: Record, pictures: Sequence[Picture]) -> str:
         parts.append(_attacks(metrics))
     if "judges" in metrics:
         parts.append(_transfer(metrics))
-    return "\n".join([*parts, _full_table(metrics)])
+    return "\n".join([*parts, _margins(metrics), _full_table(metrics)])
+
+
+def _margins(metrics: Metrics) -> str:
+    """How far the learned method is ahead of each other one, to be unfolded."""
+    head, rows = margin_rows(metrics)
+    if not rows:
+        return ""
+    names = display_names(metrics["methods"])
+    told = STARS_EXPLAINED + (f"; {SEEDS_EXPLAINED}" if "per_seed" in metrics else "")
+    columns = ["", *(colors_and_bits(int(size)) for size in head[1:])]
+    table = plain_table_html(columns, [[names[name], *cells] for name, *cells in rows], f"Stars: {told}.")
+    return fold_html(f"How far {names[head[0]]} is ahead of each, in points", table)
 
 
 def _in_columns(pictures: Sequence[Picture]) -> str:

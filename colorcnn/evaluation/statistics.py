@@ -90,6 +90,16 @@ def _flags(metrics: Metrics, method: str, size: str) -> np.ndarray | None:
     return unpack_flags(text) if text else None
 
 
+def leading_method(metrics: Metrics) -> str | None:
+    """The method that a record is about: ColorCNN+, else a variant of it, else the first ColorCNN."""
+    learned = [method for method in metrics["methods"] if method.startswith("colorcnn")]
+    return min(
+        learned,
+        key=lambda method: (method != "colorcnn-plus", not method.startswith("colorcnn-plus")),
+        default=None,
+    )
+
+
 def against_first(metrics: Metrics) -> dict[str, dict[str, McNemar]]:
     """Test every method of a record against the one named first, at each number of colours both have.
 

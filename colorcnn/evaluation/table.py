@@ -6,7 +6,14 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from colorcnn.evaluation.naming import family
-from colorcnn.evaluation.statistics import STARS_EXPLAINED, McNemar, against_first, stars
+from colorcnn.evaluation.statistics import (
+    STARS_EXPLAINED,
+    McNemar,
+    against_first,
+    compare,
+    leading_method,
+    stars,
+)
 
 Metrics = Mapping[str, Any]
 
@@ -58,6 +65,28 @@ def _difference(
     test = tests[method].get(size)
     points = f"{100 * (score['accuracy'] - first['accuracy']):+.2f}"
     return f"{points} {stars(test.p_value):3}" if test else points
+
+
+def margin_rows(metrics: Metrics) -> tuple[list[str], list[list[str]]]:
+    """Points of accuracy that the learned method is ahead of each other one, and how sure that is.
+
+    Returns:
+        The head, its name and the numbers of colours, and the rows; none where there is nothing to compare.
+    """
+    leader, sizes = leading_method(metrics), [str(size) for size in metrics["sizes"]]
+    if leader is None:
+        return [], []
+    ours, rows = metrics["methods"][leader]["scores"], []
+    for method, result in metrics["methods"].items():
+        cells = [""] * len(sizes)
+        for place, size in enumerate(sizes):
+            test = compare(metrics, (leader, size), (method, size))
+            if method != leader and test is not None:
+                points = 100 * (ours[size]["accuracy"] - result["scores"][size]["accuracy"])
+                cells[place] = f"{round(points, 1) + 0:+} {stars(test.p_value)}".rstrip()  # no -0.0
+        if any(cells):
+            rows.append([method, *cells])
+    return [leader, *sizes], rows
 
 
 def text_table(metrics: Metrics) -> str:

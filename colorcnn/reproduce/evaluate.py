@@ -165,13 +165,10 @@ class EvaluateStage(MeasuringKind):
     def digest(self, record: Record) -> tuple[str, str]:
         """The accuracies of ColorCNN+, else of the first ColorCNN, else of the first method."""
         from colorcnn.evaluation.markdown import digest_of
+        from colorcnn.evaluation.statistics import leading_method
 
-        return digest_of(record.metrics, min(record.metrics["methods"], key=_rank, default=None))
-
-
-def _rank(method: str) -> tuple[bool, bool, bool]:
-    learned = ("colorcnn-plus", "colorcnn")
-    return method != learned[0], not method.startswith(learned[0]), not method.startswith(learned[1])
+        methods = record.metrics["methods"]
+        return digest_of(record.metrics, leading_method(record.metrics) or next(iter(methods), None))
 
 
 def _check_texts(options: Mapping[str, Any], where: str) -> None:

@@ -125,9 +125,9 @@ def _check_names(config: Mapping[str, Any]) -> None:
     check_class("data", config["data"], colorcnn.data)
     for name in (config["model"].get("init_args") or {}).get("classifiers", []):
         check_pretrained(name)
-    from pytorch_lightning import Trainer
+    from colorcnn.tasks.base import trainer_options
 
-    known = inspect.signature(Trainer).parameters
+    known = trainer_options()
     for option in config["trainer"]:
         if option not in known:
             raise unknown_name("option of the trainer", option, known)

@@ -2,6 +2,7 @@
 
 A table stands between ``<!-- table: NAME -->`` and ``<!-- end -->``, NAME being a record without its ending,
 of an evaluation, of the benchmark of the quantizers, of how building a store scales, or of what stores take.
+``<!-- accuracy: NAME -->`` begins the first table alone of an evaluation.
 ``<!-- experiments -->`` begins an overview of all experiments.
 """
 
@@ -11,13 +12,13 @@ import re
 from collections.abc import Iterable
 from pathlib import Path
 
-from colorcnn.evaluation.markdown import quantizer_table, scale_table, stores_table
+from colorcnn.evaluation.markdown import accuracy_table, quantizer_table, scale_table, stores_table
 from colorcnn.files import write_atomically
 from colorcnn.records import read_record, showing
 from colorcnn.reproduce.kinds import kind_of_record
 from colorcnn.reproduce.library import experiment_files, find_experiment, record_paths
 
-_TABLE = re.compile(r"(<!-- table: ([\w.+-]+) -->\n).*?(<!-- end -->)", re.DOTALL)
+_TABLE = re.compile(r"(<!-- (table|accuracy): ([\w.+-]+) -->\n).*?(<!-- end -->)", re.DOTALL)
 _OVERVIEW = re.compile(r"(<!-- experiments -->\n).*?(<!-- end -->)", re.DOTALL)
 
 
@@ -28,7 +29,11 @@ def rendered(page: str, results: Path) -> str:
         page: its text.
         results: the folder of the records.
     """
-    page = _TABLE.sub(lambda match: match[1] + _table(results / f"{match[2]}.json") + match[3], page)
+
+    def table(match: re.Match[str]) -> str:
+        return match[1] + _table(results / f"{match[3]}.json", whole=match[2] == "table") + match[4]
+
+    page = _TABLE.sub(table, page)
     return _OVERVIEW.sub(lambda match: match[1] + overview(results) + match[2], page)
 
 
@@ -74,10 +79,13 @@ def overview(results: Path) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _table(path: Path) -> str:
+def _table(path: Path, *, whole: bool) -> str:
     if not path.exists():
         return "Not measured yet.\n"
     record = read_record(path)
+    if not whole:
+        with showing(path):
+            return accuracy_table(record)
     tables = {"quantizers": quantizer_table, "dcq_scale": scale_table, "dcq_stores": stores_table}
     with showing(path):
         made = next((table for key, table in tables.items() if key in record.metrics), None)

@@ -12,8 +12,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from colorcnn.errors import UsageError
+from colorcnn.evaluation.markdown import evaluation_tables
 from colorcnn.evaluation.scores import pack_bits
-from colorcnn.evaluation.statistics import against_first, compare, mcnemar, stars
+from colorcnn.evaluation.statistics import against_first, compare, leading_method, mcnemar, stars
+from colorcnn.evaluation.table import margin_rows
+from colorcnn.records import Clock
 
 
 def flags(both: int, first: int, second: int, neither: int = 0) -> tuple[np.ndarray, np.ndarray]:
@@ -88,3 +91,33 @@ def test_of_several_seeds_the_least_sure_counts_and_all_must_agree():
     assert (both.only_first, both.only_second) == (20, 4)
     assert both.p_value == pytest.approx(float(exact(8, 3)))
     assert compare({**sure, "per_seed": {"0": sure, "1": reverse}}, *cells).p_value == 1
+
+
+@pytest.mark.parametrize(
+    ("methods", "leader"),
+    [
+        (["median-cut", "colorcnn", "colorcnn-plus (paper)", "colorcnn-plus"], "colorcnn-plus"),
+        (["colorcnn", "colorcnn-plus (paper)", "colorcnn-plus:mine"], "colorcnn-plus (paper)"),
+        (["octree", "colorcnn (DnCNN)"], "colorcnn (DnCNN)"),
+        (["octree", "median-cut"], None),
+    ],
+)
+def test_a_record_is_about_its_learned_method(methods, leader):
+    assert leading_method({"methods": dict.fromkeys(methods)}) == leader
+
+
+def test_the_learned_method_is_set_against_each_other_one():
+    right, wrong = flags(5, 12, 1, 2)  # 17 and 6 of 20 images
+    content = measured(right, wrong)
+    content["methods"] = {
+        "octree": content["methods"]["octree"],
+        "colorcnn-plus": content["methods"]["median-cut"],
+        "wu": content["methods"]["median-cut"],
+    }
+    head, rows = margin_rows(content)
+    assert head == ["colorcnn-plus", "2"]
+    assert rows == [["octree", "+55.0 ★★"], ["wu", "+0.0"]]
+    assert margin_rows(measured(right, wrong)) == ([], [])
+    tables = evaluation_tables(Clock().record("x", n=20, metrics=content))
+    assert "| ColorCNN+ ahead of, points | 2 colours |" in tables
+    assert "| Octree | +55.0 ★★ |" in tables
