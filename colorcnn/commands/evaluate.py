@@ -15,7 +15,7 @@ from colorcnn.records import Clock, Record
 
 if TYPE_CHECKING:
     from colorcnn.evaluation.markup import Picture
-    from colorcnn.evaluation.question import OpenQuestion, Question
+    from colorcnn.evaluation.question import Question
 
 DESCRIPTION = """\
 Quantize a data set with several methods and numbers of colours, and measure what is left: how much of
@@ -45,8 +45,6 @@ _IN_OUR_OPTIONS = (
     r"--data\.init_args\.(\w+)( true)?",  # data sets speak to `colorcnn fit`
     lambda match: f"--{match[1].replace('_', '-')}",
 )
-SHOWN_IMAGES = 8
-SHOWN_SIZES = 2
 
 
 def main(argv: list[str]) -> int:
@@ -74,7 +72,7 @@ def main(argv: list[str]) -> int:
     if options.out is not None:
         make_folder(options.out)
         if options.cam:
-            _check_maps(opened)
+            opened.check_maps()
     metrics = opened.measure()
     if published is not None:
         metrics["published"] = published
@@ -88,7 +86,10 @@ def main(argv: list[str]) -> int:
     )
     _print_results(options, record)
     if options.out is not None:
-        _write_results(options, record, _pictures(options, opened))
+        if options.cam and opened.data.multi_label:
+            _say("note: no activation maps are drawn where images have several labels.")
+        drawn = opened.pictures(cam=options.cam)
+        _write_results(options, record, {f"{name}.png": picture for name, picture in drawn.items()})
     return 0
 
 
@@ -279,46 +280,6 @@ def _print_results(options: argparse.Namespace, record: Record) -> None:
     print(text_tables(record.metrics))
     if options.limit == record.n:
         print(f"Measured on a sample of {record.n:,} images drawn with seed {options.seed}.")
-
-
-def _check_maps(opened: OpenQuestion) -> None:
-    """Refuse, before the work, a classifier that has nothing to draw activation maps from."""
-    import torch
-
-    from colorcnn.evaluation.gallery import spread_over
-    from colorcnn.evaluation.judging import Panel, evaluating
-    from colorcnn.evaluation.saliency import activation_maps
-    from colorcnn.paletted import from_bytes
-
-    if not opened.data.multi_label:
-        batch, device = spread_over(opened.split, 1), torch.device(opened.question.device)
-        with evaluating([opened.classifier], device):
-            Panel(opened.classifier, device, opened.data.num_classes).ask(batch.images, batch.labels)
-            activation_maps(opened.classifier, from_bytes(batch.images.to(device)), batch.labels.to(device))
-
-
-def _pictures(options: argparse.Namespace, opened: OpenQuestion) -> dict[str, Picture]:
-    """File name -> a grid of some images, and where the classifier looks; none for several labels."""
-    if opened.data.multi_label:
-        if options.cam:
-            _say("note: no activation maps are drawn where images have several labels.")
-        return {}
-    from colorcnn.evaluation.gallery import grid_picture
-    from colorcnn.evaluation.saliency import cam_picture
-
-    draw = {"grid.png": grid_picture, **({CAM_FILE: cam_picture} if options.cam else {})}
-    return {
-        name: function(
-            opened.methods,
-            opened.classifier,
-            opened.split,
-            opened.data.class_names,
-            opened.question.colors[:SHOWN_SIZES],
-            count=SHOWN_IMAGES,
-            device=opened.question.device,
-        )
-        for name, function in draw.items()
-    }
 
 
 def _write_results(options: argparse.Namespace, record: Record, pictures: Mapping[str, Picture]) -> None:

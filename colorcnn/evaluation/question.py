@@ -17,9 +17,12 @@ if TYPE_CHECKING:
     from colorcnn.data.base import ImageDataModule
     from colorcnn.data.datasets import ImageSplit, InOrder
     from colorcnn.evaluation.kept import Kept
+    from colorcnn.evaluation.markup import Picture
     from colorcnn.evaluation.scores import Evaluation
 
 SPLITS = ("test", "val", "train")
+_SHOWN_IMAGES = 8
+_SHOWN_SIZES = 2
 
 
 @dataclass(frozen=True)
@@ -220,6 +223,46 @@ class OpenQuestion:
         options = {"num_classes": self.data.num_classes}
         defence = Defence(self.classifier, loader, self.methods, self.codecs, question.device, options, keep)
         return measure_robustness(defence, attacks, question.epsilons, clean)
+
+    def check_maps(self) -> None:
+        """Find out, before the work, whether the classifier has what activation maps are drawn from.
+
+        Raises:
+            UsageError: it has no feature maps, or does not fit the data.
+            ColorCNNError: it fails.
+        """
+        import torch
+
+        from colorcnn.evaluation.judging import Panel, evaluating
+        from colorcnn.evaluation.saliency import activation_maps
+        from colorcnn.paletted import from_bytes
+
+        if not self.data.multi_label:
+            batch, device = self.split.__getitems__([0]), torch.device(self.question.device)
+            with evaluating([self.classifier], device):
+                Panel(self.classifier, device, self.data.num_classes).ask(batch.images, batch.labels)
+                activation_maps(self.classifier, from_bytes(batch.images.to(device)), batch.labels.to(device))
+
+    def pictures(self, *, cam: bool) -> dict[str, Picture]:
+        """Some images through the methods: ``grid``, what they make of them, and ``cam``, where that is seen.
+
+        There are none of images with several labels, and without methods.
+
+        Args:
+            cam: draw activation maps, too, with the fewest colours.
+        """
+        if self.data.multi_label or not self.methods:
+            return {}
+        from colorcnn.evaluation.gallery import grid_picture
+        from colorcnn.evaluation.saliency import cam_picture
+
+        names, sizes = self.data.class_names, self.question.colors[:_SHOWN_SIZES]
+        options: dict[str, Any] = {"count": _SHOWN_IMAGES, "device": self.question.device}
+        asked = self.methods, self.classifier, self.split, names
+        found = {"grid": grid_picture(*asked, sizes, **options)}
+        if cam:
+            found["cam"] = cam_picture(*asked, [min(sizes)], **options)
+        return found
 
     def config(self) -> dict[str, Any]:
         """The configuration of a record, as far as it is about the images and the judge."""

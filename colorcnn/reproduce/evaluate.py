@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import colorcnn.data
 from colorcnn.errors import UsageError, check_at_least, unknown_name
+from colorcnn.files import write_atomically
 from colorcnn.records import Clock, Record
 from colorcnn.reproduce.experiment import references
 from colorcnn.reproduce.fit import check_class
@@ -40,6 +41,7 @@ class EvaluateStage(MeasuringKind):
         attacks: as :func:`colorcnn.evaluation.attacks.parse_attack` takes them.
         epsilons: how much an attack may change a value, of 255.
         attack_steps: of PGD.
+        cam: draw where the classifier looks, too (the paper's Fig 1).
         published: a table of :data:`colorcnn.evaluation.published.PUBLISHED` to stand beside.
     """
 
@@ -52,9 +54,10 @@ class EvaluateStage(MeasuringKind):
         "attacks": [],
         "epsilons": [2, 4, 8],
         "attack_steps": 10,
+        "cam": False,
         "published": None,
     }
-    looks: ClassVar[tuple[str, ...]] = ("published",)
+    looks: ClassVar[tuple[str, ...]] = ("published", "cam")
     ordered = ("methods", "classifier")  # others are compared with the first method, and the first judges
     resumes = True
 
@@ -105,7 +108,11 @@ class EvaluateStage(MeasuringKind):
         opened = self.question(description, place).open()
         for remark in opened.remarks():
             place.say(remark)
+        if description["cam"]:
+            opened.check_maps()
         metrics = opened.measure(place.kept)
+        for name, picture in opened.pictures(cam=description["cam"]).items():
+            write_atomically(place.folder / f"{name}.png", picture.light)
         place.write_record(
             clock, n=len(opened.split), metrics=metrics, config=opened.config(), device=place.torch_device()
         )
@@ -136,6 +143,11 @@ class EvaluateStage(MeasuringKind):
         if not isinstance(judges, Mapping):
             return dict(description)
         return {**description, "classifier": next(iter(judges.values())), "judges": dict(judges)}
+
+    def pictures(self, folder: Path) -> dict[str, Path]:
+        """See :meth:`MeasuringKind.pictures`: some images, and where the classifier looks."""
+        paths = {name: folder / f"{name}.png" for name in ("grid", "cam")}
+        return {name: path for name, path in paths.items() if path.exists()}
 
     def figure(self, record: Record) -> Figure:
         """Accuracy over colours and over bits per pixel."""
@@ -181,6 +193,8 @@ def _check_texts(options: Mapping[str, Any], where: str) -> None:
         raise UsageError(f"{where}: classifier is {judges!r}; name one, or give a mapping of names to them.")
     if not isinstance(methods, Mapping) or not methods:
         raise UsageError(f"{where}: methods is {methods!r}; give a mapping of names to methods.")
+    if not isinstance(options.get("cam", False), bool):
+        raise UsageError(f"{where}: cam is {options['cam']!r}; give true or false.")
     for name in ("attacks", "epsilons"):
         if not isinstance(options.get(name, []), list):
             raise UsageError(f"{where}: {name} is {options[name]!r}; give a list.")

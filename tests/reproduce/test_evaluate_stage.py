@@ -34,6 +34,7 @@ def folder(tmp_path_factory):
         "methods": {"median-cut": "median-cut", "jpeg": "jpeg:50", "png": "png"},
         "attacks": ["fgsm:adaptive"],
         "epsilons": [8],
+        "cam": True,
     }
     stages = [{"name": "judge", "shared": True, **judge}, {"name": "asked", "kind": "evaluate", **measure}]
     content = {"kind": "experiment", "title": "Everything", "sizes": {"cpu": {"stages": stages}}}
@@ -59,7 +60,7 @@ def test_the_record_holds_attacks_and_judges_and_no_path(folder):
 
 def test_figures_and_tables_follow_from_the_record(folder, capsys):
     names = {path.name for path in (folder / "results").glob("*.png")}
-    endings = ("", "_attack-2", "_attack-4", "_classifiers-2", "_classifiers-4")
+    endings = ("", "_attack-2", "_attack-4", "_classifiers-2", "_classifiers-4", "_grid", "_cam")
     assert names == {f"everything_cpu{ending}.png" for ending in endings}
     argv = [str(folder / "everything.yaml"), "--list", "--results", str(folder / "results")]
     assert main(["reproduce", *argv]) == 0
@@ -82,6 +83,12 @@ def test_attacks_decide_nothing_where_there_are_none():
 @pytest.mark.parametrize(
     ("option", "told"),
     [
+        ({"classifier": "resnet9-cifra"}, "no pretrained model 'resnet9-cifra'"),
+        ({"methods": {"a": "colorcnn:cifra"}}, "no pretrained model 'cifra'"),
+        (
+            {"data": {"class_path": "PhotoDigits", "init_args": {"pth": 1}}},
+            "Unknown option of PhotoDigits 'pth'",
+        ),
         ({"attacks": ["magic"]}, "Unknown attack 'magic'"),
         ({"split": "tset"}, "Unknown split 'tset'"),
         ({"methods": {"a": "wuu"}}, "Unknown method 'wuu'"),

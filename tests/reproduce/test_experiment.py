@@ -109,6 +109,7 @@ def test_records_are_named_by_what_tells_them_apart(write):
         ([FIT, {**EVALUATE, "attacks": [3]}], "the attack is 3; name"),
         ([FIT, {**EVALUATE, "epsilons": 4}], "epsilons is 4; give a list"),
         ([FIT, {**EVALUATE, "limit": True}], "limit is True"),
+        ([FIT, {**EVALUATE, "cam": "yes please"}], "cam is 'yes please'"),
         ([FIT, {**EVALUATE, "classifier": "${judge"}], r"has a \$\{ that names nothing"),
         ([FIT, {**EVALUATE, "classifier": "${}"}], r"has a \$\{ that names nothing"),
         ([{**FIT, "shared": "yes please"}, EVALUATE], "shared is 'yes please'"),
