@@ -79,7 +79,7 @@ class EvaluateStage(MeasuringKind):
         """
         from colorcnn.evaluation.codecs import find_codecs
         from colorcnn.evaluation.question import SPLITS
-        from colorcnn.zoo import check_pretrained, parse_method
+        from colorcnn.zoo import LEARNED_METHODS, check_pretrained, parse_method
 
         description = super().describe(options, home)
         if isinstance(description["data"], Mapping):
@@ -88,6 +88,10 @@ class EvaluateStage(MeasuringKind):
             raise unknown_name("split", description["split"], SPLITS)
         for method in description["methods"].values():
             for each in method if isinstance(method, list) else [method]:
+                if isinstance(method, list) and each.partition(":")[0] not in LEARNED_METHODS:
+                    raise UsageError(
+                        f"{each!r} is in a list: list ColorCNNs, each for another number of colours."
+                    )
                 if not references(each) and not find_codecs(each):
                     check_pretrained(parse_method(each).checkpoint)
         judges = description["classifier"]

@@ -89,6 +89,7 @@ def test_attacks_decide_nothing_where_there_are_none():
             {"data": {"class_path": "PhotoDigits", "init_args": {"pth": 1}}},
             "Unknown option of PhotoDigits 'pth'",
         ),
+        ({"methods": {"a": ["wu", "octree"]}}, "'wu' is in a list: list ColorCNNs"),
         ({"attacks": ["magic"]}, "Unknown attack 'magic'"),
         ({"split": "tset"}, "Unknown split 'tset'"),
         ({"methods": {"a": "wuu"}}, "Unknown method 'wuu'"),
