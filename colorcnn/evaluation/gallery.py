@@ -265,7 +265,7 @@ class _Grid:
             y = self.top + (self.cell - high) // 2
             self.canvas[y : y + high, x : x + wide] = picture
             below = y + high + 24
-            text = self._name(found, 16)
+            text = self._name(found, 16 if found == label else 21)  # room for the cross
             if shown.confidence is not None:
                 text = f"{100 * float(shown.confidence[column]):.0f} %"
             if found == label:
