@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -117,7 +117,7 @@ def transfer_map(metrics: Metrics, num_colors: int, *, dark: bool = False) -> Fi
     shades = LinearSegmentedColormap.from_list("kept", [colors.paper, "#5cb3f0" if dark else "#0072b2"])
     axes.imshow(kept, cmap=shades, vmin=0, vmax=1, aspect="auto")
     axes.set_yticks(range(rows), [shortened(name, 24) for name in matrix.rows])
-    axes.set_xticks(range(columns), [shortened(name.rpartition("/")[2], 15) for name in matrix.judges])
+    axes.set_xticks(range(columns), [shortened(name, 15) for name in _last_parts(matrix.judges)])
     axes.tick_params(
         length=0, labelcolor=colors.ink, labelsize=9.5, top=True, labeltop=True, labelbottom=False
     )
@@ -130,6 +130,12 @@ def transfer_map(metrics: Metrics, num_colors: int, *, dark: bool = False) -> Fi
         color=colors.ink, fontsize=11, va="center",
     )  # fmt: skip
     return figure
+
+
+def _last_parts(judges: Sequence[str]) -> list[str]:
+    """Names without the folders they are in, where these do not tell them apart."""
+    names = [judge.rpartition("/")[2] for judge in judges]
+    return names if len(set(names)) == len(names) else list(judges)
 
 
 def _write_cells(axes: Axes, matrix: TransferMatrix, cells: np.ndarray, colors: Theme) -> None:

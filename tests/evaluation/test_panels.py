@@ -108,6 +108,17 @@ def test_the_map_of_classifiers_holds_the_numbers(dark):
     assert to_png(figure)
 
 
+def test_classifiers_of_one_name_are_told_by_their_folders():
+    content = judged()
+    for one in (content["original"], *content["methods"]["octree"]["scores"].values()):
+        if "judges" in one:
+            one["judges"] = {f"{folder}/net": each for folder, each in zip("ab", one["judges"].values())}
+    content["methods"] = {"octree": content["methods"]["octree"]}
+    content["judges"] = ["a/net", "b/net"]
+    labels = transfer_map(content, 2).axes[0].get_xticklabels()
+    assert [label.get_text() for label in labels] == content["judges"]
+
+
 def test_numbers_are_written_in_what_can_be_read():
     black, white = "#000000", "#ffffff"
     assert readable("#0072b2", (black, white)) == white
