@@ -131,6 +131,7 @@ def grid_picture(
     *,
     count: int,
     device: torch.device | str = "cpu",
+    dark: bool = True,
 ) -> Picture:
     """Draw images spread evenly over a split, whatever they show, for a report; light and dark.
 
@@ -142,19 +143,21 @@ def grid_picture(
         sizes: the numbers of colours to show.
         count: how many images, at most.
         device: where classifier and quantizers run.
+        dark: draw for a dark page, too.
     """
     batch = spread_over(split, count)
     gallery = make_gallery(methods, classifier, batch.images, batch.labels, sizes, device=device)
     alt = "Rows of pictures: the originals, then every method at the smallest numbers of colours."
-    return gallery_picture(gallery, class_names, "What the classifier sees", CAPTION, alt)
+    return gallery_picture(gallery, class_names, "What the classifier sees", CAPTION, alt, dark=dark)
 
 
 def gallery_picture(
-    gallery: Gallery, class_names: Sequence[str], title: str, caption: str, alt: str
+    gallery: Gallery, class_names: Sequence[str], title: str, caption: str, alt: str, *, dark: bool = True
 ) -> Picture:
-    """A gallery as a picture of a report, light and dark."""
-    light, dark = (to_png(image_grid(gallery, class_names, dark=night)) for night in (False, True))
-    return Picture(title, light, dark, caption, alt, wide=True)
+    """A gallery as a picture of a report, light and, unless told otherwise, dark."""
+    light = to_png(image_grid(gallery, class_names))
+    night = to_png(image_grid(gallery, class_names, dark=True)) if dark else None
+    return Picture(title, light, night, caption, alt, wide=True)
 
 
 def image_grid(gallery: Gallery, class_names: Sequence[str], *, dark: bool = False) -> Figure:

@@ -243,13 +243,14 @@ class OpenQuestion:
                 Panel(self.classifier, device, self.data.num_classes).ask(batch.images, batch.labels)
                 activation_maps(self.classifier, from_bytes(batch.images.to(device)), batch.labels.to(device))
 
-    def pictures(self, *, cam: bool) -> dict[str, Picture]:
+    def pictures(self, *, cam: bool, dark: bool = True) -> dict[str, Picture]:
         """Some images through the methods: ``grid``, what they make of them, and ``cam``, where that is seen.
 
         There are none of images with several labels, and without methods.
 
         Args:
             cam: draw activation maps, too, with the fewest colours.
+            dark: draw for a dark page, too.
         """
         if self.data.multi_label or not self.methods:
             return {}
@@ -257,7 +258,7 @@ class OpenQuestion:
         from colorcnn.evaluation.saliency import cam_picture
 
         names, sizes = self.data.class_names, self.question.colors[:_SHOWN_SIZES]
-        options: dict[str, Any] = {"count": _SHOWN_IMAGES, "device": self.question.device}
+        options: dict[str, Any] = {"count": _SHOWN_IMAGES, "device": self.question.device, "dark": dark}
         asked = self.methods, self.classifier, self.split, names
         found = {"grid": grid_picture(*asked, sizes, **options)}
         if cam:

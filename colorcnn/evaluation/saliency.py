@@ -119,6 +119,7 @@ def cam_picture(
     *,
     count: int,
     device: torch.device | str = "cpu",
+    dark: bool = True,
 ) -> Picture:
     """Draw the activation maps of the true classes for images spread evenly over a split; light and dark.
 
@@ -130,6 +131,7 @@ def cam_picture(
         sizes: the numbers of colours to show.
         count: how many images, at most.
         device: where classifier and quantizers run.
+        dark: draw for a dark page, too.
     """
     batch = spread_over(split, count)
 
@@ -140,4 +142,4 @@ def cam_picture(
 
     gallery = make_gallery(methods, classifier, batch.images, batch.labels, sizes, device=device, look=look)
     alt = "Rows of pictures under coloured maps: the originals, then every method."
-    return gallery_picture(gallery, class_names, "Where the classifier looks", CAPTION, alt)
+    return gallery_picture(gallery, class_names, "Where the classifier looks", CAPTION, alt, dark=dark)

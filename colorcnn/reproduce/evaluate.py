@@ -115,7 +115,7 @@ class EvaluateStage(MeasuringKind):
         if description["cam"]:
             opened.check_maps()
         metrics = opened.measure(place.kept)
-        for name, picture in opened.pictures(cam=description["cam"]).items():
+        for name, picture in opened.pictures(cam=description["cam"], dark=False).items():
             write_atomically(place.folder / f"{name}.png", picture.light)
         place.write_record(
             clock, n=len(opened.split), metrics=metrics, config=opened.config(), device=place.torch_device()
