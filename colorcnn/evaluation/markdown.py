@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from colorcnn.evaluation.naming import attack_title, codec_name, display_names, family
-from colorcnn.evaluation.statistics import SEEDS_EXPLAINED, STARS_EXPLAINED
+from colorcnn.evaluation.statistics import stars_explained
 from colorcnn.evaluation.table import MISSING, attack_rows, bits_per_pixel, margin_rows, transfer_rows
 from colorcnn.records import Record
 
@@ -90,8 +90,7 @@ def _margin_table(metrics: Metrics, head: Sequence[str], rows: Sequence[Sequence
     names = display_names(metrics["methods"])
     columns = [f"{size} colour{'s' * (size != '1')}" for size in head[1:]]
     title = f"{names[head[0]]} ahead of, points"
-    told = STARS_EXPLAINED + (f"; {SEEDS_EXPLAINED}" if "per_seed" in metrics else "")
-    return f"{markdown_table([title, *columns], _named(metrics, rows))}\nStars: {told}.\n"
+    return f"{markdown_table([title, *columns], _named(metrics, rows))}\nStars: {stars_explained(metrics)}.\n"
 
 
 def _file_table(metrics: Metrics) -> str:

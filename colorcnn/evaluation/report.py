@@ -23,7 +23,7 @@ from colorcnn.evaluation.markup import (
 )
 from colorcnn.evaluation.naming import colors_and_bits, display_names
 from colorcnn.evaluation.panels import robustness_curves, transfer_map
-from colorcnn.evaluation.statistics import SEEDS_EXPLAINED, STARS_EXPLAINED, against_first, stars
+from colorcnn.evaluation.statistics import against_first, stars, stars_explained
 from colorcnn.evaluation.stored import is_stored, stored_curves
 from colorcnn.evaluation.style import DARK, LIGHT, Theme
 from colorcnn.evaluation.table import (
@@ -208,9 +208,9 @@ def _margins(metrics: Metrics) -> str:
     if not rows:
         return ""
     names = display_names(metrics["methods"])
-    told = STARS_EXPLAINED + (f"; {SEEDS_EXPLAINED}" if "per_seed" in metrics else "")
+    told = f"Stars: {stars_explained(metrics)}."
     columns = ["", *(colors_and_bits(int(size)) for size in head[1:])]
-    table = plain_table_html(columns, [[names[name], *cells] for name, *cells in rows], f"Stars: {told}.")
+    table = plain_table_html(columns, [[names[name], *cells] for name, *cells in rows], told)
     return fold_html(f"How far {names[head[0]]} is ahead of each, in points", table)
 
 
@@ -250,8 +250,9 @@ def _accuracy_table(metrics: Metrics) -> str:
     full = f"{100 * metrics['original']['accuracy']:.1f}"
     caption = f"Accuracy in %, {what}; {full} in full colour. The best of a column is bold."
     if any(tests.values()):
-        caption += f" Stars: differs from {escape(names[next(iter(names))])}, {escape(STARS_EXPLAINED)}"
-        caption += f"; {SEEDS_EXPLAINED}." if "std" in metrics else "."
+        caption += (
+            f" Stars: differs from {escape(names[next(iter(names))])}, {escape(stars_explained(metrics))}."
+        )
         if is_stored(metrics):
             caption += " That is of these trainings: others of the same kind would differ by chance, too."
     return table_html(head, rows, caption)

@@ -90,6 +90,11 @@ def _flags(metrics: Metrics, method: str, size: str) -> np.ndarray | None:
     return unpack_flags(text) if text else None
 
 
+def stars_explained(metrics: Metrics) -> str:
+    """What the stars of a record mean."""
+    return STARS_EXPLAINED + (f"; {SEEDS_EXPLAINED}" if "per_seed" in metrics else "")
+
+
 def leading_method(metrics: Metrics) -> str | None:
     """The method that a record is about: ColorCNN+, else a variant of it, else the first ColorCNN."""
     learned = [method for method in metrics["methods"] if method.startswith("colorcnn")]

@@ -160,19 +160,6 @@ def references(value: Any) -> list[str]:
     return found
 
 
-def texts(value: Any) -> Iterator[str]:
-    """Every text in a value of YAML's types, keys included."""
-    if isinstance(value, str):
-        yield value
-    elif isinstance(value, Mapping):
-        for key, item in value.items():
-            yield from texts(key)
-            yield from texts(item)
-    elif isinstance(value, list):
-        for item in value:
-            yield from texts(item)
-
-
 def read_yaml(path: Path) -> dict[str, Any]:
     """The mapping a YAML file holds.
 
@@ -290,9 +277,9 @@ def _stage(
         raise UsageError(f"{where}: give a name of letters, digits, and the signs . + - _")
     if name in known or name in variables:
         raise UsageError(f"{where}: the name {name} is taken by another stage or variable; choose another.")
-    for text in texts(content):
-        if "${" in _REFERENCE.sub("", text):
-            raise UsageError(f"{where}: {text!r} has a ${{ that names nothing; write ${{NAME}}.")
+    stray = re.search(r"\$\{[\w.+-]*\}?", str(substitute(content, lambda name: "")))
+    if stray:
+        raise UsageError(f"{where}: {stray[0]!r} has a ${{ that names nothing; write ${{NAME}}.")
     for reference in references(content):
         source = producer(reference, known)
         if source is None:

@@ -83,10 +83,9 @@ def _table(path: Path, *, whole: bool) -> str:
     if not path.exists():
         return "Not measured yet.\n"
     record = read_record(path)
-    if not whole:
-        with showing(path):
-            return accuracy_table(record)
     tables = {"quantizers": quantizer_table, "dcq_scale": scale_table, "dcq_stores": stores_table}
     with showing(path):
+        if not whole:
+            return accuracy_table(record)
         made = next((table for key, table in tables.items() if key in record.metrics), None)
         return made(record) if made else kind_of_record(record).table(record)
