@@ -68,8 +68,8 @@ def main(argv: list[str]) -> int:
     experiment.size(options.size)  # a wrong name is told before anything heavy is loaded
     from colorcnn.commands import lightning
     from colorcnn.records import read_record
-    from colorcnn.reproduce.kinds import kind_of_record
     from colorcnn.reproduce.runner import Run
+    from colorcnn.reproduce.stages import kind_of_record
 
     # Its remarks on every training would bury ours.
     logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)

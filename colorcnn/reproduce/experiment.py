@@ -66,7 +66,7 @@ class Stage:
 
     Attributes:
         name: how later stages refer to it.
-        kind: a key of :data:`colorcnn.reproduce.kinds.KINDS`.
+        kind: a key of :data:`colorcnn.reproduce.stages.KINDS`.
         options: of the kind; references to earlier stages are still written ``${name}``.
         shared: done once, with the first seed, for all seeds.
     """

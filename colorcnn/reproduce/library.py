@@ -7,8 +7,8 @@ from pathlib import Path
 
 from colorcnn.errors import unknown_name
 from colorcnn.reproduce.experiment import Experiment, Panel, Stage, read_experiment, read_yaml
-from colorcnn.reproduce.kinds import check_stages, kind_of
-from colorcnn.reproduce.stage import MeasuringKind
+from colorcnn.reproduce.stages import check_stages, kind_of
+from colorcnn.reproduce.stages.base import MeasuringKind
 
 
 def repository() -> Path | None:

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from colorcnn.records import Record, read_record, showing
 from colorcnn.reproduce.experiment import Experiment
-from colorcnn.reproduce.kinds import kind_of_record
 from colorcnn.reproduce.library import experiment_files, find_experiment, record_paths
+from colorcnn.reproduce.stages import kind_of_record
 
 
 def listing(results: Path, name: str | None = None) -> str:

@@ -15,8 +15,8 @@ from pathlib import Path
 from colorcnn.evaluation.markdown import accuracy_table, quantizer_table, scale_table, stores_table
 from colorcnn.files import write_atomically
 from colorcnn.records import read_record, showing
-from colorcnn.reproduce.kinds import kind_of_record
 from colorcnn.reproduce.library import experiment_files, find_experiment, record_paths
+from colorcnn.reproduce.stages import kind_of_record
 
 _TABLE = re.compile(r"(<!-- (table|accuracy): ([\w.+-]+) -->\n).*?(<!-- end -->)", re.DOTALL)
 _OVERVIEW = re.compile(r"(<!-- experiments -->\n).*?(<!-- end -->)", re.DOTALL)

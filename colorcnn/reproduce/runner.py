@@ -19,12 +19,12 @@ from colorcnn.errors import ColorCNNError, UsageError, unknown_name
 from colorcnn.evaluation.figures import to_png
 from colorcnn.files import make_folder, write_atomically
 from colorcnn.records import Record, read_record
+from colorcnn.reproduce.cache_key import key_of
 from colorcnn.reproduce.experiment import Experiment, Panel, Stage, producer, references, substitute
-from colorcnn.reproduce.inputs import key_of
-from colorcnn.reproduce.kinds import kind_of
 from colorcnn.reproduce.library import experiments_folder, measuring_stages, record_path
 from colorcnn.reproduce.seeds import gather
-from colorcnn.reproduce.stage import RECORD, Fit, MeasuringKind, Workplace
+from colorcnn.reproduce.stages import kind_of
+from colorcnn.reproduce.stages.base import RECORD, Fit, MeasuringKind, Workplace
 from colorcnn.reproduce.state import ClaimedError, State, begun, claimed, read_state, working
 from colorcnn.zoo import find_device
 

@@ -16,8 +16,8 @@ from colorcnn.evaluation.vq_figures import (
 from colorcnn.evaluation.vq_measures import bd_rates, points_of, published_points
 from colorcnn.evaluation.vq_tables import picture_digest, picture_table, vector_digest, vector_table
 from colorcnn.records import Clock
-from colorcnn.reproduce.kinds import kind_of_record
 from colorcnn.reproduce.seeds import gather
+from colorcnn.reproduce.stages import kind_of_record
 from colorcnn.vq.compressor import VectorCompressor
 from colorcnn.vq.rates import RDPoint
 

@@ -10,12 +10,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from colorcnn.errors import ColorCNNError, UsageError
-from colorcnn.reproduce.evaluate import EvaluateStage
+from colorcnn.reproduce.cache_key import key_of
 from colorcnn.reproduce.experiment import read_experiment, references, substitute
-from colorcnn.reproduce.fit import FitStage, merged
-from colorcnn.reproduce.inputs import key_of
 from colorcnn.reproduce.library import find_experiment, measuring_stages, record_path
-from colorcnn.reproduce.stage import Workplace
+from colorcnn.reproduce.stages.base import Workplace
+from colorcnn.reproduce.stages.evaluate import EvaluateStage
+from colorcnn.reproduce.stages.fit import FitStage, merged
 
 CONF = Path(__file__).resolve().parent.parent / "conf" / "experiment.yaml"
 FIT = {"name": "judge", "kind": "fit", "config": "classifier.yaml"}
@@ -191,7 +191,7 @@ def test_changes_go_deep_and_an_empty_mapping_empties():
 
 
 def test_a_training_is_described_by_its_whole_configuration():
-    from colorcnn.reproduce.kinds import KINDS
+    from colorcnn.reproduce.stages import KINDS
 
     options = {
         "config": "classifier.yaml",

@@ -22,7 +22,6 @@ from colorcnn.evaluation.codecs import find_codecs
 from colorcnn.evaluation.published import published_table
 from colorcnn.quantizers import QUANTIZERS
 from colorcnn.records import read_record
-from colorcnn.reproduce.kinds import KINDS
 from colorcnn.reproduce.library import (
     experiment_files,
     experiments_folder,
@@ -30,6 +29,7 @@ from colorcnn.reproduce.library import (
     results_folder,
 )
 from colorcnn.reproduce.runner import Run
+from colorcnn.reproduce.stages import KINDS
 from colorcnn.reproduce.state import State
 from colorcnn.tasks.base import ImageTask, Task
 from colorcnn.tasks.classifier import ClassifierTask

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from colorcnn.errors import UsageError
 from colorcnn.records import Clock, Record
-from colorcnn.reproduce.evaluate import EvaluateStage
-from colorcnn.reproduce.stage import Workplace
+from colorcnn.reproduce.stages.base import Workplace
+from colorcnn.reproduce.stages.evaluate import EvaluateStage
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 
 from colorcnn.errors import UsageError
 from colorcnn.files import write_atomically
-from colorcnn.reproduce.stage import StageKind, Workplace
+from colorcnn.reproduce.stages.base import StageKind, Workplace
 
 _REFERENCES = "references.json"
 

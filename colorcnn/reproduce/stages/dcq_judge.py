@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 from colorcnn.errors import UsageError
 from colorcnn.files import write_atomically
 from colorcnn.records import Clock, Record
-from colorcnn.reproduce.dcq_images import costs, open_copies, open_training_data, training_split
 from colorcnn.reproduce.experiment import check_options
-from colorcnn.reproduce.stage import MeasuringKind, Workplace
+from colorcnn.reproduce.stages.base import MeasuringKind, Workplace
+from colorcnn.reproduce.stages.dcq_images import costs, open_copies, open_training_data, training_split
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -14,8 +14,8 @@ from colorcnn.data import RecodedFolder
 from colorcnn.dcq.storage import Store
 from colorcnn.errors import UsageError
 from colorcnn.records import read_record
-from colorcnn.reproduce.dcq_images import costs
-from colorcnn.reproduce.kinds import KINDS
+from colorcnn.reproduce.stages import KINDS
+from colorcnn.reproduce.stages.dcq_images import costs
 
 
 def reproduce(path, folder, *argv):
@@ -121,8 +121,8 @@ def test_what_is_done_is_not_done_again(copy, stored_experiment, monkeypatch, ca
     ("stage", "point"),
     [
         ("dcq-1", "colorcnn.dcq.build.Build.refine"),
-        ("dcq-1", "colorcnn.reproduce.dcq_build.write_costs"),
-        ("jpeg-2", "colorcnn.reproduce.dcq_recode.write_costs"),
+        ("dcq-1", "colorcnn.reproduce.stages.dcq_build.write_costs"),
+        ("jpeg-2", "colorcnn.reproduce.stages.dcq_recode.write_costs"),
         ("verdict", "colorcnn.evaluation.question.OpenQuestion.measure"),
     ],
 )

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from colorcnn.errors import UsageError
 from colorcnn.records import Clock, Record
-from colorcnn.reproduce.stage import MeasuringKind, Workplace
-from colorcnn.reproduce.vq_measure import check_rows
+from colorcnn.reproduce.stages.base import MeasuringKind, Workplace
+from colorcnn.reproduce.stages.vq_measure import check_rows
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -7,7 +7,8 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from colorcnn.reproduce.dcq_images import (
+from colorcnn.reproduce.stages.base import StageKind, Workplace
+from colorcnn.reproduce.stages.dcq_images import (
     COSTS,
     check_pruning,
     open_training_data,
@@ -15,8 +16,7 @@ from colorcnn.reproduce.dcq_images import (
     training_split,
     write_costs,
 )
-from colorcnn.reproduce.fit import changes_of, merged
-from colorcnn.reproduce.stage import StageKind, Workplace
+from colorcnn.reproduce.stages.fit import changes_of, merged
 
 if TYPE_CHECKING:
     from colorcnn.data.base import ImageDataModule

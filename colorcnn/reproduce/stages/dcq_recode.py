@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from colorcnn.errors import UsageError
-from colorcnn.reproduce.dcq_images import (
+from colorcnn.reproduce.stages.base import StageKind, Workplace
+from colorcnn.reproduce.stages.dcq_images import (
     COSTS,
     check_pruning,
     costs,
@@ -18,7 +19,6 @@ from colorcnn.reproduce.dcq_images import (
     training_split,
     write_costs,
 )
-from colorcnn.reproduce.stage import StageKind, Workplace
 
 FILES = "files"
 

@@ -20,7 +20,7 @@ from colorcnn.cli import INTERRUPTED, main
 from colorcnn.evaluation import vq_measures
 from colorcnn.records import read_record
 
-CONF = Path(__file__).resolve().parent.parent / "conf" / "experiment-vq.yaml"
+CONF = Path(__file__).resolve().parents[2] / "conf" / "experiment-vq.yaml"
 
 
 @pytest.fixture(scope="module")

@@ -16,7 +16,7 @@ from colorcnn.dcq.pruning import DYNAMICS
 from colorcnn.errors import ColorCNNError, UsageError, unknown_name
 from colorcnn.files import write_atomically
 from colorcnn.reproduce.experiment import read_yaml
-from colorcnn.reproduce.stage import StageKind, Workplace
+from colorcnn.reproduce.stages.base import StageKind, Workplace
 from colorcnn.zoo import check_pretrained
 
 CHECKPOINTS = ("last", "best")

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from colorcnn.errors import UsageError
 from colorcnn.files import write_atomically
 from colorcnn.reproduce.experiment import check_options
-from colorcnn.reproduce.stage import Workplace
+from colorcnn.reproduce.stages.base import Workplace
 
 if TYPE_CHECKING:
     from colorcnn.data.base import ImageDataModule

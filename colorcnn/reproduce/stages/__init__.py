@@ -1,4 +1,4 @@
-"""The kinds of stages there are. A new kind is a class and an entry here."""
+"""Stages of experiments, one file each kind. A new kind is a file and an entry in :data:`KINDS`."""
 
 from __future__ import annotations
 
@@ -6,17 +6,17 @@ from typing import cast
 
 from colorcnn.errors import UsageError, unknown_name
 from colorcnn.records import Record
-from colorcnn.reproduce.dcq_build import DcqBuildStage
-from colorcnn.reproduce.dcq_judge import DcqJudgeStage
-from colorcnn.reproduce.dcq_recode import DcqRecodeStage
-from colorcnn.reproduce.evaluate import EvaluateStage
 from colorcnn.reproduce.experiment import Experiment, Stage
-from colorcnn.reproduce.fit import FitStage
-from colorcnn.reproduce.soft_hard import SoftHardStage
-from colorcnn.reproduce.stage import MeasuringKind, StageKind
-from colorcnn.reproduce.vq_kodak import VQKodakStage
-from colorcnn.reproduce.vq_measure import VQMeasureStage
-from colorcnn.reproduce.vq_reference import VQReferenceStage
+from colorcnn.reproduce.stages.base import MeasuringKind, StageKind
+from colorcnn.reproduce.stages.dcq_build import DcqBuildStage
+from colorcnn.reproduce.stages.dcq_judge import DcqJudgeStage
+from colorcnn.reproduce.stages.dcq_recode import DcqRecodeStage
+from colorcnn.reproduce.stages.evaluate import EvaluateStage
+from colorcnn.reproduce.stages.fit import FitStage
+from colorcnn.reproduce.stages.soft_hard import SoftHardStage
+from colorcnn.reproduce.stages.vq_kodak import VQKodakStage
+from colorcnn.reproduce.stages.vq_measure import VQMeasureStage
+from colorcnn.reproduce.stages.vq_reference import VQReferenceStage
 
 KINDS: dict[str, StageKind] = {
     "dcq-build": DcqBuildStage(),

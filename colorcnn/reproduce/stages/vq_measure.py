@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from colorcnn.errors import ColorCNNError, UsageError
 from colorcnn.files import write_atomically
 from colorcnn.records import Clock, Record
-from colorcnn.reproduce.stage import MeasuringKind, Workplace
-from colorcnn.reproduce.vq_reference import OfSource
+from colorcnn.reproduce.stages.base import MeasuringKind, Workplace
+from colorcnn.reproduce.stages.vq_reference import OfSource
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -13,9 +13,9 @@ from colorcnn.cli import main
 from colorcnn.errors import UsageError
 from colorcnn.evaluation.report import summary
 from colorcnn.records import Clock, read_record
-from colorcnn.reproduce.evaluate import EvaluateStage
+from colorcnn.reproduce.stages.evaluate import EvaluateStage
 
-CONF = Path(__file__).resolve().parent.parent / "conf"
+CONF = Path(__file__).resolve().parents[2] / "conf"
 SMALL = {"train_size": 64, "validation_size": 16, "test_size": 16, "batch_size": 16}
 DATA = {"class_path": "PhotoDigits", "init_args": SMALL}
 ASKED = {"data": "photo-digits", "classifier": "tiny:classifier", "methods": {"median-cut": "median-cut"}}

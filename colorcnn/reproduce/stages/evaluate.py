@@ -11,8 +11,8 @@ from colorcnn.errors import UsageError, check_at_least, unknown_name
 from colorcnn.files import write_atomically
 from colorcnn.records import Clock, Record
 from colorcnn.reproduce.experiment import references
-from colorcnn.reproduce.fit import check_class
-from colorcnn.reproduce.stage import MeasuringKind, Workplace
+from colorcnn.reproduce.stages.base import MeasuringKind, Workplace
+from colorcnn.reproduce.stages.fit import check_class
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
