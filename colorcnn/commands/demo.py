@@ -151,17 +151,17 @@ def _fit(
     task: pl.LightningModule, data: PhotoDigits, epochs: int, options: argparse.Namespace, name: str
 ) -> Path:
     """Train, and return the last checkpoint."""
-    import pytorch_lightning as pl
     from pytorch_lightning.callbacks import ModelCheckpoint
     from pytorch_lightning.loggers import TensorBoardLogger
 
     from colorcnn.tasks.callbacks import EpochSeed, Pictures, ScoreLog
     from colorcnn.tasks.checkpoints import WholeCheckpoints
+    from colorcnn.tasks.trainer import Trainer
 
     last = ModelCheckpoint(filename="last", save_on_train_epoch_end=True, enable_version_counter=False)
-    trainer = pl.Trainer(
+    trainer = Trainer(
         accelerator="cpu",
-        precision="bf16-mixed",
+        precision="auto",
         max_epochs=epochs,
         check_val_every_n_epoch=min(5, epochs),
         num_sanity_val_steps=0,

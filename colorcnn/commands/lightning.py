@@ -30,6 +30,7 @@ import colorcnn.tasks.vq  # noqa: F401 (imported so that configurations may name
 from colorcnn.errors import ColorCNNError, UsageError
 from colorcnn.tasks.base import Task
 from colorcnn.tasks.callbacks import EpochSeed, Pictures, PredictionFiles, ScoreLog, predictions_folder
+from colorcnn.tasks.trainer import Trainer
 
 RUNS = Path("runs")
 # What makes one network another, among the options of the tasks.
@@ -89,7 +90,11 @@ def trainer_defaults(name: str, runs: Path = RUNS) -> dict[str, Any]:
             PredictionFiles(),
             LearningRateMonitor("step"),
             ModelCheckpoint(
-                filename="best", monitor="val/accuracy", mode="max", enable_version_counter=False
+                filename="best",
+                monitor="val/accuracy",
+                mode="max",
+                save_on_train_epoch_end=False,  # a run without validation images has no best epoch
+                enable_version_counter=False,
             ),
             # On its own, because a monitored checkpoint's own `last` goes stale.
             ModelCheckpoint(filename="last", save_on_train_epoch_end=True, enable_version_counter=False),
@@ -217,6 +222,7 @@ def main(argv: list[str], runs: Path = RUNS) -> int:
         ColorCNNCLI(
             Task,
             pl.LightningDataModule,
+            trainer_class=Trainer,
             save_config_callback=_SaveFitConfig,
             save_config_kwargs={"overwrite": True},
             seed_everything_default=0,

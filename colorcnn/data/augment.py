@@ -17,6 +17,8 @@ from torch.nn import functional as F
 from colorcnn.errors import UsageError, unknown_name
 
 Fill = float | Sequence[float] | Tensor
+EIGHTH = "eighth"
+_OPTIONS = ("flip", "crop", "resized_crop", "rotation", "erasing")
 
 
 def random_flip(
@@ -41,18 +43,31 @@ def random_flip(
     return tuple(flip(values) for values in (images, *others))
 
 
+def crop_padding(padding: int | str, height: int, width: int) -> int:
+    """Return the padding of a random crop in pixels.
+
+    Args:
+        padding: a number of pixels, or ``eighth``: one eighth of the shorter side, as in the paper's
+            experiments (4 at 32 pixels, 8 at 64, 28 at 224).
+        height: H of the images.
+        width: W of the images.
+    """
+    return min(height, width) // 8 if padding == EIGHTH else int(padding)
+
+
 def random_crop(
-    images: Tensor, padding: int = 4, fill: Fill = 0.0, generator: torch.Generator | None = None
+    images: Tensor, padding: int | str = EIGHTH, fill: Fill = 0.0, generator: torch.Generator | None = None
 ) -> Tensor:
     """Shift images by up to ``padding`` pixels each way: a random crop of the padded image.
 
     Args:
         images: (B, 3, H, W).
-        padding: pixels added at every side.
+        padding: added at every side, in pixels, or ``eighth``; see :func:`crop_padding`.
         fill: colour of the padding, one number or one per channel.
         generator: draws the shifts; default the global one.
     """
     batch, channels, height, width = images.shape
+    padding = crop_padding(padding, height, width)
     if padding == 0:
         return images
     size = (batch, channels, height + 2 * padding, width + 2 * padding)
@@ -63,6 +78,37 @@ def random_crop(
     columns = shifts[1][:, None] + torch.arange(width, device=images.device)
     image = torch.arange(batch, device=images.device)[:, None, None]
     return canvas.permute(0, 2, 3, 1)[image, rows[:, :, None], columns[:, None, :]].permute(0, 3, 1, 2)
+
+
+def random_resized_crop(
+    images: Tensor,
+    scale: tuple[float, float] = (0.08, 1.0),
+    ratio: tuple[float, float] = (3 / 4, 4 / 3),
+    generator: torch.Generator | None = None,
+) -> Tensor:
+    """Enlarge a random part of every image to the whole size (C. Szegedy et al., 2015), bilinear.
+
+    Args:
+        images: (B, 3, H, W).
+        scale: smallest and largest part of the image's area that stays.
+        ratio: smallest and largest width by height of that part, relative to the image's own shape. A side
+            longer than the image is cut to it.
+        generator: draws everything; default the global one.
+
+    Returns:
+        (B, 3, H, W).
+    """
+    draws = _uniform(images, generator, 4, len(images))
+    area = scale[0] + (scale[1] - scale[0]) * draws[0]
+    low, high = math.log(ratio[0]), math.log(ratio[1])
+    aspect = (low + (high - low) * draws[1]).exp()
+    wide, tall = (area * aspect).sqrt().clamp(max=1), (area / aspect).sqrt().clamp(max=1)
+    # affine_grid counts from -1 to 1: the part's centre keeps all of it inside the image.
+    left, top = (2 * draws[2] - 1) * (1 - wide), (2 * draws[3] - 1) * (1 - tall)
+    zero = torch.zeros_like(wide)
+    first, second = torch.stack([wide, zero, left], dim=1), torch.stack([zero, tall, top], dim=1)
+    grid = F.affine_grid(torch.stack([first, second], dim=1), list(images.shape), align_corners=False)
+    return F.grid_sample(images, grid, padding_mode="border", align_corners=False)
 
 
 def random_rotation(
@@ -123,15 +169,16 @@ def random_erasing(
 
 
 class Augment(nn.Module):
-    """The augmentations of quantized images, in the order flip, crop, rotation, erasing; idle in eval mode.
+    """Augment batches by flip, crop, resized crop, rotation and erasing, in this order; idle in eval mode.
 
     Args:
         flip: mirror half of the images.
-        crop: pixels of padding for :func:`random_crop`, 0 for none.
+        crop: padding for :func:`random_crop` in pixels, ``eighth`` for one eighth of the side, 0 for none.
         rotation: largest angle in degrees, 0 for none.
         erasing: probability that a rectangle is erased, 0 for none.
         fill: colour of what crop, rotation and erasing uncover, one number or one per channel; the
             classifier's mean makes it neutral.
+        resized_crop: smallest part of the area that :func:`random_resized_crop` keeps, 0 for none.
         unknown: refused; options come from configuration files, in which names are easily mistyped.
 
     Raises:
@@ -143,25 +190,28 @@ class Augment(nn.Module):
     def __init__(
         self,
         flip: bool = False,
-        crop: int = 0,
+        crop: int | str = 0,
         rotation: float = 0.0,
         erasing: float = 0.0,
         fill: float | Sequence[float] = 0.0,
+        resized_crop: float = 0.0,
         **unknown: Any,
     ) -> None:
         super().__init__()
         if unknown:
-            raise unknown_name("augmentation", next(iter(unknown)), ("flip", "crop", "rotation", "erasing"))
-        numbers = isinstance(crop, int) and all(
-            isinstance(value, int | float) for value in (rotation, erasing)
-        )
-        if not numbers or crop < 0 or rotation < 0 or not 0 <= erasing <= 1:
-            raise UsageError(
-                f"crop {crop!r}, rotation {rotation!r} and erasing {erasing!r} do not make an augmentation: "
-                "choose a whole number of pixels and an angle from 0 up, and erasing from 0 to 1."
-            )
+            raise unknown_name("augmentation", next(iter(unknown)), _OPTIONS)
+        if not (crop == EIGHTH or (isinstance(crop, int) and crop >= 0)):
+            raise UsageError(f"crop is {crop!r}: choose a whole number of pixels from 0 up, or {EIGHTH!r}.")
+        for name, value, most in (
+            ("resized_crop", resized_crop, 1),
+            ("rotation", rotation, 180),
+            ("erasing", erasing, 1),
+        ):
+            if not isinstance(value, int | float) or not 0 <= value <= most:
+                raise UsageError(f"{name} is {value!r}: choose a number from 0 to {most}.")
         self.flip = flip
         self.crop = crop
+        self.resized_crop = resized_crop
         self.rotation = rotation
         self.erasing = erasing
         self.register_buffer("fill", torch.as_tensor(fill, dtype=torch.float32), persistent=False)
@@ -174,6 +224,8 @@ class Augment(nn.Module):
             (images,) = random_flip(images, generator=generator)
         if self.crop:
             images = random_crop(images, self.crop, self.fill, generator)
+        if self.resized_crop:
+            images = random_resized_crop(images, (self.resized_crop, 1.0), generator=generator)
         if self.rotation:
             images = random_rotation(images, self.rotation, self.fill, generator)
         if self.erasing:
@@ -181,8 +233,8 @@ class Augment(nn.Module):
         return images
 
     def extra_repr(self) -> str:
-        """The options, for the module's printed form."""
-        return f"flip={self.flip}, crop={self.crop}, rotation={self.rotation}, erasing={self.erasing}"
+        """Return the options, for the module's printed form."""
+        return ", ".join(f"{name}={getattr(self, name)}" for name in _OPTIONS)
 
 
 def _uniform(images: Tensor, generator: torch.Generator | None, *shape: int) -> Tensor:

@@ -7,6 +7,7 @@ import os
 from abc import ABC, abstractmethod
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytorch_lightning as pl
@@ -35,9 +36,12 @@ class ImageDataModule(pl.LightningDataModule, ABC):
     Args:
         root: folder that holds the data sets; default $COLORCNN_DATA, else ``data``.
         batch_size: images in a batch.
-        val_size: how much of train becomes val where the data set has none: a fraction or a number of images.
+        val_size: part of train that becomes val where the data set has none: a fraction, or a number of
+            images. 0 trains on all images; such a training has no validation scores and no best checkpoint.
         image_size: side of the square that images are brought to (shorter side resized, centre cropped);
             None keeps the data set's own size.
+        short_side: length that the shorter side is resized to before the centre crop; default
+            ``image_size``.
         train_limit: train on that many images only, every class in proportion.
         num_workers: processes that prepare batches; 0 is best unless files are decoded on demand.
         download: fetch the data set when it is missing, where that is possible.
@@ -61,6 +65,7 @@ class ImageDataModule(pl.LightningDataModule, ABC):
         batch_size: int = 128,
         val_size: int | float = 0.1,
         image_size: int | None = None,
+        short_side: int | None = None,
         train_limit: int | None = None,
         num_workers: int = 0,
         download: bool = False,
@@ -69,11 +74,14 @@ class ImageDataModule(pl.LightningDataModule, ABC):
     ) -> None:
         super().__init__()
         check_at_least(1, batch_size=batch_size, image_size=image_size, train_limit=train_limit)
+        if short_side is not None and short_side < (image_size or short_side + 1):
+            raise UsageError(f"short_side is {short_side}: give an image_size that is not above it.")
         check_at_least(0, num_workers=num_workers, seed=seed, split_seed=split_seed)
         self.root = data_root(root)
         self.batch_size = batch_size
         self.val_size = val_size
         self.resize = image_size
+        self.short_side = short_side
         self.train_limit = train_limit
         self.num_workers = num_workers
         self.download = download
@@ -96,6 +104,8 @@ class ImageDataModule(pl.LightningDataModule, ABC):
         whole, val = self.required_split("train"), self.load_split("val")
         if val is not None:
             return whole, val
+        if not self.val_size:
+            return whole, whole.take(np.arange(0))
         first, second = stratified_cut(whole.labels.numpy(), self.val_size, self.split_seed)
         # Folders come class by class: shuffled once, the first images of val are a fair sample of it.
         second = np.random.RandomState(self.split_seed).permutation(second)
@@ -159,9 +169,9 @@ class ImageDataModule(pl.LightningDataModule, ABC):
             sampler.set_epoch(self.trainer.current_epoch)
         return self._loader(self.train, sampler)
 
-    def val_dataloader(self) -> DataLoader[Batch]:
-        """Every validation image, in order."""
-        return self._loader(self.val)
+    def val_dataloader(self) -> DataLoader[Batch] | list[Any]:
+        """Every validation image, in order; no loader where ``val_size`` is 0."""
+        return self._loader(self.val) if len(self.val) else []
 
     def test_dataloader(self) -> DataLoader[Batch]:
         """Every test image, in order."""

@@ -36,28 +36,39 @@ class CorruptImageError(ColorCNNError):
         super().__init__(message.strip().rsplit("\n", 1)[-1].removeprefix(f"{__name__}.CorruptImageError: "))
 
 
-def fit_image(image: Image.Image, size: int | None) -> np.ndarray:
-    """Bring an RGB image to a square: its shorter side resized to ``size``, then the centre cropped.
+def fit_image(image: Image.Image, size: int | None, short_side: int | None = None) -> np.ndarray:
+    """Bring an RGB image to a square: resize its shorter side, then crop the centre.
 
     Args:
         image: a Pillow image of mode RGB.
-        size: pixels; None leaves the image as it is.
+        size: side of the square in pixels; None leaves the image as it is.
+        short_side: length of the shorter side before the crop, at least ``size``; default ``size``.
 
     Returns:
         (H, W, 3) uint8.
     """
-    if size is not None and image.size != (size, size):
-        scale = size / min(image.size)
-        width, height = (max(size, round(side * scale)) for side in image.size)
+    short_side = short_side or size
+    if size is not None and short_side is not None and image.size != (size, size):
+        scale = short_side / min(image.size)
+        width, height = (max(short_side, round(side * scale)) for side in image.size)
         image = image.resize((width, height), Image.Resampling.BILINEAR)
         left, top = (width - size) // 2, (height - size) // 2
         image = image.crop((left, top, left + size, top + size))
     return np.asarray(image)
 
 
-def read_pixels(path: Path, size: int | None) -> np.ndarray:
-    """One file as (H, W, 3) uint8; raises ColorCNNError, which names it, when it cannot be read."""
-    return fit_image(flatten(read_image(path)), size)
+def read_pixels(path: Path, size: int | None, short_side: int | None = None) -> np.ndarray:
+    """Read one file as (H, W, 3) uint8.
+
+    Args:
+        path: the image file.
+        size: see :func:`fit_image`.
+        short_side: see :func:`fit_image`.
+
+    Raises:
+        ColorCNNError: the file cannot be read; the message names it.
+    """
+    return fit_image(flatten(read_image(path)), size, short_side)
 
 
 class FilePixels:
@@ -67,20 +78,29 @@ class FilePixels:
         files: N image files.
         height: H of the decoded images.
         width: W of the decoded images.
-        size: what :func:`fit_image` brings them to.
+        size: side of the images, see :func:`fit_image`.
+        short_side: see :func:`fit_image`.
     """
 
-    def __init__(self, files: Sequence[Path], height: int, width: int, size: int | None) -> None:
+    def __init__(
+        self,
+        files: Sequence[Path],
+        height: int,
+        width: int,
+        size: int | None,
+        short_side: int | None = None,
+    ) -> None:
         self.files = list(files)
         self.shape = (len(self.files), height, width, 3)
         self.size = size
+        self.short_side = short_side
 
     def __getitem__(self, rows: np.ndarray) -> np.ndarray:
         """Decode these files; raises CorruptImageError when one has become unreadable."""
         pixels = np.empty((len(rows), *self.shape[1:]), dtype=np.uint8)
         for place, row in enumerate(rows):
             try:
-                pixels[place] = read_pixels(self.files[row], self.size)
+                pixels[place] = read_pixels(self.files[row], self.size, self.short_side)
             except ColorCNNError as error:
                 raise CorruptImageError(str(error)) from error
         return pixels
@@ -90,6 +110,7 @@ def decode_files(
     files: Sequence[Path],
     *,
     image_size: int | None,
+    short_side: int | None = None,
     on_corrupt: str = "error",
     cache: bool = True,
     cache_dir: str | None = None,
@@ -99,6 +120,7 @@ def decode_files(
     Args:
         files: the image files, at least one.
         image_size: side of the square that every image is brought to; None when all have the same size.
+        short_side: length of the shorter side before the centre crop; default ``image_size``.
         on_corrupt: "error" refuses the set when a file cannot be read, "skip" leaves such files out.
         cache: keep the decoded pixels on disk; otherwise only check the files now, and decode them on demand.
         cache_dir: where to keep them, see :func:`colorcnn.data.cache.cache_folder`.
@@ -112,11 +134,11 @@ def decode_files(
     """
     if on_corrupt not in ON_CORRUPT:
         raise unknown_name("value of on_corrupt", on_corrupt, ON_CORRUPT)
-    key = _files_key(files, image_size)
+    key = _files_key(files, image_size, short_side)
     folder = cache_folder(cache_dir) / "pixels"
     notes, array = folder / f"{key}.json", folder / f"{key}.npy"
     if not notes.exists() or (cache and not array.exists()):
-        _build(files, image_size, notes, array if cache else None)
+        _build(files, image_size, short_side, notes, array if cache else None)
     found = json.loads(notes.read_text())
     corrupt = {int(row): reason for row, reason in found["corrupt"].items()}
     if corrupt:
@@ -124,27 +146,30 @@ def decode_files(
     kept = np.setdiff1d(np.arange(len(files)), np.array(list(corrupt), dtype=np.int64))
     if cache:
         return read_array(array), kept, key
-    return FilePixels(files, found["height"], found["width"], image_size), kept, key
+    return FilePixels(files, found["height"], found["width"], image_size, short_side), kept, key
 
 
-def resize_array(pixels: np.ndarray, size: int, key: str) -> tuple[np.ndarray, str]:
+def resize_array(
+    pixels: np.ndarray, size: int, key: str, short_side: int | None = None
+) -> tuple[np.ndarray, str]:
     """Bring an array of images to another size, once, as :func:`fit_image` does; kept like decoded files.
 
     Args:
         pixels: (N, H, W, 3) uint8.
         size: side of the square.
         key: names the content of ``pixels``.
+        short_side: see :func:`fit_image`.
 
     Returns:
         (N, size, size, 3) uint8, and a key that names it.
     """
-    key = content_key(key, _RECIPE, str(size))
+    key = content_key(key, _RECIPE, f"{size} of {short_side}" if short_side else str(size))
     path = cache_folder() / "pixels" / f"{key}.npy"
     if not path.exists():
         parts = [pixels[start : start + _CHUNK] for start in range(0, len(pixels), _CHUNK)]
 
         def resize(part: np.ndarray) -> np.ndarray:
-            return np.stack([fit_image(Image.fromarray(image), size) for image in part])
+            return np.stack([fit_image(Image.fromarray(image), size, short_side) for image in part])
 
         shape = (len(pixels), size, size, 3)
         with (
@@ -167,19 +192,22 @@ def _spread(work: Callable[[Any], _Result], parts: Iterable[Any]) -> Generator[_
         pool.shutdown(cancel_futures=True)
 
 
-def _files_key(files: Sequence[Path], image_size: int | None) -> str:
+def _files_key(files: Sequence[Path], image_size: int | None, short_side: int | None) -> str:
     states = (path.stat() for path in files)
     listing = "\n".join(
         f"{os.path.abspath(path)}\t{state.st_size}\t{state.st_mtime_ns}"
         for path, state in zip(files, states, strict=True)
     )
-    return content_key("files", _RECIPE, str(image_size), listing)
+    size = f"{image_size} of {short_side}" if short_side else str(image_size)
+    return content_key("files", _RECIPE, size, listing)
 
 
-def _build(files: Sequence[Path], image_size: int | None, notes: Path, array: Path | None) -> None:
+def _build(
+    files: Sequence[Path], image_size: int | None, short_side: int | None, notes: Path, array: Path | None
+) -> None:
     height, width = _common_size(files, image_size)
     corrupt: dict[int, str] = {}
-    chunks = _checked(files, image_size, (height, width, 3), corrupt)
+    chunks = _checked(files, image_size, short_side, (height, width, 3), corrupt)
     if array is None:
         for _ in chunks:
             continue
@@ -206,13 +234,19 @@ def _common_size(files: Sequence[Path], image_size: int | None) -> tuple[int, in
 
 
 def _checked(
-    files: Sequence[Path], image_size: int | None, shape: tuple[int, int, int], corrupt: dict[int, str]
+    files: Sequence[Path],
+    image_size: int | None,
+    short_side: int | None,
+    shape: tuple[int, int, int],
+    corrupt: dict[int, str],
 ) -> Iterator[np.ndarray]:
     """Yield (n, H, W, 3) chunks in order, black where a file is corrupt, and note those in ``corrupt``."""
     parts = [files[start : start + _CHUNK] for start in range(0, len(files), _CHUNK)]
     row = 0
     with (
-        closing(_spread(lambda part: [_try(path, image_size) for path in part], parts)) as decoded,
+        closing(
+            _spread(lambda part: [_try(path, image_size, short_side) for path in part], parts)
+        ) as decoded,
         tqdm(total=len(files), desc="Decoding images", unit="img", disable=None) as progress,
     ):
         for results in decoded:
@@ -229,9 +263,9 @@ def _checked(
             yield chunk
 
 
-def _try(path: Path, size: int | None) -> np.ndarray | str:
+def _try(path: Path, size: int | None, short_side: int | None) -> np.ndarray | str:
     try:
-        return read_pixels(path, size)
+        return read_pixels(path, size, short_side)
     except ColorCNNError as error:
         return str(error)
 

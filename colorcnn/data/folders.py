@@ -85,7 +85,11 @@ class FolderModule(ImageDataModule):
             return None
         files, labels = listing
         pixels, kept, key = decode_files(
-            files, image_size=self.resize or self.native_size, on_corrupt=self.on_corrupt, cache=self.cache
+            files,
+            image_size=self.resize or self.native_size,
+            short_side=self.short_side,
+            on_corrupt=self.on_corrupt,
+            cache=self.cache,
         )
         return ImageSplit(pixels, labels, key=key, rows=kept)
 

@@ -12,23 +12,40 @@ FEW_COLORS = 8
 _BY_COLORS = {"brightness": 0.5, "contrast": 0.5, "saturation": 0.5}
 
 
-def gaussian_jitter(images: Tensor, mean: Tensor, std: Tensor, noise: float, contrast: float = 4.0) -> Tensor:
-    """Noise in the classifier's normalised space, as section 3.3.2 has it, handed back in image space.
+def gaussian_jitter(
+    images: Tensor,
+    mean: Tensor,
+    std: Tensor,
+    noise: float,
+    contrast: float = 4.0,
+    *,
+    per_pixel: bool = False,
+) -> Tensor:
+    """Add the paper's noise in the classifier's normalised space (section 3.3.2), and return image space.
 
-    The classifier normalises inside, so z = (x - mean) / (contrast std) + noise n becomes mean + std z.
+    The classifier normalises inside, so z = (x - mean) / (contrast std) + noise n becomes mean + std z. The
+    paper draws one number n ~ N(0, 1) for the whole batch: it shifts the brightness of all images alike.
 
     Args:
         images: (B, 3, H, W) in [0, 1].
         mean: of the data set's channels, broadcastable to ``images``.
         std: of the data set's channels, likewise.
-        noise: xi, the standard deviation of n; 0 and ``contrast`` 1 change nothing.
-        contrast: what the contrast is divided by; 4 in the paper.
+        noise: xi, the scale of n; 0 and ``contrast`` 1 change nothing.
+        contrast: the contrast is divided by it; 4 in the paper.
+        per_pixel: draw n for every pixel and channel in place of once. Beyond the paper: with xi = 1 this
+            noise hides the image from the classifier.
 
     Returns:
         (B, 3, H, W), not clamped.
+
+    Source:
+        Hou, Zheng and Gould, section 3.3.2.
     """
     seen = mean + (images - mean) / contrast if contrast != 1 else images
-    return seen + noise * std * torch.randn_like(images) if noise else seen
+    if not noise:
+        return seen
+    shape = images.shape if per_pixel else ()
+    return seen + noise * std * torch.randn(shape, dtype=images.dtype, device=images.device)
 
 
 def contrast_jitter(images: Tensor, contrast: float, brightness: float) -> Tensor:

@@ -50,9 +50,9 @@ class TorchvisionArrays(ImageDataModule):
             return None
         pixels, labels = self.open_torchvision(part)
         key = content_key(pixels)
-        if self.resize in (None, pixels.shape[1]):
+        if self.resize in (None, pixels.shape[1]) and self.short_side is None:
             return ImageSplit(pixels, labels, key=key)
-        pixels, key = resize_array(pixels, self.resize, key)
+        pixels, key = resize_array(pixels, self.resize or pixels.shape[1], key, self.short_side)
         return ImageSplit(pixels, labels, key=key)
 
 
@@ -132,10 +132,12 @@ class VOC2012(FolderModule):
     """Pascal VOC 2012 as classification: which of 20 kinds of object an image shows (M. Everingham et al.).
 
     The annotations of the official test images are not public, so the official val is the test split, and val
-    is cut from train. An object marked as difficult does not count, as in the challenge. The channel
-    statistics are ImageNet's, on which the classifiers for these images are trained first.
+    is cut from train. The channel statistics are ImageNet's. The paper's images have 112 pixels:
+    ``image_size: 112, short_side: 128``.
 
     Args:
+        difficult: count objects that are marked as difficult, as the paper's authors do; the challenge
+            leaves them out.
         options: ``cache`` and ``on_corrupt`` of :class:`FolderModule`, and those of :class:`ImageDataModule`.
     """
 
@@ -145,6 +147,10 @@ class VOC2012(FolderModule):
     class_names = tuple(_VOC2012.split())
     native_size = 224
     known_statistics = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+
+    def __init__(self, difficult: bool = True, **options: Any) -> None:
+        super().__init__(**options)
+        self.difficult = difficult
 
     def list_split(self, part: str) -> Listing | None:
         """See :meth:`FolderModule.list_split`."""
@@ -170,7 +176,7 @@ class VOC2012(FolderModule):
         try:
             objects = ElementTree.parse(annotation).getroot().iter("object")
             for item in objects:
-                if item.findtext("difficult", "0").strip() != "1":
+                if self.difficult or item.findtext("difficult", "0").strip() != "1":
                     present[self.class_names.index((item.findtext("name") or "").strip())] = 1
         except (OSError, ElementTree.ParseError, ValueError) as error:
             raise ColorCNNError(

@@ -8,15 +8,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from itertools import pairwise
-from typing import Any
+from typing import Any, Literal
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from colorcnn.errors import UsageError
+from colorcnn.errors import UsageError, check_at_least, unknown_name
 from colorcnn.models.layers import conv_bn_relu
 from colorcnn.models.registry import build
+
+DECODERS = ("narrow", "wide")
 
 
 def _double_conv(inputs: int, outputs: int) -> nn.Sequential:
@@ -34,17 +36,33 @@ class UNet(nn.Module):
 
     Args:
         width: channels at full resolution; they double at each level up to 8 x width. 64 with depth 4 is the
-            paper's network (64-128-256-512-512, 13 M weights); 16 with depth 3 trains on a CPU (0.5 M).
+            paper's network (64-128-256-512-512, 13.4 M weights); 16 with depth 3 trains on a CPU.
         depth: how many times the resolution is halved.
+        decoder: ``narrow`` is the paper's: each level leaves with the width of the level above it, and
+            upsampling aligns the corners. ``wide`` keeps the level's own width (19.6 M weights at the paper's
+            size); checkpoints that were trained before version 0.1.0 have it.
+
+    Raises:
+        UsageError: the decoder is unknown, or a number is below 1.
     """
 
-    def __init__(self, width: int = 64, depth: int = 4) -> None:
+    def __init__(
+        self, width: int = 64, depth: int = 4, decoder: Literal["narrow", "wide"] = "narrow"
+    ) -> None:
         super().__init__()
+        if decoder not in DECODERS:
+            raise unknown_name("decoder", decoder, DECODERS)
+        check_at_least(1, width=width, depth=depth)
         widths = [width * min(2**level, 8) for level in range(depth + 1)]
+        leaving = widths[:-1] if decoder == "wide" else [width, *widths[: depth - 1]]
+        entering = [*leaving[1:], widths[-1]]
         self.multiple = 2**depth
+        self.align_corners = decoder == "narrow"
         self.stem = _double_conv(3, width)
         self.down = nn.ModuleList(_double_conv(a, b) for a, b in pairwise(widths))
-        self.up = nn.ModuleList(_double_conv(a + b, a) for a, b in pairwise(widths))
+        self.up = nn.ModuleList(
+            _double_conv(skip + below, out) for skip, below, out in zip(widths, entering, leaving)
+        )
         self.out_channels = width
 
     def forward(self, images: Tensor) -> Tensor:
@@ -56,7 +74,9 @@ class UNet(nn.Module):
             skips.append(features)
             features = down(F.max_pool2d(features, 2))
         for up, skip in zip(reversed(self.up), reversed(skips)):
-            features = F.interpolate(features, scale_factor=2.0, mode="bilinear", align_corners=False)
+            features = F.interpolate(
+                features, scale_factor=2.0, mode="bilinear", align_corners=self.align_corners
+            )
             features = up(torch.cat([skip, features], dim=1))
         return features[..., :height, :width]
 
@@ -66,13 +86,20 @@ class DnCNN(nn.Module):
 
     Args:
         width: channels of every layer.
-        depth: number of layers.
+        depth: number of layers, at least 2; the last is a convolution alone.
+
+    Raises:
+        UsageError: a number is too small.
     """
 
     def __init__(self, width: int = 64, depth: int = 17) -> None:
         super().__init__()
+        check_at_least(1, width=width)
+        check_at_least(2, depth=depth)
         stem = nn.Sequential(nn.Conv2d(3, width, 3, padding=1), nn.ReLU(inplace=True))
-        self.layers = nn.Sequential(stem, *(conv_bn_relu(width, width) for _ in range(depth - 1)))
+        middle = (conv_bn_relu(width, width) for _ in range(depth - 2))
+        # Zhang et al. end in a convolution alone: without BatchNorm and ReLU, features may be negative.
+        self.layers = nn.Sequential(stem, *middle, nn.Conv2d(width, width, 3, padding=1, bias=False))
         self.out_channels = width
 
     def forward(self, images: Tensor) -> Tensor:

@@ -28,6 +28,7 @@ from colorcnn.models.backbones import create_backbone
 from colorcnn.paletted import Paletted, from_bytes
 from colorcnn.quantizers.base import check_num_colors
 
+ALL_SIZES = tuple(range(1, 65))
 POOLINGS = ("blocks", "strided")
 TEST_PALETTES = ("hard", "soft")
 OF_USE = ("pooling", "refine_from", "refine_steps", "test_palette", "top_k")
@@ -137,16 +138,22 @@ class LearnedQuantizer(nn.Module, ABC):
         return self.quantize(images, num_colors, **options)
 
 
+def expand_sizes(sizes: Sequence[int] | str) -> list[int]:
+    """Return the numbers of colours of a training as a list; ``all`` is every number from 1 to 64."""
+    return list(ALL_SIZES) if isinstance(sizes, str) else list(sizes)
+
+
 def quantizer_options(
-    architecture: str, sizes: Sequence[int], options: Mapping[str, Any] | None = None
+    architecture: str, sizes: Sequence[int] | str, options: Mapping[str, Any] | None = None
 ) -> dict[str, Any]:
-    """What a learned quantizer is built with: its options, and what the sizes it is trained for decide.
+    """Return the options that a learned quantizer is built with.
 
     Args:
         architecture: ``colorcnn`` or ``colorcnn-plus``.
-        sizes: the numbers of colours of its training; a ColorCNN has one.
-        options: of the network, which go first.
+        sizes: the numbers of colours of its training, or ``all``; a ColorCNN has one.
+        options: of the network; they override what the sizes decide.
     """
+    sizes = expand_sizes(sizes)
     decided = {"num_colors": sizes[0]} if architecture == "colorcnn" else {"trained_sizes": list(sizes)}
     return {**decided, **(options or {})}
 

@@ -145,7 +145,8 @@ def substitute(value: Any, replace: Callable[[str], Any]) -> Any:
     whole = _REFERENCE.fullmatch(value)
     if whole:
         return replace(whole[1])
-    return _REFERENCE.sub(lambda match: str(replace(match[1])), value)
+    text = _REFERENCE.sub(lambda match: str(replace(match[1])), value)
+    return text if text == value else substitute(text, replace)  # ${a-${b}} names what b decides
 
 
 def references(value: Any) -> list[str]:

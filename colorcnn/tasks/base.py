@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from typing import Any, Literal
@@ -27,11 +26,6 @@ from colorcnn.paletted import from_bytes
 
 OptimizerName = Literal["sgd", "adamw"]
 ScheduleName = Literal["onecycle", "cosine-restarts", "cosine", "constant"]
-
-
-def trainer_options() -> list[str]:
-    """The names of what a configuration may say of the trainer."""
-    return list(inspect.signature(pl.Trainer).parameters)
 
 
 def make_optimizer(

@@ -25,7 +25,8 @@ class ClassifierTask(ImageTask):
         multi_label: an image has any number of classes: binary cross-entropy instead of cross-entropy.
         network_kwargs: the network's own options.
         start_from: fine-tune these weights: a pretrained name, a checkpoint folder or a Lightning .ckpt.
-        augment: what is done to a training batch, as options of :class:`Augment`; default crop 4 and flip.
+        augment: what is done to a training batch, as options of :class:`Augment`; by default a flip and
+            a crop with a padding of one eighth of the side.
         label_smoothing: of the cross-entropy.
         optimizer: ``sgd`` or ``adamw``.
         learning_rate: its peak.
@@ -57,7 +58,7 @@ class ClassifierTask(ImageTask):
         self.classifier = create_classifier(network, num_classes, mean=mean, std=std, **options)
         if start_from is not None:
             copy_weights(load_classifier(start_from), self.classifier, start_from)
-        self.augment = Augment(**{"crop": 4, "flip": True} if augment is None else augment, fill=mean)
+        self.augment = Augment(**{"crop": "eighth", "flip": True} if augment is None else augment, fill=mean)
 
     def trained(self) -> nn.Module:
         """See :meth:`ImageTask.trained`."""

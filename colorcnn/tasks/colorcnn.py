@@ -27,7 +27,7 @@ from colorcnn.models.assignment import (
     soft_render,
     straight_through,
 )
-from colorcnn.models.colorcnn import quantizer_options
+from colorcnn.models.colorcnn import expand_sizes, quantizer_options
 from colorcnn.paletted import Paletted
 from colorcnn.tasks.base import ImageTask, OptimizerName, ScheduleName, copy_weights
 from colorcnn.tasks.classifier import accuracy
@@ -36,7 +36,7 @@ from colorcnn.tasks.schedules import Schedules
 from colorcnn.zoo import load_quantizer
 
 POWERS_OF_TWO = (2, 4, 8, 16, 32, 64)
-AFTER_QUANTIZATION: dict[str, Any] = {"flip": True, "crop": 4, "rotation": 15.0, "erasing": 0.5}
+AFTER_QUANTIZATION: dict[str, Any] = {"flip": True, "crop": "eighth", "rotation": 15.0, "erasing": 0.5}
 
 
 class ColorCNNTask(ImageTask):
@@ -59,9 +59,11 @@ class ColorCNNTask(ImageTask):
         start_from: go on from these weights: a pretrained name, a checkpoint folder or a Lightning .ckpt.
         frozen_backbone: the backbone stays as it started and only what follows it learns, so that heads of
             their own (``own_heads``) do not disturb each other.
-        sizes: the numbers of colours to train for; validation looks at the same.
+        sizes: the numbers of colours to train for; validation looks at the same. ``all`` is every number
+            from 1 to 64, as the paper's text has it; validation then looks at the powers of two.
         size_weights: how often each is drawn, in proportion; equally often by default.
         task_batches: a new number of colours is drawn every so many batches (section 3.6.3).
+        recognition_weight: of the recognition loss; 10 for Pascal VOC in the authors' code.
         regularization_weight: gamma.
         information_weight: alpha.
         confidence_weight: beta.
@@ -93,15 +95,19 @@ class ColorCNNTask(ImageTask):
             training, to which it rises from 0 in a straight line. What the noise can turn is paid for, so
             that the network learns to be sure of every pixel by itself. A list has one for each of the sizes.
         jitter: xi, standard deviation of the noise in the classifier's normalised space.
-        jitter_contrast: what the quantized image's contrast is divided by before the noise.
+        jitter_noise: ``scalar`` is the paper's: one number for the whole batch. ``per-pixel`` draws one for
+            every pixel and channel, which hides the image where xi is 1.
+        jitter_contrast: the quantized image's contrast is divided by this before the noise: 4 in the paper,
+            1 for AlexNet on other data sets than CIFAR.
         jitter_schedule: ``constant`` is the paper's; ``colors`` goes by the number of colours as a later
             version of the authors' code does, see :func:`colorcnn.data.jitter.jitter_by_colors`.
         contrast: largest relative change of a quantized image's contrast, a milder jitter.
         brightness: largest shift of its brightness, likewise.
         flip_before: mirror half of the images (and their imitation targets) before they are quantized.
-        crop_before: padding of a random crop before quantization, as ColorCNN has it; without imitation only.
-        augment: done to the quantized images, as options of :class:`Augment`; default crop 4, rotation 15,
-            erasing 0.5 and flip.
+        crop_before: padding of a random crop before quantization in pixels, or ``eighth`` of the side, as
+            ColorCNN has it; without imitation only.
+        augment: done to the quantized images, as options of :class:`Augment`; by default a crop with a
+            padding of one eighth of the side, rotation 15, erasing 0.5 and flip.
         optimizer: ``sgd`` or ``adamw``.
         learning_rate: its peak.
         weight_decay: L2 penalty.
@@ -126,9 +132,10 @@ class ColorCNNTask(ImageTask):
         quantizer_kwargs: dict[str, Any] | None = None,
         start_from: str | None = None,
         frozen_backbone: bool = False,
-        sizes: list[int] = list(POWERS_OF_TWO),  # noqa: B006 (read by the command line, never changed)
+        sizes: list[int] | Literal["all"] = list(POWERS_OF_TWO),  # noqa: B006 (never changed)
         size_weights: list[float] | None = None,
         task_batches: int = 20,
+        recognition_weight: float = 1.0,
         regularization_weight: float = 1.0,
         information_weight: float = 1.0,
         confidence_weight: float = 1.0,
@@ -149,11 +156,12 @@ class ColorCNNTask(ImageTask):
         score_noise: float | list[float] = 0.0,
         jitter: float = 1.0,
         jitter_contrast: float = 4.0,
+        jitter_noise: Literal["scalar", "per-pixel"] = "scalar",
         jitter_schedule: Literal["constant", "colors"] = "constant",
         contrast: float = 0.0,
         brightness: float = 0.0,
         flip_before: bool = True,
-        crop_before: int = 0,
+        crop_before: int | Literal["eighth"] = 0,
         augment: dict[str, Any] | None = None,
         optimizer: OptimizerName = "sgd",
         learning_rate: float = 0.01,
@@ -164,8 +172,9 @@ class ColorCNNTask(ImageTask):
         super().__init__()
         self.save_hyperparameters()
         self.strict_loading = False  # the frozen judges are not part of a checkpoint
-        self.sizes = sizes
-        self._schedules = Schedules(self.hparams, sizes)
+        self.sizes = expand_sizes(sizes)
+        self.scored_sizes = list(POWERS_OF_TWO) if sizes == "all" else self.sizes
+        self._schedules = Schedules(self.hparams, self.sizes)
         self.quantizer = self._make_quantizer(architecture, quantizer_kwargs or {})
         if start_from is not None:
             copy_weights(load_quantizer(f"{architecture}:{start_from}"), self.quantizer, start_from)
@@ -179,7 +188,7 @@ class ColorCNNTask(ImageTask):
             perceptual=bool(perceptual_weight),
         )
         self.augment = Augment(**(AFTER_QUANTIZATION if augment is None else augment), fill=mean)
-        self.num_colors = sizes[0]
+        self.num_colors = self.sizes[0]
         self.targets: ImitationTargets | None = None
         self.register_buffer("mean", torch.tensor(mean).view(1, 3, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(std).view(1, 3, 1, 1), persistent=False)
@@ -298,8 +307,9 @@ class ColorCNNTask(ImageTask):
             seen, original = augmented_alike(self.augment, seen, images)
         else:
             seen = self.augment(seen)
+        weights = {"perceptual": weight, "recognition": self.hparams["recognition_weight"]}
         terms = self.judges(seen, images, labels, original)
-        return {name: weight * term if name == "perceptual" else term for name, term in terms.items()}
+        return {name: weights[name] * term for name, term in terms.items()}
 
     def _jittered(self, quantized: Tensor, size: int) -> Tensor:
         options = self.hparams
@@ -307,7 +317,8 @@ class ColorCNNTask(ImageTask):
         if options["jitter_schedule"] == "colors":
             seen = jitter_by_colors(quantized, self.mean, self.std, size, noise, contrast)
         else:
-            seen = gaussian_jitter(quantized, self.mean, self.std, noise, contrast)
+            per_pixel = options["jitter_noise"] == "per-pixel"
+            seen = gaussian_jitter(quantized, self.mean, self.std, noise, contrast, per_pixel=per_pixel)
         return contrast_jitter(seen, options["contrast"], options["brightness"])
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
@@ -320,17 +331,17 @@ class ColorCNNTask(ImageTask):
 
     def predict_step(self, batch: Batch, batch_idx: int) -> dict[int, Paletted]:
         """The quantized batch at every number of colours trained for."""
-        return self.quantizer.quantize_many(batch.images, self.sizes)
+        return self.quantizer.quantize_many(batch.images, self.scored_sizes)
 
     def _score(self, batch: Batch, split: str) -> None:
         """Accuracy and colours used on what a file would hold, in full precision."""
         scores: dict[str, Tensor] = {}
         with torch.autocast(batch.images.device.type, enabled=False):
-            for size, paletted in self.quantizer.quantize_many(batch.images, self.sizes).items():
+            for size, paletted in self.quantizer.quantize_many(batch.images, self.scored_sizes).items():
                 images = paletted.render()
                 right = [accuracy(judge(images), batch.labels) for judge in self.judges]
                 scores[f"{split}/accuracy_{size}"] = torch.stack(right).mean()
                 scores[f"{split}/colors_{size}"] = paletted.num_colors.float().mean()
-        of_all = torch.stack([scores[f"{split}/accuracy_{size}"] for size in self.sizes]).mean()
+        of_all = torch.stack([scores[f"{split}/accuracy_{size}"] for size in self.scored_sizes]).mean()
         self.log_dict(scores, batch_size=len(batch.images))
         self.log(f"{split}/accuracy", of_all, prog_bar=True, batch_size=len(batch.images))

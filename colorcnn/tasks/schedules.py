@@ -18,7 +18,7 @@ _SHARES = (
     "imitation_until",
 )
 _ABOVE_ZERO = ("temperature", "jitter_contrast", "imitation_pixels", "task_batches")
-_FROM_ZERO = ("imitation_weight", "score_noise")
+_FROM_ZERO = ("imitation_weight", "recognition_weight", "score_noise")
 _OF_SIZES = ("imitation_weight", "imitation_until", "score_noise")
 
 

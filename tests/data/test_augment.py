@@ -9,7 +9,14 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from colorcnn.data import Augment
-from colorcnn.data.augment import random_crop, random_erasing, random_flip, random_rotation
+from colorcnn.data.augment import (
+    crop_padding,
+    random_crop,
+    random_erasing,
+    random_flip,
+    random_resized_crop,
+    random_rotation,
+)
 from colorcnn.errors import UsageError
 
 AUGMENTATIONS: dict[str, Callable[..., Tensor]] = {
@@ -17,6 +24,7 @@ AUGMENTATIONS: dict[str, Callable[..., Tensor]] = {
     "crop": lambda images, generator: random_crop(images, 2, (0.1, 0.2, 0.3), generator),
     "rotation": lambda images, generator: random_rotation(images, 15.0, (0.1, 0.2, 0.3), generator),
     "erasing": lambda images, generator: random_erasing(images, 1.0, (0.1, 0.5), 0.4, generator=generator),
+    "resized crop": lambda images, generator: random_resized_crop(images, (0.1, 0.5), generator=generator),
     "all": lambda images, generator: Augment(True, 2, 15.0, 0.5, 0.4)(images, generator),
 }
 each = pytest.mark.parametrize("augment", AUGMENTATIONS.values(), ids=AUGMENTATIONS.keys())
@@ -28,6 +36,27 @@ def seeded(seed: int = 0) -> torch.Generator:
 
 def batch(count: int = 4, height: int = 7, width: int = 10, dtype: torch.dtype = torch.float32) -> Tensor:
     return torch.rand(count, 3, height, width, generator=seeded(9), dtype=dtype)
+
+
+@pytest.mark.parametrize(("side", "padding"), [(32, 4), (64, 8), (96, 12), (112, 14), (224, 28)])
+def test_the_papers_crop_padding_is_one_eighth_of_the_side(side: int, padding: int) -> None:
+    assert crop_padding("eighth", side, side) == padding
+    assert crop_padding(3, side, side) == 3
+
+
+def test_a_resized_crop_of_the_whole_image_changes_nothing() -> None:
+    images = batch(2, 8, 8)
+    whole = random_resized_crop(images, (1.0, 1.0), (1.0, 1.0))
+    torch.testing.assert_close(whole, images)
+
+
+def test_a_resized_crop_enlarges_a_part_of_the_image() -> None:
+    """A ramp from 0 to 1 keeps its direction and loses range: the part is inside the image."""
+    ramp = torch.linspace(0, 1, 32).expand(8, 3, 32, 32)
+    cut = random_resized_crop(ramp, (0.25, 0.25), (1.0, 1.0), seeded())
+    steps = cut[..., 2:-2].diff(dim=-1)
+    torch.testing.assert_close(steps, torch.full_like(steps, 0.5 / 31))
+    assert len({tuple(image.flatten().tolist()) for image in cut}) == 8
 
 
 @each
@@ -144,13 +173,21 @@ def test_erasing_covers_one_rectangle_of_the_right_size() -> None:
 
 
 @pytest.mark.parametrize(
-    "options", [{"crop": -1}, {"rotation": -5.0}, {"erasing": 1.5}, {"crop": "four"}, {"crop": 1.5}]
+    "options",
+    [
+        *({"crop": value} for value in (-1, "four", 1.5)),
+        {"rotation": -5.0},
+        {"erasing": 1.5},
+        {"resized_crop": 2.0},
+    ],
 )
 def test_options_out_of_range_are_refused(options: dict[str, float]) -> None:
-    with pytest.raises(UsageError, match="choose a whole number of pixels"):
+    with pytest.raises(UsageError, match=f"{next(iter(options))} is .*: choose a"):
         Augment(**options)  # type: ignore[arg-type]
 
 
 def test_a_mistyped_option_is_told_with_those_there_are() -> None:
-    with pytest.raises(UsageError, match=r"'flips': choose one of crop, erasing, flip, rotation"):
+    with pytest.raises(
+        UsageError, match=r"'flips': choose one of crop, erasing, flip, resized_crop, rotation"
+    ):
         Augment(flips=True)

@@ -8,9 +8,11 @@ import numpy as np
 import pytest
 import pytorch_lightning as pl
 import torch
+from PIL import Image
 from pytorch_lightning.cli import LightningCLI
 
 from colorcnn.data import DATASETS, ImageDataModule, ImageFolder, PhotoDigits, open_data
+from colorcnn.data.decode import fit_image
 from colorcnn.errors import UsageError
 
 
@@ -151,3 +153,30 @@ def test_cifar10_as_jpeg_is_complete(monkeypatch: pytest.MonkeyPatch, real_data:
     assert data.test.labels.bincount().tolist() == [1000] * 10
     assert data.mean == pytest.approx((0.4914, 0.4822, 0.4465), abs=0.005)
     assert not np.intersect1d(data.train._rows, data.val._rows).size
+
+
+def test_without_validation_images_all_are_trained_on() -> None:
+    data = DATASETS["photo-digits"](train_size=20, validation_size=4, test_size=4)
+    assert len(data.val) == 4, "a data set's own validation images stay"
+
+
+def test_val_size_0_cuts_nothing_from_train(tmp_path: Path) -> None:
+    for label in ("a", "b"):
+        for part, count in (("train", 4), ("test", 2)):
+            folder = tmp_path / part / label
+            folder.mkdir(parents=True)
+            for number in range(count):
+                Image.new("RGB", (8, 8), (number, 0, 0)).save(folder / f"{number}.png")
+    data = ImageFolder(str(tmp_path), val_size=0, batch_size=2)
+    data.setup("fit")
+    assert [len(data.train), len(data.val), len(data.test)] == [8, 0, 4]
+    assert data.val_dataloader() == []
+
+
+def test_the_shorter_side_may_be_longer_than_the_crop() -> None:
+    ramp = Image.fromarray(np.tile(np.arange(0, 256, 4, dtype=np.uint8)[None, :, None], (64, 1, 3)))
+    whole, part = fit_image(ramp, 32), fit_image(ramp, 32, short_side=64)
+    assert whole.shape == part.shape == (32, 32, 3)
+    assert np.array_equal(part, np.asarray(ramp)[16:48, 16:48])
+    with pytest.raises(UsageError, match="short_side is 20"):
+        small(image_size=32, short_side=20)

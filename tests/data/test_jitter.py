@@ -11,13 +11,23 @@ MEAN = torch.tensor([0.4, 0.5, 0.6], dtype=torch.float64).view(1, 3, 1, 1)
 STD = torch.tensor([0.2, 0.25, 0.3], dtype=torch.float64).view(1, 3, 1, 1)
 
 
-def test_a_classifier_sees_the_papers_jitter():
+@pytest.mark.parametrize(("per_pixel", "shape"), [(False, ()), (True, (2, 3, 64, 64))])
+def test_a_classifier_sees_the_papers_jitter(per_pixel, shape):
+    """The paper draws one number for the whole batch."""
     images = torch.rand(2, 3, 64, 64, dtype=torch.float64)
     torch.manual_seed(0)
-    seen = (gaussian_jitter(images, MEAN, STD, noise=1.0, contrast=4.0) - MEAN) / STD
+    seen = gaussian_jitter(images, MEAN, STD, noise=1.0, contrast=4.0, per_pixel=per_pixel)
     torch.manual_seed(0)
-    expected = (images - MEAN) / (4 * STD) + torch.randn_like(images)
-    torch.testing.assert_close(seen, expected, rtol=0, atol=1e-10)
+    expected = (images - MEAN) / (4 * STD) + torch.randn(shape, dtype=torch.float64)
+    torch.testing.assert_close((seen - MEAN) / STD, expected, rtol=0, atol=1e-10)
+
+
+def test_one_number_a_batch_keeps_the_structure_of_the_images():
+    """A gradient that means something: two draws of the scalar change it little, noise per pixel wholly."""
+    images = torch.rand(4, 3, 8, 8, dtype=torch.float64)
+    seen = gaussian_jitter(images, MEAN, STD, noise=1.0, contrast=1.0)
+    shift = (seen - images) / STD
+    torch.testing.assert_close(shift, shift[:1, :1, :1, :1].expand_as(shift), rtol=0, atol=1e-10)
 
 
 def test_no_jitter_changes_nothing():

@@ -114,16 +114,19 @@ def write_voc(root: Path) -> None:
     (base / "ImageSets" / "Main" / "val.txt").write_text("e\n")
 
 
-def test_voc_gives_every_kind_of_object_in_an_image(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("difficult", "expected"), [(True, ["bus", "car"]), (False, ["bus"])])
+def test_voc_gives_every_kind_of_object_in_an_image(
+    tmp_path: Path, difficult: bool, expected: list[str]
+) -> None:
     write_voc(tmp_path)
-    data = VOC2012(root=str(tmp_path), val_size=1, image_size=32)
+    data = VOC2012(root=str(tmp_path), val_size=1, image_size=32, short_side=36, difficult=difficult)
     data.setup(None)
     assert (data.num_classes, data.multi_label, data.name) == (20, True, "voc2012")
     assert [len(split) for split in (data.train, data.val, data.test)] == [3, 1, 1]
     assert data.train.labels.dtype == torch.float32
     assert data.image_size == (32, 32)
     shown = [name for name, present in zip(data.class_names, data.test.labels[0]) if present]
-    assert shown == ["bus"]
+    assert shown == expected
     kinds = torch.cat([data.train.labels, data.val.labels]).sum(0)
     assert [name for name, count in zip(data.class_names, kinds) if count] == ["cat", "dog", "person", "sofa"]
     assert VOC2012().image_size == (224, 224)

@@ -4,6 +4,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from torch.utils.flop_counter import FlopCounterMode
 
 from colorcnn.errors import UsageError
 from colorcnn.models import BACKBONES, ColorCNN, ColorCNNPlus, create_backbone, create_model
@@ -15,6 +16,8 @@ from colorcnn.models.assignment import (
     soft_palette,
     top_k_softmax,
 )
+from colorcnn.models.backbones import UNet
+from colorcnn.models.colorcnn import quantizer_options
 from colorcnn.paletted import to_bytes
 
 TINY = {"backbone_kwargs": {"width": 4, "depth": 2}}
@@ -158,6 +161,34 @@ def test_the_papers_unet_has_its_widths():
     backbone = create_backbone("unet", width=64, depth=4)
     widths = [backbone.stem[1][0].out_channels, *(down[1][0].out_channels for down in backbone.down)]
     assert widths == [64, 128, 256, 512, 512]
+
+
+def test_the_papers_decoder_halves_its_width():
+    unet = UNet(width=64, depth=4)
+    assert [up[1][0].out_channels for up in reversed(unet.up)] == [256, 128, 64, 64]
+    assert sum(weights.numel() for weights in unet.parameters()) == pytest.approx(13.4e6, rel=2e-3)
+    with FlopCounterMode(display=False) as counter, torch.device("meta"):
+        UNet().eval()(torch.zeros(1, 3, 32, 32))
+    assert counter.get_total_flops() / 2 == pytest.approx(483e6, rel=1e-3)
+
+
+def test_the_light_unet_follows_the_same_rule():
+    unet = create_backbone("unet", width=16, depth=3)
+    assert [up[1][0].out_channels for up in reversed(unet.up)] == [32, 16, 16]
+    wide = create_backbone("unet", width=16, depth=3, decoder="wide")
+    assert [up[1][0].out_channels for up in reversed(wide.up)] == [64, 32, 16]
+
+
+def test_dncnn_ends_in_a_convolution_alone():
+    backbone = create_backbone("dncnn", width=4, depth=3).eval()
+    assert isinstance(backbone.layers[-1], torch.nn.Conv2d)
+    assert len(backbone.layers) == 3
+    assert backbone(torch.rand(1, 3, 8, 8)).min() < 0
+
+
+def test_all_sizes_are_those_of_the_papers_text():
+    options = quantizer_options("colorcnn-plus", "all")
+    assert options["trained_sizes"] == list(range(1, 65))
 
 
 def test_unknown_names_and_options_are_told():

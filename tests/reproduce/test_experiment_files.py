@@ -8,7 +8,6 @@ from pathlib import Path
 
 import jsonargparse
 import pytest
-import pytorch_lightning as pl
 import torch
 
 import colorcnn.data.datamodule
@@ -34,6 +33,7 @@ from colorcnn.reproduce.state import State
 from colorcnn.tasks.base import ImageTask, Task
 from colorcnn.tasks.classifier import ClassifierTask
 from colorcnn.tasks.colorcnn import ColorCNNTask
+from colorcnn.tasks.trainer import Trainer
 from colorcnn.tasks.vq import VQTask
 from colorcnn.vq.sources import create_source
 from colorcnn.zoo import available, parse_method
@@ -53,7 +53,7 @@ def parsers():
         parser.add_argument("--kind", type=str)
         parser.add_subclass_arguments(task, "model", skip=FROM_DATA)
         parser.add_subclass_arguments(data, "data")
-        parser.add_class_arguments(pl.Trainer, "trainer")
+        parser.add_class_arguments(Trainer, "trainer")
         return parser
 
     return {compresses: parser(*bases) for compresses, bases in BASES.items()}

@@ -125,7 +125,7 @@ def _check_names(config: Mapping[str, Any]) -> None:
     check_class("data", config["data"], colorcnn.data)
     for name in (config["model"].get("init_args") or {}).get("classifiers", []):
         check_pretrained(name)
-    from colorcnn.tasks.base import trainer_options
+    from colorcnn.tasks.trainer import trainer_options
 
     known = trainer_options()
     for option in config["trainer"]:

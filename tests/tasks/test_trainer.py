@@ -1,0 +1,32 @@
+"""The trainer's ``precision: auto``."""
+
+import pytest
+import torch
+
+from colorcnn.tasks import trainer
+from colorcnn.tasks.trainer import Trainer, native_precision
+
+
+@pytest.mark.parametrize(("native", "precision"), [(True, "bf16-mixed"), (False, "32-true")])
+def test_auto_precision_is_what_the_processor_computes_natively(native, precision, monkeypatch):
+    monkeypatch.setattr(trainer, "cpu_has_bfloat16", lambda: native)
+    assert native_precision("cpu") == precision
+    made = Trainer(accelerator="cpu", precision="auto", logger=False, enable_checkpointing=False)
+    assert made.precision == precision
+
+
+@pytest.mark.parametrize(("native", "precision"), [(True, "bf16-mixed"), (False, "32-true")])
+def test_auto_precision_asks_the_gpu_that_is_used(native, precision, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation: native)
+    assert native_precision("auto") == native_precision("gpu") == precision
+
+
+def test_metal_computes_float32(monkeypatch):
+    monkeypatch.setattr(trainer, "cpu_has_bfloat16", lambda: True)
+    assert native_precision("mps") == "32-true"
+
+
+def test_other_precisions_are_lightnings(monkeypatch):
+    assert Trainer(accelerator="cpu", precision="bf16-mixed", logger=False).precision == "bf16-mixed"
+    assert Trainer(accelerator="cpu", logger=False).precision == "32-true"
