@@ -81,7 +81,7 @@ def test_lightning_stays_in_its_rooms(name):
         ("import colorcnn", {"torch", "numpy", "PIL"}),
         ("import colorcnn.cli", {"torch", "numpy", "PIL"}),
         (
-            "import colorcnn.zoo, colorcnn.commands.quantize",
+            "import colorcnn.zoo, colorcnn.commands.quantize.run",
             {"pytorch_lightning", "torchvision", "matplotlib"},
         ),
     ],

@@ -15,7 +15,7 @@ import torch
 from PIL import Image
 
 from colorcnn.cli import main
-from colorcnn.commands import quantize as command
+from colorcnn.commands.quantize import run as command
 from colorcnn.zoo import load_quantizer
 
 RANDOM = np.random.default_rng(0)

@@ -20,9 +20,9 @@ from torch import nn
 from tqdm import tqdm
 
 from colorcnn.alpha import quantize_visible
-from colorcnn.commands.quantize_jobs import Job, plan
-from colorcnn.commands.quantize_options import CLASSICAL_PIXELS, LEARNED_PIXELS, OPAQUE, parse
-from colorcnn.commands.quantize_palette import build_quantizer, with_palette
+from colorcnn.commands.quantize.jobs import Job, plan
+from colorcnn.commands.quantize.options import CLASSICAL_PIXELS, LEARNED_PIXELS, OPAQUE, parse
+from colorcnn.commands.quantize.palette import build_quantizer, with_palette
 from colorcnn.errors import ColorCNNError, UsageError
 from colorcnn.files import refuse_existing, write_atomically
 from colorcnn.images import IMAGE_SUFFIXES, flatten, frames, num_frames, parse_color, read_image

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from colorcnn.commands.dcq_options import add_build_options, add_data_options, add_jobs_option, build_settings
+from colorcnn.commands.dcq.options import add_build_options, add_data_options, add_jobs_option, build_settings
 from colorcnn.errors import UsageError, check_at_least
 
 if TYPE_CHECKING:

@@ -1,4 +1,4 @@
-"""The options of ``colorcnn quantize``; those of the palette are in :mod:`.quantize_palette`."""
+"""The options of ``colorcnn quantize``; those of the palette are in :mod:`.palette`."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import argparse
 import os
 from pathlib import Path
 
-from colorcnn.commands.quantize_palette import add_palette_options, names_palette
+from colorcnn.commands.quantize.palette import add_palette_options, names_palette
 from colorcnn.quantizers import DITHERS, QUANTIZERS
 from colorcnn.zoo import LEARNED_METHODS, available
 
