@@ -9,18 +9,38 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from colorcnn.models.assignment import Assignment
+from colorcnn.models.sparse import SparseAssignment
 
-def color_appearance(assignment: Tensor) -> Tensor:
+
+def color_appearance(assignment: Assignment) -> Tensor:
     """R_color (Eq 7): minus the mean over the colours of their largest probability in the image.
 
     Args:
-        assignment: m(x), (B, C, H, W).
+        assignment: m(x), (B, C, H, W) or sparse.
 
     Returns:
         Scalar in [-1, -1/C]; least when every colour has a pixel that is sure of it.
     """
+    if isinstance(assignment, SparseAssignment):
+        return -_sum_of_largest(assignment) / assignment.shape[:2].numel()
     # max, not amax: its gradient goes to one pixel and costs a third.
     return -assignment.flatten(2).max(dim=2).values.mean()
+
+
+def _sum_of_largest(assignment: SparseAssignment) -> Tensor:
+    """Sum over the batch and the colours of a colour's largest value; its gradient goes to one pixel each."""
+    values, index = assignment.values.flatten(1), assignment.indices.flatten(1)
+    pixels, (batch, colors) = assignment.values[0, 0].numel(), assignment.shape[:2]
+    with torch.no_grad():
+        largest = values.new_zeros(batch, colors).scatter_reduce(1, index, values, "amax")
+        image, entry = (values == largest.gather(1, index)).nonzero(as_tuple=True)
+        # Of equal values that of the first pixel counts, as in the dense form.
+        color, pixel = image * colors + index[image, entry], entry % pixels
+        first = torch.full((batch * colors,), pixels, device=values.device)
+        first = first.scatter_reduce(0, color, pixel, "amin")
+        chosen = pixel == first[color]
+    return values[image[chosen], entry[chosen]].sum()
 
 
 def _entropy(probabilities: Tensor) -> Tensor:
@@ -29,31 +49,40 @@ def _entropy(probabilities: Tensor) -> Tensor:
     return -(probabilities * logs).sum(dim=1)
 
 
-def information_entropy(assignment: Tensor) -> Tensor:
+def information_entropy(assignment: Assignment) -> Tensor:
     """R_info (Eq 14): minus the entropy, in nats, of how an image's pixels spread over the colours.
 
     Args:
-        assignment: m(x), (B, C, H, W).
+        assignment: m(x), (B, C, H, W) or sparse.
 
     Returns:
         Scalar in [-log C, 0]; least when all colours are used equally.
     """
+    if isinstance(assignment, SparseAssignment):
+        pixels = assignment.values[0, 0].numel()
+        return -_entropy(assignment.sums(assignment.values) / pixels).mean()
     return -_entropy(assignment.flatten(2).mean(dim=2)).mean()
 
 
-def confidence_entropy(assignment: Tensor) -> Tensor:
+def confidence_entropy(assignment: Assignment) -> Tensor:
     """R_conf (Eq 15): the mean entropy, in nats, of a pixel's assignment.
 
     Args:
-        assignment: m(x), (B, C, H, W).
+        assignment: m(x), (B, C, H, W) or sparse.
 
     Returns:
         Scalar in [0, log C]; least when every assignment is one-hot.
     """
-    return _entropy(assignment.flatten(2)).mean()
+    entries = assignment.values if isinstance(assignment, SparseAssignment) else assignment
+    return _entropy(entries.flatten(2)).mean()
 
 
-def imitation_loss(assignment: Tensor, target_indices: Tensor, pixels: Tensor | None = None) -> Tensor:
+def imitation_loss(
+    assignment: Assignment,
+    target_indices: Tensor,
+    pixels: Tensor | None = None,
+    num_clusters: int | None = None,
+) -> Tensor:
     """Relationship-preserving loss (Eq 10-12) in its exact N C^2 form: no N x N matrix is ever built.
 
     With G = M M^T, G* = M* M*^T and S = M M*^T, row i of the self-correlations has the norms
@@ -61,24 +90,60 @@ def imitation_loss(assignment: Tensor, target_indices: Tensor, pixels: Tensor | 
     m_i^T S m*_i, so that the loss is the mean over i of 2 - 2 m_i^T S m*_i / (|A_i| |A*_i|).
 
     Args:
-        assignment: m_C(x), (B, C, H, W), summing to 1 over C.
+        assignment: m_C(x), (B, C, H, W) or sparse, summing to 1 over C.
         target_indices: the index map to imitate, (B, H, W) integer, any number of clusters.
         pixels: (B, N) flat positions to look at; all pixels where it is not given.
+        num_clusters: more than every target index. Without it the largest is looked up, for which a GPU
+            has to be waited for.
 
     Returns:
         Scalar in [0, 2]; 0 where the partitions agree, whatever the clusters are called.
     """
-    soft = assignment.flatten(2)
     target = target_indices.flatten(1).long()
     if pixels is not None:
-        soft = soft.gather(2, pixels.unsqueeze(1).expand(-1, soft.shape[1], -1))
         target = target.gather(1, pixels)
-    hard = F.one_hot(target).to(soft.dtype)  # (B, N, C*)
+    clusters = int(target.max()) + 1 if num_clusters is None else num_clusters
+    counts = torch.zeros(len(target), clusters, dtype=assignment.dtype, device=target.device)
+    counts = counts.scatter_add_(1, target, torch.ones_like(target, dtype=counts.dtype))
+    form = _sparse_products if isinstance(assignment, SparseAssignment) else _dense_products
+    norm, product = form(assignment, target, clusters, pixels)  # type: ignore[arg-type]
+    return (2 - 2 * product / (norm * counts.gather(1, target)).sqrt()).mean()
+
+
+def _dense_products(
+    assignment: Tensor, target: Tensor, clusters: int, pixels: Tensor | None
+) -> tuple[Tensor, Tensor]:
+    """m_i^T G m_i and m_i^T S m*_i of every pixel, (B, N) both."""
+    soft = assignment.flatten(2)
+    if pixels is not None:
+        soft = soft.gather(2, pixels.unsqueeze(1).expand(-1, soft.shape[1], -1))
+    hard = F.one_hot(target, clusters).to(soft.dtype)  # (B, N, C*)
     norm = (soft * ((soft @ soft.transpose(1, 2)) @ soft)).sum(dim=1)
-    cluster = target.unsqueeze(1)
-    product = ((soft @ hard).transpose(1, 2) @ soft).gather(1, cluster).squeeze(1)
-    target_norm = hard.sum(dim=1).gather(1, target)
-    return (2 - 2 * product / (norm * target_norm).sqrt()).mean()
+    product = ((soft @ hard).transpose(1, 2) @ soft).gather(1, target.unsqueeze(1)).squeeze(1)
+    return norm, product
+
+
+def _sparse_products(
+    assignment: SparseAssignment, target: Tensor, clusters: int, pixels: Tensor | None
+) -> tuple[Tensor, Tensor]:
+    """The same from K entries a pixel: K (K + 1) / 2 of the products m_i m_j are not 0."""
+    values, indices, colors = (
+        assignment.values.flatten(2),
+        assignment.indices.flatten(2),
+        assignment.num_colors,
+    )
+    if pixels is not None:
+        where = pixels.unsqueeze(1).expand(-1, values.shape[1], -1)
+        values, indices = values.gather(2, where), indices.gather(2, where)
+    first, second = torch.triu_indices(values.shape[1], values.shape[1], device=values.device)
+    pairs, one, other = values[:, first] * values[:, second], indices[:, first], indices[:, second]
+    place = (torch.minimum(one, other) * colors + torch.maximum(one, other)).flatten(1)
+    correlations = values.new_zeros(len(values), colors**2).scatter_add(1, place, pairs.flatten(1))
+    twice = torch.where(first == second, 1, 2).to(values.dtype)[:, None]
+    norm = (twice * pairs * correlations.gather(1, place).view_as(pairs)).sum(dim=1)
+    place = (indices * clusters + target.unsqueeze(1)).flatten(1)
+    crossed = values.new_zeros(len(values), colors * clusters).scatter_add(1, place, values.flatten(1))
+    return norm, (values * crossed.gather(1, place).view_as(values)).sum(dim=1)
 
 
 def distillation_loss(logits: Tensor, teacher_logits: Tensor, temperature: float = 1.0) -> Tensor:

@@ -6,14 +6,19 @@ vocabulary: images (B, 3, H, W), assignment (B, C, H, W), indices (B, H, W), pal
 
 from __future__ import annotations
 
+from typing import overload
+
 import torch
 from torch import Tensor
 
 from colorcnn.errors import UsageError
+from colorcnn.models.sparse import SparseAssignment, gumbel_noise
 from colorcnn.vq.estimators import straight_through, unit_ball
 
 __all__ = [
+    "Assignment",
     "gumbel_noise",
+    "hard_assignment",
     "hard_indices",
     "hard_palette",
     "harden",
@@ -27,6 +32,9 @@ __all__ = [
     "straight_through",
     "top_k_softmax",
 ]
+
+Assignment = Tensor | SparseAssignment
+"""A soft assignment m(x): dense (B, C, H, W), or the K entries of each pixel that are not 0."""
 
 
 def pool_rows(weights: Tensor, num_colors: int, *, strided: bool = False) -> Tensor:
@@ -99,22 +107,17 @@ def top_k_softmax(logits: Tensor, k: int) -> Tensor:
     return assignment.scatter(-1, largest.indices, largest.values.softmax(dim=-1)).movedim(-1, 1)
 
 
-def gumbel_noise(scores: Tensor, scale: float) -> Tensor:
-    """Scores with Gumbel noise of a scale added; of scale 1, their argmax is a sample of the softmax."""
-    # Logarithms of uniform draws; exponential_ would be the same in one step, and takes four times as long.
-    draws = torch.rand_like(scores).clamp_min_(torch.finfo(scores.dtype).tiny).log_().neg_().log_()
-    return scores - scale * draws
-
-
-def hard_indices(assignment: Tensor) -> Tensor:
+def hard_indices(assignment: Assignment) -> Tensor:
     """Index map M(x): the likeliest colour of each pixel (Eq 2).
 
     Args:
-        assignment: m(x), (B, C, H, W), or any scores.
+        assignment: m(x), (B, C, H, W) or sparse, or any scores (B, C, H, W).
 
     Returns:
         (B, H, W) int64.
     """
+    if isinstance(assignment, SparseAssignment):
+        return assignment.indices.gather(1, assignment.values.argmax(dim=1, keepdim=True)).squeeze(1)
     return assignment.argmax(dim=1)
 
 
@@ -124,25 +127,50 @@ def one_hot(indices: Tensor, num_colors: int, dtype: torch.dtype = torch.float32
     return hard.scatter_(1, indices.long().unsqueeze(1), 1)
 
 
-def harden(assignment: Tensor, share: float) -> Tensor:
-    """A soft assignment in which a random share of the pixels is hard, straight through.
+@overload
+def hard_assignment(assignment: Tensor) -> Tensor: ...
+@overload
+def hard_assignment(assignment: SparseAssignment) -> SparseAssignment: ...
+def hard_assignment(assignment: Assignment) -> Assignment:
+    """Make a soft assignment hard in value and keep its gradient.
 
-    Its gradient is that of m(x). With a share that grows from 0 to 1 the network learns to do without the
+    Args:
+        assignment: m(x), (B, C, H, W) or sparse.
+
+    Returns:
+        I(M(x) = c) in the same form, with the gradient of m(x).
+    """
+    if isinstance(assignment, SparseAssignment):
+        return assignment.with_values(hard_assignment(assignment.values))
+    hard = torch.zeros_like(assignment).scatter_(1, assignment.argmax(dim=1, keepdim=True), 1)
+    return straight_through(hard, assignment)
+
+
+@overload
+def harden(assignment: Tensor, share: float) -> Tensor: ...
+@overload
+def harden(assignment: SparseAssignment, share: float) -> SparseAssignment: ...
+def harden(assignment: Assignment, share: float) -> Assignment:
+    """Make a random share of a soft assignment's pixels hard, straight through.
+
+    The gradient is that of m(x). With a share that grows from 0 to 1 the network learns to do without the
     blended colours that no file can hold, while the pixels that are still soft show it the way.
 
     Args:
-        assignment: m(x), (B, C, H, W).
+        assignment: m(x), (B, C, H, W) or sparse.
         share: of the pixels, chosen independently; 0 or less is none, 1 or more is all of them.
 
     Returns:
-        (B, C, H, W), which sums to 1 over C.
+        The same form; each pixel still sums to 1 over C.
     """
-    hard = one_hot(hard_indices(assignment), assignment.shape[1], assignment.dtype)
-    chosen = torch.rand_like(assignment[:, :1]) < share
-    return torch.where(chosen, straight_through(hard, assignment), assignment)
+    if isinstance(assignment, SparseAssignment):
+        return assignment.with_values(harden(assignment.values, share))
+    batch, _, height, width = assignment.shape
+    draws = torch.rand(batch, 1, height, width, dtype=assignment.dtype, device=assignment.device)
+    return torch.where(draws < share, hard_assignment(assignment), assignment)
 
 
-def simplex_noise(assignment: Tensor) -> Tensor:
+def simplex_noise(assignment: Assignment) -> Tensor:
     """A soft assignment disturbed by as much as making it hard would move it: noise uniform in a ball.
 
     The ball lies in the plane of the simplex, is centred at m(x) and reaches its nearest vertex, M(x); what
@@ -150,14 +178,17 @@ def simplex_noise(assignment: Tensor) -> Tensor:
     noise of :class:`colorcnn.vq.noise.SphereNoise`. Its value is random, its gradient that of m(x).
 
     Args:
-        assignment: m(x), (B, C, H, W).
+        assignment: m(x), (B, C, H, W) or sparse.
 
     Returns:
-        (B, C, H, W), which sums to 1 over C.
+        (B, C, H, W), which sums to 1 over C; the noise reaches every colour, so that it is dense.
     """
+    if isinstance(assignment, SparseAssignment):
+        assignment = assignment.dense()
     hard = one_hot(hard_indices(assignment), assignment.shape[1], assignment.dtype)
     radius = (hard - assignment).detach().norm(dim=1, keepdim=True)
-    noise = unit_ball(assignment.movedim(1, -1).detach(), zero_sum=True).movedim(-1, 1)
+    # The draws follow the memory: pixel by pixel, whatever form or format the assignment had.
+    noise = unit_ball(assignment.movedim(1, -1).detach().contiguous(), zero_sum=True).movedim(-1, 1)
     inside = (assignment + radius * noise).clamp_min(0)
     return inside / inside.sum(dim=1, keepdim=True)
 
@@ -209,32 +240,41 @@ def lloyd_steps(images: Tensor, indices: Tensor, palette: Tensor, steps: int) ->
     return indices.long(), palette
 
 
-def soft_palette(images: Tensor, assignment: Tensor) -> Tensor:
+def soft_palette(images: Tensor, assignment: Assignment) -> Tensor:
     """Palette t(x): the mean of all pixels weighted by their assignment (Eq 5).
 
     Args:
         images: (B, 3, H, W).
-        assignment: m(x), (B, C, H, W).
+        assignment: m(x), (B, C, H, W) or sparse.
 
     Returns:
         (B, C, 3); 0 for a colour that no pixel is assigned to (but for a rounding error).
     """
-    weights = assignment.flatten(2)
-    mass = weights.sum(dim=2, keepdim=True)
+    if isinstance(assignment, SparseAssignment):
+        values = assignment.values
+        total = torch.stack([assignment.sums(values * part) for part in images.split(1, dim=1)], dim=2)
+        mass = assignment.sums(values).unsqueeze(2)
+    else:
+        weights = assignment.flatten(2)
+        mass = weights.sum(dim=2, keepdim=True)
+        total = weights @ images.flatten(2).transpose(1, 2)
     # A colour that top-K leaves empty has mass 0: dividing by 1 keeps value and gradient at 0, not NaN. So it
     # does for one that a sharp assignment leaves next to nothing: the reciprocal of its mass would overflow.
     least = torch.finfo(mass.dtype).tiny
-    return (weights @ images.flatten(2).transpose(1, 2)) / torch.where(mass > least, mass, 1)
+    return total / torch.where(mass > least, mass, 1)
 
 
-def soft_render(palette: Tensor, assignment: Tensor) -> Tensor:
+def soft_render(palette: Tensor, assignment: Assignment) -> Tensor:
     """Train-time image x~: every pixel is the mean of the palette weighted by its assignment (Eq 6).
 
     Args:
         palette: t(x), (B, C, 3).
-        assignment: m(x), (B, C, H, W).
+        assignment: m(x), (B, C, H, W) or sparse.
 
     Returns:
         (B, 3, H, W).
     """
+    if isinstance(assignment, SparseAssignment):
+        channels = [assignment.looked_up(channel) for channel in palette.unbind(dim=2)]
+        return torch.stack([(assignment.values * channel).sum(dim=1) for channel in channels], dim=1)
     return (palette.transpose(1, 2) @ assignment.flatten(2)).unflatten(2, assignment.shape[2:])

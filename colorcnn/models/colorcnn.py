@@ -25,6 +25,7 @@ from colorcnn.models.assignment import (
     top_k_softmax,
 )
 from colorcnn.models.backbones import create_backbone
+from colorcnn.models.sparse import SparseAssignment, top_k_of_product
 from colorcnn.paletted import Paletted, from_bytes
 from colorcnn.quantizers.base import check_num_colors
 
@@ -328,8 +329,33 @@ class ColorCNNPlus(LearnedQuantizer):
         head = self._head(num_colors)
         narrow = head.bottleneck(features)
         with torch.autocast(features.device.type, enabled=False):  # Eq 9 compares near values: no bfloat16
-            weight = pool_rows(head.features.weight, num_colors, strided=self.pooling == "strided")
+            weight = self._pooled(head, num_colors)
             return F.conv2d(narrow.to(weight.dtype), weight)
+
+    def soft_top_k(
+        self, images: Tensor, num_colors: int, temperature: float = 1.0, noise: float = 0.0
+    ) -> SparseAssignment:
+        """The same as :meth:`soft` without its zeros: K entries a pixel, of which K is at most C.
+
+        Args:
+            images: (B, 3, H, W) in [0, 1], any H, W >= 1.
+            num_colors: C.
+            temperature: as in :meth:`soft`.
+            noise: as in :meth:`soft`.
+
+        Raises:
+            UsageError: this model cannot give C colours.
+        """
+        head = self._head(num_colors)
+        narrow = head.bottleneck(self.encode(images))
+        with torch.autocast(images.device.type, enabled=False):
+            weight = self._pooled(head, num_colors).flatten(1) / temperature
+            count = min(self.top_k or num_colors, num_colors)
+            return top_k_of_product(narrow.to(weight.dtype), weight, count, noise)
+
+    def _pooled(self, head: Any, num_colors: int) -> Tensor:
+        """Weights (C, F, 1, 1) of the convolution whose output is h_C(x)."""
+        return pool_rows(head.features.weight, num_colors, strided=self.pooling == "strided")
 
     def _head(self, num_colors: int) -> Any:
         if not self.own:
