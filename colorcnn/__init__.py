@@ -11,16 +11,17 @@ from typing import TYPE_CHECKING, Any
 from colorcnn.version import __version__
 
 if TYPE_CHECKING:
+    from colorcnn.api import quantize
     from colorcnn.paletted import Paletted
-    from colorcnn.zoo import available, from_pretrained, quantize
+    from colorcnn.pretrained import available, from_pretrained
 
 _HOME = {
     "Paletted": "colorcnn.paletted",
-    "available": "colorcnn.zoo",
-    "from_pretrained": "colorcnn.zoo",
-    "quantize": "colorcnn.zoo",
+    "available": "colorcnn.pretrained",
+    "from_pretrained": "colorcnn.pretrained",
+    "quantize": "colorcnn.api",
 }
-_MODULES = ("data", "dcq", "evaluation", "losses", "models", "paletted", "quantizers", "tasks", "zoo")
+_MODULES = ("data", "dcq", "evaluation", "losses", "models", "paletted", "quantizers", "tasks")
 
 __all__ = ["Paletted", "__version__", "available", "from_pretrained", "quantize"]
 

@@ -29,7 +29,7 @@ def quantize_visible(
     pixels that chose it (Eq 3). Dithering spreads no error out of pixels that cannot be seen.
 
     Args:
-        quantizer: as :func:`colorcnn.zoo.load_quantizer` returns it.
+        quantizer: as :func:`colorcnn.methods.load_quantizer` returns it.
         pixels: (H, W, 3) uint8.
         visible: (H, W) bool.
         num_colors: the most colours the visible pixels may keep.

@@ -3,8 +3,8 @@ import pytest
 import torch
 
 from colorcnn.alpha import quantize_visible
+from colorcnn.methods import load_quantizer
 from colorcnn.quantizers import QUANTIZERS
-from colorcnn.zoo import load_quantizer
 
 RANDOM = np.random.default_rng(0)
 PIXELS = RANDOM.integers(0, 256, (12, 10, 3), dtype=np.uint8)

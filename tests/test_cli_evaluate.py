@@ -155,11 +155,11 @@ def test_a_registered_toy_quantizer_can_be_evaluated(folder, capsys, monkeypatch
 
 
 def use_model(monkeypatch, model) -> None:
-    from colorcnn import zoo
+    from colorcnn import methods
 
-    real = zoo.load_quantizer
+    real = methods.load_quantizer
     monkeypatch.setattr(
-        zoo, "load_quantizer", lambda name, *rest: model if name == "colorcnn:two" else real(name, *rest)
+        methods, "load_quantizer", lambda name, *rest: model if name == "colorcnn:two" else real(name, *rest)
     )
 
 

@@ -7,9 +7,9 @@ import torch
 from toy_checkpoints import CLASSES, PLUS
 
 import colorcnn
+from colorcnn.methods import load_quantizer
 from colorcnn.models import create_model
 from colorcnn.vq.compressor import ImageCompressor
-from colorcnn.zoo import load_quantizer
 
 ROOT = Path(__file__).parents[1]
 IMAGES = torch.rand(1, 3, 8, 8, generator=torch.Generator().manual_seed(0))

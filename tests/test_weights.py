@@ -10,10 +10,11 @@ from torch import nn
 from toy_checkpoints import CLASSES, PLUS, TWO_COLORS
 
 import colorcnn
-from colorcnn import models, weights, zoo
+from colorcnn import models, pretrained, weights
+from colorcnn.classifiers import load_classifier
 from colorcnn.errors import ColorCNNError, UsageError
+from colorcnn.methods import load_quantizer
 from colorcnn.weights import Config, load_lightning, read_config, save_pretrained
-from colorcnn.zoo import load_classifier, load_quantizer
 
 IMAGES = torch.rand(2, 3, 9, 7, generator=torch.Generator().manual_seed(0))
 
@@ -67,10 +68,10 @@ class TestCheckpoints:
         package.mkdir(parents=True)
         (tmp_path / "copy" / "checkpoints").mkdir()
         (package / "checkpoints").mkdir()
-        monkeypatch.setattr(zoo, "__file__", str(package / "zoo.py"))
-        assert zoo.checkpoint_folders() == [checkpoints, package / "checkpoints"]
+        monkeypatch.setattr(pretrained, "__file__", str(package / "pretrained.py"))
+        assert pretrained.checkpoint_folders() == [checkpoints, package / "checkpoints"]
         (tmp_path / "copy" / "pyproject.toml").touch()
-        assert zoo.checkpoint_folders() == [
+        assert pretrained.checkpoint_folders() == [
             checkpoints,
             tmp_path / "copy" / "checkpoints",
             package / "checkpoints",
@@ -85,7 +86,7 @@ class TestCheckpoints:
             colorcnn.from_pretrained(checkpoints)
 
     def test_no_folder_at_all_says_how_to_name_one(self, monkeypatch):
-        monkeypatch.setattr(zoo, "checkpoint_folders", lambda: [])
+        monkeypatch.setattr(pretrained, "checkpoint_folders", lambda: [])
         with pytest.raises(UsageError, match="set COLORCNN_CHECKPOINTS"):
             colorcnn.from_pretrained("toy")
 

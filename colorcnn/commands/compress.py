@@ -14,9 +14,9 @@ from torch import Tensor
 from colorcnn.errors import ColorCNNError, UsageError
 from colorcnn.files import refuse_existing, write_atomically
 from colorcnn.images import parse_color, read_image, to_tensor
+from colorcnn.pretrained import DEFAULT_CODEC, available, find_device, load_compressor
 from colorcnn.vq.bitstream import SUFFIX, unpack
 from colorcnn.vq.codec import MAX_PIXELS, compress_pixels, decompress_pixels
-from colorcnn.zoo import DEFAULT_CODEC, available, find_device, load_compressor
 
 COMPRESS = f"""\
 Compress a picture with a learned codec: a factorized-prior autoencoder whose latent is quantized by scalars

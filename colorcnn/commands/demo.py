@@ -179,16 +179,17 @@ def _report(
     data: PhotoDigits, options: argparse.Namespace, clock: Clock, command: str, judge: Path, quantizer: Path
 ) -> Record:
     """Evaluate on the test split and write everything there is to look at."""
-    from colorcnn import zoo
+    from colorcnn.classifiers import load_classifier
     from colorcnn.evaluation.evaluate import evaluate
     from colorcnn.evaluation.figures import accuracy_curve, to_png
     from colorcnn.evaluation.gallery import grid_picture
     from colorcnn.evaluation.report import write_report
+    from colorcnn.methods import load_quantizer
 
     _say("evaluating on the test images")
-    classifier = zoo.load_classifier(str(judge))
-    methods = {"colorcnn-plus": zoo.load_quantizer(f"colorcnn-plus:{quantizer}")}
-    methods |= {name: zoo.load_quantizer(name) for name in METHODS}
+    classifier = load_classifier(str(judge))
+    methods = {"colorcnn-plus": load_quantizer(f"colorcnn-plus:{quantizer}")}
+    methods |= {name: load_quantizer(name) for name in METHODS}
     sizes = [2**bits for bits in BITS]
     result = evaluate(methods, classifier, data.test_dataloader(), sizes, num_classes=data.num_classes)
     record = clock.record(

@@ -187,7 +187,7 @@ def described(name: str, given: Mapping[str, Any]) -> tuple[Settings, list[str]]
 
 def _check_method(settings: Settings) -> None:
     """Refuse what a method puts into its index maps where other maps take their place."""
-    from colorcnn.zoo import LEARNED_METHODS, parse_method
+    from colorcnn.methods import LEARNED_METHODS, parse_method
 
     if settings.method is None:
         return

@@ -31,9 +31,9 @@ class Question:
 
     Attributes:
         data: a known data set or a folder, or ``class_path`` and ``init_args`` as configurations have them.
-        classifier: as :func:`colorcnn.zoo.load_classifier` takes it; or several by name, which all judge the
-            same pixels, and the first of which is the one that scores, attacks and pictures are about.
-        methods: what a method is called -> as :func:`colorcnn.zoo.load_quantizer` takes it, or several
+        classifier: as :func:`colorcnn.classifiers.load_classifier` takes it; or several by name, which all
+            judge the same pixels. Scores, attacks and pictures are about the first.
+        methods: what a method is called -> as :func:`colorcnn.methods.load_quantizer` takes it, or several
             ColorCNNs, each for another number of colours, or a codec as
             :func:`colorcnn.evaluation.codecs.find_codecs` takes it, which is called by its own name.
         colors: the numbers of colours.
@@ -78,9 +78,9 @@ class Question:
             UsageError: a name is unknown, or the classifier was made for other data.
             ColorCNNError: something is damaged or missing.
         """
-        from colorcnn import zoo
+        from colorcnn.pretrained import find_device
 
-        zoo.find_device(self.device)
+        find_device(self.device)
         for attack in self.attacks:
             parse_attack(attack, steps=self.attack_steps)
         check_epsilons(self.epsilons)
@@ -97,9 +97,9 @@ class Question:
         return OpenQuestion(self, methods, codecs, data, split, judges)
 
     def _load_classifier(self, spec: str, data: ImageDataModule) -> nn.Module:
-        from colorcnn import zoo
+        from colorcnn import classifiers
 
-        classifier = zoo.load_classifier(spec, data.num_classes)
+        classifier = classifiers.load_classifier(spec, data.num_classes)
         told = getattr(classifier, "num_classes", data.num_classes)
         if told != data.num_classes:
             raise UsageError(
@@ -109,12 +109,12 @@ class Question:
         return classifier
 
     def _load_method(self, spec: str | Sequence[str]) -> Any:
-        from colorcnn import zoo
+        from colorcnn.methods import load_quantizer
         from colorcnn.models.colorcnn import OneForEach
 
         if isinstance(spec, str):
-            return zoo.load_quantizer(spec, self.device, self.seed)
-        return OneForEach([zoo.load_quantizer(one, self.device, self.seed) for one in spec])
+            return load_quantizer(spec, self.device, self.seed)
+        return OneForEach([load_quantizer(one, self.device, self.seed) for one in spec])
 
     def _open_data(self) -> ImageDataModule:
         from colorcnn.data import open_described

@@ -39,17 +39,17 @@ def key_of(kind: str, description: Mapping[str, Any], seed: int, *, ordered: Seq
 
 def _weights(description: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
     """Pretrained models and checkpoint files that a description names: hashes, and what weights tell not."""
-    from colorcnn import zoo
+    from colorcnn import pretrained
     from colorcnn.models.colorcnn import OF_USE
     from colorcnn.weights import read_config
 
-    names = set(zoo.available())
+    names = set(pretrained.available())
     for text in _strings(description):
         for name in [text, _checkpoint_of_method(text)]:
             if not name:
                 continue
             if name in names or (Path(name) / "config.json").is_file():
-                config = read_config(zoo.find_checkpoint(name))
+                config = read_config(pretrained.find_checkpoint(name))
                 of_use = {key: value for key, value in config.kwargs.items() if key in OF_USE}
                 yield name, [config.sha256, of_use] if of_use else config.sha256
             elif name.endswith(".ckpt") and Path(name).is_file():
@@ -57,7 +57,7 @@ def _weights(description: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
 
 
 def _checkpoint_of_method(text: str) -> str | None:
-    from colorcnn.zoo import parse_method
+    from colorcnn.methods import parse_method
 
     with suppress(UsageError):
         return parse_method(text).checkpoint

@@ -18,6 +18,7 @@ from typing import Any
 from colorcnn.errors import ColorCNNError, UsageError, unknown_name
 from colorcnn.evaluation.figures import to_png
 from colorcnn.files import make_folder, write_atomically
+from colorcnn.pretrained import find_device
 from colorcnn.records import Record, read_record
 from colorcnn.reproduce.cache_key import key_of
 from colorcnn.reproduce.experiment import Experiment, Panel, Stage, producer, references, substitute
@@ -26,7 +27,6 @@ from colorcnn.reproduce.seeds import gather
 from colorcnn.reproduce.stages import kind_of
 from colorcnn.reproduce.stages.base import RECORD, Fit, MeasuringKind, Workplace
 from colorcnn.reproduce.state import ClaimedError, State, begun, claimed, read_state, working
-from colorcnn.zoo import find_device
 
 _LOCKS = "locks"  # a folder beside those of the stages: a file for each that is being worked on
 _PAUSE = 1.0  # seconds between two looks at what other processes work on

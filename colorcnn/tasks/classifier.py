@@ -7,11 +7,11 @@ from typing import Any
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from colorcnn.classifiers import load_classifier
 from colorcnn.data.augment import Augment
 from colorcnn.data.datasets import Batch
 from colorcnn.models.classifiers import create_classifier
 from colorcnn.tasks.base import ImageTask, OptimizerName, ScheduleName, copy_weights
-from colorcnn.zoo import load_classifier
 
 
 class ClassifierTask(ImageTask):

@@ -17,6 +17,7 @@ from colorcnn.losses import (
     imitation_loss,
     information_entropy,
 )
+from colorcnn.methods import load_quantizer
 from colorcnn.models import LearnedQuantizer, create_model
 from colorcnn.models.assignment import (
     hard_indices,
@@ -33,7 +34,6 @@ from colorcnn.tasks.base import ImageTask, OptimizerName, ScheduleName, copy_wei
 from colorcnn.tasks.classifier import accuracy
 from colorcnn.tasks.recognition import Judges, augmented_alike
 from colorcnn.tasks.schedules import Schedules
-from colorcnn.zoo import load_quantizer
 
 POWERS_OF_TWO = (2, 4, 8, 16, 32, 64)
 AFTER_QUANTIZATION: dict[str, Any] = {"flip": True, "crop": "eighth", "rotation": 15.0, "erasing": 0.5}

@@ -8,12 +8,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from colorcnn.classifiers import load_classifier
 from colorcnn.data.augment import Augment
 from colorcnn.dcq.attention import Probe
 from colorcnn.errors import UsageError
 from colorcnn.losses import distillation_loss
 from colorcnn.models import frozen
-from colorcnn.zoo import load_classifier
 
 _LAST = "final"
 
@@ -22,7 +22,7 @@ class Judges(nn.ModuleList):
     """Frozen classifiers, and the losses of what they say of quantized images, averaged over them.
 
     Args:
-        specs: as :func:`colorcnn.zoo.load_classifier` takes them.
+        specs: as :func:`colorcnn.classifiers.load_classifier` takes them.
         num_classes: of the data set.
         multi_label: images have any number of classes: binary cross-entropy.
         distillation: share of knowledge distillation in the recognition loss; 0 is cross-entropy alone.

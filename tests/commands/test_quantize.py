@@ -16,7 +16,7 @@ from PIL import Image
 
 from colorcnn.cli import main
 from colorcnn.commands.quantize import run as command
-from colorcnn.zoo import load_quantizer
+from colorcnn.methods import load_quantizer
 
 RANDOM = np.random.default_rng(0)
 PIXELS = RANDOM.integers(0, 256, (20, 30, 3), dtype=np.uint8)

@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from colorcnn.errors import UsageError
+from colorcnn.methods import load_quantizer
 from colorcnn.paletted import from_bytes, to_bytes
 from colorcnn.quantizers import DITHERS, QUANTIZERS, Dithered
-from colorcnn.zoo import load_quantizer
 
 METHODS = [*sorted(QUANTIZERS), *(f"median-cut+{dither}" for dither in sorted(DITHERS))]
 SIZES = st.one_of(st.integers(1, 256), st.sampled_from([1, 2, 3, 16, 255, 256]))

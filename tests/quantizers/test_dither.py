@@ -5,10 +5,10 @@ import pytest
 import torch
 
 from colorcnn.errors import UsageError
+from colorcnn.methods import load_quantizer
 from colorcnn.quantizers import DITHERS, Dithered, dither
 from colorcnn.quantizers.diffusion import void_and_cluster
 from colorcnn.quantizers.spaces import SPACES, enter
-from colorcnn.zoo import load_quantizer
 
 RANDOM = np.random.default_rng(0)
 PALETTE = RANDOM.integers(0, 256, (7, 3), dtype=np.uint8)

@@ -6,9 +6,9 @@ import torch
 from PIL import Image
 
 from colorcnn.errors import ColorCNNError, UsageError
+from colorcnn.methods import load_quantizer
 from colorcnn.quantizers import QUANTIZERS
 from colorcnn.quantizers.palettes import Fixed, Keeping, SharedPalette, palette_strip, read_palette
-from colorcnn.zoo import load_quantizer
 
 RANDOM = np.random.default_rng(0)
 PIXELS = RANDOM.integers(0, 256, (20, 30, 3), dtype=np.uint8)

@@ -269,7 +269,7 @@ def test_the_key_follows_the_work_and_the_weights_it_starts_from(tmp_path, monke
 def test_a_training_does_not_depend_on_the_published_model_of_its_architecture(monkeypatch, tmp_path):
     from toy_checkpoints import publish_all
 
-    monkeypatch.setattr("colorcnn.zoo.DEFAULTS", {"colorcnn-plus": "toy-plus"})
+    monkeypatch.setattr("colorcnn.methods.DEFAULTS", {"colorcnn-plus": "toy-plus"})
     monkeypatch.setenv("COLORCNN_CHECKPOINTS", str(tmp_path))
     training, methods = {"model": {"architecture": "colorcnn-plus"}}, {"methods": {"a": "colorcnn-plus"}}
     before = key_of("fit", training, 1), key_of("evaluate", methods, 1)

@@ -19,6 +19,8 @@ from colorcnn.data.base import ImageDataModule
 from colorcnn.data.compression import DrawnData
 from colorcnn.evaluation.codecs import find_codecs
 from colorcnn.evaluation.published import published_table
+from colorcnn.methods import parse_method
+from colorcnn.pretrained import available
 from colorcnn.quantizers import QUANTIZERS
 from colorcnn.records import read_record
 from colorcnn.reproduce.library import (
@@ -36,7 +38,6 @@ from colorcnn.tasks.colorcnn import ColorCNNTask
 from colorcnn.tasks.trainer import Trainer
 from colorcnn.tasks.vq import VQTask
 from colorcnn.vq.sources import create_source
-from colorcnn.zoo import available, parse_method
 
 TASKS = {"ClassifierTask": ClassifierTask, "ColorCNNTask": ColorCNNTask}
 BASES = {True: (Task, DrawnData), False: (ImageTask, ImageDataModule)}

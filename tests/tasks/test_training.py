@@ -16,9 +16,9 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from colorcnn.cli import main
 from colorcnn.errors import ColorCNNError
+from colorcnn.methods import load_quantizer
 from colorcnn.tasks.checkpoints import WholeCheckpoints
 from colorcnn.weights import load_lightning
-from colorcnn.zoo import load_quantizer
 
 TESTS = Path(__file__).resolve().parent.parent
 CONF = TESTS / "conf"

@@ -103,15 +103,16 @@ def main(argv: list[str]) -> int:
 
 
 def _build(options: argparse.Namespace) -> int:
-    from colorcnn import zoo
     from colorcnn.dcq.build import Build, prepare_folder
+    from colorcnn.methods import load_quantizer
+    from colorcnn.pretrained import find_device
     from colorcnn.records import weights_hash
 
     settings = build_settings(options)
     quantizer = None
     if settings.method is not None:
-        quantizer = zoo.load_quantizer(settings.method, options.device, settings.seed, space=options.space)
-    zoo.find_device(options.device)
+        quantizer = load_quantizer(settings.method, options.device, settings.seed, space=options.space)
+    find_device(options.device)
     data = _open_data(options)
     source = _source(options, data)
     network = _classifier(options, settings, data)
@@ -190,9 +191,9 @@ def _classifier(options: argparse.Namespace, settings: Settings, data: ImageData
         return None
     if settings.layer is None and not settings.attends:
         raise UsageError("None of these stages looks at a classifier: leave --classifier out.")
-    from colorcnn import zoo
+    from colorcnn.classifiers import load_classifier
 
-    return zoo.load_classifier(options.classifier, data.num_classes)
+    return load_classifier(options.classifier, data.num_classes)
 
 
 def _extractor(network: nn.Module, options: argparse.Namespace) -> Callable[..., None]:

@@ -7,8 +7,9 @@ import os
 from pathlib import Path
 
 from colorcnn.commands.quantize.palette import add_palette_options, names_palette
+from colorcnn.methods import LEARNED_METHODS
+from colorcnn.pretrained import available
 from colorcnn.quantizers import DITHERS, QUANTIZERS
-from colorcnn.zoo import LEARNED_METHODS, available
 
 CLASSICAL_PIXELS = 178_956_970  # where Pillow, too, stops trusting a file
 LEARNED_PIXELS = 4_194_304  # at 0.7 (4 colours) to 1.2 kB (256) a pixel in a light U-Net of width 16

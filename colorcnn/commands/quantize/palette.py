@@ -8,11 +8,11 @@ from typing import Any
 
 from colorcnn.errors import UsageError
 from colorcnn.images import parse_color
+from colorcnn.methods import load_quantizer, parse_method
 from colorcnn.quantizers import Dithered
 from colorcnn.quantizers.k_means import QUALITIES
 from colorcnn.quantizers.palettes import Fixed, read_palette
 from colorcnn.quantizers.spaces import SPACES
-from colorcnn.zoo import load_quantizer, parse_method
 
 
 def add_palette_options(parser: argparse.ArgumentParser) -> None:

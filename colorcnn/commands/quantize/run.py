@@ -26,11 +26,11 @@ from colorcnn.commands.quantize.palette import build_quantizer, with_palette
 from colorcnn.errors import ColorCNNError, UsageError
 from colorcnn.files import refuse_existing, write_atomically
 from colorcnn.images import IMAGE_SUFFIXES, flatten, frames, num_frames, parse_color, read_image
+from colorcnn.methods import parse_method
 from colorcnn.paletted import Paletted
 from colorcnn.quantizers import QUANTIZERS, Dithered, check_num_colors
 from colorcnn.quantizers.designed import Designed
 from colorcnn.quantizers.palettes import SharedPalette, palette_strip
-from colorcnn.zoo import parse_method
 
 
 class Session:

@@ -118,7 +118,7 @@ def _settings(description: Mapping[str, Any], seed: int) -> tuple[Settings, str 
 def _build(
     description: Mapping[str, Any], place: Workplace, kept: ImageSource, data: ImageDataModule, name: str
 ) -> None:
-    from colorcnn import zoo
+    from colorcnn import methods
     from colorcnn.dcq.build import Build
     from colorcnn.dcq.refine import Refinement
     from colorcnn.dcq.settings import Settings
@@ -129,7 +129,7 @@ def _build(
     quantizer = None
     if settings.method is not None:
         space, device = description["method_space"], place.torch_device()
-        quantizer = zoo.load_quantizer(settings.method, device, place.seed, space=space)
+        quantizer = methods.load_quantizer(settings.method, device, place.seed, space=space)
     Build(
         kept,
         settings,
@@ -150,8 +150,8 @@ def _name_of(classifier: str) -> str:
 def _extract(description: Mapping[str, Any], place: Workplace, data: ImageDataModule) -> Extract | None:
     if description["classifier"] is None:
         return None
-    from colorcnn import zoo
+    from colorcnn import classifiers
     from colorcnn.tasks.extract import extract
 
-    network = zoo.load_classifier(description["classifier"], data.num_classes)
+    network = classifiers.load_classifier(description["classifier"], data.num_classes)
     return partial(extract, network, device=place.torch_device(), image_size=description["classifier_size"])

@@ -79,7 +79,8 @@ class EvaluateStage(MeasuringKind):
         """
         from colorcnn.evaluation.codecs import find_codecs
         from colorcnn.evaluation.question import SPLITS
-        from colorcnn.zoo import LEARNED_METHODS, check_pretrained, parse_method
+        from colorcnn.methods import LEARNED_METHODS, parse_method
+        from colorcnn.pretrained import check_pretrained
 
         description = super().describe(options, home)
         if isinstance(description["data"], Mapping):

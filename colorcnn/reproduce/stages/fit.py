@@ -15,9 +15,9 @@ import colorcnn.tasks
 from colorcnn.dcq.pruning import DYNAMICS
 from colorcnn.errors import ColorCNNError, UsageError, unknown_name
 from colorcnn.files import write_atomically
+from colorcnn.pretrained import check_pretrained
 from colorcnn.reproduce.experiment import read_yaml
 from colorcnn.reproduce.stages.base import StageKind, Workplace
-from colorcnn.zoo import check_pretrained
 
 CHECKPOINTS = ("last", "best")
 _SECTIONS = ("kind", "seed_everything", "model", "data", "trainer")

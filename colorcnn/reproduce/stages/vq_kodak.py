@@ -63,8 +63,8 @@ class VQKodakStage(MeasuringKind):
         from colorcnn.data.folders import find_folder
         from colorcnn.evaluation.codecs import find_codecs
         from colorcnn.evaluation.vq_measures import bd_rates, measure_codec, measure_pictures
+        from colorcnn.pretrained import find_device, load_compressor
         from colorcnn.vq.sources import list_pictures
-        from colorcnn.zoo import find_device, load_compressor
 
         clock = Clock()
         device = find_device("cpu" if place.device == "auto" else place.device)

@@ -133,7 +133,7 @@ def check_rows(options: Mapping[str, Any], where: str) -> None:
 
 
 def _load(rows: Mapping[str, Mapping[Any, str]], dimension: int) -> dict[tuple[str, str], VectorCompressor]:
-    from colorcnn.zoo import load_vector_compressor
+    from colorcnn.pretrained import load_vector_compressor
 
     found = {}
     for name, row in rows.items():

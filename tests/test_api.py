@@ -6,10 +6,12 @@ import torch
 from PIL import Image
 
 import colorcnn
-from colorcnn import models, zoo
+from colorcnn import methods, models
+from colorcnn.classifiers import load_classifier
 from colorcnn.errors import ColorCNNError, UsageError
+from colorcnn.methods import Method, load_quantizer, parse_method
+from colorcnn.pretrained import find_device
 from colorcnn.quantizers import QUANTIZERS, Dithered, Quantizer
-from colorcnn.zoo import Method, find_device, load_classifier, load_quantizer, parse_method
 
 IMAGES = torch.rand(2, 3, 9, 7, generator=torch.Generator().manual_seed(0))
 
@@ -83,7 +85,7 @@ class TestMethods:
             load_quantizer(text)
 
     def test_the_bare_name_of_a_learned_method_is_its_default_model(self, checkpoints, monkeypatch):
-        monkeypatch.setitem(zoo.DEFAULTS, "colorcnn-plus", "toy-plus")
+        monkeypatch.setitem(methods.DEFAULTS, "colorcnn-plus", "toy-plus")
         assert isinstance(load_quantizer("colorcnn-plus"), models.ColorCNNPlus)
 
     def test_learned_models_answer_the_same_calls_as_classical_methods(self, checkpoints):

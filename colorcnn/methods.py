@@ -1,0 +1,151 @@
+"""Methods as a user writes them: ``NAME[:CHECKPOINT][+DITHER]``, parsed, and built into quantizers."""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor, nn
+
+from colorcnn.errors import UsageError, check_at_least, unknown_name
+from colorcnn.paletted import Paletted
+from colorcnn.pretrained import available, find_device, load_any
+from colorcnn.quantizers import DITHERS, QUANTIZERS, Dithered
+from colorcnn.quantizers.palettes import Keeping
+
+LEARNED_METHODS = ("colorcnn", "colorcnn-plus")
+DEFAULTS = {"colorcnn-plus": "colorcnn-plus-cifar10"}
+"""The pretrained model that stands behind a learned method's bare name."""
+
+
+class AnyQuantizer(Protocol):
+    """What classical and learned quantizers share."""
+
+    def __call__(self, images: Tensor, num_colors: int, *, channels_last: bool = False) -> Paletted:
+        """Quantize a batch."""
+
+    def quantize_many(self, images: Tensor, sizes: Sequence[int]) -> dict[int, Paletted]:
+        """Quantize a batch to several palette sizes."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Method:
+    """A method as the command line writes it, ``NAME[:CHECKPOINT][+DITHER]``, taken apart."""
+
+    name: str
+    checkpoint: str | None = None
+    dither: str | None = None
+
+
+def parse_method(method: str) -> Method:
+    """Take ``NAME[:CHECKPOINT][+DITHER]`` apart and check it, without loading anything.
+
+    Raises:
+        UsageError: an unknown name or dither, a learned method without a checkpoint, or a classical one with.
+    """
+    head, plus, dither = method.rpartition("+")
+    if not plus or (dither not in DITHERS and _is_checkpoint_path(method)):
+        head, dither = method, ""
+    elif dither not in DITHERS:
+        raise unknown_name("dither", dither, DITHERS)
+    name, colon, checkpoint = head.partition(":")
+    if name in QUANTIZERS:
+        if colon:
+            raise UsageError(f"{name} is a classical method and has no checkpoints: write --method {name}.")
+    elif name not in LEARNED_METHODS:
+        raise unknown_name("method", name, [*QUANTIZERS, *LEARNED_METHODS])
+    elif not checkpoint and name not in DEFAULTS:
+        raise UsageError(
+            f"{name} needs a checkpoint: write {name}:NAME or {name}:FOLDER; {_pretrained_names()}."
+        )
+    return Method(name, checkpoint or DEFAULTS.get(name), dither or None)
+
+
+def load_quantizer(
+    method: str,
+    device: str | torch.device = "cpu",
+    seed: int = 0,
+    *,
+    keep: Sequence[tuple[int, int, int]] = (),
+    serpentine: bool = False,
+    space: str | None = None,
+    **options: Any,
+) -> AnyQuantizer:
+    """Build what a method stands for.
+
+    Args:
+        method: ``NAME[:CHECKPOINT][+DITHER]``. NAME is in :data:`colorcnn.quantizers.QUANTIZERS`, or it is
+            ``colorcnn`` or ``colorcnn-plus`` with a pretrained name, a checkpoint folder or a Lightning .ckpt
+            of ColorCNNTask; DITHER is in :data:`colorcnn.quantizers.DITHERS`.
+        device: where a learned model computes; images are handed to it there.
+        seed: for the methods that draw random numbers.
+        keep: colours of three bytes that are part of every palette.
+        serpentine: whether Floyd-Steinberg turns at the end of a row.
+        space: where distances are measured, a name in :data:`colorcnn.quantizers.spaces.SPACES`; methods that
+            have no choice leave it to their dithering.
+        options: what the class of the method takes besides, such as ``quality`` of k-means.
+
+    Returns:
+        A quantizer that takes batches, as :class:`AnyQuantizer` says.
+
+    Raises:
+        UsageError: the method cannot be meant.
+        ColorCNNError: its checkpoint is damaged.
+    """
+    parsed = parse_method(method)
+    check_at_least(0, seed=seed)
+    if serpentine and not parsed.dither:
+        raise UsageError(f"{method} does not dither, so no row of it can turn: add +floyd-steinberg.")
+    takes = _options_of(parsed.name)
+    if space is not None and ("space" in takes or not parsed.dither):
+        options["space"] = space
+    for name in options:
+        if name not in takes:
+            able = ", ".join(other for other in sorted(QUANTIZERS) if name in _options_of(other))
+            raise UsageError(f"{parsed.name} has no {name}: {f'choose {able}' if able else 'leave it out'}.")
+    if "seed" in takes:
+        options["seed"] = seed
+    if "keep" in takes:
+        options["keep"] = keep
+    if parsed.name in QUANTIZERS:
+        quantizer: Any = QUANTIZERS[parsed.name](**options)
+    else:
+        quantizer = _learned_quantizer(parsed).to(find_device(device))
+    if len(keep) and "keep" not in takes:
+        quantizer = Keeping(quantizer, keep)
+    if parsed.dither:
+        return Dithered(quantizer, parsed.dither, space=space, serpentine=serpentine)
+    return quantizer
+
+
+def _options_of(method: str) -> set[str]:
+    """The names of what the class of a classical method takes."""
+    cls: Any = QUANTIZERS.get(method)
+    return set() if cls is None else set(inspect.signature(cls).parameters)
+
+
+def _learned_quantizer(method: Method) -> nn.Module:
+    checkpoint = str(method.checkpoint)
+    model, config = load_any(checkpoint)
+    if config.kind != "quantizer":
+        raise UsageError(
+            f"{checkpoint} is a {config.kind}: {method.name} needs a quantizer; {_pretrained_names()}."
+        )
+    if config.architecture != method.name:
+        raise UsageError(
+            f"{checkpoint} is a {config.architecture} model: write {config.architecture}:{checkpoint}."
+        )
+    return model
+
+
+def _pretrained_names() -> str:
+    return f"pretrained names are {', '.join(available('quantizer')) or 'none here'}"
+
+
+def _is_checkpoint_path(method: str) -> bool:
+    checkpoint = method.partition(":")[2]
+    return bool(checkpoint) and Path(checkpoint).exists()

@@ -1,0 +1,172 @@
+"""Pretrained weights: their names, and the networks behind a name, a folder or a Lightning checkpoint."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, cast
+
+import torch
+from torch import nn
+
+from colorcnn.errors import ColorCNNError, UsageError, unknown_name
+
+if TYPE_CHECKING:
+    from colorcnn.vq.compressor import ImageCompressor, VectorCompressor
+    from colorcnn.weights import Config
+
+DEFAULT_CODEC = "factorized-prior-tiny-imagenet"
+"""The pretrained model that pictures are compressed with."""
+
+ENVIRONMENT = "COLORCNN_CHECKPOINTS"
+"""The environment variable that names a folder of checkpoints."""
+
+
+def checkpoint_folders() -> list[Path]:
+    """Where names are looked up, in order: $COLORCNN_CHECKPOINTS, the repository, the installed package."""
+    package = Path(__file__).resolve().parent
+    repository = package.parent
+    candidates = [package / "checkpoints"]
+    if (repository / "pyproject.toml").is_file():  # else the neighbour of an installed package is a stranger
+        candidates.insert(0, repository / "checkpoints")
+    if os.environ.get(ENVIRONMENT):
+        candidates.insert(0, Path(os.environ[ENVIRONMENT]))
+    return [folder for folder in candidates if folder.is_dir()]
+
+
+def available(kind: str | None = None) -> list[str]:
+    """Names of the pretrained weights :func:`from_pretrained` finds, in alphabetical order.
+
+    Args:
+        kind: ``quantizer`` or ``classifier`` for these alone; a damaged checkpoint is neither.
+
+    Raises:
+        UsageError: there is no such kind.
+    """
+    names = sorted(
+        {path.parent.name for folder in checkpoint_folders() for path in folder.glob("*/config.json")}
+    )
+    return names if kind is None else _of_kind(names, kind)
+
+
+def _of_kind(names: list[str], kind: str) -> list[str]:
+    from colorcnn.weights import KINDS, read_config
+
+    if kind not in KINDS:
+        raise unknown_name("kind of checkpoint", kind, KINDS)
+    chosen = []
+    for name in names:
+        with contextlib.suppress(ColorCNNError):
+            if read_config(find_checkpoint(name)).kind == kind:
+                chosen.append(name)
+    return chosen
+
+
+def find_checkpoint(name_or_dir: str | os.PathLike[str]) -> Path:
+    """The folder behind a name or path.
+
+    Raises:
+        UsageError: there is none; the message lists the names there are.
+    """
+    path = Path(name_or_dir)
+    if (path / "config.json").is_file():
+        return path
+    name = os.fspath(name_or_dir)
+    looks_like_name = name == path.name and name not in ("", ".", "..")
+    if looks_like_name:
+        for folder in checkpoint_folders():
+            if (folder / name / "config.json").is_file():
+                return folder / name
+    if path.is_dir():
+        raise UsageError(
+            f"{name} is no checkpoint: give a folder that holds config.json and model.safetensors."
+        )
+    names = ", ".join(available()) or f"none is installed, set {ENVIRONMENT} to a folder of them"
+    what = "pretrained model" if looks_like_name else "checkpoint folder"
+    raise UsageError(
+        f"There is no {what} {name!r}: give a checkpoint folder, or one of these names: {names}."
+    )
+
+
+def check_pretrained(name: str | None) -> None:
+    """Refuse a name that no pretrained model has, without loading one.
+
+    Paths, functions of one's own and references to stages are not looked at.
+
+    Raises:
+        UsageError: there is none of that name; the message lists those there are.
+    """
+    if name and re.fullmatch(r"[\w-]+", name):
+        find_checkpoint(name)
+
+
+def from_pretrained(name_or_dir: str | os.PathLike[str], device: str | torch.device = "cpu") -> nn.Module:
+    """Load a pretrained network, in evaluation mode.
+
+    Args:
+        name_or_dir: a name from :func:`available`, or a checkpoint folder.
+        device: where to put it.
+
+    Returns:
+        A quantizer with ``.quantize(images, num_colors)``; a classifier or a codec is called with images.
+
+    Raises:
+        UsageError: no such name, folder or device.
+        ColorCNNError: the checkpoint is incomplete, damaged, or made for a later version.
+    """
+    from colorcnn.weights import load_folder
+
+    place = find_device(device)
+    return load_folder(find_checkpoint(name_or_dir)).to(place)
+
+
+def find_device(device: str | torch.device) -> torch.device:
+    """Check that a torch device is there.
+
+    Raises:
+        UsageError: the name is unknown, or this machine has no such device.
+    """
+    try:
+        place = torch.device(device)
+        torch.empty(0, device=place)
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        raise UsageError(
+            f"Device {str(device)!r} is not available here: choose cpu, or cuda with a GPU."
+        ) from error
+    return place
+
+
+def load_any(name: str) -> tuple[nn.Module, Config]:
+    """A network and its configuration from a pretrained name, a folder or a Lightning .ckpt."""
+    from colorcnn.weights import load_folder, load_lightning, read_config
+
+    if name.endswith(".ckpt"):
+        return load_lightning(name)
+    folder = find_checkpoint(name)
+    return load_folder(folder), read_config(folder)
+
+
+def load_compressor(spec: str | os.PathLike[str]) -> ImageCompressor:
+    """Load a learned image codec, on the CPU in evaluation mode.
+
+    Args:
+        spec: a pretrained name, a checkpoint folder, or a Lightning .ckpt of VQTask for images.
+
+    Raises:
+        UsageError: the name or file does not exist, or is of another kind of network.
+        ColorCNNError: it is damaged.
+    """
+    model, config = load_any(os.fspath(spec))
+    if config.kind != "compressor":
+        raise UsageError(f"{spec} is a {config.kind}: name a compressor, as VQTask trains it for images.")
+    return cast("ImageCompressor", model)
+
+
+def load_vector_compressor(spec: str | os.PathLike[str]) -> VectorCompressor:
+    """Likewise a compressor of vectors."""
+    model, config = load_any(os.fspath(spec))
+    if config.kind != "vector compressor":
+        raise UsageError(f"{spec} is a {config.kind}: name a compressor, as VQTask trains it for vectors.")
+    return cast("VectorCompressor", model)
