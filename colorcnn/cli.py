@@ -14,6 +14,14 @@ import warnings
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from colorcnn.commands.console import (
+    TERMINATED,
+    Terminated,
+    open_missing_streams,
+    printable,
+    say,
+    sigterm_interrupts,
+)
 from colorcnn.errors import ColorCNNError, unknown_name
 from colorcnn.version import __version__
 
@@ -55,20 +63,23 @@ def main(argv: list[str] | None = None) -> int:
         argv: its arguments; those of the process by default.
 
     Returns:
-        The exit status: 0, or 1 when work failed, 2 when the request cannot be meant, 130 when interrupted.
+        The exit status: 0, or 1 when work failed, 2 for an invalid request, 130 when interrupted, 143 when
+        terminated.
     """
+    open_missing_streams()
     try:
-        with _plain_warnings():
+        with _plain_warnings(), sigterm_interrupts():
             status = _dispatch(sys.argv[1:] if argv is None else argv)
         sys.stdout.flush()
     except ColorCNNError as error:
-        print(f"colorcnn: error: {error}", file=sys.stderr)
+        say(f"error: {error}")
         return error.exit_code
     except SystemExit as stop:  # argparse's way to end after --help or a wrong option
         return stop.code if isinstance(stop.code, int) else int(bool(stop.code))
-    except KeyboardInterrupt:
-        print("colorcnn: interrupted", file=sys.stderr)
-        return INTERRUPTED
+    except KeyboardInterrupt as stop:
+        ended = isinstance(stop, Terminated)
+        say("terminated" if ended else "interrupted")
+        return TERMINATED if ended else INTERRUPTED
     except BrokenPipeError:  # whoever read our output has gone
         _abandon_output()
         return BROKEN_PIPE
@@ -76,10 +87,9 @@ def main(argv: list[str] | None = None) -> int:
         _abandon_output()
         what = f"{error.filename} could" if error.filename else "The output could"
         reason = error.strerror or str(error)
-        print(
-            f"colorcnn: error: {what} not be read or written ({reason}): "
-            "check the path, its access rights and the free space.",
-            file=sys.stderr,
+        say(
+            f"error: {what} not be read or written ({reason}): "
+            "check the path, its access rights and the free space."
         )
         return ColorCNNError.exit_code
     return status
@@ -89,7 +99,7 @@ def main(argv: list[str] | None = None) -> int:
 def _plain_warnings() -> Iterator[None]:
     """Show warnings without the line of code that gave them, which tells a user nothing."""
     usual = warnings.formatwarning
-    warnings.formatwarning = lambda message, *_: f"colorcnn: warning: {message}\n"
+    warnings.formatwarning = lambda message, *_: printable(f"colorcnn: warning: {message}\n")
     try:
         yield
     finally:

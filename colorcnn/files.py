@@ -2,23 +2,49 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import os
+import stat
 import tempfile
 from pathlib import Path
 
 from colorcnn.errors import ColorCNNError
 
+_NO_LINKS = (errno.EPERM, errno.EACCES, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK)
+"""Answers of file systems that have no hard links, such as FAT and some network shares."""
+
+
+class FileExists(ColorCNNError):
+    """A result would replace a file; ``path`` is the file."""
+
+    path: Path | None = None
+
+    @classmethod
+    def at(cls, path: str | os.PathLike[str]) -> FileExists:
+        """Build the error for a file."""
+        error = cls(f"{path} exists already: choose another name, or overwrite it with --force.")
+        error.path = Path(path)
+        return error
+
 
 def write_atomically(path: str | os.PathLike[str], data: bytes, *, overwrite: bool = True) -> Path:
     """Write ``data`` to ``path`` whole or not at all; missing parent folders are made.
+
+    Of two processes that write one file without ``overwrite``, one succeeds and the other fails. A file that is
+    replaced keeps its access rights; a link is written through, to the file that it points to.
 
     Args:
         path: the file to write.
         data: its content.
         overwrite: replace an existing file; otherwise it is left alone and the call fails.
 
+    Returns:
+        The path.
+
     Raises:
-        ColorCNNError: the file exists and ``overwrite`` is false, or the disk or the rights do not allow it.
+        FileExists: the file, or a link of that name, exists and ``overwrite`` is false.
+        ColorCNNError: the disk or the access rights do not allow it.
     """
     path = Path(path)
     if not overwrite:
@@ -28,19 +54,26 @@ def write_atomically(path: str | os.PathLike[str], data: bytes, *, overwrite: bo
         if _is_device(path):  # /dev/null, a pipe: to be written to, never to be replaced
             path.write_bytes(data)
             return path
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = temporary_beside(path)
+        target = _behind_links(path) if overwrite else path
+        target.parent.mkdir(parents=True, exist_ok=True)
+        handle, temporary = temporary_beside(target)
         with os.fdopen(handle, "wb") as stream:
             stream.write(data)
-        os.chmod(temporary, 0o666 & ~_umask())
-        os.replace(temporary, path)
-    except OSError as error:
-        if temporary is not None and os.path.exists(temporary):
-            os.unlink(temporary)
-        reason = error.strerror or str(error)
-        raise ColorCNNError(
-            f"{path} could not be written ({reason}): free some space or choose a folder you may write to."
-        ) from error
+        os.chmod(temporary, _mode(target))
+        if overwrite:
+            os.replace(temporary, target)
+        else:
+            _publish(temporary, target)
+    except FileExistsError as error:
+        if overwrite or error.filename2 is None:  # a file stands in the place of a parent folder
+            raise _unwritable(path, error) from error
+        raise FileExists.at(path) from error
+    except (OSError, ValueError) as error:  # a ValueError for a null byte in the name
+        raise _unwritable(path, error) from error
+    finally:
+        if temporary is not None:
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(temporary)
     return path
 
 
@@ -56,14 +89,16 @@ def make_folder(folder: str | os.PathLike[str]) -> None:
             return
     except OSError as error:
         raise ColorCNNError(
-            f"Nothing can be written to {folder} ({error.strerror}): choose a folder you may write to."
+            f"Nothing can be written to {folder} ({error.strerror}): "
+            f"{cure(error, 'choose a folder you may write to')}."
         ) from error
 
 
 def refuse_existing(path: str | os.PathLike[str]) -> None:
-    """Raise ColorCNNError when a file is there that would be overwritten."""
-    if os.path.exists(path) and not _is_device(Path(path)):
-        raise ColorCNNError(f"{path} exists already: choose another name, or overwrite it with --force.")
+    """Raise FileExists when a file, or a link of any kind, is there that would be overwritten."""
+    if os.path.lexists(path) and not _is_device(Path(path)):
+        _behind_links(Path(path))
+        raise FileExists.at(path)
 
 
 def temporary_beside(path: Path) -> tuple[int, str]:
@@ -71,8 +106,81 @@ def temporary_beside(path: Path) -> tuple[int, str]:
     return tempfile.mkstemp(dir=path.parent, prefix=f".{path.name[:40]}.", suffix=".part")
 
 
+def cure(error: OSError, usual: str) -> str:
+    """Say what to do about an error of the system.
+
+    Args:
+        error: the error.
+        usual: the advice for all errors that have no advice of their own.
+
+    Returns:
+        A clause without a full stop.
+    """
+    special = {
+        errno.ENAMETOOLONG: "choose a shorter name",
+        errno.ELOOP: "remove the link that leads to itself, or choose another name",
+        errno.ENOSPC: "free some space, or choose a folder on another disk",
+        errno.EDQUOT: "free some space, or choose a folder on another disk",
+        errno.EROFS: "choose a folder on a disk that can be written to",
+        errno.EIO: "check the disk",
+    }
+    return special.get(error.errno or 0, usual)
+
+
+def _publish(temporary: str, target: Path) -> None:
+    """Give a finished file its name, unless the name is taken.
+
+    Raises:
+        FileExistsError: it is; ``filename2`` is the name.
+    """
+    try:
+        os.link(temporary, target)
+    except OSError as error:
+        if error.errno not in _NO_LINKS:
+            raise
+        try:  # Claim the name with an empty file: no second writer can.
+            os.close(os.open(target, os.O_CREAT | os.O_EXCL | os.O_WRONLY))
+        except FileExistsError as taken:
+            raise FileExistsError(taken.errno, taken.strerror, temporary, None, str(target)) from None
+        os.replace(temporary, target)
+
+
+def _behind_links(path: Path) -> Path:
+    """Return the file that a chain of links leads to, or the path itself where it is no link.
+
+    Raises:
+        ColorCNNError: the chain leads back to itself.
+    """
+    if not path.is_symlink():
+        return path
+    target = Path(os.path.realpath(path))
+    if target.is_symlink():  # realpath gives up on a circle and returns a link
+        raise ColorCNNError(f"{path} is a link that leads to itself: remove it, or choose another name.")
+    return target
+
+
+def _mode(target: Path) -> int:
+    """Return the access rights a file has, or those the umask leaves for a new one."""
+    try:
+        return stat.S_IMODE(os.stat(target).st_mode)
+    except OSError:
+        return 0o666 & ~_umask()
+
+
+def _unwritable(path: Path, error: OSError | ValueError) -> ColorCNNError:
+    advice, reason = "choose a name without a null byte", str(error)
+    if isinstance(error, OSError):
+        advice = cure(error, "free some space or choose a folder you may write to")
+        reason = error.strerror or reason
+    return ColorCNNError(f"{path} could not be written ({reason}): {advice}.")
+
+
 def _is_device(path: Path) -> bool:
-    return path.exists() and not path.is_file() and not path.is_dir()
+    try:
+        mode = os.stat(path).st_mode
+    except OSError:
+        return False
+    return not stat.S_ISREG(mode) and not stat.S_ISDIR(mode)
 
 
 def _umask() -> int:
