@@ -69,13 +69,14 @@ def main(argv: list[str] | None = None) -> int:
     open_missing_streams()
     try:
         with _plain_warnings(), sigterm_interrupts():
-            status = _dispatch(sys.argv[1:] if argv is None else argv)
+            try:
+                status = _dispatch(sys.argv[1:] if argv is None else argv)
+            except SystemExit as stop:  # argparse's way to end after --help or a wrong option
+                status = stop.code if isinstance(stop.code, int) else int(bool(stop.code))
         sys.stdout.flush()
     except ColorCNNError as error:
         say(f"error: {error}")
         return error.exit_code
-    except SystemExit as stop:  # argparse's way to end after --help or a wrong option
-        return stop.code if isinstance(stop.code, int) else int(bool(stop.code))
     except KeyboardInterrupt as stop:
         ended = isinstance(stop, Terminated)
         say("terminated" if ended else "interrupted")

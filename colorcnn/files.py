@@ -31,8 +31,8 @@ class FileExists(ColorCNNError):
 def write_atomically(path: str | os.PathLike[str], data: bytes, *, overwrite: bool = True) -> Path:
     """Write ``data`` to ``path`` whole or not at all; missing parent folders are made.
 
-    Of two processes that write one file without ``overwrite``, one succeeds and the other fails. A file that is
-    replaced keeps its access rights; a link is written through, to the file that it points to.
+    Of two processes that write one file without ``overwrite``, one succeeds and the other fails.
+    A file that is replaced keeps its access rights. A link is written through, to the file behind it.
 
     Args:
         path: the file to write.
