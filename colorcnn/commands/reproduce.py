@@ -7,7 +7,7 @@ import logging
 import sys
 from pathlib import Path
 
-from colorcnn.errors import UsageError, check_at_least, retold
+from colorcnn.errors import UsageError, retold
 
 DESCRIPTION = """\
 Run all stages of an experiment: train the classifier, train the quantizers, evaluate. What is done is not
@@ -19,8 +19,8 @@ EXAMPLES = """\
 examples:
   colorcnn reproduce --list                          what there is, what was run, measured beside published
   colorcnn reproduce plus-variants --list            one experiment in full
-  colorcnn reproduce plus-variants                   the size for a CPU
-  colorcnn reproduce accuracy-bits --size paper --panel cifar10_resnet18 --seeds 3 --download
+  colorcnn reproduce plus-variants                   the scale for a CPU
+  colorcnn reproduce accuracy-bits --scale paper --variant cifar10_resnet18 --seeds 3 --download
   colorcnn reproduce mine.yaml -o runs/mine          one's own experiment
 
 exit status: 0 when the records are written, 1 when a stage failed, 2 for a wrong option, 130 when
@@ -50,7 +50,7 @@ def main(argv: list[str]) -> int:
         0.
 
     Raises:
-        UsageError: the experiment, its size or an option cannot be meant.
+        UsageError: the experiment, its scale or an option is invalid.
         ColorCNNError: a stage failed, or a record of something else is there.
     """
     options = _parse(argv)
@@ -65,23 +65,20 @@ def main(argv: list[str]) -> int:
     if options.name is None:
         raise UsageError("Which experiment? Name one; colorcnn reproduce --list tells which there are.")
     experiment = find_experiment(options.name)
-    experiment.size(options.size)  # a wrong name is told before anything heavy is loaded
+    experiment.scale(options.scale)  # refuse a wrong name before heavy imports
     from colorcnn.commands import lightning
     from colorcnn.records import read_record
+    from colorcnn.reproduce.plan import Plan
     from colorcnn.reproduce.runner import Run
     from colorcnn.reproduce.stages import kind_of_record
 
     # Its remarks on every training would bury ours.
     logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
     run = Run(
-        experiment=experiment,
-        size=options.size,
-        seeds=options.seeds,
-        runs=options.out,
+        plan=Plan(experiment, options.scale, options.seeds, options.out, options.variant),
         results=results,
         fit=lightning.main,
         say=_say,
-        panel=options.panel,
         device=options.device,
         download=options.download,
         force=options.force,
@@ -105,9 +102,18 @@ def _parse(argv: list[str]) -> argparse.Namespace:
     )
     add = parser.add_argument
     add("name", nargs="?", metavar="NAME", help="an experiment, or the path of a file of `kind: experiment`")
-    add("--size", default="cpu", metavar="SIZE", help="cpu, or paper: as published, for a GPU (default: cpu)")
-    add("--seeds", type=int, metavar="N", help="with seeds 1 to N (default: the experiment's)")
-    add("--panel", metavar="NAME", help="only one data set and network of several, as --list names it")
+    add(
+        *("--scale", "--size"),
+        default="cpu",
+        metavar="SCALE",
+        help="cpu, or paper: as published, for a GPU (default: cpu); --size is the same",
+    )
+    add("--seeds", type=int, metavar="N", help="run the seeds 1 to N (default: the experiment's number)")
+    add(
+        *("--variant", "--panel"),
+        metavar="NAME",
+        help="run only this variant of the matrix, as --list names it; --panel is the same",
+    )
     add("--list", action="store_true", help="tell what there is and what was run; run nothing")
     add(
         "-o",
@@ -131,7 +137,10 @@ def _parse(argv: list[str]) -> argparse.Namespace:
     add("--download", action="store_true", help="fetch data sets that are missing")
     add("--force", action="store_true", help="replace records that hold something else (default: refuse)")
     options = parser.parse_args(argv)
-    check_at_least(1, **{"--seeds": options.seeds})
+    from colorcnn.reproduce.reading import check_seeds
+
+    if options.seeds is not None:
+        check_seeds(options.seeds, "--seeds")
     return options
 
 

@@ -1,4 +1,7 @@
-"""What a stage's result depends on, as one hash: its description, its seed, the weights it starts from."""
+"""The key of a stage: a hash of everything its result depends on.
+
+That is its kind, its description, its seed, and the weights that the description names.
+"""
 
 from __future__ import annotations
 
@@ -14,18 +17,21 @@ from colorcnn.errors import UsageError
 KEY_LENGTH = 12
 
 
-def key_of(kind: str, description: Mapping[str, Any], seed: int, *, ordered: Sequence[str] = ()) -> str:
-    """A stage's key: equal for equal work, whatever the stage is called.
+def key_of(
+    kind: str, description: Mapping[str, Any], seed: int, *, order_sensitive: Sequence[str] = ()
+) -> str:
+    """Return the key of a stage. It is equal for equal work, whatever the name of the stage.
 
-    What images a folder holds, and the code of a user's own classifier, are not looked at.
+    The images in a folder and the code of a user's own classifier are not part of the key.
 
     Args:
-        kind: of the stage.
-        description: of the stage, with the keys of earlier stages in the place of references.
-        seed: of the run.
-        ordered: options whose mappings mean something else in another order.
+        kind: the name of the stage's kind.
+        description: everything that decides the result, with the keys of earlier stages in the place of
+            references.
+        seed: the seed of the run.
+        order_sensitive: options whose mappings mean something else in another order.
     """
-    mappings = [name for name in ordered if isinstance(description.get(name), Mapping)]
+    mappings = [name for name in order_sensitive if isinstance(description.get(name), Mapping)]
     in_order = {name: list(description[name].items()) for name in mappings}
     content = {
         "kind": kind,
@@ -38,7 +44,10 @@ def key_of(kind: str, description: Mapping[str, Any], seed: int, *, ordered: Seq
 
 
 def _weights(description: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
-    """Pretrained models and checkpoint files that a description names: hashes, and what weights tell not."""
+    """Yield the names of pretrained models and checkpoint files in a description, each with its hash.
+
+    With the hash go the options of a model that are not in its weights.
+    """
     from colorcnn import pretrained
     from colorcnn.models.colorcnn import OF_USE
     from colorcnn.weights import read_config
@@ -65,7 +74,7 @@ def _checkpoint_of_method(text: str) -> str | None:
 
 
 def _strings(value: Any) -> Iterator[str]:
-    """Every text that may name weights: all but an architecture, which is called as a method is."""
+    """Yield every text that may name weights. An architecture does not: its name may be a method's."""
     if isinstance(value, str):
         yield value
     elif isinstance(value, Mapping):

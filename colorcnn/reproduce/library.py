@@ -1,4 +1,4 @@
-"""Where experiments and their records are: in the repository, the installed package, or anywhere."""
+"""Places of experiments and of their records: in the repository, in the installed package, or anywhere."""
 
 from __future__ import annotations
 
@@ -6,31 +6,33 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from colorcnn.errors import unknown_name
-from colorcnn.reproduce.experiment import Experiment, Panel, Stage, read_experiment, read_yaml
+from colorcnn.reproduce.experiment import Experiment, Stage, Variant
+from colorcnn.reproduce.reading import read_experiment
 from colorcnn.reproduce.stages import check_stages, kind_of
 from colorcnn.reproduce.stages.base import MeasuringKind
+from colorcnn.reproduce.yaml_file import read_yaml
 
 
 def repository() -> Path | None:
-    """The repository this package runs from, or None for an installed copy."""
+    """Return the repository this package runs from, or None for an installed copy."""
     folder = Path(__file__).resolve().parents[2]
     return folder if (folder / "pyproject.toml").is_file() and (folder / "experiments").is_dir() else None
 
 
 def experiments_folder() -> Path:
-    """The folder of experiment files: the repository's, else the installed package's."""
+    """Return the folder of experiment files: the repository's, else the installed package's."""
     home = repository()
     return home / "experiments" if home else Path(__file__).resolve().parents[1] / "experiments"
 
 
 def results_folder(runs: Path) -> Path:
-    """Where records go: experiments/results in the repository, else below the runs."""
+    """Return the folder of records: experiments/results in the repository, else a folder below the runs."""
     home = repository()
     return home / "experiments" / "results" if home else runs / "results"
 
 
 def experiment_files() -> dict[str, Path]:
-    """Every experiment's name and file."""
+    """Return the file of every experiment, by name."""
     return {
         path.stem: path
         for path in sorted(experiments_folder().glob("*/*.yaml"))
@@ -42,10 +44,10 @@ def find_experiment(name: str) -> Experiment:
     """Read an experiment.
 
     Args:
-        name: of one in :func:`experiment_files`, or the path of a file.
+        name: a name in :func:`experiment_files`, or the path of a file.
 
     Raises:
-        UsageError: there is none, or something in it cannot be meant.
+        UsageError: there is no such experiment, or something in it is invalid.
         ColorCNNError: it cannot be read.
     """
     path = Path(name)
@@ -59,22 +61,39 @@ def find_experiment(name: str) -> Experiment:
     return experiment
 
 
-def measuring_stages(panel: Panel) -> list[Stage]:
-    """The stages of a panel that end in a record."""
-    return [stage for stage in panel.stages if isinstance(kind_of(stage), MeasuringKind)]
+def measuring_stages(variant: Variant) -> list[Stage]:
+    """Return the stages of a variant that end in a record."""
+    return [stage for stage in variant.stages if isinstance(kind_of(stage), MeasuringKind)]
 
 
-def record_path(results: Path, experiment: Experiment, size: str, panel: Panel, stage: Stage) -> Path:
-    """Where the record of a stage goes."""
-    several = len(measuring_stages(panel)) > 1
-    parts = [experiment.name, panel.name, stage.name if several else "", size]
+def record_path(results: Path, experiment: Experiment, scale: str, variant: Variant, stage: Stage) -> Path:
+    """Return the path of a measuring stage's record.
+
+    Args:
+        results: the folder of the records.
+        experiment: the experiment.
+        scale: the name of its scale.
+        variant: the variant of the scale.
+        stage: the measuring stage of the variant.
+    """
+    several = len(measuring_stages(variant)) > 1
+    parts = [experiment.name, variant.name, stage.name if several else "", scale]
     return results / f"{'_'.join(part for part in parts if part)}.json"
 
 
-def record_paths(experiment: Experiment, size: str, results: Path) -> Iterator[tuple[str, Path]]:
-    """What every record of an experiment is of, where there are several, and where it goes."""
-    for panel in experiment.size(size).panels:
-        stages = measuring_stages(panel)
+def record_paths(experiment: Experiment, scale: str, results: Path) -> Iterator[tuple[str, Path]]:
+    """Yield a title and the path of every record of an experiment at one scale.
+
+    Args:
+        experiment: the experiment.
+        scale: the name of its scale.
+        results: the folder of the records.
+
+    Yields:
+        The title (variant and stage; empty if the scale has a single record) and the path.
+    """
+    for variant in experiment.scale(scale).variants:
+        stages = measuring_stages(variant)
         for stage in stages:
-            title = " ".join(part for part in (panel.name, stage.name if len(stages) > 1 else "") if part)
-            yield title, record_path(results, experiment, size, panel, stage)
+            title = " ".join(part for part in (variant.name, stage.name if len(stages) > 1 else "") if part)
+            yield title, record_path(results, experiment, scale, variant, stage)

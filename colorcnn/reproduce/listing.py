@@ -26,10 +26,10 @@ def listing(results: Path, name: str | None = None) -> str:
 
 def _lines(experiment: Experiment, results: Path, *, full: bool = False) -> Iterator[str]:
     yield f"{experiment.name}: {experiment.title}" + (f" ({experiment.source})" if experiment.source else "")
-    for size_name, size in experiment.sizes.items():
-        yield f"  {size_name}" + (f", {size.time}" if size.time else "")
+    for name, scale in experiment.scales.items():
+        yield f"  {name}" + (f", {scale.time}" if scale.time else "")
         missing = []
-        for title, path in record_paths(experiment, size_name, results):
+        for title, path in record_paths(experiment, name, results):
             if path.exists():
                 with showing(path):
                     yield from _record(title, read_record(path), full)

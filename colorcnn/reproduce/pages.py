@@ -64,9 +64,9 @@ def overview(results: Path) -> str:
     lines = ["| command | published | measured | record |", "|---|---|---|---|"]
     for name in experiment_files():
         experiment = find_experiment(name)
-        for size in experiment.sizes:
-            command = f"`colorcnn reproduce {name} --size {size}`<br>{experiment.title}"
-            run = [(title, path) for title, path in record_paths(experiment, size, results) if path.exists()]
+        for scale in experiment.scales:
+            command = f"`colorcnn reproduce {name} --size {scale}`<br>{experiment.title}"
+            run = [(title, path) for title, path in record_paths(experiment, scale, results) if path.exists()]
             for title, path in run:
                 record = read_record(path)
                 with showing(path):

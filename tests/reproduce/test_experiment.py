@@ -11,11 +11,13 @@ from hypothesis import strategies as st
 
 from colorcnn.errors import ColorCNNError, UsageError
 from colorcnn.reproduce.cache_key import key_of
-from colorcnn.reproduce.experiment import read_experiment, references, substitute
 from colorcnn.reproduce.library import find_experiment, measuring_stages, record_path
-from colorcnn.reproduce.stages.base import Workplace
+from colorcnn.reproduce.reading import read_experiment
+from colorcnn.reproduce.references import references, substitute
+from colorcnn.reproduce.stages.base import StageContext
 from colorcnn.reproduce.stages.evaluate import EvaluateStage
 from colorcnn.reproduce.stages.fit import FitStage, merged
+from colorcnn.reproduce.yaml_file import read_yaml
 
 CONF = Path(__file__).resolve().parent.parent / "conf" / "experiment.yaml"
 FIT = {"name": "judge", "kind": "fit", "config": "classifier.yaml"}
@@ -55,27 +57,29 @@ def test_what_has_no_references_is_left_alone(value):
     assert substitute(value, lambda name: name) == value
 
 
-def test_a_matrix_makes_panels_and_a_stage_matrix_makes_stages(write):
+def test_a_matrix_makes_variants_and_a_stage_matrix_makes_stages(write):
     stages = [
         {**FIT, "name": "judge-${bits}", "matrix": {"bits": [1, 2]}, "model": {"network": "${net}"}},
         {**EVALUATE, "classifier": "${judge-2}", "data": "${set.where}"},
     ]
     matrix = {"set": {"small": {"where": "photo-digits"}, "big": {"where": "cifar10"}}, "net": ["a", "b"]}
-    size = find_experiment(write(stages, matrix=matrix)).size("cpu")
-    assert [panel.name for panel in size.panels] == ["small_a", "small_b", "big_a", "big_b"]
-    assert [stage.name for stage in size.panels[3].stages] == ["judge-1", "judge-2", "score"]
-    assert size.panels[3].stages[0].options["model"] == {"network": "b"}
-    assert size.panels[3].stages[2].options["data"] == "cifar10"
+    scale = find_experiment(write(stages, matrix=matrix)).scale("cpu")
+    assert [variant.name for variant in scale.variants] == ["small_a", "small_b", "big_a", "big_b"]
+    assert [stage.name for stage in scale.variants[3].stages] == ["judge-1", "judge-2", "score"]
+    assert scale.variants[3].stages[0].options["model"] == {"network": "b"}
+    assert scale.variants[3].stages[2].options["data"] == "cifar10"
 
 
 def test_records_are_named_by_what_tells_them_apart(write):
     experiment = find_experiment(write([FIT, EVALUATE, {**EVALUATE, "name": "again"}], matrix={"net": ["a"]}))
-    panel = experiment.size("cpu").panels[0]
-    names = [record_path(Path(), experiment, "cpu", panel, stage).name for stage in measuring_stages(panel)]
+    variant = experiment.scale("cpu").variants[0]
+    names = [
+        record_path(Path(), experiment, "cpu", variant, stage).name for stage in measuring_stages(variant)
+    ]
     assert names == ["mine_a_score_cpu.json", "mine_a_again_cpu.json"]
     experiment = find_experiment(write())
-    panel = experiment.size("cpu").panels[0]
-    assert record_path(Path(), experiment, "cpu", panel, panel.stages[1]).name == "mine_cpu.json"
+    variant = experiment.scale("cpu").variants[0]
+    assert record_path(Path(), experiment, "cpu", variant, variant.stages[1]).name == "mine_cpu.json"
 
 
 @pytest.mark.parametrize(
@@ -141,7 +145,7 @@ def test_a_wrong_stage_is_told_in_one_sentence(stages, problem, write):
         ({"sizes": [1]}, "sizes is"),
         ({"sizes": {}}, "sizes is"),
         ({"sizes": {"cpu": {"stages": [], "seeds": True}}}, "seeds is True"),
-        ({"sizes": {"huge": {}}}, "Unknown size .*'huge': choose one of cpu, paper"),
+        ({"sizes": {"huge": {}}}, "Unknown scale .*'huge': choose one of cpu, paper"),
         ({"sizes": {"cpu": {}}}, "stages is missing"),
         ({"sizes": {"cpu": {"stages": "fit"}}}, "stages is 'fit'; give a list"),
         ({"sizes": {"cpu": {"stages": [], "seeds": 0}}}, "seeds is 0"),
@@ -159,17 +163,17 @@ def test_a_wrong_file_is_told_in_one_sentence(whole, problem, write):
         find_experiment(write(whole=whole))
 
 
-def test_unknown_experiments_and_sizes_name_those_there_are(write):
+def test_unknown_experiments_and_scales_name_those_there_are(write):
     with pytest.raises(UsageError, match="Unknown experiment 'magic': choose one of"):
         find_experiment("magic")
-    with pytest.raises(UsageError, match="Unknown size of mine 'paper': choose one of cpu"):
-        find_experiment(write()).size("paper")
+    with pytest.raises(UsageError, match="Unknown scale of mine 'paper': choose one of cpu"):
+        find_experiment(write()).scale("paper")
 
 
 @pytest.mark.parametrize(
     ("text", "problem"),
     [
-        (":\n - a: [", "is no valid YAML"),
+        (":\n - a: [", "is not valid YAML"),
         ("[1]", "is no YAML mapping"),
         ("a:\n  methods: {b: 1, c: 2, b: 3}", "the key b is given twice"),
     ],
@@ -246,7 +250,9 @@ def test_the_key_follows_the_work_and_the_weights_it_starts_from(tmp_path, monke
     two = {"methods": {"a": "wu", "b": "octree"}}
     turned = {"methods": dict(reversed(two["methods"].items()))}
     assert key_of("evaluate", two, 1) == key_of("evaluate", turned, 1)
-    keys = [key_of("evaluate", each, 1, ordered=EvaluateStage.ordered) for each in (two, turned)]
+    keys = [
+        key_of("evaluate", each, 1, order_sensitive=EvaluateStage.order_sensitive) for each in (two, turned)
+    ]
     assert keys[0] != keys[1], "others are compared with the first"
     assert key != key_of("evaluate", {**description, "colors": [4]}, 1)
     publish_all(tmp_path)
@@ -288,7 +294,87 @@ def test_a_training_does_not_depend_on_the_published_model_of_its_architecture(m
     ],
 )
 def test_data_sets_are_fetched_that_can_be(data, downloads, tmp_path):
-    place = Workplace(tmp_path, 3, "cuda:1", True, lambda *_: 0, print)
+    place = StageContext(tmp_path, 3, "cuda:1", True, lambda *_: 0, print)
     found = FitStage._with_surroundings({"data": {"class_path": data}, "trainer": {}}, place)
     assert found["data"].get("init_args", {}).get("download", False) is downloads
     assert found["trainer"] == {"accelerator": "gpu", "devices": [1]}
+
+
+def bomb(levels, width=10):
+    """YAML of 1 kB whose aliases expand to width ** levels values."""
+    lines = ["a0: &a0 [x]"]
+    lines += [
+        f"a{level}: &a{level} [{', '.join([f'*a{level - 1}'] * width)}]" for level in range(1, levels + 1)
+    ]
+    return "\n".join(lines)
+
+
+MERGES = "\n".join(
+    ["m0: &m0 {k0: 1}"]
+    + [f"m{n}: &m{n} {{<<: [{', '.join([f'*m{n - 1}'] * 10)}], k{n}: 1}}" for n in range(1, 9)]
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        (bomb(9), "its aliases expand to more than 100,000 values"),
+        (MERGES, "its aliases expand to more than 100,000 values"),
+        ("a: &a [*a]", "an alias contains itself"),
+        ("[" * 5000, "is not valid YAML"),
+        ("a: " + "9" * 5000, "is not valid YAML"),
+        ("a: 2001-99-99", "is not valid YAML"),
+        ("a: " + "x" * 1_000_001, "has more than 1,000,000 bytes"),
+    ],
+)
+def test_a_file_over_the_budget_is_refused_before_it_is_expanded(text, problem, tmp_path):
+    path = tmp_path / "bomb.yaml"
+    path.write_text(text)
+    with pytest.raises(ColorCNNError, match=problem) as raised:
+        read_experiment(path)
+    assert str(raised.value).count("\n") == 0
+
+
+def test_aliases_within_the_budget_are_read(tmp_path):
+    path = tmp_path / "small.yaml"
+    path.write_text(bomb(3))
+    assert sum(len(row) for row in read_yaml(path)["a3"]) == 100
+
+
+@pytest.mark.parametrize(
+    ("change", "problem"),
+    [
+        ({"seeds": 100_000}, "seeds is 100000: give a whole number from 1 to 100"),
+        ({"matrix": {axis: list(range(10)) for axis in "abcdefghij"}}, "more than 5,000 combinations"),
+        ({"stages": [{**FIT, "name": "j-${a}", "matrix": {"a": list(range(5001))}}]}, "5,000 combinations"),
+        (
+            {
+                "matrix": {"a": list(range(100))},
+                "stages": [{**FIT, "name": "j-${b}", "matrix": {"b": list(range(60))}}],
+            },
+            "more than 5,000 stages",
+        ),
+        (
+            {"variables": {f"v{n}": [f"${{v{n - 1}}}"] * 10 if n else "x" for n in range(9)}},
+            "variables expand to more than 5,000,000 values and characters",
+        ),
+        (
+            {"variables": {f"v{n}": f"${{v{n - 1}}}" * 10 if n else "x" for n in range(9)}},
+            "variables expand to more than 5,000,000 values and characters",
+        ),
+    ],
+)
+def test_a_scale_over_a_budget_is_refused_in_one_sentence(change, problem, write):
+    stages = change.pop("stages", [{**FIT, "model": "${v8}"}])
+    with pytest.raises(UsageError, match=problem):
+        read_experiment(Path(write(stages, **change)))
+
+
+def test_sizes_is_another_word_for_scales(write, tmp_path):
+    old = Path(write())
+    new = tmp_path / "new.yaml"
+    new.write_text(old.read_text().replace("sizes:", "scales:"))
+    assert read_experiment(new).scales == read_experiment(old).scales
+    new.write_text(old.read_text() + "\nscales: {}\n")
+    with pytest.raises(UsageError, match="give one of them"):
+        read_experiment(new)

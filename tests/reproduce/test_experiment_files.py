@@ -1,4 +1,4 @@
-"""Every experiment of the repository at every size: it is read, its stages fit, its classes exist."""
+"""Every experiment of the repository at every scale: it is read, its stages fit, its classes exist."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from colorcnn.reproduce.library import (
     find_experiment,
     results_folder,
 )
-from colorcnn.reproduce.runner import Run
+from colorcnn.reproduce.plan import Plan
 from colorcnn.reproduce.stages import KINDS
 from colorcnn.reproduce.state import State
 from colorcnn.tasks.base import ImageTask, Task
@@ -42,7 +42,7 @@ from colorcnn.vq.sources import create_source
 TASKS = {"ClassifierTask": ClassifierTask, "ColorCNNTask": ColorCNNTask}
 BASES = {True: (Task, DrawnData), False: (ImageTask, ImageDataModule)}
 FROM_DATA = {"num_classes", "mean", "std", "multi_label", "source_dimension"}
-CASES = [(name, size) for name in experiment_files() for size in ("cpu", "paper")]
+CASES = [(name, scale) for name in experiment_files() for scale in ("cpu", "paper")]
 
 
 @pytest.fixture(scope="module")
@@ -60,10 +60,9 @@ def parsers():
     return {compresses: parser(*bases) for compresses, bases in BASES.items()}
 
 
-def jobs(name, size, tmp_path, seeds=1, panel=None):
-    options = {"runs": tmp_path, "results": tmp_path, "fit": lambda *_: 0, "say": print}
-    run = Run(find_experiment(name), size, seeds=seeds, panel=panel, **options)
-    return [job for panel in run.panels for job in run.plan(panel)]
+def jobs(name, scale, tmp_path, seeds=1, variant=None):
+    plan = Plan(find_experiment(name), scale, seeds, tmp_path, variant)
+    return [job for planned in plan.variants for job in planned.jobs]
 
 
 def test_names_are_told_apart():
@@ -79,9 +78,9 @@ def test_no_list_of_mappings_is_merged(name):
     assert not re.search(r"<<:\s*(\[|\n\s*-)", experiment_files()[name].read_text())
 
 
-@pytest.mark.parametrize(("name", "size"), CASES)
-def test_every_stage_of_every_size_fits(name, size, parsers, tmp_path):
-    planned = jobs(name, size, tmp_path)
+@pytest.mark.parametrize(("name", "scale"), CASES)
+def test_every_stage_of_every_scale_fits(name, scale, parsers, tmp_path):
+    planned = jobs(name, scale, tmp_path)
     assert len({job.key for job in planned}) == len({job.folder for job in planned})
     checked = set()
     for job in planned:
@@ -242,7 +241,7 @@ def test_finalists_take_over_what_was_trained_for_all(tmp_path):
     assert len({job.key for job in twice}) == len({job.folder for job in twice}) == 2
 
 
-def test_work_that_another_panel_has_begun_meanwhile_is_found(tmp_path):
+def test_work_that_another_variant_has_begun_meanwhile_is_found(tmp_path):
     first, second = (job for job in jobs("gap", "cpu", tmp_path) if job.stage.name == "paper")
     begun = tmp_path / f"another-{first.key}"
     begun.mkdir()

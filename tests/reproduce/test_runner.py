@@ -164,7 +164,7 @@ def test_the_same_command_goes_on_from_any_other_point(point, copy, whole, monke
         elif point == "before the marker":
             patch.setattr(State, "write", stop)
         else:
-            patch.setattr("colorcnn.reproduce.runner.gather", stop)
+            patch.setattr("colorcnn.reproduce.results.gather", stop)
         assert reproduce(copy, "--seeds", "1") == INTERRUPTED
     assert not (copy / "results" / "experiment_cpu.json").exists()
     assert reproduce(copy, "--seeds", "1") == 0
@@ -339,9 +339,9 @@ def test_missing_data_are_told_in_the_words_of_the_command(tmp_path, monkeypatch
     [
         ([], "Which experiment?"),
         (["magic"], "Unknown experiment 'magic'"),
-        ([str(CONF), "--size", "huge"], "Unknown size of experiment 'huge': choose one of cpu, paper"),
-        ([str(CONF), "--size", "paper", "--panel", "6"], "Unknown panel '6': choose one of 4, 5"),
-        ([str(CONF), "--panel", "6"], "experiment has no panels: leave out --panel 6"),
+        ([str(CONF), "--size", "huge"], "Unknown scale of experiment 'huge': choose one of cpu, paper"),
+        ([str(CONF), "--size", "paper", "--panel", "6"], "Unknown variant '6': choose one of 4, 5"),
+        ([str(CONF), "--variant", "6"], "experiment has no variants: leave out --variant 6"),
         ([str(CONF), "--seeds", "0"], "--seeds is 0"),
         ([str(CONF), "--device", "cuda:99"], "Device 'cuda:99' is not available here"),
     ],

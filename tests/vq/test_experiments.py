@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from colorcnn.reproduce.experiment import read_yaml
+from colorcnn.reproduce.yaml_file import read_yaml
 from colorcnn.tasks.vq import VQTask
 from colorcnn.vq.sources import SOURCES
 

@@ -42,21 +42,20 @@ def kind_of_record(record: Record) -> MeasuringKind:
 
 
 def check_stages(experiment: Experiment) -> None:
-    """Check the stages of every size against their kinds.
+    """Check the stages of every scale against their kinds.
 
     Raises:
         UsageError: a kind or an option is unknown, or nothing is measured.
     """
-    measuring = ", ".join(name for name, kind in KINDS.items() if isinstance(kind, MeasuringKind))
-    for size_name, size in experiment.sizes.items():
-        for panel in size.panels:
-            for stage in panel.stages:
-                where = f"{experiment.path}, size {size_name}, stage {stage.name!r}"
+    measuring = ", ".join(key for key, kind in KINDS.items() if isinstance(kind, MeasuringKind))
+    for name, scale in experiment.scales.items():
+        for variant in scale.variants:
+            for stage in variant.stages:
+                where = f"{experiment.path}, scale {name}, stage {stage.name!r}"
                 if stage.kind not in KINDS:
                     raise unknown_name(f"kind of stage in {where}:", stage.kind, KINDS)
                 kind_of(stage).check(stage.options, where)
-            if not any(isinstance(kind_of(stage), MeasuringKind) for stage in panel.stages):
+            if not any(isinstance(kind_of(stage), MeasuringKind) for stage in variant.stages):
                 raise UsageError(
-                    f"{experiment.path}, size {size_name}: nothing is measured; "
-                    f"add a stage of kind {measuring}."
+                    f"{experiment.path}, scale {name}: nothing is measured; add a stage of kind {measuring}."
                 )

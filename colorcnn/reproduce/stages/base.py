@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from colorcnn.errors import UsageError
 from colorcnn.records import Clock, Record
-from colorcnn.reproduce.experiment import check_options
+from colorcnn.reproduce.options import check_options
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -26,7 +26,7 @@ Fit = Callable[[list[str], Path], int]
 
 
 @dataclass(frozen=True)
-class Workplace:
+class StageContext:
     """Where and with what a stage is done; none of it changes what is done.
 
     Attributes:
@@ -75,15 +75,15 @@ class StageKind(ABC):
     Attributes:
         required: options that must be given.
         optional: the other options and their defaults.
-        looks: those of them that change nothing of what is measured.
-        ordered: those whose mappings mean something else in another order.
+        cosmetic_options: those of them that change nothing of what is measured.
+        order_sensitive: those whose mappings mean something else in another order.
         resumes: whether interrupted work goes on; if not, it begins again.
     """
 
     required: ClassVar[tuple[str, ...]] = ()
     optional: ClassVar[Mapping[str, Any]] = {}
-    looks: ClassVar[tuple[str, ...]] = ()
-    ordered: ClassVar[tuple[str, ...]] = ()
+    cosmetic_options: ClassVar[tuple[str, ...]] = ()
+    order_sensitive: ClassVar[tuple[str, ...]] = ()
     resumes: ClassVar[bool] = False
 
     def check(self, options: Mapping[str, Any], where: str) -> None:
@@ -105,7 +105,7 @@ class StageKind(ABC):
         return {**self.optional, **options}
 
     @abstractmethod
-    def run(self, description: Mapping[str, Any], place: Workplace) -> None:
+    def run(self, description: Mapping[str, Any], context: StageContext) -> None:
         """Do the stage, or go on with it where it stopped.
 
         Args:
@@ -142,7 +142,7 @@ class MeasuringKind(StageKind):
         del record
         return {}
 
-    def told(self, description: Mapping[str, Any]) -> dict[str, Any]:
+    def record_config(self, description: Mapping[str, Any]) -> dict[str, Any]:
         """The description as the configuration of a record tells it."""
         return dict(description)
 

@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from colorcnn.reproduce.stages.base import StageKind, Workplace
+from colorcnn.reproduce.stages.base import StageContext, StageKind
 from colorcnn.reproduce.stages.dcq_images import (
     COSTS,
     check_pruning,
@@ -63,27 +63,27 @@ class DcqBuildStage(StageKind):
         """See :meth:`StageKind.describe`: all settings, and a classifier only where they ask for one."""
         found = super().describe(options, home)
         settings, space = _settings(found, 0)
-        looks = settings.layer is not None or settings.attends
+        uses_classifier = settings.layer is not None or settings.attends
         chosen = {key: value for key, value in settings.to_json().items() if key != "seed"}
         chosen["refinement"].pop("seed")
-        classifier = found["classifier"] if looks else None
+        classifier = found["classifier"] if uses_classifier else None
         return {**found, "settings": chosen, "classifier": classifier, "method_space": space}
 
-    def run(self, description: Mapping[str, Any], place: Workplace) -> None:
+    def run(self, description: Mapping[str, Any], context: StageContext) -> None:
         """See :meth:`StageKind.run`."""
         from colorcnn.dcq.storage import MANIFEST, Store
 
-        data, name = open_training_data(description["data"], place)
+        data, name = open_training_data(description["data"], context)
         whole = training_split(data, description["shorter_side"])
-        kept = pruned(whole, description["prune"], None, place.seed)
-        store = self.output(place.folder, "")
+        kept = pruned(whole, description["prune"], None, context.seed)
+        store = self.output(context.folder, "")
         if not (store / MANIFEST).exists():
-            _build(description, place, kept, data, name)
+            _build(description, context, kept, data, name)
         found = Store(store)
         manifest = found.manifest
         palettes = int(manifest.palettes["count"])
         write_costs(
-            place.folder,
+            context.folder,
             whole,
             kept,
             found,
@@ -116,7 +116,7 @@ def _settings(description: Mapping[str, Any], seed: int) -> tuple[Settings, str 
 
 
 def _build(
-    description: Mapping[str, Any], place: Workplace, kept: ImageSource, data: ImageDataModule, name: str
+    description: Mapping[str, Any], context: StageContext, kept: ImageSource, data: ImageDataModule, name: str
 ) -> None:
     from colorcnn import methods
     from colorcnn.dcq.build import Build
@@ -124,21 +124,21 @@ def _build(
     from colorcnn.dcq.settings import Settings
 
     values, classifier = dict(description["settings"]), description["classifier"]
-    refinement = Refinement(**values.pop("refinement"), seed=place.seed)
-    settings = Settings(**values, refinement=refinement, seed=place.seed)
+    refinement = Refinement(**values.pop("refinement"), seed=context.seed)
+    settings = Settings(**values, refinement=refinement, seed=context.seed)
     quantizer = None
     if settings.method is not None:
-        space, device = description["method_space"], place.torch_device()
-        quantizer = methods.load_quantizer(settings.method, device, place.seed, space=space)
+        space, device = description["method_space"], context.torch_device()
+        quantizer = methods.load_quantizer(settings.method, device, context.seed, space=space)
     Build(
         kept,
         settings,
-        place.folder / STORE,
-        extract=_extract(description, place, data),
+        context.folder / STORE,
+        extract=_extract(description, context, data),
         quantizer=quantizer,
         data=name,
         classifier=classifier and _name_of(classifier),
-        say=place.say,
+        say=context.say,
     ).run()
 
 
@@ -147,11 +147,11 @@ def _name_of(classifier: str) -> str:
     return Path(classifier).parent.parent.name if classifier.endswith(".ckpt") else classifier
 
 
-def _extract(description: Mapping[str, Any], place: Workplace, data: ImageDataModule) -> Extract | None:
+def _extract(description: Mapping[str, Any], context: StageContext, data: ImageDataModule) -> Extract | None:
     if description["classifier"] is None:
         return None
     from colorcnn import classifiers
     from colorcnn.tasks.extract import extract
 
     network = classifiers.load_classifier(description["classifier"], data.num_classes)
-    return partial(extract, network, device=place.torch_device(), image_size=description["classifier_size"])
+    return partial(extract, network, device=context.torch_device(), image_size=description["classifier_size"])

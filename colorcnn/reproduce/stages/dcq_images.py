@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from colorcnn.errors import UsageError
 from colorcnn.files import write_atomically
-from colorcnn.reproduce.experiment import check_options
-from colorcnn.reproduce.stages.base import Workplace
+from colorcnn.reproduce.options import check_options
+from colorcnn.reproduce.stages.base import StageContext
 
 if TYPE_CHECKING:
     from colorcnn.data.base import ImageDataModule
@@ -29,11 +29,11 @@ def check_pruning(options: Mapping[str, Any], where: str) -> None:
         check_options(options["prune"], list(PRUNE), ["method"], f"{where}, prune")
 
 
-def open_training_data(spec: str | Mapping[str, Any], place: Workplace) -> tuple[ImageDataModule, str]:
+def open_training_data(spec: str | Mapping[str, Any], context: StageContext) -> tuple[ImageDataModule, str]:
     """A data set, and the name that opens it again without its options."""
     from colorcnn.data import open_described
 
-    data = open_described(spec, **(place.data_options() or {}))
+    data = open_described(spec, **(context.data_options() or {}))
     if isinstance(spec, str):
         return data, spec
     return data, str((spec.get("init_args") or {}).get("path", data.name))

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 from colorcnn.errors import UsageError
 from colorcnn.files import write_atomically
 from colorcnn.records import Clock, Record
-from colorcnn.reproduce.experiment import check_options
-from colorcnn.reproduce.stages.base import MeasuringKind, Workplace
+from colorcnn.reproduce.options import check_options
+from colorcnn.reproduce.stages.base import MeasuringKind, StageContext
 from colorcnn.reproduce.stages.dcq_images import costs, open_copies, open_training_data, training_split
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ class DcqJudgeStage(MeasuringKind):
 
     required = ("data", "colors", "rows", "original")
     optional: ClassVar = {"split": "test", "batch_size": 256, "published": None, "anchor": None}
-    looks = ("published", "anchor")
+    cosmetic_options = ("published", "anchor")
 
     def check(self, options: Mapping[str, Any], where: str) -> None:
         """See :meth:`StageKind.check`."""
@@ -77,12 +77,12 @@ class DcqJudgeStage(MeasuringKind):
 
             published_table(options["published"])
 
-    def run(self, description: Mapping[str, Any], place: Workplace) -> None:
+    def run(self, description: Mapping[str, Any], context: StageContext) -> None:
         """See :meth:`StageKind.run`."""
         from colorcnn.evaluation.question import Question
 
         clock = Clock()
-        device = place.torch_device()
+        device = context.torch_device()
         cells = list(_cells(description))
         original = description["original"]
         opened = Question(
@@ -92,9 +92,9 @@ class DcqJudgeStage(MeasuringKind):
             colors=[],
             split=description["split"],
             batch_size=description["batch_size"],
-            seed=place.seed,
+            seed=context.seed,
             device=device,
-            options=place.data_options(),
+            options=context.data_options(),
         ).open()
         verdicts = opened.measure()["original"]["judges"]
         metrics = {
@@ -105,10 +105,10 @@ class DcqJudgeStage(MeasuringKind):
         for cell in cells:
             score = {**verdicts[cell.name], **_costs(cell.store)}
             metrics["methods"][cell.method]["scores"][str(cell.colors)] = score
-        told = opened.config()
-        config = {key: told[key] for key in ("data", "split", "split_key", "image_size")}
-        write_atomically(place.folder / f"{_EXAMPLES}.png", _examples(description, place))
-        place.write_record(clock, n=len(opened.split), metrics=metrics, config=config, device=device)
+        whole = opened.config()
+        config = {key: whole[key] for key in ("data", "split", "split_key", "image_size")}
+        write_atomically(context.folder / f"{_EXAMPLES}.png", _examples(description, context))
+        context.write_record(clock, n=len(opened.split), metrics=metrics, config=config, device=device)
 
     def pictures(self, folder: Path) -> dict[str, Path]:
         """See :meth:`MeasuringKind.pictures`: images as the rows store them."""
@@ -141,7 +141,7 @@ class DcqJudgeStage(MeasuringKind):
         return digest_of(record.metrics, record.config.get("anchor") or first)
 
 
-def _examples(description: Mapping[str, Any], place: Workplace) -> bytes:
+def _examples(description: Mapping[str, Any], context: StageContext) -> bytes:
     """A PNG of images, spread evenly over the training set, as they are and as the rows store them.
 
     Of each row it is the store with that number of colours which most of them have; rows that have none, or
@@ -151,7 +151,7 @@ def _examples(description: Mapping[str, Any], place: Workplace) -> bytes:
     from colorcnn.evaluation.gallery import evenly, picture_rows
     from colorcnn.evaluation.naming import colors_and_bits, display_names
 
-    data, name = open_training_data(description["data"], place)
+    data, name = open_training_data(description["data"], context)
     whole = training_split(data)
     chosen = evenly(len(whole), _SHOWN)
     stores = [row["stores"] for row in description["rows"].values()]
@@ -162,7 +162,7 @@ def _examples(description: Mapping[str, Any], place: Workplace) -> bytes:
     for title, row in zip(display_names(description["rows"]).values(), stores):
         if row[column] is None:
             continue
-        copies = open_copies(row[column], name, download=place.download)
+        copies = open_copies(row[column], name, download=context.download)
         if len(copies) == len(whole):
             rows[title] = copies.read(chosen)
     return to_png(picture_rows(rows))

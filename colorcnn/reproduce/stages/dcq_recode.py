@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from colorcnn.errors import UsageError
-from colorcnn.reproduce.stages.base import StageKind, Workplace
+from colorcnn.reproduce.stages.base import StageContext, StageKind
 from colorcnn.reproduce.stages.dcq_images import (
     COSTS,
     check_pruning,
@@ -56,30 +56,30 @@ class DcqRecodeStage(StageKind):
                 "keep fewer of them with prune, or leave it out."
             )
 
-    def run(self, description: Mapping[str, Any], place: Workplace) -> None:
+    def run(self, description: Mapping[str, Any], context: StageContext) -> None:
         """See :meth:`StageKind.run`; files of an interrupted stage are written again."""
         from colorcnn.dcq.export import LOSSLESS, mean_payload, recode
 
-        data, name = open_training_data(description["data"], place)
+        data, name = open_training_data(description["data"], context)
         whole = training_split(data)
         target, share = description["bytes"], None
         if description["like"] is not None:
             like = costs(description["like"])
             target = like["bytes"]["coded"] / like["of"]
         if description["format"] in LOSSLESS and target is not None:
-            share = min(1.0, target / mean_payload(whole, description["format"], seed=place.seed))
+            share = min(1.0, target / mean_payload(whole, description["format"], seed=context.seed))
             target = None
-        kept = pruned(whole, description["prune"], share, place.seed)
-        out = self.output(place.folder, "")
+        kept = pruned(whole, description["prune"], share, context.seed)
+        out = self.output(context.folder, "")
         shutil.rmtree(out, ignore_errors=True)
         found = recode(
-            kept, out, description["format"], target=target, quality=description["quality"], seed=place.seed
+            kept, out, description["format"], target=target, quality=description["quality"], seed=context.seed
         )
         write_costs(
-            place.folder,
+            context.folder,
             whole,
             kept,
-            open_copies(out, name, download=place.download),
+            open_copies(out, name, download=context.download),
             bytes={
                 "coded": round(found.payload_bytes * len(kept)),
                 "files": round(found.file_bytes * len(kept)),

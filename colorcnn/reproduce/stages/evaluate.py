@@ -10,8 +10,8 @@ import colorcnn.data
 from colorcnn.errors import UsageError, check_at_least, unknown_name
 from colorcnn.files import write_atomically
 from colorcnn.records import Clock, Record
-from colorcnn.reproduce.experiment import references
-from colorcnn.reproduce.stages.base import MeasuringKind, Workplace
+from colorcnn.reproduce.references import references
+from colorcnn.reproduce.stages.base import MeasuringKind, StageContext
 from colorcnn.reproduce.stages.fit import check_class
 
 if TYPE_CHECKING:
@@ -57,8 +57,8 @@ class EvaluateStage(MeasuringKind):
         "cam": False,
         "published": None,
     }
-    looks: ClassVar[tuple[str, ...]] = ("published", "cam")
-    ordered = ("methods", "classifier")  # others are compared with the first method, and the first judges
+    cosmetic_options: ClassVar[tuple[str, ...]] = ("published", "cam")
+    order_sensitive = ("methods", "classifier")  # the first method is compared with, the first scores
     resumes = True
 
     def check(self, options: Mapping[str, Any], where: str) -> None:
@@ -107,23 +107,23 @@ class EvaluateStage(MeasuringKind):
         check_epsilons(description["epsilons"])
         return description
 
-    def run(self, description: Mapping[str, Any], place: Workplace) -> None:
+    def run(self, description: Mapping[str, Any], context: StageContext) -> None:
         """See :meth:`StageKind.run`."""
         clock = Clock()
-        opened = self.question(description, place).open()
+        opened = self.question(description, context).open()
         for remark in opened.remarks():
-            place.say(remark)
+            context.say(remark)
         if description["cam"]:
             opened.check_maps()
-        metrics = opened.measure(place.kept)
+        metrics = opened.measure(context.kept)
         for name, picture in opened.pictures(cam=description["cam"], dark=False).items():
-            write_atomically(place.folder / f"{name}.png", picture.light)
-        place.write_record(
-            clock, n=len(opened.split), metrics=metrics, config=opened.config(), device=place.torch_device()
+            write_atomically(context.folder / f"{name}.png", picture.light)
+        context.write_record(
+            clock, n=len(opened.split), metrics=metrics, config=opened.config(), device=context.torch_device()
         )
 
     @staticmethod
-    def question(description: Mapping[str, Any], place: Workplace) -> Question:
+    def question(description: Mapping[str, Any], context: StageContext) -> Question:
         """What the stage asks."""
         from colorcnn.evaluation.question import Question
 
@@ -135,15 +135,15 @@ class EvaluateStage(MeasuringKind):
             split=description["split"],
             limit=description["limit"],
             batch_size=description["batch_size"],
-            seed=place.seed,
+            seed=context.seed,
             sample_seed=_SAMPLE_SEED,
-            device=place.torch_device(),
-            options=place.data_options(),
+            device=context.torch_device(),
+            options=context.data_options(),
             **{name: description[name] for name in _OF_ATTACKS if name in description},
         )
 
-    def told(self, description: Mapping[str, Any]) -> dict[str, Any]:
-        """See :meth:`MeasuringKind.told`: the classifier is the first of several."""
+    def record_config(self, description: Mapping[str, Any]) -> dict[str, Any]:
+        """See :meth:`MeasuringKind.record_config`: the classifier is the first of several."""
         judges = description["classifier"]
         if not isinstance(judges, Mapping):
             return dict(description)

@@ -16,8 +16,8 @@ from colorcnn.dcq.pruning import DYNAMICS
 from colorcnn.errors import ColorCNNError, UsageError, unknown_name
 from colorcnn.files import write_atomically
 from colorcnn.pretrained import check_pretrained
-from colorcnn.reproduce.experiment import read_yaml
-from colorcnn.reproduce.stages.base import StageKind, Workplace
+from colorcnn.reproduce.stages.base import StageContext, StageKind
+from colorcnn.reproduce.yaml_file import read_yaml
 
 CHECKPOINTS = ("last", "best")
 _SECTIONS = ("kind", "seed_everything", "model", "data", "trainer")
@@ -74,18 +74,18 @@ class FitStage(StageKind):
         whole.pop("seed_everything", None)  # that of the run counts
         return {**whole, "kind": "fit"}
 
-    def run(self, description: Mapping[str, Any], place: Workplace) -> None:
+    def run(self, description: Mapping[str, Any], context: StageContext) -> None:
         """See :meth:`StageKind.run`."""
-        folder = place.folder
+        folder = context.folder
         config = folder / "fit.yaml"
-        content = self._with_surroundings(description, place)
+        content = self._with_surroundings(description, context)
         write_atomically(config, yaml.safe_dump(content, sort_keys=False, allow_unicode=True).encode())
         argv = ["fit", "--config", str(config), "--name", folder.name]
         last = self.output(folder, "last")
         if last.exists():
             argv += ["--ckpt_path", "last"]
         try:
-            place.fit(argv, folder.parent)
+            context.fit(argv, folder.parent)
         except UsageError as error:
             raise UsageError(f"{config}: {error}") from error
         except SystemExit as stop:  # how the trainer ends after an interrupt
@@ -102,18 +102,18 @@ class FitStage(StageKind):
         return folder / "checkpoints" / f"{part or 'last'}.ckpt"
 
     @staticmethod
-    def _with_surroundings(description: Mapping[str, Any], place: Workplace) -> dict[str, Any]:
+    def _with_surroundings(description: Mapping[str, Any], context: StageContext) -> dict[str, Any]:
         """The configuration with what depends on the machine, and not on the experiment."""
         data = dict(description["data"])
-        if place.download and _can_download(data["class_path"]):
+        if context.download and _can_download(data["class_path"]):
             data["init_args"] = {**(data.get("init_args") or {}), "download": True}
         trainer = dict(description["trainer"])
-        kind, _, index = place.device.partition(":")
+        kind, _, index = context.device.partition(":")
         if kind != "auto":
             trainer["accelerator"] = "gpu" if kind == "cuda" else kind
         # Several would each run this process's own command line, all of the experiment.
         trainer.setdefault("devices", [int(index)] if index else 1)
-        return {**description, "seed_everything": place.seed, "data": data, "trainer": trainer}
+        return {**description, "seed_everything": context.seed, "data": data, "trainer": trainer}
 
 
 def _check_names(config: Mapping[str, Any]) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from colorcnn.errors import UsageError
 from colorcnn.records import Clock, Record
-from colorcnn.reproduce.stages.base import Workplace
+from colorcnn.reproduce.stages.base import StageContext
 from colorcnn.reproduce.stages.evaluate import EvaluateStage
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ class SoftHardStage(EvaluateStage):
         "batch_size": 128,
         "temperatures": [1.0, 0.3, 0.1, 0.03, 0.01],
     }
-    looks = ()
+    cosmetic_options = ()
 
     def check(self, options: Mapping[str, Any], where: str) -> None:
         """See :meth:`StageKind.check`."""
@@ -45,14 +45,14 @@ class SoftHardStage(EvaluateStage):
             if isinstance(method, str) and find_codecs(method):
                 raise UsageError(f"{where}: the method {name!r} is a codec: it has no soft images.")
 
-    def run(self, description: Mapping[str, Any], place: Workplace) -> None:
+    def run(self, description: Mapping[str, Any], context: StageContext) -> None:
         """See :meth:`StageKind.run`."""
         from colorcnn.evaluation.soft_hard import measure_soft
         from colorcnn.models import LearnedQuantizer
 
-        clock, device = Clock(), place.torch_device()
-        opened = self.question(description, place).open()
-        metrics = {**opened.measure(place.kept), "temperatures": description["temperatures"]}
+        clock, device = Clock(), context.torch_device()
+        opened = self.question(description, context).open()
+        metrics = {**opened.measure(context.kept), "temperatures": description["temperatures"]}
         batches = opened.batches()
         for name, method in opened.methods.items():
             if isinstance(method, LearnedQuantizer):
@@ -65,7 +65,9 @@ class SoftHardStage(EvaluateStage):
                 )
                 for size, score in scores.items():
                     score["soft"] = soft[size]
-        place.write_record(clock, n=len(opened.split), metrics=metrics, config=opened.config(), device=device)
+        context.write_record(
+            clock, n=len(opened.split), metrics=metrics, config=opened.config(), device=device
+        )
 
     def figure(self, record: Record) -> Figure:
         """Accuracy over the temperature, and hard."""

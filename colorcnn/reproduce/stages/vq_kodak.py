@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from colorcnn.errors import UsageError
 from colorcnn.records import Clock, Record
-from colorcnn.reproduce.stages.base import MeasuringKind, Workplace
+from colorcnn.reproduce.stages.base import MeasuringKind, StageContext
 from colorcnn.reproduce.stages.vq_measure import check_rows
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ class VQKodakStage(MeasuringKind):
         "anchor": None,
         "published": True,
     }
-    looks = ("published",)
+    cosmetic_options = ("published",)
 
     def check(self, options: Mapping[str, Any], where: str) -> None:
         """See :meth:`StageKind.check`."""
@@ -55,7 +55,7 @@ class VQKodakStage(MeasuringKind):
                 raise UsageError(f"There is no curve of the codec {name!r}: choose jpeg or webp.")
         return described
 
-    def run(self, description: Mapping[str, Any], place: Workplace) -> None:
+    def run(self, description: Mapping[str, Any], context: StageContext) -> None:
         """See :meth:`StageKind.run`."""
         from tqdm import tqdm
 
@@ -67,7 +67,7 @@ class VQKodakStage(MeasuringKind):
         from colorcnn.vq.sources import list_pictures
 
         clock = Clock()
-        device = find_device("cpu" if place.device == "auto" else place.device)
+        device = find_device("cpu" if context.device == "auto" else context.device)
         files = list_pictures(find_folder(description["pictures"], data_root(None)))
         curves: dict[str, dict[str, Any]] = {}
         rows = description["rows"]
@@ -81,7 +81,7 @@ class VQKodakStage(MeasuringKind):
         metrics: dict[str, Any] = {"rows": curves}
         if description["anchor"] is not None:
             metrics["bd_rate"] = bd_rates(curves, description["anchor"])
-        place.write_record(clock, n=len(files), metrics=metrics, device=str(device))
+        context.write_record(clock, n=len(files), metrics=metrics, device=str(device))
 
     def complete(self, description: Mapping[str, Any], metrics: dict[str, Any]) -> dict[str, Any]:
         """See :meth:`MeasuringKind.complete`."""

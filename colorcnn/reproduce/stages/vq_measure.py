@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from colorcnn.errors import ColorCNNError, UsageError
 from colorcnn.files import write_atomically
 from colorcnn.records import Clock, Record
-from colorcnn.reproduce.stages.base import MeasuringKind, Workplace
+from colorcnn.reproduce.stages.base import MeasuringKind, StageContext
 from colorcnn.reproduce.stages.vq_reference import OfSource
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ class VQMeasureStage(OfSource, MeasuringKind):
         "test_size": 1_000_000,
         "split": "test",
     }
-    looks = ("compare",)
+    cosmetic_options = ("compare",)
 
     def check(self, options: Mapping[str, Any], where: str) -> None:
         """See :meth:`StageKind.check`."""
@@ -59,7 +59,7 @@ class VQMeasureStage(OfSource, MeasuringKind):
         if drawn is not None and not any(drawn in row for row in options["rows"].values()):
             raise UsageError(f"{where}: drawn is {drawn!r}; give a lambda of one of the rows.")
 
-    def run(self, description: Mapping[str, Any], place: Workplace) -> None:
+    def run(self, description: Mapping[str, Any], context: StageContext) -> None:
         """See :meth:`StageKind.run`."""
         from tqdm import tqdm
 
@@ -67,7 +67,7 @@ class VQMeasureStage(OfSource, MeasuringKind):
         from colorcnn.vq.sources import create_source
 
         clock = Clock()
-        _seed(place.seed)
+        _seed(context.seed)
         source = create_source(description["source"], description["dimension"])
         compressors = _load(description["rows"], source.dimension)
         draw = source.val_set if description["split"] == "val" else source.test_set
@@ -81,8 +81,8 @@ class VQMeasureStage(OfSource, MeasuringKind):
         if description["anchor"] is not None:
             metrics["bd_rate"] = bd_rates(rows, description["anchor"])
         drawn = str(description["drawn"])
-        _draw({name: one for (name, at), one in compressors.items() if at == drawn}, place.folder)
-        place.write_record(clock, n=len(vectors), metrics=metrics)
+        _draw({name: one for (name, at), one in compressors.items() if at == drawn}, context.folder)
+        context.write_record(clock, n=len(vectors), metrics=metrics)
 
     def complete(self, description: Mapping[str, Any], metrics: dict[str, Any]) -> dict[str, Any]:
         """See :meth:`MeasuringKind.complete`."""

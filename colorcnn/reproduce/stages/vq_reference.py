@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 
 from colorcnn.errors import UsageError
 from colorcnn.files import write_atomically
-from colorcnn.reproduce.stages.base import StageKind, Workplace
+from colorcnn.reproduce.stages.base import StageContext, StageKind
 
 _REFERENCES = "references.json"
 
@@ -55,7 +55,7 @@ class VQReferenceStage(OfSource):
         if not isinstance(options["trade_offs"], list) or not options["trade_offs"]:
             raise UsageError(f"{where}: trade_offs is {options['trade_offs']!r}; give a list of numbers.")
 
-    def run(self, description: Mapping[str, Any], place: Workplace) -> None:
+    def run(self, description: Mapping[str, Any], context: StageContext) -> None:
         """See :meth:`StageKind.run`."""
         from colorcnn.evaluation.vq_measures import measure_references
         from colorcnn.vq.sources import create_source
@@ -67,7 +67,7 @@ class VQReferenceStage(OfSource):
             description["test_size"],
             description["codewords"],
         )
-        write_atomically(place.folder / _REFERENCES, (json.dumps(found, indent=1) + "\n").encode())
+        write_atomically(context.folder / _REFERENCES, (json.dumps(found, indent=1) + "\n").encode())
 
     def output(self, folder: Path, part: str) -> Path:
         """See :meth:`StageKind.output`."""

@@ -81,7 +81,7 @@ def test_pruning_like_a_store_keeps_as_many_files_as_cost_the_same(whole):
 
 def test_stores_hold_the_images_that_training_on_the_originals_sees(whole):
     from colorcnn.data import open_described
-    from colorcnn.reproduce.experiment import read_yaml
+    from colorcnn.reproduce.yaml_file import read_yaml
 
     data = open_described(read_yaml(stage_folder(whole, "full") / "fit.yaml")["data"])
     rows = sorted(data.train.rows.tolist())

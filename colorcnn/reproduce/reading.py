@@ -1,0 +1,266 @@
+"""Reading of experiment files: variables and matrices are expanded into variants and stages.
+
+An experiment is YAML of ``kind: experiment``::
+
+    kind: experiment
+    title: Accuracy and the number of bits
+    source: Hou, Zheng and Gould, Fig 12
+    define: {...}                  # a place for YAML anchors; nothing reads it. Merge one (<<: *name), not a
+                                  # list: its order, and so a key, depends on PyYAML's version
+    scales:                        # `sizes` is accepted, too
+      cpu:
+        seeds: 3                   # the number of seeds, unless the command line gives one
+        time: half an hour on two cores
+        variables: {epochs: 4}     # ${epochs} in the stages
+        matrix:                    # every combination is a variant: it has its own stages, record and figure
+          network: [alexnet, resnet18]
+          data:
+            cifar10: {module: {class_path: CIFAR10}}     # ${data} is cifar10, ${data.module} the mapping
+        stages:
+          - {name: judge, kind: fit, shared: true, ...}
+          - {name: "c-${bits}", kind: fit, matrix: {bits: [1, 2]}, model: {classifiers: ["${judge}"]}}
+          - {name: accuracy, kind: evaluate, methods: {"colorcnn": ["colorcnn:${c-1}", "colorcnn:${c-2}"]}}
+
+A stage uses the output of an earlier stage by its name. If a value is nothing but a reference, it keeps the
+type of what it stands for. A stage that no measurement needs is left out.
+
+Budgets limit what a file can ask for: :data:`MAX_SEEDS`, :data:`MAX_STAGES`, :data:`MAX_EXPANDED`, and those
+of :mod:`colorcnn.reproduce.yaml_file`.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from colorcnn.errors import UsageError, unknown_name
+from colorcnn.reproduce.experiment import SCALES, Experiment, Scale, Stage, Variant
+from colorcnn.reproduce.options import check_options
+from colorcnn.reproduce.references import producer, references, substitute
+from colorcnn.reproduce.yaml_file import read_yaml
+
+MAX_SEEDS = 100
+"""The largest number of seeds."""
+
+MAX_STAGES = 5_000
+"""The largest number of stages of all variants of a scale."""
+
+MAX_EXPANDED = 5_000_000
+"""How much all variables of a scale may expand to: values, and characters of text."""
+
+_EXPERIMENT = ("kind", "title", "source", "define")
+_SCALE = ("seeds", "time", "variables", "matrix", "stages")
+_NAME = re.compile(r"[\w.+-]+")
+
+
+def read_experiment(path: Path) -> Experiment:
+    """Read an experiment file and check it, except for the options of its stages.
+
+    Raises:
+        UsageError: something in the file is invalid, or over a budget.
+        ColorCNNError: the file cannot be read.
+    """
+    content = read_yaml(path)
+    if content.get("kind") != "experiment":
+        raise UsageError(f"{path} is of kind {content.get('kind')!r}: give a file of `kind: experiment`.")
+    if "sizes" in content and "scales" in content:
+        raise UsageError(f"{path} has sizes and scales, which are the same: give one of them.")
+    word = "sizes" if "sizes" in content else "scales"
+    _check_keys(content, (*_EXPERIMENT, word), ("title", word), str(path))
+    scales = content[word]
+    if not scales:
+        raise UsageError(f"{path}: {word} is empty; give one of {', '.join(SCALES)}.")
+    for name in scales:
+        if name not in SCALES:
+            raise unknown_name(f"scale in {path}", name, SCALES)
+    return Experiment(
+        name=path.stem,
+        path=path,
+        title=str(content["title"]),
+        source=str(content.get("source") or ""),
+        scales={name: _scale(spec, f"{path}, scale {name}") for name, spec in scales.items()},
+    )
+
+
+def check_seeds(seeds: Any, where: str) -> None:
+    """Refuse a number of seeds that is none, or over the budget.
+
+    Args:
+        seeds: the value that was given.
+        where: the place in the file or the name of the option, for the message.
+
+    Raises:
+        UsageError: it is no whole number from 1 to :data:`MAX_SEEDS`.
+    """
+    if type(seeds) is not int or not 1 <= seeds <= MAX_SEEDS:
+        raise UsageError(f"{where} is {seeds!r}: give a whole number from 1 to {MAX_SEEDS}.")
+
+
+def _scale(spec: Mapping[str, Any], where: str) -> Scale:
+    _check_keys(spec, _SCALE, ("stages",), where)
+    seeds = spec.get("seeds", 1)
+    check_seeds(seeds, f"{where}: seeds")
+    variables = _Variables(dict(spec.get("variables") or {}), where)
+    variants: dict[str, Variant] = {}
+    left = MAX_STAGES
+    for name, chosen in _combinations(spec.get("matrix") or {}, where):
+        if name in variants or (name and not _NAME.fullmatch(name)):
+            raise UsageError(
+                f"{where}: a combination of the matrix is called {name!r}, as another is, or as no file can "
+                "be; give the values other names, of letters, digits, and the signs . + - _"
+            )
+        stages = tuple(itertools.islice(_stages(spec["stages"], variables.extended(chosen), where), left + 1))
+        left -= len(stages)
+        if left < 0:
+            raise UsageError(f"{where}: there are more than {MAX_STAGES:,} stages; split the experiment.")
+        variants[name] = Variant(name, stages)
+    if not variants:
+        raise UsageError(f"{where}: the matrix has an axis without values; give it some, or leave it out.")
+    return Scale(tuple(variants.values()), seeds, str(spec.get("time", "")))
+
+
+def _combinations(matrix: Mapping[str, Any], where: str) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield every choice of one value for each axis: its name, and the variables it sets."""
+    if not isinstance(matrix, Mapping):
+        raise UsageError(f"{where}: matrix is {matrix!r}; give a mapping of axes to their values.")
+    axes = [_axis(axis, values, where) for axis, values in matrix.items()]
+    if math.prod(map(len, axes)) > MAX_STAGES:
+        raise UsageError(f"{where}: the matrix has more than {MAX_STAGES:,} combinations; take fewer values.")
+    for choice in itertools.product(*axes):
+        variables = {key: value for _, chosen in choice for key, value in chosen.items()}
+        yield "_".join(name for name, _ in choice), variables
+
+
+def _axis(axis: str, values: Any, where: str) -> list[tuple[str, dict[str, Any]]]:
+    """Return the values of one axis: the name of each, and the variables it sets."""
+    if isinstance(values, list):
+        return [(str(value), {axis: value}) for value in values]
+    if isinstance(values, Mapping) and all(isinstance(each or {}, Mapping) for each in values.values()):
+        return [
+            (str(name), {axis: name, **{f"{axis}.{key}": item for key, item in (attributes or {}).items()}})
+            for name, attributes in values.items()
+        ]
+    raise UsageError(
+        f"{where}: the axis {axis} of a matrix is {values!r}; give a list of values, or a mapping "
+        "of their names to attributes."
+    )
+
+
+def _stages(specs: Sequence[Any], variables: _Variables, where: str) -> Iterator[Stage]:
+    known: dict[str, Stage] = {}
+    for spec in specs:
+        place = f"{where}, stage {spec.get('name')!r}" if isinstance(spec, Mapping) else where
+        if not isinstance(spec, Mapping):
+            raise UsageError(f"{where}: a stage is {spec!r}; give a mapping with a name and a kind.")
+        matrix = variables.inserted(spec.get("matrix") or {})
+        for _, chosen in _combinations(matrix, place):
+            stage = _stage(spec, variables.extended(chosen, place), known, place)
+            known[stage.name] = stage
+            yield stage
+
+
+def _stage(spec: Mapping[str, Any], variables: _Variables, known: Mapping[str, Stage], where: str) -> Stage:
+    content = variables.inserted({key: value for key, value in spec.items() if key != "matrix"})
+    name = str(content.pop("name", ""))
+    kind = str(content.pop("kind", None))
+    shared = content.pop("shared", False)
+    if not isinstance(shared, bool):
+        raise UsageError(f"{where}: shared is {shared!r}; give true or false.")
+    if not _NAME.fullmatch(name):
+        raise UsageError(f"{where}: give a name of letters, digits, and the signs . + - _")
+    if name in known or name in variables.values:
+        raise UsageError(f"{where}: the name {name} is taken by another stage or variable; choose another.")
+    stray = re.search(r"\$\{[\w.+-]*\}?", str(substitute(content, lambda name: "")))
+    if stray:
+        raise UsageError(f"{where}: {stray[0]!r} has a ${{ that names nothing; write ${{NAME}}.")
+    for reference in references(content):
+        source = producer(reference, known)
+        if source is None:
+            raise UsageError(
+                f"{where}: ${{{reference}}} is neither a variable nor an earlier stage; "
+                f"there are {', '.join([*variables.values, *known]) or 'none'}."
+            )
+        if shared and not known[source].shared:
+            raise UsageError(f"{where}: it is shared and takes {source}, which is not; share that, too.")
+    return Stage(name, kind, content, shared)
+
+
+@dataclass
+class _Budget:
+    """What the variables of a scale may still expand to."""
+
+    left: int = MAX_EXPANDED
+
+
+class _Variables:
+    """Variables, and their insertion into stages within the budget.
+
+    Args:
+        values: values by name. They may refer to each other.
+        where: the place in the file, for messages.
+        budget: shared by all variables of a scale.
+    """
+
+    def __init__(self, values: Mapping[str, Any], where: str, budget: _Budget | None = None) -> None:
+        self.values = values
+        self._where = where
+        self._budget = budget or _Budget()
+        self._sizes: dict[str, int] = {}
+
+    def extended(self, more: Mapping[str, Any], where: str | None = None) -> _Variables:
+        """Return these variables and more of them.
+
+        Args:
+            more: values by name. They replace others of that name.
+            where: the place in the file, if it is another one.
+        """
+        return _Variables({**self.values, **more}, where or self._where, self._budget)
+
+    def inserted(self, value: Any) -> Any:
+        """Return a value with its variables inserted. References to stages stay as they are.
+
+        Raises:
+            UsageError: variables refer to each other in a circle, or expand to more than the budget.
+        """
+        return substitute(value, self._look_up)
+
+    def _look_up(self, name: str, trail: tuple[str, ...] = ()) -> Any:
+        if name not in self.values:
+            return f"${{{name}}}"
+        if name in trail:
+            circle = ", ".join(trail)
+            raise UsageError(f"{self._where}: the variables {circle} stand for each other; give one a value.")
+        if name not in self._sizes:
+            self._sizes[name] = _size(self.values[name])
+        self._budget.left -= self._sizes[name]
+        if self._budget.left < 0:
+            raise UsageError(
+                f"{self._where}: its variables expand to more than {MAX_EXPANDED:,} values and characters; "
+                "shorten them."
+            )
+        return substitute(self.values[name], lambda inner: self._look_up(inner, (*trail, name)))
+
+
+def _size(value: Any) -> int:
+    """Count the values in a value and the characters of its texts."""
+    if isinstance(value, Mapping):
+        return 1 + sum(_size(key) + _size(item) for key, item in value.items())
+    if isinstance(value, list):
+        return 1 + sum(map(_size, value))
+    return 1 + (len(value) if isinstance(value, str) else 0)
+
+
+def _check_keys(
+    content: Mapping[str, Any], allowed: Sequence[str], required: Sequence[str], where: str
+) -> None:
+    check_options(content, allowed, required, where)
+    for key in ("scales", "sizes", "variables", "matrix"):
+        if not isinstance(content.get(key) or {}, Mapping):
+            raise UsageError(f"{where}: {key} is {content[key]!r}; give a mapping.")
+    if not isinstance(content.get("stages") or [], list):
+        raise UsageError(f"{where}: stages is {content['stages']!r}; give a list.")
