@@ -21,6 +21,8 @@ _HOME = {
             "VOC2012",
             "ImageDataModule",
             "ImageFolder",
+            "PhotoDigitMasks",
+            "PhotoDigitScenes",
             "PhotoDigits",
             "TinyImageNet200",
             "open_data",

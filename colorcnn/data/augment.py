@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from colorcnn.errors import UsageError, unknown_name
+from colorcnn.recognition import IGNORED
 
 Fill = float | Sequence[float] | Tensor
 EIGHTH = "eighth"
@@ -231,6 +232,37 @@ class Augment(nn.Module):
         if self.erasing:
             images = random_erasing(images, self.erasing, fill=self.fill, generator=generator)
         return images
+
+    def alike(self, labels: Tensor, *batches: Tensor) -> tuple[Tensor, ...]:
+        """Augment batches with the same draws, and masks with them.
+
+        Args:
+            labels: (B,), (B, classes), or masks (B, H, W). Masks are flipped and cropped as the images are;
+                pixels that come into view are ignored. Other labels come back as they are.
+            *batches: images (B, 3, H, W) in [0, 1]; image i of each is moved and erased alike.
+
+        Returns:
+            the labels and the batches.
+
+        Raises:
+            UsageError: masks are asked to follow a rotation, an erasing or a resized crop.
+        """
+        masks = labels.ndim == 3 and self.training
+        if len(batches) == 1 and not masks:
+            return labels, self(batches[0])
+        stray = next((name for name in ("resized_crop", "rotation", "erasing") if getattr(self, name)), None)
+        if masks and stray:
+            raise UsageError(f"{stray} cannot move masks: set it to 0, and keep flip and crop.")
+        seed = int(torch.randint(2**31, ()))
+        moved = (self(batch, torch.Generator().manual_seed(seed)) for batch in batches)
+        if masks:
+            labels = self._move_masks(labels.unsqueeze(1), torch.Generator().manual_seed(seed)).squeeze(1)
+        return labels, *moved
+
+    def _move_masks(self, masks: Tensor, generator: torch.Generator) -> Tensor:
+        if self.flip:
+            (masks,) = random_flip(masks, generator=generator)
+        return random_crop(masks, self.crop, IGNORED, generator) if self.crop else masks
 
     def extra_repr(self) -> str:
         """Return the options, for the module's printed form."""

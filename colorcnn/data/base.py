@@ -56,6 +56,7 @@ class ImageDataModule(pl.LightningDataModule, ABC):
     num_classes: int
     class_names: tuple[str, ...]
     multi_label: bool = False
+    masks: bool = False
     native_size: int | None = None
     known_statistics: tuple[tuple[float, float, float], tuple[float, float, float]] | None = None
 

@@ -11,7 +11,7 @@ import numpy as np
 from colorcnn.data.base import ImageDataModule, data_root
 from colorcnn.data.datasets import ImageSplit
 from colorcnn.data.folders import ImageFolder, folder_places
-from colorcnn.data.photo_digits import SIZE, photo_digits
+from colorcnn.data.photo_digits import SIZE, photo_digit_masks, photo_digit_scenes, photo_digits
 from colorcnn.data.tiny_imagenet import TinyImageNet200
 from colorcnn.data.torchvision_sets import CIFAR10, CIFAR100, STL10, VOC2012
 from colorcnn.errors import UsageError, unknown_name
@@ -57,6 +57,40 @@ class PhotoDigits(ImageDataModule):
         return ImageSplit(pixels, labels)
 
 
+class PhotoDigitMasks(PhotoDigits):
+    """PhotoDigits for segmentation: the class of every pixel, 0 for the photograph and 1..10 for the digits.
+
+    Args:
+        options: those of :class:`PhotoDigits`.
+    """
+
+    name = "photo-digit-masks"
+    num_classes = 11
+    masks = True
+    class_names = ("photograph", *"0123456789")
+
+    @cached_property
+    def _arrays(self) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+        return photo_digit_masks(self.split_seed, **self.sizes)
+
+
+class PhotoDigitScenes(PhotoDigits):
+    """One to three handwritten digits on a photograph of 64x64 pixels: several labels an image.
+
+    Args:
+        options: those of :class:`PhotoDigits`.
+    """
+
+    name = "photo-digit-scenes"
+    multi_label = True
+    native_size = 2 * SIZE
+    known_statistics = ((0.4855, 0.4489, 0.3838), (0.3238, 0.2735, 0.2903))
+
+    @cached_property
+    def _arrays(self) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+        return photo_digit_scenes(self.split_seed, **self.sizes)
+
+
 DATASETS: dict[str, type[ImageDataModule]] = {
     "cifar10": CIFAR10,
     "cifar100": CIFAR100,
@@ -64,6 +98,8 @@ DATASETS: dict[str, type[ImageDataModule]] = {
     "voc2012": VOC2012,
     "tiny-imagenet-200": TinyImageNet200,
     "photo-digits": PhotoDigits,
+    "photo-digit-masks": PhotoDigitMasks,
+    "photo-digit-scenes": PhotoDigitScenes,
 }
 
 
@@ -117,6 +153,8 @@ __all__ = [
     "VOC2012",
     "ImageDataModule",
     "ImageFolder",
+    "PhotoDigitMasks",
+    "PhotoDigitScenes",
     "PhotoDigits",
     "TinyImageNet200",
     "open_data",

@@ -16,8 +16,8 @@ from colorcnn.data.cache import content_key
 class Batch(NamedTuple):
     """What a DataLoader yields.
 
-    ``images`` is uint8 (B, 3, H, W); ``labels`` is int64 (B,), or float32 (B, classes) of 0 and 1 where an
-    image has several; ``index`` is int64 (B,), the images' positions in their split.
+    ``images`` is uint8 (B, 3, H, W); ``labels`` is int64 (B,), float32 (B, classes) of 0 and 1 where an image
+    has several, or uint8 (B, H, W) masks; ``index`` is int64 (B,), the images' positions in their split.
     """
 
     images: Tensor
@@ -41,7 +41,7 @@ class ImageSplit(Dataset[Batch]):
 
     Args:
         pixels: uint8 (N, H, W, 3): an array, a memory map, or files decoded on demand.
-        labels: (N,) integers, or (N, classes) of 0 and 1.
+        labels: (N,) integers, (N, classes) of 0 and 1, or (N, H, W) uint8 masks of class numbers.
         key: names the content in cache keys; by default computed from the pixels.
         rows: which rows of ``pixels`` (and ``labels``) belong to the split, in order; default all.
     """
@@ -60,7 +60,7 @@ class ImageSplit(Dataset[Batch]):
         self._all_labels = labels
         self._key = key if key is not None else content_key(np.asarray(pixels))
         self._rows = np.arange(len(labels)) if rows is None else np.asarray(rows, dtype=np.int64)
-        kind = torch.int64 if labels.ndim == 1 else torch.float32
+        kind = {1: torch.int64, 2: torch.float32, 3: torch.uint8}[labels.ndim]
         self.labels: Tensor = torch.as_tensor(labels[self._rows]).to(kind)
 
     @property

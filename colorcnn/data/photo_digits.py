@@ -6,9 +6,15 @@ a person sees it at once, while a palette of two colours that follows the pixels
 The digits are the 1,797 of scikit-learn's ``load_digits`` (E. Alpaydin and C. Kaynak, Optical Recognition of
 Handwritten Digits, UCI, 1998), the backgrounds crops of the two photographs of ``load_sample_images``. Train,
 val and test share neither a digit nor a pixel of a photograph. Nothing is downloaded.
+
+Two more data sets are drawn alike: :func:`photo_digit_masks` says for every pixel which digit covers it, and
+:func:`photo_digit_scenes` puts one to three digits on a photograph of 64x64 pixels.
 """
 
 from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -36,47 +42,127 @@ def photo_digits(
     Returns:
         for each of "train", "val" and "test": uint8 (n, 32, 32, 3) images and int64 (n,) labels, 0..9.
     """
+    result = {}
+    for part in _parts(seed, {"train": train, "val": val, "test": test}):
+        which = part.choose(part.count)
+        crops = _crops(part.photos, _BANDS[part.name], part.count, part.random)
+        drawn = _draw(_resample(part.strokes[which], part.random), crops, part.random)
+        result[part.name] = drawn, part.labels[which]
+    return result
+
+
+def photo_digit_masks(
+    seed: int = 0, train: int = 8000, val: int = 1000, test: int = 2000
+) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    """Build the images of :func:`photo_digits` with the class of every pixel.
+
+    Args:
+        seed: as :func:`photo_digits` takes it; the images are the same.
+        train: number of training images.
+        val: number of validation images.
+        test: number of test images.
+
+    Returns:
+        for each of "train", "val" and "test": uint8 (n, 32, 32, 3) images and uint8 (n, 32, 32) masks: 0 is
+        the photograph, 1..10 are the pixels that the strokes of the digits 0..9 cover by at least a half.
+    """
+    result = {}
+    for part in _parts(seed, {"train": train, "val": val, "test": test}):
+        which = part.choose(part.count)
+        crops = _crops(part.photos, _BANDS[part.name], part.count, part.random)
+        strokes = _resample(part.strokes[which], part.random)
+        masks = np.where(strokes >= 0.5, part.labels[which][:, None, None] + 1, 0).astype(np.uint8)
+        result[part.name] = _draw(strokes, crops, part.random), masks
+    return result
+
+
+def photo_digit_scenes(
+    seed: int = 0, train: int = 8000, val: int = 1000, test: int = 2000
+) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    """Build photographs with one to three digits, each in a quarter of its own.
+
+    Args:
+        seed: decides everything; the same arrays for the same seed.
+        train: number of training images.
+        val: number of validation images.
+        test: number of test images.
+
+    Returns:
+        for each of "train", "val" and "test": uint8 (n, 64, 64, 3) images and float32 (n, 10) labels: 1 for
+        every digit that the image shows.
+    """
+    result = {}
+    for part in _parts(seed, {"train": train, "val": val, "test": test}):
+        random, count = part.random, part.count
+        crops = _crops(part.photos, _BANDS[part.name], count, random, 2 * SIZE)
+        shown = random.randint(1, 4, size=(count, 1)) > random.rand(count, 4).argsort(axis=1)
+        which = part.choose(count * 4).reshape(count, 4)
+        strokes = _resample(part.strokes[which.ravel()], random) * shown.reshape(-1, 1, 1)
+        quarters = crops.reshape(count, 2, SIZE, 2, SIZE, 3).swapaxes(2, 3).reshape(-1, SIZE, SIZE, 3)
+        drawn = _draw(strokes, quarters, random).reshape(count, 2, 2, SIZE, SIZE, 3).swapaxes(2, 3)
+        labels = np.zeros((count, 10), np.float32)
+        rows, places = np.nonzero(shown)
+        labels[rows, part.labels[which[rows, places]]] = 1
+        result[part.name] = np.ascontiguousarray(drawn).reshape(crops.shape), labels
+    return result
+
+
+@dataclass(frozen=True)
+class _Part:
+    """The material of one split, and its random numbers."""
+
+    name: str
+    count: int
+    digits: np.ndarray  # positions among all strokes
+    strokes: np.ndarray  # (N, 8, 8) in [0, 1], of all splits
+    labels: np.ndarray  # (N,) int64
+    photos: np.ndarray
+    random: np.random.RandomState
+
+    def choose(self, count: int) -> np.ndarray:
+        """Draw digits of this split, (count,) positions."""
+        return self.random.choice(self.digits, count)
+
+
+def _parts(seed: int, counts: dict[str, int]) -> Iterator[_Part]:
     from sklearn.datasets import load_digits, load_sample_images
 
     digits, labels = load_digits(return_X_y=True)
     strokes = digits.reshape(-1, 8, 8) / 16
     photos = np.stack(load_sample_images().images)
     shuffled = np.random.RandomState(seed).permutation(len(labels))
-    result = {}
-    for number, (name, count) in enumerate({"train": train, "val": val, "test": test}.items()):
-        random = np.random.RandomState((seed, number))
+    for number, (name, count) in enumerate(counts.items()):
         first, last = (round(part * len(labels)) for part in _DIGITS[name])
-        which = random.choice(shuffled[first:last], count)
-        crops = _crops(photos, _BANDS[name], count, random)
-        result[name] = (
-            _draw(_resample(strokes[which], random), crops, random),
-            labels[which].astype(np.int64),
-        )
-    return result
+        random = np.random.RandomState((seed, number))
+        yield _Part(name, count, shuffled[first:last], strokes, labels.astype(np.int64), photos, random)
 
 
 def _crops(
-    photos: np.ndarray, bands: tuple[int, ...], count: int, random: np.random.RandomState
+    photos: np.ndarray,
+    bands: tuple[int, ...],
+    count: int,
+    random: np.random.RandomState,
+    size: int = SIZE,
 ) -> np.ndarray:
-    """(count, 32, 32, 3) crops of (P, H, W, 3) photographs inside the bands: the liveliest of a few."""
-    contrast = _contrast(photos @ _LUMINANCE)
+    """(count, size, size, 3) crops of (P, H, W, 3) photographs inside the bands: the liveliest of a few."""
+    contrast = _contrast(photos @ _LUMINANCE, size)
     shape = (count, _TRIES)
     photo = random.randint(len(photos), size=shape)
-    top = random.randint(photos.shape[1] - SIZE + 1, size=shape)
-    left = random.choice(bands, shape) * _BAND + random.randint(_BAND - SIZE + 1, size=shape)
+    top = random.randint(photos.shape[1] - size + 1, size=shape)
+    left = random.choice(bands, shape) * _BAND + random.randint(_BAND - size + 1, size=shape)
     best = contrast[photo, top, left].argmax(axis=1)
     photo, top, left = (values[np.arange(count), best][:, None, None] for values in (photo, top, left))
-    return photos[photo, top + np.arange(SIZE)[:, None], left + np.arange(SIZE)]
+    return photos[photo, top + np.arange(size)[:, None], left + np.arange(size)]
 
 
-def _contrast(luminance: np.ndarray) -> np.ndarray:
-    """Variance inside every 32x32 window of (P, H, W) photographs, at the window's upper left pixel."""
+def _contrast(luminance: np.ndarray, size: int) -> np.ndarray:
+    """Variance inside every square window of (P, H, W) photographs, at the window's upper left pixel."""
 
     def window_mean(values: np.ndarray) -> np.ndarray:
         sums = np.pad(values, ((0, 0), (1, 0), (1, 0))).cumsum(1).cumsum(2)
-        far, near = slice(SIZE, None), slice(None, -SIZE)
+        far, near = slice(size, None), slice(None, -size)
         boxes = sums[:, far, far] - sums[:, far, near] - sums[:, near, far] + sums[:, near, near]
-        return boxes / SIZE**2
+        return boxes / size**2
 
     return window_mean(luminance**2) - window_mean(luminance) ** 2
 

@@ -14,21 +14,16 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from colorcnn.errors import UsageError, check_at_least, unknown_name
+from colorcnn.errors import check_at_least, unknown_name
 from colorcnn.models.layers import conv_bn_relu
 from colorcnn.models.registry import build
+from colorcnn.models.smp import MULTIPLE, create_smp_model, pad_to_multiple
 
 DECODERS = ("narrow", "wide")
 
 
 def _double_conv(inputs: int, outputs: int) -> nn.Sequential:
     return nn.Sequential(conv_bn_relu(inputs, outputs), conv_bn_relu(outputs, outputs))
-
-
-def pad_to_multiple(images: Tensor, multiple: int) -> Tensor:
-    """Repeat the border at the right and bottom until height and width are multiples of ``multiple``."""
-    height, width = images.shape[2:]
-    return F.pad(images, (0, -width % multiple, 0, -height % multiple), mode="replicate")
 
 
 class UNet(nn.Module):
@@ -121,17 +116,9 @@ class SMPBackbone(nn.Module):
 
     def __init__(self, architecture: str = "Unet", encoder_name: str = "vgg13_bn", **kwargs: Any) -> None:
         super().__init__()
-        import segmentation_models_pytorch as smp  # slow to import, and needed by this backbone alone
-
-        try:
-            model = smp.create_model(architecture, encoder_name, encoder_weights=None, **kwargs)
-        except (KeyError, ValueError, TypeError) as error:
-            raise UsageError(
-                f"segmentation-models-pytorch cannot build {architecture!r} on {encoder_name!r} "
-                f"with {kwargs}: {error}"
-            ) from error
+        model = create_smp_model(architecture, encoder_name, **kwargs)
         self.encoder, self.decoder = model.encoder, model.decoder
-        self.multiple = 32
+        self.multiple = MULTIPLE
         with torch.no_grad():
             self.out_channels = self.eval()(torch.zeros(1, 3, 32, 32)).shape[1]
         self.train()

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from colorcnn.errors import UsageError
 from colorcnn.models.layers import conv_bn_relu
 from colorcnn.models.registry import build
+from colorcnn.models.smp import Segmenter, create_smp_model
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
@@ -185,10 +186,36 @@ def torchvision_classifier(
     return Classifier(nn.Identity(), network, num_classes, **normalization)
 
 
+def segmentation_network(
+    num_classes: int,
+    architecture: str = "Unet",
+    encoder_name: str = "resnet18",
+    mean: Sequence[float] = IMAGENET_MEAN,
+    std: Sequence[float] = IMAGENET_STD,
+    **kwargs: Any,
+) -> Classifier:
+    """Any segmentation network of segmentation-models-pytorch: a class for every pixel.
+
+    Args:
+        num_classes: number of classes of a pixel.
+        architecture: its name there; ``DeepLabV3`` is that of the ColorCNN authors' code.
+        encoder_name: such as ``resnet18``; weights start random.
+        mean: of the data set's channels.
+        std: of the data set's channels.
+        **kwargs: passed on, such as ``encoder_depth=3, decoder_channels=[64, 32, 16]``.
+
+    Raises:
+        UsageError: the library does not know a name, or refuses an option.
+    """
+    network = create_smp_model(architecture, encoder_name, classes=num_classes, **kwargs)
+    return Classifier(nn.Identity(), Segmenter(network), num_classes, mean=mean, std=std)
+
+
 CLASSIFIERS: dict[str, Callable[..., Classifier]] = {
     "alexnet": alexnet,
     "resnet18": resnet18,
     "resnet9": resnet9,
+    "smp": segmentation_network,
     "torchvision": torchvision_classifier,
     "vgg16": vgg16,
 }

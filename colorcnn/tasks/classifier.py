@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from colorcnn.classifiers import load_classifier
 from colorcnn.data.augment import Augment
 from colorcnn.data.datasets import Batch
 from colorcnn.models.classifiers import create_classifier
+from colorcnn.recognition import accuracy, recognition_of
 from colorcnn.tasks.base import ImageTask, OptimizerName, ScheduleName, copy_weights
 
 
@@ -65,16 +65,15 @@ class ClassifierTask(ImageTask):
         return self.classifier
 
     def loss(self, logits: Tensor, labels: Tensor) -> Tensor:
-        """Cross-entropy, or its binary form for images with several labels."""
-        if self.hparams["multi_label"]:
-            return F.binary_cross_entropy_with_logits(logits, labels)
-        return F.cross_entropy(logits, labels, label_smoothing=self.hparams["label_smoothing"])
+        """Return the loss of the recognition task that the labels belong to."""
+        return recognition_of(labels).loss(logits, labels, self.hparams["label_smoothing"])
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """One batch of the training split."""
-        logits = self.classifier(self.augment(batch.images)).float()
-        loss = self.checked(self.loss(logits, batch.labels))
-        self.log_dict({"train/loss": loss, "train/accuracy": accuracy(logits, batch.labels)}, prog_bar=True)
+        labels, images = self.augment.alike(batch.labels, batch.images)
+        logits = self.classifier(images).float()
+        loss = self.checked(self.loss(logits, labels))
+        self.log_dict({"train/loss": loss, "train/accuracy": accuracy(logits, labels)}, prog_bar=True)
         return loss
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
@@ -98,15 +97,3 @@ class ClassifierTask(ImageTask):
             prog_bar=True,
             batch_size=len(batch.images),
         )
-
-
-def accuracy(logits: Tensor, labels: Tensor) -> Tensor:
-    """Share of a batch that is classified rightly: the class, or all labels where images have several.
-
-    Args:
-        logits: (B, num_classes).
-        labels: (B,) classes, or (B, num_classes) of 0 and 1.
-    """
-    if labels.ndim == 2:
-        return ((logits > 0) == (labels > 0)).all(dim=1).float().mean()
-    return (logits.argmax(dim=1) == labels).float().mean()

@@ -7,7 +7,7 @@ from typing import Any, Literal, cast
 import torch
 from torch import Tensor, nn
 
-from colorcnn.data.augment import Augment, random_crop, random_flip
+from colorcnn.data.augment import Augment, random_flip
 from colorcnn.data.datasets import Batch
 from colorcnn.data.imitation import ImitationTargets
 from colorcnn.data.jitter import contrast_jitter, gaussian_jitter, jitter_by_colors
@@ -30,9 +30,9 @@ from colorcnn.models.assignment import (
 )
 from colorcnn.models.colorcnn import expand_sizes, quantizer_options
 from colorcnn.paletted import Paletted
+from colorcnn.recognition import accuracy
 from colorcnn.tasks.base import ImageTask, OptimizerName, ScheduleName, copy_weights
-from colorcnn.tasks.classifier import accuracy
-from colorcnn.tasks.recognition import Judges, augmented_alike
+from colorcnn.tasks.recognition import Judges
 from colorcnn.tasks.schedules import Schedules
 
 POWERS_OF_TWO = (2, 4, 8, 16, 32, 64)
@@ -188,6 +188,7 @@ class ColorCNNTask(ImageTask):
             perceptual=bool(perceptual_weight),
         )
         self.augment = Augment(**(AFTER_QUANTIZATION if augment is None else augment), fill=mean)
+        self.crop = Augment(crop=crop_before, fill=mean)
         self.num_colors = self.sizes[0]
         self.targets: ImitationTargets | None = None
         self.register_buffer("mean", torch.tensor(mean).view(1, 3, 1, 1), persistent=False)
@@ -241,25 +242,32 @@ class ColorCNNTask(ImageTask):
         images, targets = batch.images, None
         if self._schedules.imitates(size, self.progress) and self.targets is not None:
             targets = self.targets.lookup(batch.index.cpu(), size).to(images.device)
-        images, targets = self._before(images, targets)
+        images, labels, targets = self._before(images, batch.labels, targets)
         temperature = self._schedules.temperature(self.progress)
         noise = self._schedules.score_noise(size, self.progress)
         assignment = self.quantizer.soft(images, size, temperature, noise)
         quantized = self.render(images, assignment)
         with torch.autocast(images.device.type, enabled=False):
             terms = self._regularizers(assignment, targets, size)
-        terms |= self._recognition(quantized, images, batch.labels, size)
+        terms |= self._recognition(quantized, images, labels, size)
         loss = self.checked(torch.stack(list(terms.values())).sum())
         self.log("train/loss", loss, prog_bar=True)
         self.log("train/num_colors", float(size), prog_bar=True)
         self.log_dict({f"train/{name}": value for name, value in terms.items()})
         return loss
 
-    def _before(self, images: Tensor, targets: Tensor | None) -> tuple[Tensor, Tensor | None]:
+    def _before(
+        self, images: Tensor, labels: Tensor, targets: Tensor | None
+    ) -> tuple[Tensor, Tensor, Tensor | None]:
+        """Flip and crop the images before they are quantized; masks and imitation targets follow."""
         if self.hparams["flip_before"]:
-            flipped = random_flip(images, *([] if targets is None else [targets]))
-            images, targets = flipped[0], flipped[1] if targets is not None else None
-        return random_crop(images, self.hparams["crop_before"], self.mean), targets
+            maps = {"labels": labels if labels.ndim == 3 else None, "targets": targets}
+            present = {name: value for name, value in maps.items() if value is not None}
+            images, *flipped = random_flip(images, *present.values())
+            moved = dict(zip(present, flipped))
+            labels, targets = moved.get("labels", labels), moved.get("targets")
+        labels, images = self.crop.alike(labels, images)
+        return images, labels, targets
 
     def render(self, images: Tensor, assignment: Tensor) -> Tensor:
         """The quantized image that gradients flow through: soft (Eq 5-6), hard, or disturbed."""
@@ -302,11 +310,9 @@ class ColorCNNTask(ImageTask):
 
     def _recognition(self, quantized: Tensor, images: Tensor, labels: Tensor, size: int) -> dict[str, Tensor]:
         """What the judges say of the quantized images, jittered and augmented."""
-        weight, seen, original = self.hparams["perceptual_weight"], self._jittered(quantized, size), None
-        if weight:
-            seen, original = augmented_alike(self.augment, seen, images)
-        else:
-            seen = self.augment(seen)
+        weight, seen = self.hparams["perceptual_weight"], self._jittered(quantized, size)
+        labels, seen, *others = self.augment.alike(labels, seen, *([images] if weight else []))
+        original = others[0] if others else None
         weights = {"perceptual": weight, "recognition": self.hparams["recognition_weight"]}
         terms = self.judges(seen, images, labels, original)
         return {name: weights[name] * term for name, term in terms.items()}

@@ -9,11 +9,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from colorcnn.classifiers import load_classifier
-from colorcnn.data.augment import Augment
 from colorcnn.dcq.attention import Probe
 from colorcnn.errors import UsageError
 from colorcnn.losses import distillation_loss
 from colorcnn.models import frozen
+from colorcnn.recognition import recognition_of
 
 _LAST = "final"
 
@@ -76,6 +76,8 @@ class Judges(nn.ModuleList):
         loss = torch.zeros((), device=logits.device)
         if self.distillation < 1:
             loss = loss + (1 - self.distillation) * self._label_loss(logits, labels)
+        if self.distillation > 0 and labels.ndim == 3:
+            raise UsageError("Distillation does not know where masks moved to: set distillation to 0.")
         if self.distillation > 0:
             with torch.no_grad():
                 teacher = judge(images).float()
@@ -83,9 +85,7 @@ class Judges(nn.ModuleList):
         return loss
 
     def _label_loss(self, logits: Tensor, labels: Tensor) -> Tensor:
-        if self.multi_label:
-            return F.binary_cross_entropy_with_logits(logits, labels)
-        return F.cross_entropy(logits, labels)
+        return recognition_of(labels).loss(logits, labels)
 
     @staticmethod
     def _difference(judge: nn.Module, probe: Probe, original: Tensor) -> Tensor:
@@ -110,9 +110,3 @@ def load_judge(spec: str, num_classes: int) -> nn.Module:
             f"{num_classes}: choose a classifier trained on this data set."
         )
     return judge
-
-
-def augmented_alike(augment: Augment, *batches: Tensor) -> tuple[Tensor, ...]:
-    """Batches (B, 3, H, W) augmented with the same draws: image i of each is moved and erased alike."""
-    seed = int(torch.randint(2**31, ()))
-    return tuple(augment(batch, torch.Generator().manual_seed(seed)) for batch in batches)

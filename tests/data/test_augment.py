@@ -18,6 +18,7 @@ from colorcnn.data.augment import (
     random_rotation,
 )
 from colorcnn.errors import UsageError
+from colorcnn.recognition import IGNORED
 
 AUGMENTATIONS: dict[str, Callable[..., Tensor]] = {
     "flip": lambda images, generator: random_flip(images, generator=generator)[0],
@@ -191,3 +192,25 @@ def test_a_mistyped_option_is_told_with_those_there_are() -> None:
         UsageError, match=r"'flips': choose one of crop, erasing, flip, resized_crop, rotation"
     ):
         Augment(flips=True)
+
+
+def test_masks_are_moved_with_their_images() -> None:
+    masks = torch.randint(0, 3, (6, 8, 8), generator=seeded(3)).to(torch.uint8)
+    images = masks[:, None].expand(-1, 3, -1, -1).float()
+    labels, moved = Augment(flip=True, crop=2, fill=IGNORED).alike(masks, images)
+    assert torch.equal(moved, labels[:, None].expand(-1, 3, -1, -1).float())
+    assert not torch.equal(labels, masks)
+    assert (labels == IGNORED).any()
+    with pytest.raises(UsageError, match="rotation cannot move masks"):
+        Augment(rotation=5.0).alike(masks, images)
+    kept, still = Augment(rotation=5.0).eval().alike(masks, images)
+    assert kept is masks
+    assert still is images
+
+
+def test_batches_are_augmented_alike() -> None:
+    images = batch(6)
+    labels = torch.arange(6)
+    kept, one, other = Augment(True, 2, 15.0, 0.5).alike(labels, images, images)
+    assert kept is labels
+    assert torch.equal(one, other)

@@ -5,7 +5,7 @@ import pytest
 
 import colorcnn.data.photo_digits as module
 from colorcnn.data import open_data
-from colorcnn.data.photo_digits import photo_digits
+from colorcnn.data.photo_digits import photo_digit_masks, photo_digit_scenes, photo_digits
 
 
 def test_the_same_seed_gives_the_same_images() -> None:
@@ -71,3 +71,30 @@ def test_a_digit_lies_wholly_inside_its_image() -> None:
         assert rows.max() - rows.min() >= 20
         assert columns.max() - columns.min() >= 20
         assert image[rows, columns].max() > 0.9
+
+
+def test_masks_belong_to_the_same_images() -> None:
+    plain, masked = photo_digits(3, 20, 5, 5), photo_digit_masks(3, 20, 5, 5)
+    for part in plain:
+        np.testing.assert_array_equal(plain[part][0], masked[part][0])
+        labels, masks = plain[part][1], masked[part][1]
+        assert masks.shape == (len(labels), 32, 32)
+        for label, mask in zip(labels, masks):
+            assert set(np.unique(mask)) == {0, label + 1}
+            assert 0.03 < (mask > 0).mean() < 0.6
+
+
+def test_scenes_show_one_to_three_digits() -> None:
+    images, labels = photo_digit_scenes(0, 200, 5, 5)["train"]
+    assert images.shape == (200, 64, 64, 3)
+    assert set(labels.sum(axis=1)) == {1, 2, 3}
+    again = photo_digit_scenes(0, 200, 5, 5)["train"]
+    np.testing.assert_array_equal(images, again[0])
+
+
+@pytest.mark.parametrize("name", ["photo-digit-masks", "photo-digit-scenes"])
+def test_the_other_sets_have_the_known_statistics(name: str) -> None:
+    data = open_data(name, train_size=1500)
+    values = data.train.pixels(slice(None)).reshape(-1, 3) / 255
+    assert data.mean == pytest.approx(values.mean(0), abs=1e-2)
+    assert data.std == pytest.approx(values.std(0), abs=1e-2)

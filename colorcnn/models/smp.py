@@ -1,0 +1,59 @@
+"""Networks of segmentation-models-pytorch, for images of any height and width."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from colorcnn.errors import UsageError
+
+MULTIPLE = 32
+"""The library's networks take heights and widths that are multiples of this."""
+
+
+def pad_to_multiple(images: Tensor, multiple: int) -> Tensor:
+    """Repeat the border at the right and bottom until height and width are multiples of ``multiple``.
+
+    Args:
+        images: (B, C, H, W).
+        multiple: 1 or more.
+    """
+    height, width = images.shape[2:]
+    return F.pad(images, (0, -width % multiple, 0, -height % multiple), mode="replicate")
+
+
+def create_smp_model(architecture: str, encoder_name: str, **kwargs: Any) -> Any:
+    """Build a network of segmentation-models-pytorch with random weights.
+
+    Args:
+        architecture: its name there, such as ``Unet`` or ``DeepLabV3``.
+        encoder_name: such as ``resnet18`` or ``tu-resnet18``.
+        **kwargs: passed on, such as ``classes=11`` or ``encoder_depth=3``.
+
+    Raises:
+        UsageError: the library does not know a name, or refuses an option.
+    """
+    import segmentation_models_pytorch as smp  # slow to import, and needed by few networks
+
+    try:
+        return smp.create_model(architecture, encoder_name, encoder_weights=None, **kwargs)
+    except (KeyError, ValueError, TypeError) as error:
+        raise UsageError(
+            f"segmentation-models-pytorch cannot build {architecture!r} on {encoder_name!r} "
+            f"with {kwargs}: {error}"
+        ) from error
+
+
+class Segmenter(nn.Module):
+    """A segmentation network with logits of the images' own size."""
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Map normalised images (B, 3, H, W) to logits (B, classes, H, W)."""
+        height, width = images.shape[2:]
+        return self.network(pad_to_multiple(images, MULTIPLE))[..., :height, :width]
