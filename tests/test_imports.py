@@ -13,7 +13,7 @@ import colorcnn
 PACKAGE = Path(colorcnn.__file__).parent
 ROOMS = [
     "errors", "version", "files", "paletted", "images", "arrays", "records",
-    "vq", "quantizers", "models", "losses", "alpha",
+    "vq", "quantizers", "models", "losses", "recognition", "alpha",
     "weights", "pretrained", "classifiers", "methods", "api", "zoo",
     "dcq", "data", "evaluation", "tasks", "reproduce", "commands", "cli", "__main__",
 ]  # fmt: skip

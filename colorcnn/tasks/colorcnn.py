@@ -183,7 +183,6 @@ class ColorCNNTask(ImageTask):
         self.judges = Judges(
             classifiers,
             num_classes,
-            multi_label=multi_label,
             distillation=distillation,
             perceptual=bool(perceptual_weight),
         )

@@ -24,7 +24,6 @@ class Judges(nn.ModuleList):
     Args:
         specs: as :func:`colorcnn.classifiers.load_classifier` takes them.
         num_classes: of the data set.
-        multi_label: images have any number of classes: binary cross-entropy.
         distillation: share of knowledge distillation in the recognition loss; 0 is cross-entropy alone.
         perceptual: compare the last features of quantized images with those of the originals, too.
 
@@ -37,13 +36,11 @@ class Judges(nn.ModuleList):
         specs: Sequence[str],
         num_classes: int,
         *,
-        multi_label: bool = False,
         distillation: float = 0.0,
         perceptual: bool = False,
     ) -> None:
         judges = [load_judge(spec, num_classes) for spec in specs]
         super().__init__(frozen(judge) for judge in judges)
-        self.multi_label = multi_label
         self.distillation = distillation
         self.probes = [Probe(judge, (_LAST,)) for judge in judges] if perceptual else []
 

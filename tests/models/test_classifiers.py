@@ -60,8 +60,19 @@ def test_ours_compute_channels_last_whatever_the_images_come_in(name):
 
 
 def test_unknown_names_and_options_are_told():
-    with pytest.raises(UsageError, match="alexnet, resnet18, resnet9, torchvision, vgg16"):
+    with pytest.raises(UsageError, match="alexnet, resnet18, resnet9, smp, torchvision, vgg16"):
         create_classifier("lenet", 10)
     with pytest.raises(UsageError, match="does not take"):
         create_classifier("alexnet", 10, width=3)
     assert set(SMALL) < set(CLASSIFIERS)
+
+
+@pytest.mark.parametrize("size", [(8, 8), (33, 40)])
+def test_a_segmentation_network_gives_every_pixel_a_class(size):
+    network = create_classifier(
+        "smp", 3, encoder_name="resnet18", encoder_depth=3, decoder_channels=[8, 8, 8]
+    )
+    logits = network.eval()(torch.rand(2, 3, *size))
+    assert logits.shape == (2, 3, *size)
+    with pytest.raises(UsageError, match="segmentation-models-pytorch cannot build"):
+        create_classifier("smp", 3, encoder_name="nothing")

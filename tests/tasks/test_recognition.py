@@ -4,10 +4,9 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from colorcnn.data.augment import Augment
 from colorcnn.errors import UsageError
 from colorcnn.losses import distillation_loss
-from colorcnn.tasks.recognition import Judges, augmented_alike, load_judge
+from colorcnn.tasks.recognition import Judges, load_judge
 
 LABELS = torch.tensor([3, 1])
 
@@ -27,7 +26,7 @@ def test_losses_are_averaged_over_the_judges_and_mixed_with_distillation(images)
 
 
 def test_several_labels_are_judged_one_by_one(images):
-    judges = Judges(["tiny:classifier"], 10, multi_label=True)
+    judges = Judges(["tiny:classifier"], 10)
     labels = F.one_hot(LABELS, 10).float()
     expected = F.binary_cross_entropy_with_logits(judges[0](images), labels)
     torch.testing.assert_close(judges(images, images, labels)["recognition"], expected)
@@ -57,8 +56,7 @@ def test_a_judge_of_other_classes_is_refused():
         load_judge("tiny:flat", 7)
 
 
-def test_batches_are_augmented_alike_and_each_time_anew(images):
-    augment = Augment(flip=True, crop=2, rotation=15.0, erasing=0.5)
-    first, second = augmented_alike(augment, images, images)
-    assert torch.equal(first, second)
-    assert not torch.equal(augmented_alike(augment, images)[0], first)
+def test_masks_are_not_distilled(images):
+    masks = torch.zeros(2, 6, 5, dtype=torch.uint8)
+    with pytest.raises(UsageError, match="set distillation to 0"):
+        Judges(["tiny:classifier"], 10, distillation=1.0)(images, images, masks)
