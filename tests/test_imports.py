@@ -15,7 +15,7 @@ ROOMS = [
     "errors", "version", "files", "paletted", "images", "arrays", "records",
     "vq", "quantizers", "models", "losses", "recognition", "alpha",
     "weights", "pretrained", "classifiers", "methods", "api", "zoo",
-    "dcq", "data", "evaluation", "tasks", "reproduce", "commands", "cli", "__main__",
+    "dcq", "data", "evaluation", "reporting", "tasks", "reproduce", "commands", "cli", "__main__",
 ]  # fmt: skip
 NAMED = {"models", "weights", "pretrained", "classifiers", "methods", "api", "zoo"}
 FORBIDDEN = {"data": NAMED, "evaluation.metrics": {*NAMED, "data"}}

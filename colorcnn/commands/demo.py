@@ -181,10 +181,10 @@ def _report(
     """Evaluate on the test split and write everything there is to look at."""
     from colorcnn.classifiers import load_classifier
     from colorcnn.evaluation.evaluate import evaluate
-    from colorcnn.evaluation.figures import accuracy_curve, to_png
-    from colorcnn.evaluation.gallery import grid_picture
-    from colorcnn.evaluation.report import write_report
     from colorcnn.methods import load_quantizer
+    from colorcnn.reporting.figures.curves import accuracy_curve, to_png
+    from colorcnn.reporting.figures.gallery import grid_picture
+    from colorcnn.reporting.page import write_report
 
     _say("evaluating on the test images")
     classifier = load_classifier(str(judge))
@@ -229,8 +229,8 @@ def _results(metrics: Any) -> dict[str, Any]:
 
 
 def _print_table(record: Record) -> None:
-    from colorcnn.evaluation.report import summary
-    from colorcnn.evaluation.table import text_table
+    from colorcnn.reporting.page import summary
+    from colorcnn.reporting.tables.evaluation import text_table
 
     print(summary(record), end="\n\n")
     print(text_table(record.metrics))

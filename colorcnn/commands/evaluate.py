@@ -14,8 +14,8 @@ from colorcnn.files import make_folder, refuse_existing, write_atomically
 from colorcnn.records import Clock, Record
 
 if TYPE_CHECKING:
-    from colorcnn.evaluation.markup import Picture
     from colorcnn.evaluation.question import Question
+    from colorcnn.reporting.markup import Picture
 
 DESCRIPTION = """\
 Quantize a data set with several methods and numbers of colours, and measure what is left: how much of
@@ -88,7 +88,9 @@ def main(argv: list[str]) -> int:
     if options.out is not None:
         if options.cam and opened.data.multi_label:
             _say("note: no activation maps are drawn where images have several labels.")
-        drawn = opened.pictures(cam=options.cam)
+        from colorcnn.reporting.pictures import draw_pictures
+
+        drawn = draw_pictures(opened, cam=options.cam)
         _write_results(options, record, {f"{name}.png": picture for name, picture in drawn.items()})
     return 0
 
@@ -219,7 +221,7 @@ def _check_out(options: argparse.Namespace) -> None:
 
 
 def _published(name: str | None) -> dict[str, object] | None:
-    from colorcnn.evaluation.published import published_table
+    from colorcnn.reporting.published import published_table
 
     return None if name is None else published_table(name).to_json()
 
@@ -270,8 +272,8 @@ def _attack(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def _print_results(options: argparse.Namespace, record: Record) -> None:
-    from colorcnn.evaluation.report import summary
-    from colorcnn.evaluation.table import text_tables
+    from colorcnn.reporting.page import summary
+    from colorcnn.reporting.tables.evaluation import text_tables
 
     if options.json:
         print(record.to_json(), end="")
@@ -283,8 +285,8 @@ def _print_results(options: argparse.Namespace, record: Record) -> None:
 
 
 def _write_results(options: argparse.Namespace, record: Record, pictures: Mapping[str, Picture]) -> None:
-    from colorcnn.evaluation.figures import both_curves, to_png
-    from colorcnn.evaluation.report import write_report
+    from colorcnn.reporting.figures.curves import both_curves, to_png
+    from colorcnn.reporting.page import write_report
 
     record_path, figure_path, report_path = (options.out / name for name in FILES[:3])
     record.write(record_path, overwrite=options.force)

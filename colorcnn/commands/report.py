@@ -13,8 +13,8 @@ from colorcnn.files import refuse_existing
 from colorcnn.records import Record, read_record
 
 if TYPE_CHECKING:
-    from colorcnn.evaluation.markup import Picture
-    from colorcnn.evaluation.report import Entry
+    from colorcnn.reporting.markup import Picture
+    from colorcnn.reporting.page import Entry
 
 DESCRIPTION = """\
 Make one HTML file of any number of records: an overview, and for each its tables, curves and pictures. The
@@ -51,7 +51,7 @@ def main(argv: list[str]) -> int:
         UsageError: a path does not exist, or holds no records.
         ColorCNNError: a file is no record, or the page exists or cannot be written.
     """
-    from colorcnn.evaluation.report import write_report
+    from colorcnn.reporting.page import write_report
 
     options = _parse(argv)
     if not options.force:
@@ -92,7 +92,7 @@ def _parse(argv: list[str]) -> argparse.Namespace:
 
 def _entries(path: Path) -> Iterator[Entry]:
     """The records of a file or folder, with their pictures."""
-    from colorcnn.evaluation.report import Entry
+    from colorcnn.reporting.page import Entry
 
     if not path.exists():
         raise UsageError(f"{path} does not exist: give a record, or a folder of records.")
@@ -123,13 +123,13 @@ def _records(folder: Path) -> dict[Path, Record]:
 
 def _pictures(file: Path, record: Record) -> list[Picture]:
     """The grids beside a record; of one whose curves are not drawn anew, also its figure."""
-    from colorcnn.evaluation import gallery, saliency
-    from colorcnn.evaluation.markup import Picture
+    from colorcnn.reporting.figures import cam, gallery
+    from colorcnn.reporting.markup import Picture
 
     stem = "" if file.stem == "record" else f"{file.stem}_"
     kinds = [
         (f"{stem}grid.png", "What the classifier sees", gallery.CAPTION),
-        (f"{stem}cam.png", "Where the classifier looks", saliency.CAPTION),
+        (f"{stem}cam.png", "Where the classifier looks", cam.CAPTION),
     ]
     if "methods" not in record.metrics or "temperatures" in record.metrics:
         kinds.append((f"{file.stem}.png", "Figure", ""))

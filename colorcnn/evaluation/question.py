@@ -17,12 +17,9 @@ if TYPE_CHECKING:
     from colorcnn.data.base import ImageDataModule
     from colorcnn.data.datasets import ImageSplit, InOrder
     from colorcnn.evaluation.kept import Kept
-    from colorcnn.evaluation.markup import Picture
     from colorcnn.evaluation.scores import Evaluation
 
 SPLITS = ("test", "val", "train")
-_SHOWN_IMAGES = 8
-_SHOWN_SIZES = 2
 
 
 @dataclass(frozen=True)
@@ -242,28 +239,6 @@ class OpenQuestion:
             with evaluating([self.classifier], device):
                 Panel(self.classifier, device, self.data.num_classes).ask(batch.images, batch.labels)
                 activation_maps(self.classifier, from_bytes(batch.images.to(device)), batch.labels.to(device))
-
-    def pictures(self, *, cam: bool, dark: bool = True) -> dict[str, Picture]:
-        """Some images through the methods: ``grid``, what they make of them, and ``cam``, where that is seen.
-
-        There are none of images with several labels, and without methods.
-
-        Args:
-            cam: draw activation maps, too, with the fewest colours.
-            dark: draw for a dark page, too.
-        """
-        if self.data.multi_label or not self.methods:
-            return {}
-        from colorcnn.evaluation.gallery import grid_picture
-        from colorcnn.evaluation.saliency import cam_picture
-
-        names, sizes = self.data.class_names, self.question.colors[:_SHOWN_SIZES]
-        options: dict[str, Any] = {"count": _SHOWN_IMAGES, "device": self.question.device, "dark": dark}
-        asked = self.methods, self.classifier, self.split, names
-        found = {"grid": grid_picture(*asked, sizes, **options)}
-        if cam:
-            found["cam"] = cam_picture(*asked, [min(sizes)], **options)
-        return found
 
     def config(self) -> dict[str, Any]:
         """The configuration of a record, as far as it is about the images and the judge."""

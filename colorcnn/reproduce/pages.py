@@ -12,9 +12,9 @@ import re
 from collections.abc import Iterable
 from pathlib import Path
 
-from colorcnn.evaluation.markdown import accuracy_table, quantizer_table, scale_table, stores_table
 from colorcnn.files import write_atomically
 from colorcnn.records import read_record, showing
+from colorcnn.reporting.markdown import accuracy_table, quantizer_table, scale_table, stores_table
 from colorcnn.reproduce.library import experiment_files, find_experiment, record_paths
 from colorcnn.reproduce.stages import kind_of_record
 

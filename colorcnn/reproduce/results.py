@@ -7,9 +7,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from colorcnn.errors import ColorCNNError
-from colorcnn.evaluation.figures import to_png
 from colorcnn.files import write_atomically
 from colorcnn.records import Record, read_record
+from colorcnn.reporting.figures.curves import to_png
 from colorcnn.reproduce.experiment import Stage
 from colorcnn.reproduce.plan import Job, Plan, VariantPlan, needed
 from colorcnn.reproduce.references import substitute

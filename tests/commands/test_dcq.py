@@ -13,7 +13,7 @@ from colorcnn.cli import INTERRUPTED
 from colorcnn.dcq.export import class_folders, payload
 from colorcnn.dcq.pruning import Dynamics
 from colorcnn.dcq.storage import Store
-from colorcnn.evaluation.gallery import CELL
+from colorcnn.reporting.figures.gallery import CELL
 
 
 @pytest.fixture

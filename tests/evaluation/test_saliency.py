@@ -1,21 +1,14 @@
-"""Activation maps against feature maps weighted by hand, and pictures of them."""
+"""Activation maps against feature maps weighted by hand."""
 
 from __future__ import annotations
 
-import io
-
-import numpy as np
 import pytest
 import torch
-from PIL import Image
 from torch import nn
 
-from colorcnn.data.datasets import ImageSplit
 from colorcnn.errors import UsageError
-from colorcnn.evaluation.gallery import CELL
-from colorcnn.evaluation.saliency import activation_maps, cam_picture, overlay
+from colorcnn.evaluation.saliency import activation_maps
 from colorcnn.models.classifiers import Classifier, create_classifier, frozen
-from colorcnn.quantizers.median_cut import MedianCut
 
 
 def network(head: nn.Sequential) -> Classifier:
@@ -83,25 +76,3 @@ def test_a_network_without_feature_maps_is_refused():
     judge = nn.Sequential(nn.Flatten(), nn.Linear(3 * 12 * 12, 4))
     with pytest.raises(UsageError, match="no feature maps"):
         activation_maps(judge, images(), CLASSES)
-
-
-def test_an_overlay_is_red_where_the_map_is_high_and_blue_where_it_is_low():
-    pixels = torch.full((1, 3, 8, 8), 128, dtype=torch.uint8)
-    maps = torch.zeros(1, 2, 2)
-    maps[0, :, 1] = 0.9
-    shown = overlay(pixels, maps, 64).float()
-    assert shown.shape == (1, 3, 64, 64)
-    left, right = shown[0, :, 32, 8], shown[0, :, 32, 56]
-    assert left[2] > left[0]
-    assert right[0] > right[2]
-
-
-def test_a_picture_names_the_classes_and_tells_confidences():
-    pixels = np.random.default_rng(0).integers(0, 256, (4, 12, 12, 3), dtype=np.uint8)
-    split = ImageSplit(pixels, np.array([0, 1, 2, 3]))
-    names = ["cat", "dog", "frog", "ship"]
-    picture = cam_picture({"median-cut": MedianCut()}, averaging(), split, names, [2], count=3)
-    assert "activation maps" in picture.caption
-    light = Image.open(io.BytesIO(picture.light))
-    assert light.width > 3 * CELL
-    assert light.size == Image.open(io.BytesIO(picture.dark)).size

@@ -12,11 +12,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from colorcnn.errors import UsageError
-from colorcnn.evaluation.markdown import evaluation_tables
 from colorcnn.evaluation.scores import pack_bits
 from colorcnn.evaluation.statistics import against_first, compare, leading_method, mcnemar, stars
-from colorcnn.evaluation.table import margin_rows
 from colorcnn.records import Clock
+from colorcnn.reporting.markdown import evaluation_tables
+from colorcnn.reporting.tables.evaluation import margin_rows
 
 
 def flags(both: int, first: int, second: int, neither: int = 0) -> tuple[np.ndarray, np.ndarray]:

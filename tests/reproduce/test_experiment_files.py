@@ -18,11 +18,11 @@ import colorcnn.tasks.dynamics  # noqa: F401 (so that configurations may name th
 from colorcnn.data.base import ImageDataModule
 from colorcnn.data.compression import DrawnData
 from colorcnn.evaluation.codecs import find_codecs
-from colorcnn.evaluation.published import published_table
 from colorcnn.methods import parse_method
 from colorcnn.pretrained import available
 from colorcnn.quantizers import QUANTIZERS
 from colorcnn.records import read_record
+from colorcnn.reporting.published import published_table
 from colorcnn.reproduce.library import (
     experiment_files,
     experiments_folder,

@@ -140,9 +140,10 @@ def _build(options: argparse.Namespace) -> int:
 def _draw_examples(source: ImageSource, folder: Path) -> None:
     """Some images, spread evenly over all, above what the store makes of them."""
     from colorcnn.dcq.storage import Store
-    from colorcnn.evaluation.figures import to_png
-    from colorcnn.evaluation.gallery import evenly, picture_rows
+    from colorcnn.evaluation.gallery import evenly
     from colorcnn.files import write_atomically
+    from colorcnn.reporting.figures.curves import to_png
+    from colorcnn.reporting.figures.gallery import picture_rows
 
     chosen = evenly(len(source), _SHOWN)
     rows = {"original": source.read(chosen), "stored": Store(folder).read(chosen)}

@@ -129,7 +129,7 @@ class MeasuringKind(StageKind):
         """Add what does not depend on the seed to the gathered metrics: the ``published`` table, by name."""
         if description.get("published") is None:
             return metrics
-        from colorcnn.evaluation.published import published_table
+        from colorcnn.reporting.published import published_table
 
         return {**metrics, "published": published_table(description["published"]).to_json()}
 

@@ -48,7 +48,7 @@ class DcqJudgeStage(MeasuringKind):
             left out.
         split: ``test``; ``val`` to choose by.
         batch_size: images at a time.
-        published: a table of :data:`colorcnn.evaluation.published.PUBLISHED` to stand beside.
+        published: a table of :data:`colorcnn.reporting.published.PUBLISHED` to stand beside.
         anchor: the row that the others are compared with at equal coded bytes; null for the first.
     """
 
@@ -73,7 +73,7 @@ class DcqJudgeStage(MeasuringKind):
         if options.get("anchor") is not None and options["anchor"] not in options["rows"]:
             raise UsageError(f"{where}: the anchor {options['anchor']!r} is no row: name one of the rows.")
         if options.get("published") is not None:
-            from colorcnn.evaluation.published import published_table
+            from colorcnn.reporting.published import published_table
 
             published_table(options["published"])
 
@@ -117,25 +117,25 @@ class DcqJudgeStage(MeasuringKind):
 
     def figure(self, record: Record) -> Figure:
         """Accuracy over colours and over coded bytes."""
-        from colorcnn.evaluation.stored import stored_curves
+        from colorcnn.reporting.figures.stored import stored_curves
 
         return stored_curves(record.metrics)
 
     def more_figures(self, record: Record) -> dict[str, Figure]:
         """Accuracy over error and over inconsistency."""
-        from colorcnn.evaluation.stored import stored_causes
+        from colorcnn.reporting.figures.stored import stored_causes
 
         return {"causes": stored_causes(record.metrics)}
 
     def table(self, record: Record) -> str:
         """Accuracy and coded bytes, then error and inconsistency: a row for each method."""
-        from colorcnn.evaluation.stored import stored_table
+        from colorcnn.reporting.tables.stored import stored_table
 
         return stored_table(record)
 
     def digest(self, record: Record) -> tuple[str, str]:
         """The accuracies of the anchor, or of the first method."""
-        from colorcnn.evaluation.markdown import digest_of
+        from colorcnn.reporting.markdown import digest_of
 
         first = next(iter(record.metrics["methods"]), None)
         return digest_of(record.metrics, record.config.get("anchor") or first)
@@ -147,9 +147,10 @@ def _examples(description: Mapping[str, Any], context: StageContext) -> bytes:
     Of each row it is the store with that number of colours which most of them have; rows that have none, or
     not all of the images, are left out.
     """
-    from colorcnn.evaluation.figures import to_png
-    from colorcnn.evaluation.gallery import evenly, picture_rows
-    from colorcnn.evaluation.naming import colors_and_bits, display_names
+    from colorcnn.evaluation.gallery import evenly
+    from colorcnn.reporting.figures.curves import to_png
+    from colorcnn.reporting.figures.gallery import picture_rows
+    from colorcnn.reporting.naming import colors_and_bits, display_names
 
     data, name = open_training_data(description["data"], context)
     whole = training_split(data)

@@ -42,7 +42,7 @@ class EvaluateStage(MeasuringKind):
         epsilons: how much an attack may change a value, of 255.
         attack_steps: of PGD.
         cam: draw where the classifier looks, too (the paper's Fig 1).
-        published: a table of :data:`colorcnn.evaluation.published.PUBLISHED` to stand beside.
+        published: a table of :data:`colorcnn.reporting.published.PUBLISHED` to stand beside.
     """
 
     required = ("data", "classifier", "methods")
@@ -67,7 +67,7 @@ class EvaluateStage(MeasuringKind):
         _check_texts(options, where)
         _check_numbers({**self.optional, **options}, where)
         if options.get("published") is not None:
-            from colorcnn.evaluation.published import published_table
+            from colorcnn.reporting.published import published_table
 
             published_table(options["published"])
 
@@ -109,6 +109,8 @@ class EvaluateStage(MeasuringKind):
 
     def run(self, description: Mapping[str, Any], context: StageContext) -> None:
         """See :meth:`StageKind.run`."""
+        from colorcnn.reporting.pictures import draw_pictures
+
         clock = Clock()
         opened = self.question(description, context).open()
         for remark in opened.remarks():
@@ -116,7 +118,7 @@ class EvaluateStage(MeasuringKind):
         if description["cam"]:
             opened.check_maps()
         metrics = opened.measure(context.kept)
-        for name, picture in opened.pictures(cam=description["cam"], dark=False).items():
+        for name, picture in draw_pictures(opened, cam=description["cam"], dark=False).items():
             write_atomically(context.folder / f"{name}.png", picture.light)
         context.write_record(
             clock, n=len(opened.split), metrics=metrics, config=opened.config(), device=context.torch_device()
@@ -156,13 +158,14 @@ class EvaluateStage(MeasuringKind):
 
     def figure(self, record: Record) -> Figure:
         """Accuracy over colours and over bits per pixel."""
-        from colorcnn.evaluation.figures import both_curves
+        from colorcnn.reporting.figures.curves import both_curves
 
         return both_curves(record.metrics)
 
     def more_figures(self, record: Record) -> dict[str, Figure]:
         """Accuracy under attack and before several classifiers, for each number of colours."""
-        from colorcnn.evaluation.panels import robustness_curves, transfer_map
+        from colorcnn.reporting.figures.robustness import robustness_curves
+        from colorcnn.reporting.figures.transfer import transfer_map
 
         metrics = record.metrics
         draw = {"attacks": ("attack", robustness_curves), "judges": ("classifiers", transfer_map)}
@@ -175,14 +178,14 @@ class EvaluateStage(MeasuringKind):
 
     def table(self, record: Record) -> str:
         """Accuracy: a row for each method, a column for each number of colours; and what else was asked."""
-        from colorcnn.evaluation.markdown import evaluation_tables
+        from colorcnn.reporting.markdown import evaluation_tables
 
         return evaluation_tables(record)
 
     def digest(self, record: Record) -> tuple[str, str]:
         """The accuracies of ColorCNN+, else of the first ColorCNN, else of the first method."""
-        from colorcnn.evaluation.markdown import digest_of
         from colorcnn.evaluation.statistics import leading_method
+        from colorcnn.reporting.markdown import digest_of
 
         methods = record.metrics["methods"]
         return digest_of(record.metrics, leading_method(record.metrics) or next(iter(methods), None))

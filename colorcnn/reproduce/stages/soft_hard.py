@@ -71,7 +71,7 @@ class SoftHardStage(EvaluateStage):
 
     def figure(self, record: Record) -> Figure:
         """Accuracy over the temperature, and hard."""
-        from colorcnn.evaluation.soft_hard import soft_hard_curves
+        from colorcnn.reporting.figures.soft_hard import soft_hard_curves
 
         return soft_hard_curves(record.metrics)
 
@@ -81,8 +81,8 @@ class SoftHardStage(EvaluateStage):
 
     def table(self, record: Record) -> str:
         """Colours used, hard and soft accuracy, entropy: a row for each method and number of colours."""
-        from colorcnn.evaluation.markdown import provenance
-        from colorcnn.evaluation.soft_hard import soft_hard_table
+        from colorcnn.reporting.markdown import provenance
+        from colorcnn.reporting.tables.soft_hard import soft_hard_table
 
         return f"{soft_hard_table(record.metrics)}\n{provenance(record)}\n"
 

@@ -93,18 +93,18 @@ class VQKodakStage(MeasuringKind):
 
     def figure(self, record: Record) -> Figure:
         """PSNR over bits per pixel."""
-        from colorcnn.evaluation.vq_figures import picture_figure
+        from colorcnn.reporting.figures.vectors import picture_figure
 
         return picture_figure(record.metrics)
 
     def table(self, record: Record) -> str:
         """Bits per pixel and PSNR: a row for each codec, with its BD-rate."""
-        from colorcnn.evaluation.vq_tables import picture_table
+        from colorcnn.reporting.tables.vectors import picture_table
 
         return picture_table(record)
 
     def digest(self, record: Record) -> tuple[str, str]:
         """BD-rates, measured and published."""
-        from colorcnn.evaluation.vq_tables import picture_digest
+        from colorcnn.reporting.tables.vectors import picture_digest
 
         return picture_digest(record)

@@ -97,19 +97,19 @@ class VQMeasureStage(OfSource, MeasuringKind):
 
     def figure(self, record: Record) -> Figure:
         """Decibels over rate, and how far each row's loss lies above the best reference."""
-        from colorcnn.evaluation.vq_figures import vector_figure
+        from colorcnn.reporting.figures.vectors import vector_figure
 
         return vector_figure(record.metrics)
 
     def table(self, record: Record) -> str:
         """Loss, rate and decibels: a row for each compressor and reference, a column for each lambda."""
-        from colorcnn.evaluation.vq_tables import vector_table
+        from colorcnn.reporting.tables.vectors import vector_table
 
         return vector_table(record)
 
     def digest(self, record: Record) -> tuple[str, str]:
         """The losses of the first row, and those printed for another method."""
-        from colorcnn.evaluation.vq_tables import vector_digest
+        from colorcnn.reporting.tables.vectors import vector_digest
 
         return vector_digest(record)
 
@@ -151,8 +151,8 @@ def _load(rows: Mapping[str, Mapping[Any, str]], dimension: int) -> dict[tuple[s
 
 def _draw(compressors: Mapping[str, VectorCompressor], folder: Path) -> None:
     """Draw what the dimension of the compressors allows, for the folder's own seed."""
-    from colorcnn.evaluation.figures import to_png
-    from colorcnn.evaluation.vq_figures import cells_figure, mappings_figure
+    from colorcnn.reporting.figures.curves import to_png
+    from colorcnn.reporting.figures.vectors import cells_figure, mappings_figure
 
     dimension = {compressor.quantizer.channels for compressor in compressors.values()}
     if dimension == {1}:

@@ -11,8 +11,8 @@ import yaml
 
 from colorcnn.cli import main
 from colorcnn.errors import UsageError
-from colorcnn.evaluation.report import summary
 from colorcnn.records import Clock, read_record
+from colorcnn.reporting.page import summary
 from colorcnn.reproduce.stages.evaluate import EvaluateStage
 
 CONF = Path(__file__).resolve().parents[2] / "conf"

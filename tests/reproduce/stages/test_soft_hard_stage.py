@@ -9,13 +9,13 @@ import yaml
 from colorcnn.cli import main
 from colorcnn.data.datasets import Batch
 from colorcnn.errors import UsageError
-from colorcnn.evaluation.markdown import percent
 from colorcnn.evaluation.soft_hard import measure_soft
 from colorcnn.losses import confidence_entropy
 from colorcnn.models import create_model
 from colorcnn.models.assignment import soft_palette, soft_render
 from colorcnn.paletted import from_bytes
 from colorcnn.records import read_record
+from colorcnn.reporting.markdown import percent
 
 DATA = {"train_size": 64, "validation_size": 16, "test_size": 16, "batch_size": 16}
 

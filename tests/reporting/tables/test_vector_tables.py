@@ -6,16 +6,11 @@ from dataclasses import replace
 
 import pytest
 
-from colorcnn.evaluation.figures import to_png
-from colorcnn.evaluation.vq_figures import (
-    cells_figure,
-    mappings_figure,
-    picture_figure,
-    vector_figure,
-)
 from colorcnn.evaluation.vq_measures import bd_rates, points_of, published_points
-from colorcnn.evaluation.vq_tables import picture_digest, picture_table, vector_digest, vector_table
 from colorcnn.records import Clock
+from colorcnn.reporting.figures.curves import to_png
+from colorcnn.reporting.figures.vectors import cells_figure, mappings_figure, picture_figure, vector_figure
+from colorcnn.reporting.tables.vectors import picture_digest, picture_table, vector_digest, vector_table
 from colorcnn.reproduce.seeds import gather
 from colorcnn.reproduce.stages import kind_of_record
 from colorcnn.vq.compressor import VectorCompressor

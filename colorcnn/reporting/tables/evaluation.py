@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from colorcnn.evaluation.naming import family
 from colorcnn.evaluation.statistics import (
     STARS_EXPLAINED,
     McNemar,
@@ -14,6 +13,7 @@ from colorcnn.evaluation.statistics import (
     leading_method,
     stars,
 )
+from colorcnn.reporting.naming import family
 
 Metrics = Mapping[str, Any]
 

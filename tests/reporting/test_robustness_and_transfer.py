@@ -8,13 +8,14 @@ import numpy as np
 import pytest
 from evaluation_samples import metrics, record, score
 
-from colorcnn.evaluation.figures import rate_curve, to_png
-from colorcnn.evaluation.panels import robustness_curves, transfer_map
-from colorcnn.evaluation.report import Entry, write_report
 from colorcnn.evaluation.scores import pack_bits
-from colorcnn.evaluation.style import readable
-from colorcnn.evaluation.table import attack_rows, table_rows, text_tables, transfer_rows
-from colorcnn.evaluation.transfer import transfer_matrix
+from colorcnn.reporting.figures.curves import rate_curve, to_png
+from colorcnn.reporting.figures.robustness import robustness_curves
+from colorcnn.reporting.figures.style import readable
+from colorcnn.reporting.figures.transfer import transfer_map
+from colorcnn.reporting.page import Entry, write_report
+from colorcnn.reporting.tables.evaluation import attack_rows, table_rows, text_tables, transfer_rows
+from colorcnn.reporting.transfer import transfer_matrix
 from colorcnn.reproduce.seeds import gather
 
 

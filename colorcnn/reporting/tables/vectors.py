@@ -6,10 +6,10 @@ import statistics
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from colorcnn.evaluation.markdown import markdown_table
-from colorcnn.evaluation.naming import display_names
 from colorcnn.evaluation.vq_measures import best_reference
 from colorcnn.records import Record
+from colorcnn.reporting.markdown import markdown_table
+from colorcnn.reporting.naming import display_names
 
 Metrics = Mapping[str, Any]
 

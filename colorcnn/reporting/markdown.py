@@ -5,10 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from colorcnn.evaluation.naming import attack_title, codec_name, display_names, family
 from colorcnn.evaluation.statistics import stars_explained
-from colorcnn.evaluation.table import MISSING, attack_rows, bits_per_pixel, margin_rows, transfer_rows
 from colorcnn.records import Record
+from colorcnn.reporting.naming import attack_title, codec_name, display_names, family
+from colorcnn.reporting.tables.evaluation import (
+    MISSING,
+    attack_rows,
+    bits_per_pixel,
+    margin_rows,
+    transfer_rows,
+)
 
 Metrics = Mapping[str, Any]
 

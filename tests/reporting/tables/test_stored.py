@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from colorcnn.evaluation.report import write_report
-from colorcnn.evaluation.stored import accuracy_gain, stored_causes, stored_curves, stored_table
 from colorcnn.records import Clock
+from colorcnn.reporting.figures.stored import stored_causes, stored_curves
+from colorcnn.reporting.page import write_report
+from colorcnn.reporting.tables.stored import accuracy_gain, stored_table
 from colorcnn.reproduce.seeds import gather
 
 

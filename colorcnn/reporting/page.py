@@ -12,8 +12,15 @@ from typing import Any
 
 from tqdm import tqdm
 
-from colorcnn.evaluation.figures import accuracy_curve, rate_curve, to_svg
-from colorcnn.evaluation.markup import (
+from colorcnn.evaluation.statistics import against_first, stars, stars_explained
+from colorcnn.files import write_atomically
+from colorcnn.records import Record, showing
+from colorcnn.reporting.figures.curves import accuracy_curve, rate_curve, to_svg
+from colorcnn.reporting.figures.robustness import robustness_curves
+from colorcnn.reporting.figures.stored import stored_curves
+from colorcnn.reporting.figures.style import DARK, LIGHT, Theme
+from colorcnn.reporting.figures.transfer import transfer_map
+from colorcnn.reporting.markup import (
     Picture,
     fold_html,
     list_html,
@@ -21,12 +28,8 @@ from colorcnn.evaluation.markup import (
     plain_table_html,
     table_html,
 )
-from colorcnn.evaluation.naming import colors_and_bits, display_names
-from colorcnn.evaluation.panels import robustness_curves, transfer_map
-from colorcnn.evaluation.statistics import against_first, stars, stars_explained
-from colorcnn.evaluation.stored import is_stored, stored_curves
-from colorcnn.evaluation.style import DARK, LIGHT, Theme
-from colorcnn.evaluation.table import (
+from colorcnn.reporting.naming import colors_and_bits, display_names
+from colorcnn.reporting.tables.evaluation import (
     MISSING,
     attack_rows,
     columns_explained,
@@ -35,12 +38,11 @@ from colorcnn.evaluation.table import (
     table_rows,
     transfer_rows,
 )
-from colorcnn.files import write_atomically
-from colorcnn.records import Record, showing
+from colorcnn.reporting.tables.stored import is_stored
 
 Metrics = Mapping[str, Any]
 
-_PAGE = Path(__file__).with_name("report.html")
+_PAGE = Path(__file__).with_name("page.html")
 _LONGEST = 60  # letters of a value that a table of unknown metrics shows
 
 

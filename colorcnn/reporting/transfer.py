@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from colorcnn.evaluation.naming import display_names
+from colorcnn.reporting.naming import display_names
 
 Metrics = Mapping[str, Any]
 

@@ -4,8 +4,8 @@ import pytest
 import torch
 
 from colorcnn.errors import UsageError
-from colorcnn.evaluation.figures import to_png
-from colorcnn.evaluation.vq_figures import (
+from colorcnn.reporting.figures.curves import to_png
+from colorcnn.reporting.figures.vectors import (
     cells_figure,
     mappings_figure,
     rate_distortion_figure,

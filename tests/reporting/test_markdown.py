@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 from evaluation_samples import metrics
 
-from colorcnn.evaluation.figures import accuracy_curve
-from colorcnn.evaluation.markdown import accuracy_table, curves, evaluation_tables, percent, scale_table
 from colorcnn.records import Clock
+from colorcnn.reporting.figures.curves import accuracy_curve
+from colorcnn.reporting.markdown import accuracy_table, curves, evaluation_tables, percent, scale_table
 from colorcnn.reproduce.seeds import gather
 
 

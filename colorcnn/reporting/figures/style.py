@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from colorcnn.evaluation.naming import split_method
 from colorcnn.quantizers.spaces import enter
+from colorcnn.reporting.naming import split_method
 
 if TYPE_CHECKING:
     from matplotlib.typing import ColorType

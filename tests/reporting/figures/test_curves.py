@@ -13,7 +13,10 @@ from PIL import Image
 from torch import Tensor, nn
 
 from colorcnn.errors import UsageError
-from colorcnn.evaluation.figures import (
+from colorcnn.evaluation.gallery import Gallery, Shown, make_gallery
+from colorcnn.paletted import Paletted
+from colorcnn.quantizers.median_cut import MedianCut
+from colorcnn.reporting.figures.curves import (
     accuracy_curve,
     both_curves,
     fitted,
@@ -23,11 +26,9 @@ from colorcnn.evaluation.figures import (
     to_png,
     to_svg,
 )
-from colorcnn.evaluation.gallery import Gallery, Shown, enlarge, image_grid, make_gallery, picture_rows
-from colorcnn.evaluation.naming import colors_and_bits, display_names, family, split_method
-from colorcnn.evaluation.style import DARK, styles
-from colorcnn.paletted import Paletted
-from colorcnn.quantizers.median_cut import MedianCut
+from colorcnn.reporting.figures.gallery import enlarge, image_grid, picture_rows
+from colorcnn.reporting.figures.style import DARK, styles
+from colorcnn.reporting.naming import colors_and_bits, display_names, family, split_method
 
 
 def texts(figure) -> list[str]:

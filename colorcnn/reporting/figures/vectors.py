@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from colorcnn.evaluation.figures import new_canvas
-from colorcnn.evaluation.naming import display_names
-from colorcnn.evaluation.style import Style, styles, theme
 from colorcnn.evaluation.vq_measures import best_reference, points_of
+from colorcnn.reporting.figures.curves import new_canvas
+from colorcnn.reporting.figures.style import Style, styles, theme
+from colorcnn.reporting.naming import display_names
 from colorcnn.vq.analysis import analytic_gradients, encoder_gradients, quantization_cells, scalar_mapping
 from colorcnn.vq.compressor import VectorCompressor
 from colorcnn.vq.rates import RDPoint

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from colorcnn.errors import UsageError
-from colorcnn.evaluation.published import PUBLISHED, published_table
+from colorcnn.reporting.published import PUBLISHED, published_table
 
 
 def test_table_4_is_kept_as_printed():

@@ -7,10 +7,10 @@ import pytest
 from evaluation_samples import metrics, record
 
 from colorcnn.errors import ColorCNNError
-from colorcnn.evaluation.markup import Picture
-from colorcnn.evaluation.published import published_table
-from colorcnn.evaluation.report import summary, write_report
-from colorcnn.evaluation.table import MISSING, columns_explained, table_rows, text_table
+from colorcnn.reporting.markup import Picture
+from colorcnn.reporting.page import summary, write_report
+from colorcnn.reporting.published import published_table
+from colorcnn.reporting.tables.evaluation import MISSING, columns_explained, table_rows, text_table
 
 
 def with_gap():

@@ -2,7 +2,7 @@
 
 Source: Y. Hou, L. Zheng and S. Gould, "Learning to Structure an Image with Few Colors and Beyond"; the
 tables are numbered as there. The curves of its figures carry no numbers and are not guessed at. Those of
-Dataset Color Quantization are in :mod:`colorcnn.evaluation.published_dcq`.
+Dataset Color Quantization are in :mod:`colorcnn.reporting.published.dcq`.
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from colorcnn.errors import unknown_name
-from colorcnn.evaluation import published_dcq
-from colorcnn.evaluation.naming import family
+from colorcnn.reporting.naming import family
+from colorcnn.reporting.published import dcq
 
 Curve = Mapping[int, float]
 
@@ -134,7 +134,7 @@ _STORED = (
         None if percent is None else round(percent / 100, 4),
         {method: _bits(*row, first=first) for method, row in rows.items()},
     )
-    for name, (source, percent, first, rows) in published_dcq.TABLES.items()
+    for name, (source, percent, first, rows) in dcq.TABLES.items()
 )
 
 PUBLISHED: dict[str, PublishedTable] = {

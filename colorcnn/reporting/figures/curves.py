@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from colorcnn.evaluation.naming import display_names, family, split_method
-from colorcnn.evaluation.style import Style, Theme, styles, theme
+from colorcnn.reporting.figures.style import Style, Theme, styles, theme
+from colorcnn.reporting.naming import display_names, family, split_method
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

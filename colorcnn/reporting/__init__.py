@@ -1,0 +1,1 @@
+"""Drawing and writing: records in, tables, figures and pages out."""

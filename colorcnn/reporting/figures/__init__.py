@@ -1,0 +1,1 @@
+"""Figures of records, one file a kind of picture."""

@@ -1,0 +1,82 @@
+"""Where a classifier looks: class activation maps of original and quantized images (the paper's Fig 1)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from colorcnn.evaluation.gallery import Shown, make_gallery, spread_over
+from colorcnn.evaluation.passes import QuantizesMany
+from colorcnn.evaluation.saliency import activation_maps
+from colorcnn.paletted import from_bytes, to_bytes
+from colorcnn.reporting.figures.gallery import CELL, enlarge, gallery_picture
+from colorcnn.reporting.markup import Picture
+
+if TYPE_CHECKING:
+    from colorcnn.data.datasets import ImageSplit
+
+CAPTION = (
+    "Class activation maps over the images: red where the classifier finds most evidence of the true class, "
+    "blue where least. Below each its confidence in that class; framed and crossed where it takes the image "
+    "for another. Images spread evenly over the split, not chosen."
+)
+_HEAT = 0.5  # share of the map in an overlay
+
+
+def overlay(pixels: Tensor, maps: Tensor, side: int) -> Tensor:
+    """Lay maps over images, as colours from blue over green to red.
+
+    Args:
+        pixels: (B, 3, H, W) uint8.
+        maps: (B, h, w) in [0, 1].
+        side: about how large to draw them; whole pixels are enlarged, maps are interpolated.
+
+    Returns:
+        (B, 3, S, T) uint8.
+    """
+    from matplotlib import colormaps
+
+    large = [enlarge(image.permute(1, 2, 0).cpu().numpy(), side) for image in pixels]
+    shown = from_bytes(torch.stack([torch.from_numpy(image) for image in large]))
+    fine = F.interpolate(maps[:, None].cpu(), shown.shape[1:3], mode="bilinear", align_corners=False)
+    heat = torch.from_numpy(colormaps["turbo"](fine[:, 0].numpy())[..., :3]).float()
+    return to_bytes((1 - _HEAT) * shown + _HEAT * heat).permute(0, 3, 1, 2)
+
+
+def cam_picture(
+    methods: Mapping[str, QuantizesMany],
+    classifier: nn.Module,
+    split: ImageSplit,
+    class_names: Sequence[str],
+    sizes: Sequence[int],
+    *,
+    count: int,
+    device: torch.device | str = "cpu",
+    dark: bool = True,
+) -> Picture:
+    """Draw the activation maps of the true classes for images spread evenly over a split; light and dark.
+
+    Args:
+        methods: name -> quantizer.
+        classifier: maps images (N, 3, H, W) in [0, 1] to logits (N, K).
+        split: where the images are from; one label each.
+        class_names: names of the classes, by number.
+        sizes: the numbers of colours to show.
+        count: how many images, at most.
+        device: where classifier and quantizers run.
+        dark: draw for a dark page, too.
+    """
+    batch = spread_over(split, count)
+
+    def look(pixels: Tensor, predictions: Tensor) -> Shown:
+        labels = batch.labels.to(device)
+        maps, confidence = activation_maps(classifier, from_bytes(pixels.to(device)), labels)
+        return Shown(overlay(pixels, maps, CELL), predictions, confidence.cpu())
+
+    gallery = make_gallery(methods, classifier, batch.images, batch.labels, sizes, device=device, look=look)
+    alt = "Rows of pictures under coloured maps: the originals, then every method."
+    return gallery_picture(gallery, class_names, "Where the classifier looks", CAPTION, alt, dark=dark)

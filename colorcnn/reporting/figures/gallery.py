@@ -1,0 +1,244 @@
+"""The same few images through several methods, with what the classifier makes of each, as one picture."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from torch import nn
+
+from colorcnn.evaluation.gallery import Gallery, Shown, make_gallery, spread_over
+from colorcnn.evaluation.passes import QuantizesMany
+from colorcnn.reporting.figures.curves import new_canvas, shortened, to_png
+from colorcnn.reporting.figures.style import Theme, styles, theme
+from colorcnn.reporting.markup import Picture
+from colorcnn.reporting.naming import colors_and_bits, display_names
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from colorcnn.data.datasets import ImageSplit
+
+CELL = 192
+"""Pixels of a cell: 32-pixel images six times enlarged; larger images get up to twice that."""
+
+_GAP = 30
+_EDGE = 24
+_CAPTION = 50
+_MARGIN = 330  # for the names of the rows, at least
+_CHARACTER = 20  # of a name
+_LONGEST = 32  # characters of a name; the rest is cut
+_HEADING = 84
+_DPI = 200
+CAPTION = (
+    "Images spread evenly over the split, not chosen. Above each column its class; below each picture what "
+    "the classifier takes it for, framed and crossed in red where that is wrong."
+)
+
+
+def grid_picture(
+    methods: Mapping[str, QuantizesMany],
+    classifier: nn.Module,
+    split: ImageSplit,
+    class_names: Sequence[str],
+    sizes: Sequence[int],
+    *,
+    count: int,
+    device: torch.device | str = "cpu",
+    dark: bool = True,
+) -> Picture:
+    """Draw images spread evenly over a split, whatever they show, for a report; light and dark.
+
+    Args:
+        methods: name -> quantizer.
+        classifier: maps images (N, 3, H, W) in [0, 1] to logits (N, K).
+        split: where the images are from; one label each.
+        class_names: names of the classes, by number.
+        sizes: the numbers of colours to show.
+        count: how many images, at most.
+        device: where classifier and quantizers run.
+        dark: draw for a dark page, too.
+    """
+    batch = spread_over(split, count)
+    gallery = make_gallery(methods, classifier, batch.images, batch.labels, sizes, device=device)
+    alt = "Rows of pictures: the originals, then every method at the smallest numbers of colours."
+    return gallery_picture(gallery, class_names, "What the classifier sees", CAPTION, alt, dark=dark)
+
+
+def gallery_picture(
+    gallery: Gallery, class_names: Sequence[str], title: str, caption: str, alt: str, *, dark: bool = True
+) -> Picture:
+    """A gallery as a picture of a report, light and, unless told otherwise, dark."""
+    light = to_png(image_grid(gallery, class_names))
+    night = to_png(image_grid(gallery, class_names, dark=True)) if dark else None
+    return Picture(title, light, night, caption, alt, wide=True)
+
+
+def image_grid(gallery: Gallery, class_names: Sequence[str], *, dark: bool = False) -> Figure:
+    """Draw a gallery: a column per image, a row per method and number of colours, the originals first.
+
+    Pixels are enlarged whole. A picture that is not recognised has a red frame, a cross, and the class it
+    is taken for.
+
+    Args:
+        gallery: the pictures.
+        class_names: names of the classes, by number.
+        dark: for a dark page.
+    """
+    methods = list(dict.fromkeys(name for row in gallery.rows.values() for name in row))
+    looks, names = styles(methods, dark=dark), display_names(methods)
+    names = {method: shortened(name, _LONGEST) for method, name in names.items()}
+    grid = _Grid(gallery, class_names, theme(dark), dark, max(map(len, names.values()), default=0))
+    grid.add_heads()
+    grid.add_row("Original", grid.colors.ink, gallery.original)
+    for size, row in gallery.rows.items():
+        grid.add_section(colors_and_bits(size))
+        for method, shown in row.items():
+            grid.add_row(names[method], looks[method].color, shown)
+    return grid.finish()
+
+
+def picture_rows(rows: Mapping[str, Sequence[np.ndarray]], *, dark: bool = False) -> Figure:
+    """Draw the same images in several forms, a row for each.
+
+    Args:
+        rows: what a form is called -> its pictures (H, W, 3) uint8, which are enlarged whole.
+        dark: for a dark page.
+    """
+    colors = theme(dark)
+    longest = max(max(picture.shape[:2]) for pictures in rows.values() for picture in pictures)
+    cell = min(max(CELL, longest), 2 * CELL)
+    margin = _EDGE + _CHARACTER * max(map(len, rows))
+    width = margin + max(map(len, rows.values())) * (cell + _EDGE)
+    height = _EDGE + len(rows) * (cell + _EDGE)
+    figure = new_canvas(width / _DPI, height / _DPI, dark, _DPI)
+    axes = figure.add_axes((0, 0, 1, 1))
+    axes.set_axis_off()
+    for place, (name, pictures) in enumerate(rows.items()):
+        top = _EDGE + place * (cell + _EDGE)
+        axes.text(_EDGE, top + cell / 2, name, va="center", fontsize=11, color=colors.ink)
+        for column, picture in enumerate(pictures):
+            large = enlarge(picture, cell)
+            left = margin + column * (cell + _EDGE)
+            extent = (left, left + large.shape[1], top + large.shape[0], top)
+            axes.imshow(large, extent=extent, interpolation="none", aspect="auto")
+    axes.set(xlim=(0, width), ylim=(height, 0))
+    return figure
+
+
+class _Grid:
+    """A figure whose units are its pixels: pictures go into an array, text and frames over it."""
+
+    def __init__(
+        self, gallery: Gallery, class_names: Sequence[str], colors: Theme, dark: bool, longest_name: int
+    ) -> None:
+        self.labels = gallery.labels.tolist()
+        self.class_names = class_names
+        self.colors = colors
+        longest = max(gallery.original.pixels.shape[2:])
+        self.cell = min(max(CELL, longest), 2 * CELL)
+        rows = 1 + sum(len(row) for row in gallery.rows.values())
+        self.margin = max(_MARGIN, _EDGE + _CHARACTER * longest_name)
+        self.width = self.margin + len(self.labels) * (self.cell + _GAP)
+        self.height = _HEADING * (1 + len(gallery.rows)) + rows * (self.cell + _CAPTION)
+        self.top = 0
+        paper = [int(colors.paper[place : place + 2], 16) for place in (1, 3, 5)]
+        self.canvas = np.full((self.height, self.width, 3), paper, dtype=np.uint8)
+        self.figure = new_canvas(self.width / _DPI, self.height / _DPI, dark, _DPI)
+        self.axes = self.figure.add_axes((0, 0, 1, 1))
+        self.axes.set_axis_off()
+        self.axes.set_xlim(0, self.width)
+        self.axes.set_ylim(self.height, 0)
+
+    def finish(self) -> Figure:
+        extent = (0, self.width, self.height, 0)
+        self.axes.imshow(self.canvas, extent=extent, interpolation="none", aspect="auto", zorder=0)
+        return self.figure
+
+    def add_heads(self) -> None:
+        """The true classes, above the columns."""
+        for column, label in enumerate(self.labels):
+            name = self._name(label, 15)
+            self._text(self._centre(column), _HEADING - 24, name, 9.5, self.colors.ink, bold=True)
+        self.top = _HEADING
+
+    def add_section(self, text: str) -> None:
+        line = [self.top + 16, self.top + 16]
+        self.axes.plot([_EDGE, self.width - _GAP], line, color=self.colors.grid, linewidth=1)
+        self._text(_EDGE, self.top + 50, text, 10, self.colors.muted, align="left")
+        self.top += _HEADING
+
+    def add_row(self, name: str, color: str, shown: Shown) -> None:
+        predictions = shown.predictions.tolist()
+        right = sum(found == label for found, label in zip(predictions, self.labels))
+        middle = self.top + self.cell / 2
+        self._text(_EDGE, middle - 16, name, 11, color, bold=True, align="left")
+        tally = f"{right} of {len(self.labels)} recognised"
+        self._text(_EDGE, middle + 22, tally, 8.5, self.colors.muted, align="left")
+        for column, (found, label) in enumerate(zip(predictions, self.labels)):
+            picture = enlarge(shown.pixels[column].permute(1, 2, 0).numpy(), self.cell)
+            high, wide = picture.shape[:2]
+            x = round(self._centre(column) - wide / 2)
+            y = self.top + (self.cell - high) // 2
+            self.canvas[y : y + high, x : x + wide] = picture
+            below = y + high + 24
+            text = self._name(found, 16 if found == label else 21)  # room for the cross
+            if shown.confidence is not None:
+                text = f"{100 * float(shown.confidence[column]):.0f} %"
+            if found == label:
+                self._text(self._centre(column), below, text, 8.5, self.colors.muted)
+            else:
+                self._mark_wrong(x, y, wide, high)
+                self._text(self._centre(column), below, f"✗ {text}", 8.5, self.colors.wrong, bold=True)
+        self.top += self.cell + _CAPTION
+
+    def _mark_wrong(self, x: int, y: int, wide: int, high: int) -> None:
+        from matplotlib.patches import Rectangle
+
+        color = self.colors.wrong
+        frame = Rectangle((x - 4, y - 4), wide + 8, high + 8, fill=False, edgecolor=color, linewidth=2.6)
+        left, top = x + wide - 34, y - 6
+        self.axes.add_patch(frame)
+        self.axes.add_patch(Rectangle((left, top), 40, 40, facecolor=color, edgecolor="none", zorder=4))
+        for start, end in ((8, 32), (32, 8)):
+            self.axes.plot(
+                [left + 8, left + 32], [top + start, top + end],
+                color="white", linewidth=2.2, solid_capstyle="round", zorder=5,
+            )  # fmt: skip
+
+    def _text(
+        self,
+        x: float,
+        y: float,
+        text: str,
+        size: float,
+        color: str,
+        *,
+        bold: bool = False,
+        align: str = "center",
+    ) -> None:
+        weight = "bold" if bold else "normal"
+        self.axes.text(x, y, text, ha=align, va="center", fontsize=size, fontweight=weight, color=color)
+
+    def _centre(self, column: int) -> float:
+        return self.margin + column * (self.cell + _GAP) + self.cell / 2
+
+    def _name(self, label: int, points: float) -> str:
+        """A class name cut to what fits a column: so many pixels a letter."""
+        name = self.class_names[label]
+        length = int(self.cell // points)
+        return name if len(name) <= length else f"{name[: length - 1]}…"
+
+
+def enlarge(pixels: np.ndarray, side: int) -> np.ndarray:
+    """Bring (H, W, 3) pixels near ``side``: each repeated a whole number of times, or some left out."""
+    longest = max(pixels.shape[:2])
+    if longest <= side:
+        times = side // longest
+        return pixels.repeat(times, axis=0).repeat(times, axis=1)
+    high, wide = (max(1, extent * side // longest) for extent in pixels.shape[:2])
+    rows = np.arange(high) * pixels.shape[0] // high
+    columns = np.arange(wide) * pixels.shape[1] // wide
+    return pixels[rows][:, columns]

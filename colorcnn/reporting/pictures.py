@@ -1,0 +1,34 @@
+"""Pictures of an evaluation: some images through its methods."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from colorcnn.evaluation.question import OpenQuestion
+from colorcnn.reporting.figures.cam import cam_picture
+from colorcnn.reporting.figures.gallery import grid_picture
+from colorcnn.reporting.markup import Picture
+
+_SHOWN_IMAGES = 8
+_SHOWN_SIZES = 2
+
+
+def draw_pictures(opened: OpenQuestion, *, cam: bool, dark: bool = True) -> dict[str, Picture]:
+    """Draw some images through the methods: ``grid``, the results, and ``cam``, where the classifier looks.
+
+    There are none of images with several labels, and without methods.
+
+    Args:
+        opened: the evaluation, loaded.
+        cam: draw activation maps, too, with the fewest colours.
+        dark: draw for a dark page, too.
+    """
+    if opened.data.multi_label or not opened.methods:
+        return {}
+    names, sizes = opened.data.class_names, opened.question.colors[:_SHOWN_SIZES]
+    options: dict[str, Any] = {"count": _SHOWN_IMAGES, "device": opened.question.device, "dark": dark}
+    asked = opened.methods, opened.classifier, opened.split, names
+    found = {"grid": grid_picture(*asked, sizes, **options)}
+    if cam:
+        found["cam"] = cam_picture(*asked, [min(sizes)], **options)
+    return found

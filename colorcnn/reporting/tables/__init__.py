@@ -1,0 +1,1 @@
+"""Tables of records, one file a kind of record."""
