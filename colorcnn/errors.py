@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import reprlib
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from numbers import Integral
@@ -32,6 +33,22 @@ def check_at_least(least: int, **numbers: Any) -> None:
         whole = isinstance(value, Integral) and not isinstance(value, bool)
         if value is not None and (not whole or value < least):
             raise UsageError(f"{name} is {value!r}: choose a whole number from {least} up.")
+
+
+def shortened(value: Any, length: int = 80) -> str:
+    """Write a value of a file or an option so that it fits into a sentence, in printable characters.
+
+    Args:
+        value: a string, or anything that has a text.
+        length: the number of characters at most, from 4 up.
+    """
+    # A number of thousands of digits has no text, and a mapping of a million entries a long one.
+    try:
+        text = value if isinstance(value, str) else reprlib.repr(value)
+    except ValueError:
+        text = type(value).__name__
+    text = "".join(sign if sign.isprintable() else " " for sign in text[: 4 * length])
+    return text if len(text) <= length else f"{text[: length - 3]}..."
 
 
 @contextmanager
