@@ -12,6 +12,7 @@ from pathlib import Path
 
 from torch import nn
 
+from colorcnn import trust
 from colorcnn.errors import ColorCNNError, UsageError
 from colorcnn.pretrained import load_any
 
@@ -43,6 +44,7 @@ def load_classifier(spec: str | os.PathLike[str], num_classes: int | None = None
 
 def _own_classifier(spec: str, num_classes: int | None) -> nn.Module:
     module_name, _, function_name = spec.partition(":")
+    trust.check_module(module_name)
     try:
         with _current_folder_first():
             module = importlib.import_module(module_name)

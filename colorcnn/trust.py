@@ -1,7 +1,7 @@
 """Limits on the code that a configuration may name.
 
-A YAML file of ``fit`` or ``reproduce`` names classes, and a class path is an import. A file from a stranger may
-therefore name classes of :data:`PACKAGES` alone, and no function. The user allows other modules by name.
+A YAML file of ``fit`` or ``reproduce`` names classes, and a class path is an import. A file from a stranger
+may therefore name classes of :data:`PACKAGES` alone, and no function. The user allows other modules by name.
 :func:`limited` sets the limits for one command; without it, as in a Python session, nothing is limited.
 """
 
@@ -50,7 +50,9 @@ def limited(allowed: Iterable[str] = ()) -> Iterator[frozenset[str]]:
     names = frozenset(allowed) | (_allowed.get() or frozenset())
     for name in names:
         if not _is_path(name) or name.partition(".")[0] == "jsonargparse":
-            raise UsageError(f"{OPTION} {shortened(name)!r} cannot be allowed: give a module's name, such as mypackage.")
+            raise UsageError(
+                f"{OPTION} {shortened(name)!r} cannot be allowed: give a module's name, such as mypackage."
+            )
     token = _allowed.set(names)
     try:
         yield names
@@ -69,7 +71,9 @@ def check_class_path(path: object) -> None:
         UsageError: the path is malformed, or its module is not allowed.
     """
     if not isinstance(path, str) or not _is_path(path):
-        raise UsageError(f"class_path is {shortened(path)!r}: give the path of a class, such as package.module.Class.")
+        raise UsageError(
+            f"class_path is {shortened(path)!r}: give the path of a class, such as package.module.Class."
+        )
     allowed = _allowed.get()
     if allowed is None or "." not in path or _within(path, allowed):
         return
@@ -96,8 +100,8 @@ def refused(path: str) -> UsageError:
     """
     module = path.rpartition(".")[0] or path
     return UsageError(
-        f"The configuration names {shortened(path)}, and a configuration may run code of colorcnn, torch, torchvision "
-        f"and pytorch_lightning alone: if you trust this file and that code, add {OPTION} {shortened(module)}."
+        f"The configuration names {shortened(path)}, and it may run code of colorcnn, torch, torchvision and "
+        f"pytorch_lightning alone: if you trust the file and that code, add {OPTION} {shortened(module)}."
     )
 
 

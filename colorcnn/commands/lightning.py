@@ -27,6 +27,8 @@ import colorcnn.tasks.classifier
 import colorcnn.tasks.colorcnn
 import colorcnn.tasks.dynamics
 import colorcnn.tasks.vq  # noqa: F401 (imported so that configurations may name their classes)
+from colorcnn import trust
+from colorcnn.commands.config_classes import denied_import, limited_parser, refuse_hidden_classes
 from colorcnn.errors import ColorCNNError, UsageError
 from colorcnn.tasks.base import Task
 from colorcnn.tasks.callbacks import EpochSeed, Pictures, PredictionFiles, ScoreLog, predictions_folder
@@ -47,6 +49,12 @@ _NOISE = (  # true of Lightning and of no use to whoever runs us
     ".*smaller than the logging interval.*",
     ".*You have overridden `on_after_batch_transfer`.*",
     ".*module.s. in eval mode.*",  # the frozen judges
+)
+_SUBCOMMANDS = tuple(LightningCLI.subcommands())
+_EPILOG = (
+    "A configuration names classes of colorcnn, torch, torchvision and pytorch_lightning. Other modules run "
+    "code that you must trust: --allow-module NAME allows a module and those below it. Give the option on "
+    "the command line, once for each module; a configuration file cannot give it."
 )
 _DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _LAYOUT = ("Does not validate", "Subtypes:", "Errors:", "Given value type", "Expected a <class 'NoneType'>")
@@ -129,6 +137,10 @@ class ColorCNNCLI(LightningCLI):
     def _parse_ckpt_path(self) -> None:
         """Keep the configuration as given: Lightning would let a checkpoint's options override it."""
 
+    def before_instantiate_classes(self) -> None:
+        """Refuse classes in places for plain values."""
+        refuse_hidden_classes(self.config[self.subcommand])
+
     def instantiate_trainer(self, **kwargs: Any) -> pl.Trainer:
         """Build the trainer; what it refuses, such as a GPU where there is none, is the user's to mend."""
         try:
@@ -139,6 +151,9 @@ class ColorCNNCLI(LightningCLI):
 
     def before_fit(self) -> None:
         """Resume from the checkpoint that was asked for, or refuse to overwrite a run."""
+        self.config_init[self.subcommand]["weights_only"] = (
+            True  # Lightning looks for checkpoints by itself, too
+        )
         self.model.check_trainer(self.trainer)
         for callback in self.trainer.callbacks:  # type: ignore[attr-defined]
             if isinstance(callback, EpochSeed):
@@ -218,6 +233,13 @@ def main(argv: list[str], runs: Path = RUNS) -> int:
         ColorCNNError: for everything a user can mend.
     """
     _quiet_lightning()
+    argv, modules = trust.take_allowed(argv)
+    with trust.limited(modules) as allowed, limited_parser(allowed):
+        _run(argv, runs)
+    return 0
+
+
+def _run(argv: list[str], runs: Path) -> None:
     try:
         ColorCNNCLI(
             Task,
@@ -231,7 +253,7 @@ def main(argv: list[str], runs: Path = RUNS) -> int:
             subclass_mode_data=True,
             auto_configure_optimizers=False,
             load_from_checkpoint_support=False,
-            parser_kwargs={"exit_on_error": False},
+            parser_kwargs={"exit_on_error": False, **{name: {"epilog": _EPILOG} for name in _SUBCOMMANDS}},
             args=argv,
         )
     except SystemExit as stop:  # Lightning's way to end after an interruption
@@ -244,7 +266,6 @@ def main(argv: list[str], runs: Path = RUNS) -> int:
         if told is error:
             raise
         raise told from None
-    return 0
 
 
 def _told(error: Exception, argv: list[str], runs: Path) -> Exception:
@@ -258,6 +279,7 @@ def _told(error: Exception, argv: list[str], runs: Path) -> Exception:
     ours = next((cause for cause in _causes(error) if isinstance(cause, ColorCNNError)), None)
     if ours is not None and "Original Traceback" in str(ours):  # from a process that loads data
         ours = type(ours)(str(ours).strip().splitlines()[-1].partition(": ")[2])
+    ours = denied_import(str(error)) or ours
     if ours is None and (isinstance(error, argparse.ArgumentError) or str(error).startswith(_LAYOUT)):
         ours = UsageError(f"{_essence(str(error))}: see `colorcnn {argv[0]} --help`.")
     return ours or error

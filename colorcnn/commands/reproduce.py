@@ -7,6 +7,7 @@ import logging
 import sys
 from pathlib import Path
 
+from colorcnn import trust
 from colorcnn.errors import UsageError, retold
 
 DESCRIPTION = """\
@@ -83,7 +84,7 @@ def main(argv: list[str]) -> int:
         download=options.download,
         force=options.force,
     )
-    with retold(*_IN_OUR_WORDS):
+    with trust.limited(options.allow_module), retold(*_IN_OUR_WORDS):
         records = run.run()
     for path in records:
         record = read_record(path)
@@ -135,6 +136,14 @@ def _parse(argv: list[str]) -> argparse.Namespace:
         help="cpu, cuda, cuda:1 ...; auto is a GPU if there is one (default: auto)",
     )
     add("--download", action="store_true", help="fetch data sets that are missing")
+    add(
+        trust.OPTION,
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="let the experiment run code of this module, too; give it once for each module (default: only "
+        "classes of colorcnn, torch, torchvision and pytorch_lightning)",
+    )
     add("--force", action="store_true", help="replace records that hold something else (default: refuse)")
     options = parser.parse_args(argv)
     from colorcnn.reproduce.reading import check_seeds

@@ -29,7 +29,7 @@ def run(tmp_path, monkeypatch):
     """Run `colorcnn` in an empty folder, in this process; returns its exit status."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("COLORCNN_CACHE", str(tmp_path / "cache"))
-    return lambda *argv: main([str(word) for word in argv])
+    return lambda *argv: main([*map(str, argv), "--allow-module", "tiny"])
 
 
 def start(*argv, cwd, **options):
@@ -40,7 +40,7 @@ def start(*argv, cwd, **options):
         "COLORCNN_CACHE": str(cwd / "cache"),
         "OMP_NUM_THREADS": "1",
     }
-    command = [sys.executable, "-m", "colorcnn", *map(str, argv)]
+    command = [sys.executable, "-m", "colorcnn", *map(str, argv), "--allow-module", "tiny"]
     return subprocess.Popen(command, cwd=cwd, env=environment, stderr=subprocess.PIPE, text=True, **options)
 
 

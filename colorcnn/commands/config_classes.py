@@ -1,0 +1,127 @@
+"""The classes in a configuration of ``fit``: limits for the parser, and no classes among plain values."""
+
+from __future__ import annotations
+
+import inspect
+import re
+import typing
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import PurePath
+from types import UnionType
+from typing import Any
+
+from jsonargparse import Namespace, set_parsing_settings
+
+from colorcnn import trust
+from colorcnn.errors import UsageError
+
+_PLAIN = (bool, int, float, complex, str, bytes, type(None), dict, list, tuple, set, object)
+_CONTAINERS = (typing.Union, UnionType, list, tuple, set, Sequence, Iterable)
+_DENIED = re.compile(r"Importing '([^']*)' is not allowed")
+
+
+@contextmanager
+def limited_parser(allowed: Iterable[str]) -> Iterator[None]:
+    """Limit what the parser of configurations imports, as long as the context lasts.
+
+    The parser asks before it imports, and asks again for the place where a class is defined.
+
+    Args:
+        allowed: modules and packages that the user trusts beside :data:`colorcnn.trust.PACKAGES`.
+    """
+    names = list(allowed)
+    set_parsing_settings(
+        import_path_denylist=["*", *trust.REFUSED],
+        import_path_allowlist=[*trust.PACKAGES, *names],
+        instantiate_subclass_spec_in_any=False,
+        validate_subclass_spec_in_any=False,  # refuse_hidden_classes names the place in our words
+        config_read_mode_urls_enabled=False,
+        config_read_mode_fsspec_enabled=False,
+    )
+    try:
+        yield
+    finally:
+        if names:  # the parser's settings are those of the process
+            set_parsing_settings(import_path_denylist=names)
+
+
+def denied_import(message: str) -> UsageError | None:
+    """Find the import that the parser refused in its message, and build our error for it."""
+    found = _DENIED.search(message)
+    return trust.refused(found[1]) if found else None
+
+
+def refuse_hidden_classes(config: Mapping[str, Any] | Namespace) -> None:
+    """Refuse a class in a place that wants plain values, and a function in the place of a class.
+
+    Args:
+        config: a parsed configuration, before its classes are built.
+
+    Raises:
+        UsageError: names the place.
+    """
+    for key, value in _items(config):
+        _check(value, key)
+
+
+def _check(value: Any, place: str, wants_class: bool = True) -> None:
+    if inspect.isroutine(value) and not _is_trusted(value):
+        raise UsageError(f"{place} names the function {value.__qualname__}: give a class, or a plain value.")
+    if isinstance(value, list | tuple):
+        for number, item in enumerate(value):
+            _check(item, f"{place}[{number}]", wants_class)
+    elif isinstance(value, Mapping | Namespace):
+        _check_mapping(value, place, wants_class)
+
+
+def _check_mapping(value: Mapping[str, Any] | Namespace, place: str, wants_class: bool) -> None:
+    content = dict(_items(value))
+    if "class_path" not in content:
+        for key, item in content.items():
+            _check(item, f"{place}.{key}", wants_class)
+        return
+    if not wants_class:
+        raise UsageError(
+            f"{place} has a class_path, and plain values belong there: give a number, text, or a list."
+        )
+    trust.check_class_path(content["class_path"])
+    wanted = _options_of_class_type(content["class_path"])
+    for key, item in _items(content.get("init_args") or {}):
+        _check(item, f"{place}.init_args.{key}", key in wanted)
+    _check(content.get("dict_kwargs"), f"{place}.dict_kwargs", wants_class=False)
+
+
+def _options_of_class_type(path: str) -> set[str]:
+    """The options of a class that want objects of classes; the class is one that the parser has found."""
+    from jsonargparse.typing import import_object
+
+    cls = import_object(path)
+    if not inspect.isclass(cls):
+        raise UsageError(f"class_path {path} is no class: give the path of a class.")
+    found: set[str] = set()
+    for base in cls.__mro__:
+        try:
+            hints = typing.get_type_hints(vars(base).get("__init__"))
+        except (NameError, TypeError, AttributeError):  # an annotation for type checkers alone
+            continue
+        found |= {name for name, hint in hints.items() if _wants_class(hint)}
+    return found
+
+
+def _wants_class(hint: Any) -> bool:
+    if typing.get_origin(hint) in _CONTAINERS:
+        return any(map(_wants_class, typing.get_args(hint)))
+    return inspect.isclass(hint) and hint not in _PLAIN and not issubclass(hint, PurePath)
+
+
+def _is_trusted(function: Any) -> bool:
+    try:
+        trust.check_module(f"{function.__module__}")
+    except UsageError:
+        return False
+    return True
+
+
+def _items(value: Mapping[str, Any] | Namespace) -> Iterable[tuple[str, Any]]:
+    return vars(value).items() if isinstance(value, Namespace) else value.items()
