@@ -19,6 +19,7 @@ _HOME = {
             "DATASETS",
             "STL10",
             "VOC2012",
+            "VOC2012Masks",
             "ImageDataModule",
             "ImageFolder",
             "PhotoDigitMasks",

@@ -13,7 +13,7 @@ from colorcnn.data.datasets import ImageSplit
 from colorcnn.data.folders import ImageFolder, folder_places
 from colorcnn.data.photo_digits import SIZE, photo_digit_masks, photo_digit_scenes, photo_digits
 from colorcnn.data.tiny_imagenet import TinyImageNet200
-from colorcnn.data.torchvision_sets import CIFAR10, CIFAR100, STL10, VOC2012
+from colorcnn.data.torchvision_sets import CIFAR10, CIFAR100, STL10, VOC2012, VOC2012Masks
 from colorcnn.errors import UsageError, unknown_name
 
 
@@ -96,6 +96,7 @@ DATASETS: dict[str, type[ImageDataModule]] = {
     "cifar100": CIFAR100,
     "stl10": STL10,
     "voc2012": VOC2012,
+    "voc2012-masks": VOC2012Masks,
     "tiny-imagenet-200": TinyImageNet200,
     "photo-digits": PhotoDigits,
     "photo-digit-masks": PhotoDigitMasks,
@@ -151,6 +152,7 @@ __all__ = [
     "DATASETS",
     "STL10",
     "VOC2012",
+    "VOC2012Masks",
     "ImageDataModule",
     "ImageFolder",
     "PhotoDigitMasks",

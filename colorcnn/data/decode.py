@@ -36,22 +36,28 @@ class CorruptImageError(ColorCNNError):
         super().__init__(message.strip().rsplit("\n", 1)[-1].removeprefix(f"{__name__}.CorruptImageError: "))
 
 
-def fit_image(image: Image.Image, size: int | None, short_side: int | None = None) -> np.ndarray:
-    """Bring an RGB image to a square: resize its shorter side, then crop the centre.
+def fit_image(
+    image: Image.Image,
+    size: int | None,
+    short_side: int | None = None,
+    resample: Image.Resampling = Image.Resampling.BILINEAR,
+) -> np.ndarray:
+    """Bring an image to a square: resize its shorter side, then crop the centre.
 
     Args:
-        image: a Pillow image of mode RGB.
+        image: a Pillow image of mode RGB, or a mask of mode L or P.
         size: side of the square in pixels; None leaves the image as it is.
         short_side: length of the shorter side before the crop, at least ``size``; default ``size``.
+        resample: nearest for masks, whose class numbers have no means.
 
     Returns:
-        (H, W, 3) uint8.
+        (H, W, 3) or (H, W) uint8.
     """
     short_side = short_side or size
     if size is not None and short_side is not None and image.size != (size, size):
         scale = short_side / min(image.size)
         width, height = (max(short_side, round(side * scale)) for side in image.size)
-        image = image.resize((width, height), Image.Resampling.BILINEAR)
+        image = image.resize((width, height), resample)
         left, top = (width - size) // 2, (height - size) // 2
         image = image.crop((left, top, left + size, top + size))
     return np.asarray(image)
@@ -69,6 +75,30 @@ def read_pixels(path: Path, size: int | None, short_side: int | None = None) -> 
         ColorCNNError: the file cannot be read; the message names it.
     """
     return fit_image(flatten(read_image(path)), size, short_side)
+
+
+def read_masks(files: Sequence[Path], size: int, short_side: int | None = None) -> np.ndarray:
+    """Read the class of every pixel from PNG files with a palette or in grey.
+
+    Args:
+        files: the masks; their pixel values are class numbers.
+        size: side of the square that every mask is brought to, as :func:`fit_image` does with its image.
+        short_side: see :func:`fit_image`.
+
+    Returns:
+        (N, size, size) uint8.
+
+    Raises:
+        ColorCNNError: a file cannot be read, or has several channels.
+    """
+    masks = np.empty((len(files), size, size), dtype=np.uint8)
+    for row, path in enumerate(files):
+        try:
+            with Image.open(path, formats=("PNG",)) as mask:
+                masks[row] = fit_image(mask, size, short_side, Image.Resampling.NEAREST)
+        except (OSError, ValueError, SyntaxError) as error:
+            raise ColorCNNError(f"{path} is no mask ({error}): give a PNG of class numbers.") from error
+    return masks
 
 
 class FilePixels:

@@ -14,7 +14,7 @@ import torchvision
 from colorcnn.data.base import ImageDataModule
 from colorcnn.data.cache import content_key
 from colorcnn.data.datasets import ImageSplit
-from colorcnn.data.decode import resize_array
+from colorcnn.data.decode import read_masks, resize_array
 from colorcnn.data.folders import FolderModule, Listing
 from colorcnn.errors import ColorCNNError, UsageError
 
@@ -183,6 +183,40 @@ class VOC2012(FolderModule):
                 f"{annotation} is no VOC annotation ({error}): fetch the data set anew."
             ) from error
         return present
+
+
+class VOC2012Masks(FolderModule):
+    """Pascal VOC 2012 segmentation: the class of every pixel, 0 for the background and 255 for the outlines.
+
+    The official val is the test split, and val is cut from train.
+
+    Args:
+        options: ``cache`` and ``on_corrupt`` of :class:`FolderModule`, and those of :class:`ImageDataModule`.
+    """
+
+    name = "voc2012-masks"
+    num_classes = 21
+    masks = True
+    class_names = ("background", *_VOC2012.split())
+    native_size = 224
+    known_statistics = VOC2012.known_statistics
+
+    def list_split(self, part: str) -> Listing | None:
+        """See :meth:`FolderModule.list_split`."""
+        if part == "val":
+            return None
+        found = fetch(
+            self,
+            lambda: torchvision.datasets.VOCSegmentation(
+                str(self.root),
+                year="2012",
+                image_set="train" if part == "train" else "val",
+                download=self.download and not (self.root / "VOCdevkit" / "VOC2012").is_dir(),
+            ),
+        )
+        masks = [Path(path) for path in found.masks]
+        labels = read_masks(masks, self.resize or self.native_size or 0, self.short_side)
+        return [Path(path) for path in found.images], labels
 
 
 def fetch(data: ImageDataModule, read: Callable[[], _Set]) -> _Set:

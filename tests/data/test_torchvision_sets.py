@@ -8,7 +8,7 @@ import pytest
 import torch
 from PIL import Image
 
-from colorcnn.data import CIFAR10, CIFAR100, STL10, VOC2012
+from colorcnn.data import CIFAR10, CIFAR100, STL10, VOC2012, VOC2012Masks
 from colorcnn.errors import ColorCNNError, UsageError
 
 
@@ -100,7 +100,7 @@ def test_stl10_gives_all_training_images_or_one_fold(tmp_path: Path) -> None:
 
 def write_voc(root: Path) -> None:
     base = root / "VOCdevkit" / "VOC2012"
-    for name in ("JPEGImages", "Annotations", "ImageSets/Main"):
+    for name in ("JPEGImages", "Annotations", "SegmentationClass", "ImageSets/Main", "ImageSets/Segmentation"):
         (base / name).mkdir(parents=True)
     objects = {"a": ["dog", "person", "dog"], "b": ["cat"], "c": [], "d": ["sofa"], "e": ["bus", "!car"]}
     for number, (name, kinds) in enumerate(objects.items()):
@@ -110,8 +110,14 @@ def write_voc(root: Path) -> None:
             for kind in kinds
         )
         (base / "Annotations" / f"{name}.xml").write_text(f"<annotation>{items}</annotation>")
-    (base / "ImageSets" / "Main" / "train.txt").write_text("a\nb\nc\nd\n")
-    (base / "ImageSets" / "Main" / "val.txt").write_text("e\n")
+        mask = np.zeros((40, 60 + number), np.uint8)
+        mask[:, :30], mask[0] = number + 1, 255
+        picture = Image.fromarray(mask).convert("P")
+        picture.putpalette([value for value in range(256) for _ in range(3)])
+        picture.save(base / "SegmentationClass" / f"{name}.png")
+    for kind in ("Main", "Segmentation"):
+        (base / "ImageSets" / kind / "train.txt").write_text("a\nb\nc\nd\n")
+        (base / "ImageSets" / kind / "val.txt").write_text("e\n")
 
 
 @pytest.mark.parametrize(("difficult", "expected"), [(True, ["bus", "car"]), (False, ["bus"])])
@@ -156,3 +162,18 @@ def test_a_failed_download_is_one_sentence(tmp_path: Path, monkeypatch: pytest.M
     for kind in (CIFAR10, VOC2012):
         with pytest.raises(ColorCNNError, match=r"could not be downloaded to .*Name or service not known"):
             kind(root=str(tmp_path), download=True).setup("fit")
+
+
+def test_voc_masks_give_every_pixel_a_class(tmp_path: Path) -> None:
+    write_voc(tmp_path)
+    data = VOC2012Masks(root=str(tmp_path), val_size=1, image_size=40)
+    data.setup(None)
+    assert (data.num_classes, data.masks, data.name) == (21, True, "voc2012-masks")
+    batch = data.test.__getitems__([0])
+    assert batch.labels.shape == (1, 40, 40)
+    assert batch.labels.dtype == torch.uint8
+    assert batch.labels[0, 1:].unique().tolist() == [0, 5]
+    assert batch.labels[0, 0].unique().tolist() == [255]
+    (tmp_path / "VOCdevkit" / "VOC2012" / "SegmentationClass" / "e.png").write_text("no PNG")
+    with pytest.raises(ColorCNNError, match=r"e\.png is no mask"):
+        VOC2012Masks(root=str(tmp_path), image_size=40).setup("test")
