@@ -86,7 +86,7 @@ def main(argv: list[str]) -> int:
     )
     _print_results(options, record)
     if options.out is not None:
-        if options.cam and opened.data.multi_label:
+        if options.cam and (opened.data.multi_label or opened.data.masks):
             _say("note: no activation maps are drawn where images have several labels.")
         from colorcnn.reporting.pictures import draw_pictures
 

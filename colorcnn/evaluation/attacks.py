@@ -19,6 +19,7 @@ from colorcnn.errors import UsageError, unknown_name
 from colorcnn.evaluation.passes import QuantizesMany
 from colorcnn.models.assignment import soft_palette, soft_render, straight_through
 from colorcnn.paletted import from_bytes, to_bytes
+from colorcnn.recognition import IGNORED
 
 if TYPE_CHECKING:
     from colorcnn.data.datasets import Batch
@@ -92,6 +93,8 @@ def _gradient(network: Network, images: Tensor, labels: Tensor) -> Tensor:
         logits = network(images).float()
         if labels.ndim == 2:
             loss = F.binary_cross_entropy_with_logits(logits, labels.to(logits), reduction="sum")
+        elif labels.ndim == 3:
+            loss = F.cross_entropy(logits, labels.long(), reduction="sum", ignore_index=IGNORED)
         else:
             loss = F.cross_entropy(logits, labels, reduction="sum")
         return torch.autograd.grad(loss, images)[0].nan_to_num(0, 0, 0)

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from colorcnn.errors import ColorCNNError, UsageError
 from colorcnn.evaluation.tally import Answers
 from colorcnn.paletted import from_bytes
+from colorcnn.recognition import RECOGNITIONS, recognition_of
 
 Judges = nn.Module | Mapping[str, nn.Module]
 """A classifier, or several by name, the first of which gives the scores."""
@@ -18,7 +19,15 @@ Judges = nn.Module | Mapping[str, nn.Module]
 
 @torch.inference_mode()
 def predict(classifier: nn.Module, images: Tensor, device: torch.device | str = "cpu") -> Tensor:
-    """A classifier's logits (B, K), float32 on the CPU, for uint8 images (B, 3, H, W).
+    """Ask a classifier about images.
+
+    Args:
+        classifier: maps images (B, 3, H, W) in [0, 1] to logits (B, K), or (B, K, H, W) for every pixel.
+        images: uint8 (B, 3, H, W).
+        device: where the classifier runs.
+
+    Returns:
+        the logits, float32 on the CPU.
 
     Raises:
         UsageError: it does not return logits.
@@ -32,16 +41,8 @@ def predict(classifier: nn.Module, images: Tensor, device: torch.device | str = 
             f"The classifier failed on images {tuple(images.shape)} ({reason}): "
             "check that it takes (B, 3, H, W) of this size."
         ) from error
-    if not isinstance(logits, Tensor):
-        raise UsageError(
-            f"The classifier returned a {type(logits).__name__}: give one that returns logits (B, classes)."
-        )
-    if logits.ndim != 2 or len(logits) != len(images):
-        raise UsageError(
-            f"The classifier made {tuple(logits.shape)} of {len(images)} images: "
-            "give one that returns logits (B, classes)."
-        )
-    return logits.float().cpu()
+    task = RECOGNITIONS[3] if isinstance(logits, Tensor) and logits.ndim == 4 else RECOGNITIONS[1]
+    return task.check_logits(logits, images).float().cpu()
 
 
 class Panel:
@@ -66,6 +67,7 @@ class Panel:
         """
         answers = {name: predict(judge, pixels, self.device) for name, judge in self.judges.items()}
         for name, logits in answers.items():
+            recognition_of(labels).check_logits(logits, pixels)
             _check_classes(logits, labels, self.num_classes, name if self.names else "The classifier")
         return answers
 
@@ -74,7 +76,7 @@ def _check_classes(logits: Tensor, labels: Tensor, num_classes: int | None, judg
     told = logits.shape[1]
     needed = num_classes
     if needed is None:
-        needed = labels.shape[1] if labels.ndim == 2 else max(told, int(labels.max()) + 1)
+        needed = recognition_of(labels).num_classes(logits, labels)
     if told != needed:
         raise UsageError(
             f"{judge} tells {told} classes apart and the data have {needed}: "

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from colorcnn.errors import UsageError
+from colorcnn.recognition import recognition_of
 
 PSNR_CAP = 100.0
 """Decibels at which :func:`mean_psnr` counts an image that came back without any error."""
@@ -37,20 +38,13 @@ def accuracy_interval(correct: int, n: int) -> tuple[float, float]:
 
 
 def correct_predictions(logits: Tensor, labels: Tensor) -> Tensor:
-    """Which images are recognised.
+    """Return the images that are recognised, (B,) bool; see :mod:`colorcnn.recognition`.
 
     Args:
-        logits: (B, K) float; an image with a logit that is not finite counts as not recognised.
-        labels: (B,) class numbers, or (B, K) of 0 and 1 for several labels per image. With several, all
-            of them must be right at a probability of 0.5, which is a logit of 0.
-
-    Returns:
-        (B,) bool.
+        logits: (B, K) or (B, K, H, W) float.
+        labels: (B,) class numbers, (B, K) of 0 and 1, or (B, H, W) masks.
     """
-    finite = logits.isfinite().all(dim=1)
-    if labels.ndim == 2:
-        return finite & ((logits > 0) == (labels > 0)).all(dim=1)
-    return finite & (logits.argmax(dim=1) == labels)
+    return recognition_of(labels).correct(logits, labels)
 
 
 def mean_average_precision(logits: Tensor, labels: Tensor) -> float:

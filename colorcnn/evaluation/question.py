@@ -234,7 +234,7 @@ class OpenQuestion:
         from colorcnn.evaluation.saliency import activation_maps
         from colorcnn.paletted import from_bytes
 
-        if not self.data.multi_label:
+        if not (self.data.multi_label or self.data.masks):
             batch, device = self.split.__getitems__([0]), torch.device(self.question.device)
             with evaluating([self.classifier], device):
                 Panel(self.classifier, device, self.data.num_classes).ask(batch.images, batch.labels)

@@ -50,6 +50,7 @@ class Score:
         ssim: mean SSIM; None for the originals, and where an image is smaller than its window.
         lossless: how many images came back exactly.
         mean_average_precision: for several labels per image, else None.
+        mean_iou: mean intersection over union of the classes of all pixels, for masks, else None.
         not_finite: how many images had a logit that is not finite; they count as not recognised.
         file_bpp: bits per pixel of a codec's files, headers included; None for all others.
         judges: every classifier's verdict, where there are several; ``accuracy`` is that of the first.
@@ -66,6 +67,7 @@ class Score:
     ssim: float | None = None
     lossless: int | None = None
     mean_average_precision: float | None = None
+    mean_iou: float | None = None
     not_finite: int = 0
     file_bpp: float | None = None
     judges: Mapping[str, Verdict] = field(default_factory=dict)
@@ -73,10 +75,14 @@ class Score:
     def to_json(self) -> dict[str, Any]:
         """The score as JSON values; which images are recognised as :func:`pack_bits` packs it."""
         mean, least, most = self.colors
-        content = {key: value for key, value in vars(self).items() if key not in ("file_bpp", "judges")}
+        content = {
+            key: value for key, value in vars(self).items() if key not in ("file_bpp", "judges", "mean_iou")
+        }
         content["interval"] = list(self.interval)
         content["colors"] = {"mean": mean, "min": least, "max": most}
         content["correct"] = pack_bits(self.correct)
+        if self.mean_iou is not None:
+            content["mean_iou"] = self.mean_iou
         if self.file_bpp is not None:
             content["file_bpp"] = self.file_bpp
         if self.judges:

@@ -14,6 +14,7 @@ from colorcnn.evaluation import metrics
 from colorcnn.evaluation.rate import rates, truecolor_png_bits
 from colorcnn.evaluation.scores import Score, Verdict
 from colorcnn.paletted import Paletted
+from colorcnn.recognition import Masks, mean_iou
 
 Answers = dict[str, Tensor]
 """Logits (B, K) by the name of the classifier, that of the first one first."""
@@ -29,6 +30,7 @@ class Tally:
     ssim: list[Tensor] = field(default_factory=list)
     logits: list[Tensor] = field(default_factory=list)
     labels: list[Tensor] = field(default_factory=list)
+    confusion: list[Tensor] = field(default_factory=list)
     judged: dict[str, list[Tensor]] = field(default_factory=dict)
     not_finite: int = 0
     png: int = 0
@@ -40,7 +42,10 @@ class Tally:
     def _add_predictions(self, answers: Answers, labels: Tensor) -> None:
         logits = next(iter(answers.values()))
         self.correct.append(metrics.correct_predictions(logits, labels))
-        self.not_finite += int((~logits.isfinite().all(dim=1)).sum())
+        self.not_finite += int((~logits.flatten(1).isfinite().all(dim=1)).sum())
+        if labels.ndim == 3:
+            counts = Masks.confusion(logits, labels).sum(dim=0)
+            self.confusion = [counts + self.confusion[0] if self.confusion else counts]
         if labels.ndim == 2:
             self.logits.append(logits)
             self.labels.append(labels)
@@ -102,6 +107,8 @@ class Tally:
         if self.logits:
             precision = metrics.mean_average_precision(torch.cat(self.logits), torch.cat(self.labels))
             shared["mean_average_precision"] = _or_none(precision)
+        if self.confusion:
+            shared["mean_iou"] = float(mean_iou(self.confusion[0]))
         if not self.psnr:
             return Score(png_bpp=self.png / self.pixels, **shared)
         errors = torch.cat(self.psnr)

@@ -10,6 +10,7 @@ from colorcnn.records import Record
 from colorcnn.reporting.naming import attack_title, codec_name, display_names, family
 from colorcnn.reporting.tables.evaluation import (
     MISSING,
+    SECOND_METRICS,
     attack_rows,
     bits_per_pixel,
     margin_rows,
@@ -66,8 +67,9 @@ def accuracy_table(record: Record) -> str:
     sizes = metrics["sizes"]
     head = ["accuracy %", *(f"{size} colour{'s' * (size != 1)}" for size in sizes)]
     rows = [*_rows(metrics, "accuracy", "")]
-    if metrics["original"].get("mean_average_precision") is not None:
-        rows += _rows(metrics, "mean_average_precision", ", mAP")
+    for key, name in SECOND_METRICS.items():
+        if metrics["original"].get(key) is not None:
+            rows += _rows(metrics, key, f", {name}")
     return f"{markdown_table(head, rows)}\n{provenance(record)}\n"
 
 
@@ -152,8 +154,9 @@ def provenance(record: Record, what: str = "Full colour") -> str:
     low, high = (100 * bound for bound in original["interval"])
     spread = metrics.get("std", {}).get("original", {}).get("accuracy")
     text = f"{what}: {percent(original['accuracy'], spread)} % (95 % interval {low:.1f} to {high:.1f})"
-    if original.get("mean_average_precision") is not None:
-        text += f", mAP {percent(original['mean_average_precision'])} %"
+    for key, name in SECOND_METRICS.items():
+        if original.get(key) is not None:
+            text += f", {name} {percent(original[key])} %"
     if metrics.get("published", {}).get("original") is not None:
         text += f"; published {percent(metrics['published']['original'])} %"
     seeds = f", mean ± std of {len(metrics['per_seed'])} seeds" if "per_seed" in metrics else ""

@@ -16,14 +16,14 @@ _SHOWN_SIZES = 2
 def draw_pictures(opened: OpenQuestion, *, cam: bool, dark: bool = True) -> dict[str, Picture]:
     """Draw some images through the methods: ``grid``, the results, and ``cam``, where the classifier looks.
 
-    There are none of images with several labels, and without methods.
+    There are none of images with several labels or masks, and without methods.
 
     Args:
         opened: the evaluation, loaded.
         cam: draw activation maps, too, with the fewest colours.
         dark: draw for a dark page, too.
     """
-    if opened.data.multi_label or not opened.methods:
+    if opened.data.multi_label or opened.data.masks or not opened.methods:
         return {}
     names, sizes = opened.data.class_names, opened.question.colors[:_SHOWN_SIZES]
     options: dict[str, Any] = {"count": _SHOWN_IMAGES, "device": opened.question.device, "dark": dark}

@@ -100,7 +100,13 @@ def test_stl10_gives_all_training_images_or_one_fold(tmp_path: Path) -> None:
 
 def write_voc(root: Path) -> None:
     base = root / "VOCdevkit" / "VOC2012"
-    for name in ("JPEGImages", "Annotations", "SegmentationClass", "ImageSets/Main", "ImageSets/Segmentation"):
+    for name in (
+        "JPEGImages",
+        "Annotations",
+        "SegmentationClass",
+        "ImageSets/Main",
+        "ImageSets/Segmentation",
+    ):
         (base / name).mkdir(parents=True)
     objects = {"a": ["dog", "person", "dog"], "b": ["cat"], "c": [], "d": ["sofa"], "e": ["bus", "!car"]}
     for number, (name, kinds) in enumerate(objects.items()):

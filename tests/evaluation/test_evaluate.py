@@ -228,6 +228,24 @@ def test_several_labels_per_image_get_precision_as_well():
     assert run({"flat": Flat()}).scores["flat"][1].mean_average_precision is None
 
 
+def test_masks_are_judged_by_their_mean_iou():
+    class Bright(nn.Module):
+        def forward(self, images):
+            return torch.stack([0.5 - images[:, 0], images[:, 0] - 0.5], dim=1)
+
+    images = flat_images(250, 10, 200)
+    masks = torch.ones(3, *images.shape[2:], dtype=torch.uint8)
+    masks[1, :, 0] = 255
+    data = [Batch(images, masks, torch.arange(3))]
+    result = evaluate({"flat": Flat()}, Bright(), data, [1], progress=False)
+    score = result.scores["flat"][1]
+    assert score.correct.tolist() == [True, False, True]
+    wrong = (masks[1] == 1).sum().item() / (masks == 1).sum().item()
+    assert score.mean_iou == pytest.approx((0 + 1 - wrong) / 2), "background is predicted, and never there"
+    assert score.to_json()["mean_iou"] == score.mean_iou
+    assert "mean_iou" not in run({"flat": Flat()}).scores["flat"][1].to_json()
+
+
 def test_images_may_differ_in_size_between_batches():
     small = Batch(flat_images(200, side=8), torch.tensor([1]), torch.tensor([5]))
     result = run({"flat": Flat()}, [*batches(), small])

@@ -18,6 +18,8 @@ from colorcnn.reporting.naming import family
 Metrics = Mapping[str, Any]
 
 MISSING = "–"
+SECOND_METRICS = {"mean_average_precision": "mAP", "mean_iou": "mIoU"}
+"""What stands beside accuracy for several labels, and for masks: its key in a record, and its name."""
 
 
 def table_rows(metrics: Metrics) -> tuple[list[str], list[list[str]]]:
@@ -27,9 +29,9 @@ def table_rows(metrics: Metrics) -> tuple[list[str], list[list[str]]]:
     metrics hold a published table, and mean average precision where images have several labels.
     """
     published = metrics.get("published")
-    several = metrics["original"].get("mean_average_precision") is not None
+    second = next((key for key in SECOND_METRICS if metrics["original"].get(key) is not None), None)
     tests = against_first(metrics)
-    columns = _Columns(several=several, published=published is not None, compared=bool(tests))
+    columns = _Columns(second=second, published=published is not None, compared=bool(tests))
     original = metrics["original"]
     spreads = metrics.get("std", {})
     rows = [
@@ -172,15 +174,17 @@ def notes(metrics: Metrics) -> list[str]:
 
 
 class _Columns:
-    def __init__(self, *, several: bool, published: bool, compared: bool) -> None:
-        self.several = several
+    def __init__(self, *, second: str | None, published: bool, compared: bool) -> None:
+        self.second = second
         self.published = published
         self.compared = compared
 
     def head(self) -> list[str]:
         compared = ["difference"] if self.compared else []
         published = ["published %"] if self.published else []
-        precision = ["mAP %", *(["published mAP %"] if self.published else [])] if self.several else []
+        name = SECOND_METRICS[self.second] if self.second else ""
+        printed = [f"published {name} %"] if self.published else []
+        precision = [f"{name} %", *printed] if self.second else []
         return [
             *("method", "colours", "accuracy %", "95 % interval", *compared, *published, *precision),
             *("PSNR dB", "SSIM", "colours used", "file bpp", "index bpp", "palette bpp", "images/s"),
@@ -201,8 +205,8 @@ class _Columns:
         compared = [difference or MISSING] if self.compared else []
         published = [_percent(printed[0])] if self.published else []
         precision = []
-        if self.several:
-            precision = [_percent(found.get("mean_average_precision"))]
+        if self.second:
+            precision = [_percent(found.get(self.second))]
             precision += [_percent(printed[1])] if self.published else []
         interval = found.get("interval")
         span = f"{100 * interval[0]:.2f}-{100 * interval[1]:.2f}" if interval else MISSING
@@ -257,6 +261,8 @@ def columns_explained(head: Sequence[str]) -> dict[str, str]:
         f"the more stars: {STARS_EXPLAINED}",
         "published %": "the accuracy a paper printed, with its own classifier and networks",
         "mAP %": "mean over the labels of the area under the precision-recall curve",
+        "mIoU %": "mean over the classes of the intersection over union of all pixels",
+        "published mIoU %": "the mean intersection over union a paper printed",
         "published mAP %": "the mean average precision a paper printed",
         "PSNR dB": "mean over images of the peak signal-to-noise ratio, each counted with at most 100 dB",
         "SSIM": "mean structural similarity, Gaussian window of 11 pixels",
