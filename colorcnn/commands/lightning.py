@@ -47,7 +47,7 @@ _NOISE = (  # true of Lightning and of no use to whoever runs us
     ".*LightningCLI's args parameter.*",
     ".*isinstance.treespec, LeafSpec.*",
     ".*smaller than the logging interval.*",
-    ".*You have overridden `on_after_batch_transfer`.*",
+    ".*You have overridden `on_(before|after)_batch_transfer`.*",
     ".*module.s. in eval mode.*",  # the frozen judges
 )
 _SUBCOMMANDS = tuple(LightningCLI.subcommands())

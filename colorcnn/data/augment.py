@@ -71,14 +71,15 @@ def random_crop(
     padding = crop_padding(padding, height, width)
     if padding == 0:
         return images
-    size = (batch, channels, height + 2 * padding, width + 2 * padding)
-    canvas = _fill_like(images, fill).expand(size).clone()
-    canvas[:, :, padding : padding + height, padding : padding + width] = images
-    shifts = (_uniform(images, generator, 2, batch) * (2 * padding + 1)).long()
+    shifts = (_uniform(images, generator, 2, batch) * (2 * padding + 1)).long() - padding
     rows = shifts[0][:, None] + torch.arange(height, device=images.device)
     columns = shifts[1][:, None] + torch.arange(width, device=images.device)
-    image = torch.arange(batch, device=images.device)[:, None, None]
-    return canvas.permute(0, 2, 3, 1)[image, rows[:, :, None], columns[:, None, :]].permute(0, 3, 1, 2)
+    inside = ((rows >= 0) & (rows < height))[:, :, None] & ((columns >= 0) & (columns < width))[:, None, :]
+    place = rows.clamp(0, height - 1)[:, :, None] * width + columns.clamp(0, width - 1)[:, None, :]
+    # gather, not an index of three tensors: the backward pass of that sorts all places on a GPU.
+    place = place.flatten(1)[:, None].expand(-1, channels, -1)
+    moved = images.flatten(2).gather(2, place).unflatten(2, (height, width))
+    return torch.where(inside[:, None], moved, _fill_like(images, fill))
 
 
 def random_resized_crop(

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import inspect
 import os
+import warnings
 from collections.abc import Iterable
 from contextlib import ExitStack
 from pathlib import Path
@@ -23,6 +24,7 @@ from colorcnn.data.datasets import ImageSplit
 from colorcnn.errors import UsageError, unknown_name
 from colorcnn.quantizers import QUANTIZERS, Quantizer, check_num_colors
 
+_SHARE_OF_DEVICE = 0.25  # of a GPU's free memory, for the maps of all sizes
 _CHUNK_PIXELS = 2**20  # pixels quantized between two steps of the progress bar
 
 
@@ -62,17 +64,29 @@ class ImitationTargets:
         missing = {size: path for size, path in paths.items() if not path.exists()}
         if missing:
             _compute(split, method(), missing)
-        self._maps = {size: read_array(path) for size, path in paths.items()}
+        self._maps: dict[int, Tensor] = {size: _as_tensor(read_array(path)) for size, path in paths.items()}
 
-    def lookup(self, index: Tensor, num_colors: int) -> Tensor:
+    def to(self, device: torch.device) -> ImitationTargets:
+        """Move the maps onto a GPU where they take at most a quarter of its free memory; returns itself.
+
+        There a batch's maps are found without the host; elsewhere they are copied batch by batch.
+        """
+        if device.type == "cuda":
+            size = sum(maps.numel() for maps in self._maps.values())
+            if size <= _SHARE_OF_DEVICE * torch.cuda.mem_get_info(device)[0]:
+                self._maps = {size: maps.to(device) for size, maps in self._maps.items()}
+        return self
+
+    def lookup(self, index: Tensor, num_colors: int, device: torch.device | None = None) -> Tensor:
         """The index maps of a batch; flip them together with the images.
 
         Args:
-            index: int64 (B,), the ``index`` of a :class:`Batch`.
+            index: int64 (B,), the ``index`` of a :class:`Batch`; one on the host spares waiting for a GPU.
             num_colors: one of the sizes.
+            device: where the maps are wanted; default that of ``index``.
 
         Returns:
-            uint8 (B, H, W) on the device of ``index``, each entry below ``num_colors``.
+            uint8 (B, H, W), each entry below ``num_colors``.
 
         Raises:
             UsageError: there are no targets of that size.
@@ -82,8 +96,24 @@ class ImitationTargets:
                 f"There are no imitation targets of {num_colors} colours, "
                 f"only of {', '.join(map(str, self.sizes))}: add that size."
             )
-        maps = self._maps[num_colors][index.cpu().numpy()]
-        return torch.from_numpy(np.ascontiguousarray(maps)).to(index.device)
+        maps, device = self._maps[num_colors], device or index.device
+        if maps.device.type != "cpu":
+            return maps.index_select(0, _sent(index, maps.device)).to(device)
+        return _sent(maps.index_select(0, index.cpu()), device)
+
+
+def _as_tensor(array: np.ndarray) -> Tensor:
+    """A tensor over a read-only memory map, which is only read."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "The given NumPy array is not writable", UserWarning)
+        return torch.from_numpy(array)
+
+
+def _sent(values: Tensor, device: torch.device) -> Tensor:
+    """Values on a device; a copy to a GPU goes through pinned memory, and the host does not wait for it."""
+    if device.type == "cuda" and values.device.type == "cpu":
+        return values.pin_memory().to(device, non_blocking=True)
+    return values.to(device)
 
 
 def method_version(method: type[Quantizer]) -> str:

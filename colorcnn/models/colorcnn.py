@@ -25,6 +25,7 @@ from colorcnn.models.assignment import (
     top_k_softmax,
 )
 from colorcnn.models.backbones import create_backbone
+from colorcnn.models.precision import full_precision
 from colorcnn.models.sparse import SparseAssignment, top_k_of_product
 from colorcnn.paletted import Paletted, from_bytes
 from colorcnn.quantizers.base import check_num_colors
@@ -101,7 +102,7 @@ class LearnedQuantizer(nn.Module, ABC):
             check_num_colors(size)
         place, images = images.device, self._as_floats(images)
         # Full precision whatever the training runs in, so that a picture does not depend on it.
-        with torch.autocast(images.device.type, enabled=False):
+        with full_precision(images.device):
             features = self.encode(images)
             return {size: self._decide(images, features, size).to(place) for size in sizes}
 
@@ -328,7 +329,7 @@ class ColorCNNPlus(LearnedQuantizer):
         """See :meth:`LearnedQuantizer.logits`: h_C(x) of Eq 8."""
         head = self._head(num_colors)
         narrow = head.bottleneck(features)
-        with torch.autocast(features.device.type, enabled=False):  # Eq 9 compares near values: no bfloat16
+        with full_precision(features.device):  # Eq 9 compares near values: no bfloat16
             weight = self._pooled(head, num_colors)
             return F.conv2d(narrow.to(weight.dtype), weight)
 
@@ -348,7 +349,7 @@ class ColorCNNPlus(LearnedQuantizer):
         """
         head = self._head(num_colors)
         narrow = head.bottleneck(self.encode(images))
-        with torch.autocast(images.device.type, enabled=False):
+        with full_precision(images.device):
             weight = self._pooled(head, num_colors).flatten(1) / temperature
             count = min(self.top_k or num_colors, num_colors)
             return top_k_of_product(narrow.to(weight.dtype), weight, count, noise)

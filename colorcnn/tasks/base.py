@@ -23,6 +23,7 @@ from colorcnn.data.datasets import Batch
 from colorcnn.errors import ColorCNNError, UsageError
 from colorcnn.models import ColorCNNPlus
 from colorcnn.paletted import from_bytes
+from colorcnn.tasks.finite import BadLoss, FiniteCheck
 
 OptimizerName = Literal["sgd", "adamw"]
 ScheduleName = Literal["onecycle", "cosine-restarts", "cosine", "constant"]
@@ -92,6 +93,10 @@ def copy_weights(source: object, target: nn.Module, name: str) -> None:
 class Task(pl.LightningModule, ABC):
     """What every training here shares; subclasses keep their options in ``self.hparams``."""
 
+    def __init__(self) -> None:
+        super().__init__()
+        self.finite = FiniteCheck()
+
     def on_train_start(self) -> None:
         """Refuse to resume a schedule that was made for another length of training.
 
@@ -117,11 +122,25 @@ class Task(pl.LightningModule, ABC):
     def checked(self, loss: Tensor) -> Tensor:
         """Return ``loss``, or stop the training when it is not a finite number.
 
+        On a GPU the losses are looked at every 50 steps, after each epoch and before each checkpoint.
+
         Raises:
             ColorCNNError: names the step and the last good checkpoint.
         """
-        if torch.isfinite(loss):
-            return loss
+        self._stop_at(self.finite.note(loss, self.global_step))
+        return loss
+
+    def on_train_epoch_end(self) -> None:
+        """Look at the losses of the epoch; see :meth:`checked`."""
+        self._stop_at(self.finite.look())
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Look at the losses before anything is written; see :meth:`checked`."""
+        self._stop_at(self.finite.look())
+
+    def _stop_at(self, bad: BadLoss | None) -> None:
+        if bad is None:
+            return
         saved = [
             callback.best_model_path or callback.last_model_path
             for callback in self.trainer.checkpoint_callbacks
@@ -129,9 +148,8 @@ class Task(pl.LightningModule, ABC):
         ]
         last = next((path for path in reversed(saved) if path), None)
         kept = f"the last good checkpoint is {last}" if last else "no checkpoint had been written yet"
-        when = f"step {self.global_step} (epoch {self.current_epoch})"
         raise ColorCNNError(
-            f"The loss became {loss.item()} at {when} and {kept}: "
+            f"The loss became {bad.value} at step {bad.step} (epoch {self.current_epoch}) and {kept}: "
             f"lower model.init_args.learning_rate and {'resume' if last else 'start anew'}."
         )
 

@@ -20,15 +20,15 @@ from colorcnn.losses import (
 from colorcnn.methods import load_quantizer
 from colorcnn.models import LearnedQuantizer, create_model
 from colorcnn.models.assignment import (
-    hard_indices,
+    Assignment,
+    hard_assignment,
     harden,
-    one_hot,
     simplex_noise,
     soft_palette,
     soft_render,
-    straight_through,
 )
-from colorcnn.models.colorcnn import expand_sizes, quantizer_options
+from colorcnn.models.colorcnn import ColorCNNPlus, expand_sizes, quantizer_options
+from colorcnn.models.precision import full_precision
 from colorcnn.paletted import Paletted
 from colorcnn.recognition import accuracy
 from colorcnn.tasks.base import ImageTask, OptimizerName, ScheduleName, copy_weights
@@ -108,6 +108,8 @@ class ColorCNNTask(ImageTask):
             ColorCNN has it; without imitation only.
         augment: done to the quantized images, as options of :class:`Augment`; by default a crop with a
             padding of one eighth of the side, rotation 15, erasing 0.5 and flip.
+        assignment_form: ``sparse`` keeps the K entries of a pixel that are not 0, ``dense`` all C; values and
+            gradients are equal. ``auto`` is sparse on a CPU for more than 2 K colours, where it is faster.
         optimizer: ``sgd`` or ``adamw``.
         learning_rate: its peak.
         weight_decay: L2 penalty.
@@ -163,6 +165,7 @@ class ColorCNNTask(ImageTask):
         flip_before: bool = True,
         crop_before: int | Literal["eighth"] = 0,
         augment: dict[str, Any] | None = None,
+        assignment_form: Literal["auto", "dense", "sparse"] = "auto",
         optimizer: OptimizerName = "sgd",
         learning_rate: float = 0.01,
         weight_decay: float = 5e-4,
@@ -190,6 +193,7 @@ class ColorCNNTask(ImageTask):
         self.crop = Augment(crop=crop_before, fill=mean)
         self.num_colors = self.sizes[0]
         self.targets: ImitationTargets | None = None
+        self._host_index: Tensor | None = None
         self.register_buffer("mean", torch.tensor(mean).view(1, 3, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(std).view(1, 3, 1, 1), persistent=False)
 
@@ -210,6 +214,7 @@ class ColorCNNTask(ImageTask):
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Leave the judges out: they are someone else's weights and are loaded anew."""
+        super().on_save_checkpoint(checkpoint)
         for key in [key for key in checkpoint["state_dict"] if key.startswith("judges.")]:
             del checkpoint["state_dict"][key]
 
@@ -218,7 +223,13 @@ class ColorCNNTask(ImageTask):
         sizes = [size for size in self.sizes if self._schedules.imitation_weight(size) > 0]
         if sizes:
             data = self.trainer.datamodule  # type: ignore[attr-defined]
-            self.targets = ImitationTargets(data.train, sizes, self.hparams["imitation_method"])
+            targets = ImitationTargets(data.train, sizes, self.hparams["imitation_method"])
+            self.targets = targets.to(self.device)
+
+    def on_before_batch_transfer(self, batch: Batch, dataloader_idx: int) -> Batch:
+        """Keep the batch's index on the host, where asking for it does not wait for a GPU."""
+        self._host_index = batch.index
+        return batch
 
     def _select_task(self) -> int:
         weights = self.hparams["size_weights"] or [1.0] * len(self.sizes)
@@ -240,13 +251,14 @@ class ColorCNNTask(ImageTask):
         size = self.num_colors
         images, targets = batch.images, None
         if self._schedules.imitates(size, self.progress) and self.targets is not None:
-            targets = self.targets.lookup(batch.index.cpu(), size).to(images.device)
+            index = batch.index if self._host_index is None else self._host_index
+            targets = self.targets.lookup(index, size, images.device)
         images, labels, targets = self._before(images, batch.labels, targets)
         temperature = self._schedules.temperature(self.progress)
         noise = self._schedules.score_noise(size, self.progress)
-        assignment = self.quantizer.soft(images, size, temperature, noise)
+        assignment = self._assign(images, size, temperature, noise)
         quantized = self.render(images, assignment)
-        with torch.autocast(images.device.type, enabled=False):
+        with full_precision(images.device):
             terms = self._regularizers(assignment, targets, size)
         terms |= self._recognition(quantized, images, labels, size)
         loss = self.checked(torch.stack(list(terms.values())).sum())
@@ -254,6 +266,16 @@ class ColorCNNTask(ImageTask):
         self.log("train/num_colors", float(size), prog_bar=True)
         self.log_dict({f"train/{name}": value for name, value in terms.items()})
         return loss
+
+    def _assign(self, images: Tensor, size: int, temperature: float, noise: float) -> Assignment:
+        """The soft assignment, in the form that costs least where nothing else is asked for."""
+        form, model = self.hparams["assignment_form"], self.quantizer
+        kept = model.top_k if isinstance(model, ColorCNNPlus) else 0
+        from_size = 2 * kept + 1 if form == "auto" else kept + 1
+        usual = form == "sparse" or (form == "auto" and images.device.type == "cpu")
+        if isinstance(model, ColorCNNPlus) and kept and usual and size >= from_size:
+            return model.soft_top_k(images, size, temperature, noise)
+        return model.soft(images, size, temperature, noise)
 
     def _before(
         self, images: Tensor, labels: Tensor, targets: Tensor | None
@@ -268,9 +290,9 @@ class ColorCNNTask(ImageTask):
         labels, images = self.crop.alike(labels, images)
         return images, labels, targets
 
-    def render(self, images: Tensor, assignment: Tensor) -> Tensor:
+    def render(self, images: Tensor, assignment: Assignment) -> Tensor:
         """The quantized image that gradients flow through: soft (Eq 5-6), hard, or disturbed."""
-        with torch.autocast(images.device.type, enabled=False):
+        with full_precision(images.device):
             if self.hparams["hardening"]:
                 assignment = harden(assignment, self.progress / self.hparams["hardening"])
             if not self._is_hard():
@@ -278,12 +300,11 @@ class ColorCNNTask(ImageTask):
             if self.hparams["stand_in"] == "simplex-noise":
                 assignment = simplex_noise(assignment)
                 return soft_render(soft_palette(images, assignment), assignment)
-            hard = one_hot(hard_indices(assignment), assignment.shape[1], assignment.dtype)
-            passed = straight_through(hard, assignment)
+            passed = hard_assignment(assignment)
             shown = passed if self.hparams["stand_in"] == "assignment" else assignment
             return soft_render(soft_palette(images, passed), shown)
 
-    def _regularizers(self, assignment: Tensor, targets: Tensor | None, size: int) -> dict[str, Tensor]:
+    def _regularizers(self, assignment: Assignment, targets: Tensor | None, size: int) -> dict[str, Tensor]:
         options, schedules = self.hparams, self._schedules
         gamma = options["regularization_weight"]
         entropies = gamma / size if options["entropy_scale"] == "colors" else gamma
@@ -296,12 +317,12 @@ class ColorCNNTask(ImageTask):
         if targets is not None:
             pixels = self._sample_pixels(assignment)
             terms["imitation"] = schedules.imitation_weight(size) * imitation_loss(
-                assignment, targets, pixels
+                assignment, targets, pixels, num_clusters=size
             )
         return terms
 
-    def _sample_pixels(self, assignment: Tensor) -> Tensor | None:
-        share, total = self.hparams["imitation_pixels"], assignment[0, 0].numel()
+    def _sample_pixels(self, assignment: Assignment) -> Tensor | None:
+        share, total = self.hparams["imitation_pixels"], assignment.shape[2:].numel()
         if share >= 1:
             return None
         order = torch.rand(assignment.shape[0], total, device=assignment.device).argsort(dim=1)
@@ -341,7 +362,7 @@ class ColorCNNTask(ImageTask):
     def _score(self, batch: Batch, split: str) -> None:
         """Accuracy and colours used on what a file would hold, in full precision."""
         scores: dict[str, Tensor] = {}
-        with torch.autocast(batch.images.device.type, enabled=False):
+        with full_precision(batch.images.device):
             for size, paletted in self.quantizer.quantize_many(batch.images, self.scored_sizes).items():
                 images = paletted.render()
                 right = [accuracy(judge(images), batch.labels) for judge in self.judges]

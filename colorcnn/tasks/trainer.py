@@ -1,4 +1,4 @@
-"""Lightning's trainer with ``precision: auto``: the number format that the device computes natively."""
+"""Lightning's trainer with ``precision: auto``, and with convolutions chosen by their speed on a GPU."""
 
 from __future__ import annotations
 
@@ -22,16 +22,31 @@ class Trainer(pl.Trainer):
             natively, else ``32-true``. A CPU without such instructions is 4 to 12 times slower with bfloat16.
             None is ``32-true``.
         accelerator: as Lightning has it.
+        benchmark: time cuDNN's algorithms for each new shape once, and use the fastest. By default so, unless
+            ``deterministic`` is given: which algorithm wins can change the last digits of a result.
+        deterministic: as Lightning has it. By default GPU results vary in their last digits between runs.
         **options: every other option of Lightning's trainer.
     """
 
     def __init__(
-        self, *, precision: Precision | int | None = None, accelerator: str = "auto", **options: Any
+        self,
+        *,
+        precision: Precision | int | None = None,
+        accelerator: str = "auto",
+        benchmark: bool | None = None,
+        deterministic: bool | Literal["warn"] | None = None,
+        **options: Any,
     ) -> None:
         if precision == "auto":
             precision = native_precision(accelerator)
             rank_zero_info(f"precision: auto is {precision} on this device")
-        super().__init__(precision=precision, accelerator=accelerator, **options)  # type: ignore[arg-type]
+        super().__init__(
+            precision=precision,  # type: ignore[arg-type]
+            accelerator=accelerator,
+            benchmark=not deterministic if benchmark is None else benchmark,
+            deterministic=deterministic,
+            **options,
+        )
 
 
 def trainer_options() -> list[str]:

@@ -154,6 +154,7 @@ class VQTask(Task):
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Keep how many steps the training is planned for: warm-up and annealing go by it."""
+        super().on_save_checkpoint(checkpoint)
         checkpoint["planned_steps"] = int(self.trainer.estimated_stepping_batches)
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:

@@ -1,0 +1,32 @@
+"""Full precision: float32 as IEEE has it, in place of bfloat16 and TF32."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+
+
+@contextmanager
+def full_precision(device: torch.device) -> Iterator[None]:
+    """Compute in the tensors' own type: without autocast, and on a GPU without TF32.
+
+    A GPU multiplies float32 matrices of convolutions with 10 bits of mantissa (TF32) unless it is told not
+    to. Index maps are decided by the largest of near scores, so that a picture would depend on the device.
+    The backward pass of what is computed here is not covered.
+
+    Args:
+        device: where the computation runs.
+    """
+    with torch.autocast(device.type, enabled=False):
+        if device.type != "cuda":
+            yield
+            return
+        cudnn, matmul = torch.backends.cudnn, torch.backends.cuda.matmul
+        before = cudnn.allow_tf32, matmul.allow_tf32
+        cudnn.allow_tf32, matmul.allow_tf32 = False, False
+        try:
+            yield
+        finally:
+            cudnn.allow_tf32, matmul.allow_tf32 = before
