@@ -94,9 +94,14 @@ def make_folder(folder: str | os.PathLike[str]) -> None:
         ) from error
 
 
+def is_taken(path: str | os.PathLike[str]) -> bool:
+    """Tell whether a file, a folder or a link of any kind has this name; devices and pipes do not count."""
+    return os.path.lexists(path) and not _is_device(Path(path))
+
+
 def refuse_existing(path: str | os.PathLike[str]) -> None:
     """Raise FileExists when a file, or a link of any kind, is there that would be overwritten."""
-    if os.path.lexists(path) and not _is_device(Path(path)):
+    if is_taken(path):
         _behind_links(Path(path))
         raise FileExists.at(path)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import os
+import stat
 import sys
 import threading
 from collections.abc import Iterator
@@ -17,6 +18,7 @@ from PIL import ExifTags, Image, ImageCms, ImageColor, UnidentifiedImageError
 from torch import Tensor
 
 from colorcnn.errors import ColorCNNError, UsageError
+from colorcnn.files import cure
 
 Source = str | os.PathLike[str] | bytes | BinaryIO
 
@@ -44,6 +46,9 @@ _UPRIGHT = {
 _SIXTEEN_TO_EIGHT = ((np.arange(65536, dtype=np.uint32) + 128) // 257).astype(np.uint8)
 
 _pillow_limit = threading.Lock()
+
+_STREAM_BYTES = 1 << 29
+_SHOWN = 40  # characters of a wrong value in a message
 
 
 def read_image(
@@ -121,13 +126,15 @@ def parse_color(color: str) -> tuple[int, int, int]:
     """Turn a colour as CSS writes it, ``white``, ``#ff8800`` or ``rgb(255, 136, 0)``, into three bytes.
 
     Raises:
-        UsageError: it is no colour.
+        UsageError: it is no colour, or a part of it is above 255.
     """
     try:
         red, green, blue = ImageColor.getrgb(color)[:3]
+        bytes((red, green, blue))
     except ValueError as error:
+        shown = color if len(color) <= _SHOWN else f"{color[:_SHOWN]}..."
         raise UsageError(
-            f"{color!r} is no colour: write a name such as white, or #rrggbb, or rgb(r, g, b)."
+            f"{shown!r} is no colour: write a name such as white, or #rrggbb, or rgb(r, g, b) up to 255."
         ) from error
     return red, green, blue
 
@@ -241,9 +248,12 @@ def _opened(source: Source, max_pixels: int | None, name: str | None) -> Iterato
     if name is None:
         name = os.fspath(source) if isinstance(source, str | os.PathLike) else "The image data"
     with _stream(source, name) as stream:
-        if not stream.read(1):
-            raise ColorCNNError(f"{name} is empty: it holds no image.")
-        stream.seek(0)
+        try:
+            if not stream.read(1):
+                raise ColorCNNError(f"{name} is empty: it holds no image.")
+            stream.seek(0)
+        except OSError as error:
+            raise _unreadable(name, error) from error
         yield _Reader(stream, max_pixels, name)
 
 
@@ -254,18 +264,41 @@ def _stream(source: Source, name: str) -> BinaryIO:
     try:
         if not isinstance(source, str | os.PathLike):
             return io.BytesIO(source.read())
-        path = Path(source)
-        if path.is_dir():
+        mode = os.stat(source).st_mode
+        if stat.S_ISDIR(mode):
             raise ColorCNNError(f"{name} is a directory: name an image file.")
-        if path.is_file():
-            return path.open("rb")
-        return io.BytesIO(path.read_bytes())  # a pipe, as `<(command)` makes, cannot be rewound
+        if stat.S_ISREG(mode):
+            return open(source, "rb")
+        with open(source, "rb") as stream:  # a pipe, as `<(command)` makes, cannot be rewound
+            return io.BytesIO(read_bounded(stream, name))
     except FileNotFoundError as error:
         raise ColorCNNError(f"{name} does not exist: check the path.") from error
+    except ValueError as error:
+        raise ColorCNNError(f"{name} is no path ({error}): check it.") from error
     except OSError as error:
-        raise ColorCNNError(
-            f"{name} could not be read ({error.strerror}): check its access rights."
-        ) from error
+        raise _unreadable(name, error) from error
+
+
+def read_bounded(stream: BinaryIO, name: str) -> bytes:
+    """Read a stream that cannot be rewound to its end.
+
+    Args:
+        stream: a pipe, standard input or a device.
+        name: what error messages call it.
+
+    Raises:
+        ColorCNNError: it does not end within 512 MiB, as /dev/zero.
+        OSError: it cannot be read.
+    """
+    data = stream.read(_STREAM_BYTES + 1)
+    if len(data) > _STREAM_BYTES:
+        raise ColorCNNError(f"{name} does not end within {_STREAM_BYTES >> 20} MiB: name an image file.")
+    return data
+
+
+def _unreadable(name: str, error: OSError) -> ColorCNNError:
+    advice = cure(error, "check its access rights")
+    return ColorCNNError(f"{name} could not be read ({error.strerror or error}): {advice}.")
 
 
 @contextlib.contextmanager

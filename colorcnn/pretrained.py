@@ -123,17 +123,20 @@ def from_pretrained(name_or_dir: str | os.PathLike[str], device: str | torch.dev
 
 
 def find_device(device: str | torch.device) -> torch.device:
-    """Check that a torch device is there.
+    """Check that a torch device is there; ``auto`` is a GPU where this machine has one, else the CPU.
 
     Raises:
         UsageError: the name is unknown, or this machine has no such device.
     """
+    if str(device) == "auto":
+        gpus = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+        device = next((name for name, there in gpus.items() if there), "cpu")
     try:
         place = torch.device(device)
         torch.empty(0, device=place)
     except (RuntimeError, AssertionError, NotImplementedError) as error:
         raise UsageError(
-            f"Device {str(device)!r} is not available here: choose cpu, or cuda with a GPU."
+            f"Device {str(device)!r} is not available here: choose auto, cpu, or a GPU of this machine."
         ) from error
     return place
 

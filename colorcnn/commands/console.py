@@ -12,6 +12,8 @@ import threading
 from collections.abc import Iterator
 from typing import Any
 
+from colorcnn.errors import UsageError
+
 TERMINATED = 143
 """Exit status of a command that SIGTERM ended, as a shell reports it."""
 
@@ -79,8 +81,20 @@ def _escaped(letter: str) -> str:
 
 def say(message: str) -> None:
     """Print a message on standard error; one that nobody can receive is no reason to stop working."""
-    with contextlib.suppress(OSError, ValueError):
+    try:
         _write(f"colorcnn: {printable(message)}", sys.stderr)
+        sys.stderr.flush()
+    except (OSError, ValueError, AttributeError):
+        _discard(sys.stderr)
+
+
+def _discard(stream: Any) -> None:
+    """Let a stream that failed lead nowhere, so that the interpreter does not fail again at its end."""
+    with contextlib.suppress(OSError, ValueError, AttributeError):
+        number = stream.fileno()
+        place = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(place, number)
+        os.close(place)
 
 
 class Results:
@@ -104,6 +118,14 @@ class Results:
             stream.flush()
         except ValueError as error:  # the stream was closed by a caller
             self.failure = OSError(9, f"Standard output is closed: {error}")
+        except OSError as error:
+            self.failure = error
+
+    def write(self, data: bytes) -> None:
+        """Write a file's content."""
+        try:
+            sys.stdout.buffer.write(data)
+            sys.stdout.buffer.flush()
         except OSError as error:
             self.failure = error
 
@@ -139,3 +161,9 @@ def add_device_option(parser: argparse.ArgumentParser, default: str = "cpu") -> 
         metavar="auto|cpu|cuda|mps",
         help=f"where networks compute; auto takes a GPU where there is one (default: {default})",
     )
+
+
+def check_seed(seed: int) -> None:
+    """Raise UsageError for a seed that NumPy's generators do not take."""
+    if not 0 <= seed < 2**32:
+        raise UsageError(f"--seed is {seed}: choose a whole number from 0 up, below 2**32.")

@@ -6,7 +6,6 @@ import os
 import subprocess
 import sys
 import threading
-import types
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +14,6 @@ import torch
 from PIL import Image
 
 from colorcnn.cli import main
-from colorcnn.commands.quantize import run as command
 from colorcnn.methods import load_quantizer
 
 RANDOM = np.random.default_rng(0)
@@ -52,14 +50,12 @@ class Pipe(io.BytesIO):
 
 
 def stdin(monkeypatch, content=b"", terminal=False):
-    monkeypatch.setattr(command.sys, "stdin", Pipe(content, terminal))
+    monkeypatch.setattr(sys, "stdin", Pipe(content, terminal))
 
 
 def stdout(monkeypatch, terminal=False):
     pipe = Pipe(terminal=terminal)
-    monkeypatch.setattr(
-        command, "sys", types.SimpleNamespace(stdin=sys.stdin, stderr=sys.stderr, stdout=pipe)
-    )
+    monkeypatch.setattr(sys, "stdout", pipe)
     return pipe
 
 
@@ -166,14 +162,34 @@ class TestNames:
         assert problem in message
         assert sorted(os.listdir()) == ["a.png", "b.png"]
 
-    def test_two_inputs_of_one_result_are_refused_before_any_work(self, capsys):
-        assert run(picture("a.png"), picture("a.jpg"), picture("0.png")) == 2
-        assert "a.png and a.jpg would both become a-c4.png" in errors(capsys)[0]
-        assert sorted(os.listdir()) == ["0.png", "a.jpg", "a.png"]
+    def test_two_inputs_of_one_result_fail_alone(self, capsys):
+        assert run(picture("a.png"), picture("a.jpg"), picture("0.png")) == 1
+        shown = capsys.readouterr()
+        assert "error: a.png and a.jpg would both become a-c4.png: tell them apart with --suffix" in shown.err
+        assert "error: a.jpg and a.png would both become a-c4.png" in shown.err
+        assert shown.out == "0-c4.png\n"
+        assert sorted(os.listdir()) == ["0-c4.png", "0.png", "a.jpg", "a.png"]
+
+    def test_inputs_of_one_name_in_two_folders_fail_alone(self, capsys):
+        assert run(picture("a/x.png"), picture("b/x.png"), picture("b/y.png"), "--out-dir", "out") == 1
+        assert os.listdir("out") == ["y-c4.png"]
+
+    def test_a_suffix_tells_them_apart(self, capsys):
+        arguments = (picture("a.png"), picture("a.jpg"), "--suffix", "-{ext}-{colors}-{method}")
+        assert run(*arguments) == 0
+        assert capsys.readouterr().out == "a-png-4-median-cut.png\na-jpg-4-median-cut.png\n"
+        assert run(".", "--suffix", "-{ext}-{colors}-{method}", "--skip-existing") == 0
+        assert "2 earlier results in . are left out" in capsys.readouterr().err
+
+    @pytest.mark.parametrize("suffix", ["/x", "{size}"])
+    def test_a_suffix_that_is_none_is_refused(self, capsys, suffix):
+        assert run(picture("a.png"), "--suffix", suffix) == 2
+        assert "--suffix" in errors(capsys)[0]
 
     def test_a_result_never_overwrites_another_input(self, capsys):
-        assert run(picture("a.png"), picture("a-c4.png"), "--force") == 2
-        assert "another input" in errors(capsys)[0]
+        assert run(picture("a.png"), picture("a-c4.png"), "--force") == 1
+        assert "a.png would become a-c4.png, another input" in errors(capsys)[0]
+        assert sorted(os.listdir()) == ["a-c4-c4.png", "a-c4.png", "a.png"]
 
     def test_the_same_picture_twice_is_done_once(self, capsys):
         assert run(picture("a.png"), "./a.png", ".") == 0
@@ -484,7 +500,7 @@ class TestLearned:
         def full(*_, **__):
             raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 99 bytes")
 
-        monkeypatch.setattr(command, "quantize_visible", full)
+        monkeypatch.setattr("colorcnn.commands.quantize.reduce.quantize_visible", full)
         assert run(picture("a.png")) == 1
         assert "a.png (30 x 20) does not fit into memory" in errors(capsys)[0]
 
@@ -534,11 +550,24 @@ class TestPalettes:
         assert run(picture("a.png"), "--strip") == 0
         assert capsys.readouterr().out == "a-c4.png\n"
         assert self.colors("a-c4-palette.png") == self.colors("a-c4.png")
-        os.remove("a-c4.png")
         assert run("a.png", "--strip") == 1
-        assert "a-c4-palette.png exists already" in errors(capsys)[0]
+        assert "a-c4.png exists already" in errors(capsys)[0]
         assert run(".", "--strip", "--force") == 0
         assert sorted(os.listdir()) == ["a-c4-palette.png", "a-c4.png", "a.png"]
+
+    @pytest.mark.parametrize("missing", ["a-c4.png", "a-c4-palette.png"])
+    def test_the_same_command_completes_a_picture_and_its_strip(self, missing, capsys):
+        assert run(picture("a.png"), "--strip") == 0
+        content = Path(missing).read_bytes()
+        os.remove(missing)
+        assert run("a.png", "--strip") == 0
+        assert Path(missing).read_bytes() == content
+        os.remove(missing)
+        (other,) = {"a-c4.png", "a-c4-palette.png"} - {missing}
+        Path(other).write_bytes(b"somebody's")
+        assert run("a.png", "--strip") == 1
+        assert f"{other} exists already" in errors(capsys)[0]
+        assert Path(other).read_bytes() == b"somebody's"
 
     def test_quality_and_space_reach_the_method(self):
         picture("a.png")

@@ -1,16 +1,19 @@
-"""Which pictures ``colorcnn quantize`` reads and which files it writes, settled before any work is done."""
+"""The pictures that ``colorcnn quantize`` reads and the files that it writes, settled before any work."""
 
 from __future__ import annotations
 
-import argparse
 import os
 import re
 import stat
-from dataclasses import dataclass
+from collections import defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 
+from colorcnn.commands.quantize.options import QuantizeOptions
 from colorcnn.errors import ColorCNNError, UsageError
-from colorcnn.images import find_images, num_frames
+from colorcnn.files import cure
+from colorcnn.images import find_images, num_frames, read_bounded
 
 STDIN = "standard input"
 
@@ -21,66 +24,98 @@ class Job:
 
     source: Path | None
     content: Path | bytes
-    """What it is read from: bytes where that can be done only once, from standard input or another pipe."""
+    """The path, or the bytes that came from standard input or another pipe, which can be read only once."""
     targets: tuple[Path | None, ...]
 
     @property
     def name(self) -> str:
-        """What messages call the picture."""
+        """The picture's name in messages."""
         return STDIN if self.source is None else str(self.source)
 
+    def num_bytes(self) -> int:
+        """Return the size of the picture's file."""
+        return len(self.content) if isinstance(self.content, bytes) else self.content.stat().st_size
 
-def plan(
-    options: argparse.Namespace, data: bytes
-) -> tuple[list[Job], list[str], list[tuple[str, ColorCNNError]]]:
+    def files(self, strip: bool) -> list[Path]:
+        """Return all files that this picture becomes.
+
+        Args:
+            strip: include the pictures of palettes.
+        """
+        found = [target for target in self.targets if target is not None]
+        return found + ([strip_path(target) for target in found] if strip else [])
+
+
+@dataclass
+class Plan:
+    """The pictures that can be worked on, and the inputs that failed already."""
+
+    jobs: list[Job] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    failures: list[tuple[str, ColorCNNError]] = field(default_factory=list)
+
+
+def strip_path(target: Path) -> Path:
+    """Return the place of the picture of a result's palette."""
+    return target.with_name(f"{target.stem}-palette.png")
+
+
+def make_plan(options: QuantizeOptions, data: bytes) -> Plan:
     """Expand the folders and name the results.
 
     Args:
-        options: of the command line: inputs, output, out_dir, colors, recursive, all_frames, max_pixels.
-        data: what came in on standard input.
-
-    Returns:
-        The jobs; notes on what was left out; and each input that fails already, with its error.
+        options: of the command line.
+        data: the bytes that came in on standard input.
 
     Raises:
-        UsageError: two results would get the same name, or one that of a picture still to be read.
+        UsageError: there are several pictures, and ``-o`` names one file.
     """
-    jobs: dict[Path | None, Job] = {}
-    notes: list[str] = []
-    failures: list[tuple[str, ColorCNNError]] = []
+    plan = Plan()
+    jobs: dict[str | None, Job] = {}
     for text in options.inputs:
         try:
-            expanded = _expand(text, options, notes)
-        except ColorCNNError as error:
-            failures.append((text, error))
+            expanded = _expand(text, options, plan.notes)
+        except (ColorCNNError, OSError) as error:
+            plan.failures.append((text, unreadable(text, error)))
             continue
         for source, folder in expanded:
-            key = None if source is None else source.resolve()
+            key = None if source is None else os.path.realpath(source)
             if key in jobs:
                 continue
+            name = STDIN if source is None else str(source)
             try:
                 content = data if source is None else _content(source)
                 jobs[key] = Job(source, content, _targets(source, content, folder, options))
-            except ColorCNNError as error:
-                failures.append((STDIN if source is None else str(source), error))
-    if options.output is not None and len(jobs) + len(failures) > 1:
+            except (ColorCNNError, OSError) as error:
+                plan.failures.append((name, unreadable(name, error)))
+    if options.output is not None and len(jobs) + len(plan.failures) > 1:
         raise UsageError("-o names one file and there are several pictures: use --out-dir.")
-    _refuse_collisions(list(jobs.values()))
-    return list(jobs.values()), notes, failures
+    clashes = dict(_clashes(list(jobs.values()), options.strip))
+    plan.failures += [(job.name, clashes[job.name]) for job in jobs.values() if job.name in clashes]
+    plan.jobs = [job for job in jobs.values() if job.name not in clashes]
+    return plan
 
 
-def _expand(text: str, options: argparse.Namespace, notes: list[str]) -> list[tuple[Path | None, Path]]:
-    """The pictures an argument stands for, each with the folder its result's place is relative to."""
+def unreadable(name: str, error: ColorCNNError | OSError) -> ColorCNNError:
+    """Turn an error of the system into our sentence; ours are returned as they are."""
+    if isinstance(error, ColorCNNError):
+        return error
+    advice = cure(error, "check its access rights")
+    return ColorCNNError(f"{name} could not be read ({error.strerror or error}): {advice}.")
+
+
+def _expand(text: str, options: QuantizeOptions, notes: list[str]) -> list[tuple[Path | None, Path]]:
+    """List the pictures an argument stands for, each with the folder its result's place is relative to."""
     if text == "-":
         return [(None, Path())]
     path = Path(text)
     if not os.path.isdir(path):
         return [(path, path.parent)]
     found = find_images(path, recursive=options.recursive)
-    out_dir = options.out_dir.resolve() if options.out_dir is not None else None
-    if out_dir is not None and out_dir != path.resolve():
-        found = [file for file in found if out_dir not in file.resolve().parents]
-    kept = _without_results(found)
+    out_dir = os.path.realpath(options.out_dir) if options.out_dir is not None else None
+    if out_dir is not None and out_dir != os.path.realpath(path):
+        found = [file for file in found if Path(out_dir) not in Path(os.path.realpath(file)).parents]
+    kept = _without_results(found, options)
     if len(kept) < len(found):
         notes.append(f"{len(found) - len(kept)} earlier results in {path} are left out.")
     if not kept:
@@ -90,26 +125,41 @@ def _expand(text: str, options: argparse.Namespace, notes: list[str]) -> list[tu
 
 
 def _content(source: Path) -> Path | bytes:
-    """The path, or what comes out of it where that is a pipe, as `<(command)` makes one."""
+    """Return the path, or the bytes out of it where it is a pipe, as `<(command)` makes one."""
     try:
-        return source.read_bytes() if stat.S_ISFIFO(os.stat(source).st_mode) else source
-    except OSError:
-        return source  # the image loader tells what is wrong with it
+        if stat.S_ISFIFO(os.stat(source).st_mode):
+            with source.open("rb") as stream:
+                return read_bounded(stream, str(source))
+    except (OSError, ValueError):
+        pass  # the image loader tells about it
+    return source
 
 
-def _without_results(files: list[Path]) -> list[Path]:
+def _without_results(files: list[Path], options: QuantizeOptions) -> list[Path]:
     """Leave out files such as a-c4.png beside a.jpg, so that a second run does not take up the first's."""
-    originals = {file.with_suffix("") for file in files}
+    originals = defaultdict(set)
+    for file in files:
+        originals[file.with_suffix("")].add(file.suffix)
 
     def is_result(file: Path) -> bool:
         match = re.fullmatch(r"(.+)-c\d+(-frame\d+)?(-palette)?\.png", file.name)
-        return match is not None and file.with_name(match[1]) in originals
+        if match is not None and file.with_name(match[1]) in originals:
+            return True
+        if not options.suffix:
+            return False
+        stem = re.sub(r"(-frame\d+)?(-palette)?$", "", file.stem)
+        return any(
+            options.name_of(place.name, ending) == stem
+            for place, endings in originals.items()
+            if place.parent == file.parent and stem.startswith(place.name)
+            for ending in endings
+        )
 
     return [file for file in files if not is_result(file)]
 
 
 def _targets(
-    source: Path | None, content: Path | bytes, folder: Path, options: argparse.Namespace
+    source: Path | None, content: Path | bytes, folder: Path, options: QuantizeOptions
 ) -> tuple[Path | None, ...]:
     if options.output is not None:
         return (None if options.output == "-" else Path(options.output),)
@@ -118,7 +168,7 @@ def _targets(
     place = Path("stdin") if source is None else source.with_suffix("")
     if options.out_dir is not None:
         place = options.out_dir / (place if source is None else place.relative_to(folder))
-    stem = f"{place.name}-c{options.colors}"
+    stem = options.name_of(place.name, "" if source is None else source.suffix)
     count = 1
     if options.all_frames:
         name = STDIN if source is None else str(source)
@@ -129,22 +179,31 @@ def _targets(
     return tuple(place.with_name(f"{stem}-frame{frame:0{digits}}.png") for frame in range(1, count + 1))
 
 
-def _refuse_collisions(jobs: list[Job]) -> None:
-    """Refuse results that would overwrite each other, or a picture that is still to be read."""
-    writers: dict[Path, Job] = {}
-    sources = {job.source.resolve(): job for job in jobs if job.source is not None}
+def _clashes(jobs: list[Job], strip: bool) -> Iterator[tuple[str, ColorCNNError]]:
+    """Find the pictures whose results would overwrite each other, or a picture that is still to be read."""
+    writers: dict[str, list[Job]] = defaultdict(list)
+    sources = {os.path.realpath(job.source): job for job in jobs if job.source is not None}
     for job in jobs:
-        for target in job.targets:
-            if target is None:
-                continue
-            key = target.resolve()
-            if key in writers:
-                raise UsageError(
-                    f"{writers[key].name} and {job.name} would both become {target}: "
-                    "quantize one of them by itself with -o, or rename it."
+        for file in job.files(strip):
+            writers[os.path.realpath(file)].append(job)
+    for job in jobs:
+        for file in job.files(strip):
+            key = os.path.realpath(file)
+            others = [other.name for other in writers[key] if other is not job]
+            if others:
+                yield (
+                    job.name,
+                    ColorCNNError(
+                        f"{job.name} and {others[0]} would both become {file}: tell them apart with "
+                        "--suffix '-{ext}-c{colors}', rename one, or quantize it by itself with -o."
+                    ),
                 )
+                break
             if sources.get(key, job) is not job:
-                raise UsageError(
-                    f"{job.name} would become {target}, another input: leave that out, or use --out-dir."
+                yield (
+                    job.name,
+                    ColorCNNError(
+                        f"{job.name} would become {file}, another input: leave that out, or use --out-dir."
+                    ),
                 )
-            writers[key] = job
+                break

@@ -4,16 +4,24 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
-from colorcnn.commands.quantize.palette import add_palette_options, names_palette
-from colorcnn.methods import LEARNED_METHODS
+from colorcnn.commands.console import Parser, add_device_option, check_seed
+from colorcnn.commands.quantize.palette import add_palette_options, names_palette, parse_colors
+from colorcnn.commands.quantize.quality import QualityRange, parse_quality
+from colorcnn.errors import UsageError
+from colorcnn.images import IMAGE_SUFFIXES, parse_color
+from colorcnn.methods import LEARNED_METHODS, parse_method
 from colorcnn.pretrained import available
-from colorcnn.quantizers import DITHERS, QUANTIZERS
+from colorcnn.quantizers import DITHERS, QUANTIZERS, check_num_colors
 
 CLASSICAL_PIXELS = 178_956_970  # where Pillow, too, stops trusting a file
 LEARNED_PIXELS = 4_194_304  # at 0.7 (4 colours) to 1.2 kB (256) a pixel in a light U-Net of width 16
 OPAQUE = 128  # the least alpha that is seen
+ALPHAS = ("threshold", "full")
 
 DESCRIPTION = """\
 Reduce pictures to a few colours and write them as indexed PNG files of 1, 2, 4 or 8 bits a pixel,
@@ -26,19 +34,92 @@ examples:
   colorcnn quantize photo.jpg --colors 4
       writes photo-c4.png beside it
   colorcnn quantize photos/ --recursive --colors 16 --method median-cut --out-dir small/ --dither
+  colorcnn quantize photos/ --colors 16 --method k-means --skip-existing
+      goes on where an earlier run stopped
+  colorcnn quantize a.png a.jpg --colors 8 --method octree --suffix '-{ext}-{colors}'
+      writes a-png-8.png and a-jpg-8.png
   colorcnn quantize a.png b.png --colors 32 --method k-means --quality best --space oklab --shared-palette
+  colorcnn quantize logo.png --method k-means --quality 60-85 --skip-if-larger --alpha full
+      as few colours as quality 85 needs; none is written below quality 60
   colorcnn quantize photo.jpg --palette pico-8.hex --dither floyd-steinberg --serpentine
   colorcnn quantize photo.jpg --colors 2 --method colorcnn-plus:checkpoints/mine -o two.png --force
   cat photo.jpg | colorcnn quantize - --colors 8 --method octree > photo.png
 
 exit status: 0 when all pictures were written, 1 when some failed (the others are written), 2 for a
-wrong option.
+wrong option, 98 when --skip-if-larger and 99 when --quality left some out and nothing failed.
 """
 
 
-def parse(argv: list[str]) -> argparse.Namespace:
-    """Read the command line."""
-    parser = argparse.ArgumentParser(
+@dataclass(frozen=True)
+class QuantizeOptions:
+    """The command line, parsed and checked; ``None`` stands for an option that was not given."""
+
+    inputs: tuple[str, ...]
+    colors: int | None = None
+    method: str = "colorcnn-plus"
+    dither: str | None = None
+    device: str = "cpu"
+    seed: int = 0
+    output: str | None = None
+    out_dir: Path | None = None
+    suffix: str | None = None
+    force: bool = False
+    skip_existing: bool = False
+    json: bool = False
+    recursive: bool = False
+    background: str | None = None
+    alpha: str = "threshold"
+    all_frames: bool = False
+    max_pixels: int | None = None
+    effort: str | None = None
+    """How long k-means searches: ``--quality`` with a name."""
+    quality: QualityRange | None = None
+    """``--quality`` with numbers."""
+    skip_if_larger: bool = False
+    space: str | None = None
+    keep: tuple[tuple[int, int, int], ...] = ()
+    shared_palette: bool = False
+    palette: Path | None = None
+    strip: bool = False
+    serpentine: bool = False
+
+    def name_of(self, stem: str, ending: str) -> str:
+        """Return the name of a result without ``.png``.
+
+        Args:
+            stem: the picture's name without its ending.
+            ending: the picture's ending, such as ``.jpg``.
+        """
+        parts = {"colors": str(self.colors), "ext": ending.lstrip(".").lower(), "method": self.method}
+        parts["method"] = re.sub(r"[^\w.+-]", "_", self.method)
+        suffix = "-c{colors}" if self.suffix is None else self.suffix
+        return stem + re.sub(r"\{(\w+)\}", lambda match: parts[match[1]], suffix)
+
+
+def parse(argv: Sequence[str]) -> QuantizeOptions:
+    """Read the command line.
+
+    Raises:
+        UsageError: an option is out of range, or two of them conflict.
+    """
+    words = vars(_parser(argv).parse_intermixed_args(_split_dither(_joined(_without_dashes(list(argv))))))
+    quality = words.pop("quality")
+    keep = words.pop("keep")
+    limits = parse_quality(quality)
+    if words["colors"] is None and limits is not None:
+        words["colors"] = 256
+    options = QuantizeOptions(
+        **{**words, "inputs": tuple(words["inputs"])},
+        quality=limits,
+        effort=quality if limits is None else None,
+        keep=tuple(parse_colors(keep)) if keep is not None else (),
+    )
+    _check(options)
+    return options
+
+
+def _parser(argv: Sequence[str]) -> argparse.ArgumentParser:
+    parser = Parser(
         prog="colorcnn quantize",
         description=DESCRIPTION,
         epilog=EXAMPLES,
@@ -47,7 +128,7 @@ def parse(argv: list[str]) -> argparse.Namespace:
     )
     add = parser.add_argument
     add("inputs", nargs="+", metavar="IMG|DIR|-", help="picture files, folders, or - for standard input")
-    needed = not names_palette(argv)
+    needed = not names_palette(argv) and not _names_limits(argv)
     add("--colors", type=int, required=needed, metavar="N", help="the most colours a picture keeps, 1 to 256")
     _add_method(parser)
     add_palette_options(parser)
@@ -56,8 +137,14 @@ def parse(argv: list[str]) -> argparse.Namespace:
     add(
         "--background",
         metavar="COLOR",
-        help="lay transparent pictures over a colour such as white or #ff8800 (default: pixels of alpha "
-        f"below {OPAQUE} of 255 become one transparent entry, beside at most 255 colours)",
+        help="lay transparent pictures over a colour such as white or #ff8800 (default: see --alpha)",
+    )
+    add(
+        "--alpha",
+        choices=ALPHAS,
+        default="threshold",
+        help=f"threshold: pixels of alpha below {OPAQUE} of 255 become one transparent entry, beside at most "
+        "255 colours; full: colours keep their alpha, for k-means alone (default: threshold)",
     )
     add(
         "--all-frames",
@@ -71,7 +158,7 @@ def parse(argv: list[str]) -> argparse.Namespace:
         help=f"refuse pictures of more pixels (default: {CLASSICAL_PIXELS}, as Pillow; {LEARNED_PIXELS} for "
         "learned methods, which need more memory)",
     )
-    return parser.parse_intermixed_args(_split_dither(_without_dashes(argv)))
+    return parser
 
 
 def _add_method(parser: argparse.ArgumentParser) -> None:
@@ -92,9 +179,7 @@ def _add_method(parser: argparse.ArgumentParser) -> None:
         help=f"spread the rounding error: {', '.join(sorted(DITHERS))} (default: none; if unnamed: "
         "floyd-steinberg)",
     )
-    add(
-        "--device", default="cpu", help="where a learned model computes: cpu, cuda, cuda:1 ... (default: cpu)"
-    )
+    add_device_option(parser)
     add("--seed", type=int, default=0, metavar="N", help="for methods that draw random numbers (default: 0)")
 
 
@@ -102,13 +187,111 @@ def _add_output(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("-o", "--output", metavar="FILE", help="the result of a single picture; - is standard output")
     add("--out-dir", type=Path, metavar="DIR", help="folder for the results (default: beside each picture)")
+    add(
+        "--suffix",
+        metavar="TEXT",
+        help="what follows the picture's name, in which {colors}, {ext} and {method} are filled in; .png "
+        "follows (default: -c{colors})",
+    )
     add("--force", action="store_true", help="overwrite results that exist (default: refuse)")
+    add(
+        "--skip-existing",
+        action="store_true",
+        help="leave pictures out whose results exist (default: they fail)",
+    )
+    add(
+        "--skip-if-larger",
+        action="store_true",
+        help="leave pictures out whose result would have more bytes than their file; exit status 98",
+    )
     add(
         "--json",
         action="store_true",
         help="print a JSON object a picture instead of its path: input, output, method, width and height in "
-        "pixels, colors shown, transparent, bits a pixel, bytes, seconds; or input and error",
+        "pixels, colors shown, transparent, bits a pixel, bytes, seconds; quality and mse with --quality "
+        "MIN-MAX; or input and error, or input and skipped",
     )
+
+
+def _check(options: QuantizeOptions) -> None:
+    """Raise UsageError for values out of range and for options that conflict."""
+    if options.colors is not None:
+        check_num_colors(options.colors)
+    check_seed(options.seed)
+    if options.background is not None:
+        parse_color(options.background)
+    if options.max_pixels is not None and options.max_pixels < 1:
+        raise UsageError(f"--max-pixels is {options.max_pixels}: give at least 1.")
+    if options.force and options.skip_existing:
+        raise UsageError("--force and --skip-existing both say what happens to results that exist: omit one.")
+    _check_output(options)
+    _check_suffix(options)
+    method = parse_method(options.method)
+    if options.dither is not None and method.dither is not None:
+        raise UsageError(f"--method {options.method} and --dither both name a dither: give one of them.")
+    if options.alpha == "full":
+        _check_full_alpha(options, method.name, options.dither or method.dither)
+
+
+def _check_output(options: QuantizeOptions) -> None:
+    if options.output is not None:
+        if options.out_dir is not None:
+            raise UsageError("-o and --out-dir both say where the result goes: give one of them.")
+        suffix = Path(options.output).suffix.lower()
+        if suffix != ".png" and suffix in IMAGE_SUFFIXES:
+            raise UsageError(f"{options.output} would hold a PNG file: give it a name that ends in .png.")
+        if os.path.isdir(options.output):
+            raise UsageError(f"{options.output} is a folder: write --out-dir {options.output}.")
+        if options.all_frames:
+            raise UsageError("-o names one file and --all-frames writes several: use --out-dir.")
+    if options.out_dir is not None and os.path.isfile(options.out_dir):
+        raise UsageError(f"{options.out_dir} is a file: name a folder with --out-dir.")
+
+
+def _check_suffix(options: QuantizeOptions) -> None:
+    if options.suffix is None:
+        return
+    if options.output is not None:
+        raise UsageError("-o names the result, so --suffix changes nothing: omit it.")
+    known = {"colors", "ext", "method"}
+    if "/" in options.suffix or os.sep in options.suffix or "\0" in options.suffix:
+        raise UsageError(
+            f"--suffix {options.suffix!r} is no part of a file's name: use --out-dir for folders."
+        )
+    if unknown := set(re.findall(r"\{(\w+)\}", options.suffix)) - known:
+        raise UsageError(f"--suffix has no {{{sorted(unknown)[0]}}}: use {{colors}}, {{ext}} or {{method}}.")
+
+
+def _check_full_alpha(options: QuantizeOptions, method: str, dither: str | None) -> None:
+    if options.background is not None:
+        raise UsageError("--background leaves no alpha to keep, so --alpha full changes nothing: omit one.")
+    if method != "k-means" or options.palette is not None:
+        raise UsageError(
+            "--alpha full needs colours with alpha, which k-means alone designs: add --method k-means."
+        )
+    for name, value in (
+        ("dither", dither), ("space", options.space), ("keep", options.keep),
+        ("shared-palette", options.shared_palette), ("quality NAME", options.effort),
+    ):  # fmt: skip
+        if value:
+            raise UsageError(f"--{name} is not available with --alpha full: omit one of them.")
+
+
+def _names_limits(argv: Sequence[str]) -> bool:
+    """Tell whether the arguments have ``--quality MIN-MAX``: the number of colours may be left out then."""
+    values = [word.partition("=")[2] for word in _joined(argv) if word.startswith("--quality=")]
+    return any(re.fullmatch(r"[0-9-]+", value) for value in values)
+
+
+def _joined(argv: Sequence[str]) -> list[str]:
+    """Let ``--suffix -small`` and ``--quality -80`` have values, which argparse takes for options."""
+    words: list[str] = []
+    for word in argv:
+        if words and words[-1] in ("--suffix", "--quality"):
+            words[-1] += f"={word}"
+        else:
+            words.append(word)
+    return words
 
 
 def _without_dashes(argv: list[str]) -> list[str]:
@@ -117,7 +300,27 @@ def _without_dashes(argv: list[str]) -> list[str]:
         return argv
     at = argv.index("--")
     names = [os.path.join(".", name) if name.startswith("-") else name for name in argv[at + 1 :]]
+    if at and argv[at - 1] in _WITH_VALUE:
+        raise UsageError(
+            f"{argv[at - 1]} has no value: write it before --, which begins the pictures' names."
+        )
     return argv[:at] + names
+
+
+_WITH_VALUE = (
+    *(
+        "--colors",
+        "--method",
+        "--device",
+        "--seed",
+        "-o",
+        "--output",
+        "--out-dir",
+        "--suffix",
+        "--background",
+    ),
+    *("--alpha", "--max-pixels", "--quality", "--space", "--keep", "--palette"),
+)
 
 
 def _split_dither(argv: list[str]) -> list[str]:

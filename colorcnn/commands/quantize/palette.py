@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from colorcnn.errors import UsageError
 from colorcnn.images import parse_color
@@ -14,14 +16,19 @@ from colorcnn.quantizers.k_means import QUALITIES
 from colorcnn.quantizers.palettes import Fixed, read_palette
 from colorcnn.quantizers.spaces import SPACES
 
+if TYPE_CHECKING:
+    from colorcnn.commands.quantize.options import QuantizeOptions
+
 
 def add_palette_options(parser: argparse.ArgumentParser) -> None:
     """Add the options to the parser."""
     add = parser.add_argument
     add(
         "--quality",
-        metavar="NAME",
-        help=f"how long k-means searches: {', '.join(QUALITIES)} (default: default)",
+        metavar="NAME|MIN-MAX",
+        help=f"how long k-means searches: {', '.join(QUALITIES)} (default: default); or numbers from 0 to "
+        "100 on pngquant's scale: as few colours as MAX needs, and no picture below MIN, which gives exit "
+        "status 99; --colors may be left out then (default: 256)",
     )
     add(
         "--space",
@@ -44,8 +51,8 @@ def add_palette_options(parser: argparse.ArgumentParser) -> None:
         "--palette",
         type=Path,
         metavar="FILE",
-        help="take the colours of a .gpl, .hex or .act file or of an image, in place of a method's; --colors "
-        "may be left out then",
+        help="take the colours of a .gpl, .hex, .act or .pal file, of a PNG file's sPLT palette or of an "
+        "image, in place of a method's; --colors may be left out then",
     )
     add(
         "--strip",
@@ -55,44 +62,53 @@ def add_palette_options(parser: argparse.ArgumentParser) -> None:
     add("--serpentine", action="store_true", help="let every second row of Floyd-Steinberg run backwards")
 
 
-def names_palette(argv: list[str]) -> bool:
-    """Whether the arguments name a palette file, so that the number of colours need not be told."""
+def names_palette(argv: Sequence[str]) -> bool:
+    """Tell whether the arguments name a palette file, so that the number of colours may be left out."""
     return any(word == "--palette" or word.startswith("--palette=") for word in argv)
 
 
-def build_quantizer(options: argparse.Namespace) -> Any:
-    """Load the quantizer that the options describe; ``options.method`` has the dither attached.
+def build_quantizer(options: QuantizeOptions) -> tuple[Any, QuantizeOptions]:
+    """Load the quantizer that the options describe.
+
+    Args:
+        options: ``method`` has the dither attached.
+
+    Returns:
+        The quantizer, and the options with the number of colours and the method of a palette file filled in.
 
     Raises:
         UsageError: they contradict each other or do not fit the method.
         ColorCNNError: the palette file cannot be read.
     """
-    keep = parse_colors(options.keep) if options.keep is not None else []
     if options.palette is None:
-        chosen = {"quality": options.quality} if options.quality is not None else {}
-        return load_quantizer(
+        chosen = {"quality": options.effort} if options.effort is not None else {}
+        quantizer = load_quantizer(
             options.method,
             options.device,
             options.seed,
-            keep=keep,
+            keep=options.keep,
             serpentine=options.serpentine,
             space=options.space,
             **chosen,
         )
-    for name in ("quality", "keep", "shared_palette"):
-        if getattr(options, name):
-            raise UsageError(
-                f"--palette gives all colours, so --{name.replace('_', '-')} changes nothing: omit it."
-            )
+        return quantizer, options
+    for name, value in (
+        ("quality", options.effort), ("keep", options.keep), ("shared-palette", options.shared_palette)
+    ):  # fmt: skip
+        if value:
+            raise UsageError(f"--palette gives all colours, so --{name} changes nothing: omit it.")
     dither = parse_method(options.method).dither
     palette = read_palette(options.palette)
-    if options.colors is None:
-        options.colors = len(palette)
-    options.method = f"palette{f'+{dither}' if dither else ''}"
     if options.serpentine and not dither:
         raise UsageError("--serpentine belongs to dithering: add --dither.")
+    options = replace(
+        options,
+        colors=len(palette) if options.colors is None else options.colors,
+        method=f"palette{f'+{dither}' if dither else ''}",
+    )
     fixed = Fixed(palette, space=options.space or "srgb")
-    return Dithered(fixed, dither, serpentine=options.serpentine) if dither else fixed
+    quantizer = Dithered(fixed, dither, serpentine=options.serpentine) if dither else fixed
+    return quantizer, options
 
 
 def with_palette(quantizer: Any, palette: Any) -> Any:

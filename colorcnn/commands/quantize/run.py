@@ -1,53 +1,71 @@
-"""``colorcnn quantize``: pictures in, indexed PNG files of a few colours out."""
+"""The work of ``colorcnn quantize``: read the pictures, quantize them, write the files, report."""
 
 from __future__ import annotations
 
-import argparse
 import io
 import json
-import os
 import sys
 import time
 import warnings
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from PIL import Image
 from torch import nn
 from tqdm import tqdm
 
 from colorcnn.alpha import quantize_visible
-from colorcnn.commands.quantize.jobs import Job, plan
-from colorcnn.commands.quantize.options import CLASSICAL_PIXELS, LEARNED_PIXELS, OPAQUE, parse
+from colorcnn.commands.console import Results, say
+from colorcnn.commands.quantize.advice import advice
+from colorcnn.commands.quantize.jobs import Job, make_plan, strip_path, unreadable
+from colorcnn.commands.quantize.options import CLASSICAL_PIXELS, LEARNED_PIXELS, QuantizeOptions, parse
 from colorcnn.commands.quantize.palette import build_quantizer, with_palette
+from colorcnn.commands.quantize.quality import BELOW_QUALITY, LARGER, largest_error, quality_of
+from colorcnn.commands.quantize.reduce import Reduced, read_pixels, reduce
 from colorcnn.errors import ColorCNNError, UsageError
-from colorcnn.files import refuse_existing, write_atomically
-from colorcnn.images import IMAGE_SUFFIXES, flatten, frames, num_frames, parse_color, read_image
+from colorcnn.files import FileExists, is_taken, write_atomically
+from colorcnn.images import frames, num_frames, read_bounded, read_image
 from colorcnn.methods import parse_method
-from colorcnn.paletted import Paletted
-from colorcnn.quantizers import QUANTIZERS, Dithered, check_num_colors
+from colorcnn.pretrained import find_device
+from colorcnn.quantizers import QUANTIZERS, Dithered
 from colorcnn.quantizers.designed import Designed
 from colorcnn.quantizers.palettes import SharedPalette, palette_strip
 
 
 class Session:
-    """One run of the command: its options, the quantizer, and how each picture fared."""
+    """One run of the command: its options, the quantizer, and the outcome of each picture."""
 
-    def __init__(self, options: argparse.Namespace, quantizer: Any) -> None:
+    def __init__(self, options: QuantizeOptions, quantizer: Any) -> None:
         self.options = options
         self.quantizer = quantizer
-        self.done = 0
-        self.failed = 0
+        self.device = options.device
+        self.results = Results()
+        self.advised = False
+        self.done = self.failed = self.existing = self.larger = self.below = 0
+
+    @property
+    def status(self) -> int:
+        """The exit status."""
+        if self.failed:
+            return ColorCNNError.exit_code
+        return BELOW_QUALITY if self.below else LARGER if self.larger else 0
 
     def fail(self, name: str, error: ColorCNNError) -> None:
         """Report one picture that could not be quantized; the others go on."""
         self.failed += 1
-        _say(f"error: {error}")
+        say(f"error: {error}")
         if self.options.json:
-            _print(json.dumps({"input": name, "error": str(error)}))
+            self.results.print(json.dumps({"input": name, "error": str(error)}))
+
+    def leave_out(self, job: Job, reason: str, message: str = "") -> None:
+        """Report one picture that is not written, as the options ask for."""
+        if message:
+            say(f"note: {message}")
+        if self.options.json:
+            self.results.print(json.dumps({"input": _input(job), "skipped": reason}))
 
     def run(self, jobs: list[Job]) -> None:
         """Quantize all pictures; a bar on a terminal shows how far it is."""
@@ -58,65 +76,106 @@ class Session:
             for job in jobs:
                 try:
                     self._quantize_all(job, bar)
-                except ColorCNNError as error:
-                    self.fail(job.name, error)
+                except (ColorCNNError, OSError) as error:
+                    self.fail(job.name, unreadable(job.name, error))
 
     def _share(self, jobs: list[Job]) -> list[Job]:
-        """Design one palette for all pictures; returns the jobs whose pictures could be read."""
+        """Design one palette for all pictures; return the jobs whose pictures could be read."""
         quantizer = self.quantizer.quantizer if isinstance(self.quantizer, Dithered) else self.quantizer
-        shared = SharedPalette(quantizer, self.options.colors)
+        shared = SharedPalette(quantizer, self.options.colors or 256)
         readable = []
         for job in tqdm(jobs, unit="image", desc="palette", disable=None, leave=False):
             try:
                 for picture in self._read(job, warn=False):
-                    pixels, visible, transparent = self._pixels(picture)
-                    if transparent is not None:
+                    pixels = read_pixels(picture, self.options)
+                    if pixels.transparent is not None:
                         shared.num_colors = min(shared.num_colors, 255)
                     if isinstance(quantizer, Designed):
-                        shared.show(pixels[visible])
+                        shared.show(pixels.colors[pixels.visible])
                     else:
-                        colors, device = shared.num_colors, self.options.device
-                        shared.show_quantized(
-                            quantize_visible(quantizer, pixels, visible, colors, device), visible
+                        result = quantize_visible(
+                            quantizer, pixels.colors, pixels.visible, shared.num_colors, self.device
                         )
+                        shared.show_quantized(result, pixels.visible)
                 readable.append(job)
-            except ColorCNNError as error:
-                self.fail(job.name, error)
+            except (ColorCNNError, OSError) as error:
+                self.fail(job.name, unreadable(job.name, error))
         if readable:
             self.quantizer = with_palette(self.quantizer, shared.design())
-            self.options.device = "cpu"
+            self.device = "cpu"
         return readable
 
     def _quantize_all(self, job: Job, bar: tqdm) -> None:
-        for target in job.targets:
-            if target is not None and not self.options.force:
-                refuse_existing(target)
-                if self.options.strip:
-                    refuse_existing(strip_path(target))
+        options = self.options
+        files = job.files(options.strip)
+        taken = [] if options.force else [file for file in files if is_taken(file)]
+        if taken and len(taken) == len(files):
+            if not options.skip_existing:
+                raise FileExists.at(taken[0])
+            self.existing += 1
+            self.leave_out(job, "exists")
+            bar.update(len(job.targets))
+            return
+        # Some files are there and some are not: an earlier run was cut short, and this one completes it.
         for frame, (target, picture) in enumerate(zip(job.targets, self._read(job)), 1):
             report = self._quantize(job, target, picture)
-            if self.options.all_frames:
-                report["frame"] = frame
-            if self.options.json:
-                _print(json.dumps(report))
-            elif target is not None:
-                _print(str(target))
-            self.done += 1
             bar.update()
+            if report is None:
+                continue
+            if options.all_frames:
+                report["frame"] = frame
+            if options.json:
+                self.results.print(json.dumps(report))
+            elif target is not None:
+                self.results.print(str(target))
+            self.done += 1
 
     def _read(self, job: Job, *, warn: bool = True) -> Iterable[Image.Image]:
-        limits = {"max_pixels": self.options.max_pixels, "name": job.name}
+        max_pixels = self.options.max_pixels
         if self.options.all_frames:
-            return frames(job.content, **limits)
-        count = num_frames(job.content, **limits)
+            return frames(job.content, max_pixels=max_pixels, name=job.name)
+        count = num_frames(job.content, max_pixels=max_pixels, name=job.name)
         if count > 1 and warn:
-            _say(f"warning: {job.name} holds {count} frames, the first is taken: --all-frames takes all.")
-        return [read_image(job.content, **limits)]
+            say(f"warning: {job.name} holds {count} frames, the first is taken: --all-frames takes all.")
+        return [read_image(job.content, max_pixels=max_pixels, name=job.name)]
 
-    def _quantize(self, job: Job, target: Path | None, picture: Image.Image) -> dict[str, Any]:
+    def _quantize(self, job: Job, target: Path | None, picture: Image.Image) -> dict[str, Any] | None:
+        """Write one picture and return what is reported of it, or None where it is left out."""
         start = time.perf_counter()
+        if not self.advised and (found := advice(self.options, picture.size)):
+            self.advised = True
+            say(f"note: {job.name} is {picture.width} x {picture.height}: {found}")
+        reduced = self._reduce(job, picture)
+        if self._is_left_out(job, reduced):
+            return None
+        if target is None:
+            self.results.write(reduced.png)
+        else:
+            self._write(target, reduced.png)
+            if self.options.strip and len(reduced.palette):
+                buffer = io.BytesIO()
+                palette_strip(reduced.palette).save(buffer, "PNG")
+                self._write(strip_path(target), buffer.getvalue())
+        report = {
+            "input": _input(job),
+            "output": "-" if target is None else str(target),
+            "method": self.options.method,
+            "width": picture.width,
+            "height": picture.height,
+            "colors": len(reduced.palette),
+            "transparent": reduced.transparent,
+            "bits": reduced.bits,
+            "bytes": len(reduced.png),
+            "seconds": round(time.perf_counter() - start, 3),
+        }
+        if self.options.quality is not None:
+            report |= {"quality": quality_of(reduced.error), "mse": round(reduced.error, 8)}
+        return report
+
+    def _reduce(self, job: Job, picture: Image.Image) -> Reduced:
         try:
-            paletted, transparent = self._reduce(picture)
+            pixels = read_pixels(picture, self.options)
+            return reduce(pixels, self.quantizer, self.options, self.device)
         except (MemoryError, RuntimeError) as error:  # torch has several errors for a full memory
             if "memory" not in str(error).lower() and not isinstance(error, MemoryError):
                 raise
@@ -124,55 +183,27 @@ class Session:
                 f"{job.name} ({picture.width} x {picture.height}) does not fit into memory: "
                 "scale it down, or use a classical method."
             ) from error
-        file = paletted.png(transparent=transparent)
-        if target is None:
-            sys.stdout.buffer.write(file)
-            sys.stdout.buffer.flush()
-        else:
-            write_atomically(target, file, overwrite=self.options.force)
-            if self.options.strip:
-                self._write_strip(paletted, transparent, target)
-        return {
-            "input": "-" if job.source is None else str(job.source),
-            "output": "-" if target is None else str(target),
-            "method": self.options.method,
-            "width": picture.width,
-            "height": picture.height,
-            "colors": _palette_length(file) - (transparent is not None),
-            "transparent": transparent is not None,
-            "bits": file[24],  # the bit depth in the header of a PNG file
-            "bytes": len(file),
-            "seconds": round(time.perf_counter() - start, 3),
-        }
 
-    def _write_strip(self, paletted: Paletted, transparent: np.ndarray | None, target: Path) -> None:
-        palette = paletted.compact(transparent=transparent)[1]
-        if not len(palette):
-            return  # nothing can be seen
-        buffer = io.BytesIO()
-        palette_strip(palette).save(buffer, "PNG")
-        write_atomically(strip_path(target), buffer.getvalue(), overwrite=self.options.force)
+    def _is_left_out(self, job: Job, reduced: Reduced) -> bool:
+        limits = self.options.quality
+        if limits is not None and reduced.error > largest_error(limits.least):
+            self.below += 1
+            found = f"{job.name} reaches quality {quality_of(reduced.error)}, below {limits.least}"
+            self.leave_out(job, "quality", f"{found}: it is not written.")
+            return True
+        if self.options.skip_if_larger and len(reduced.png) > (size := job.num_bytes()):
+            self.larger += 1
+            found = f"{job.name} would become {len(reduced.png)} bytes, more than its {size}"
+            self.leave_out(job, "larger", f"{found}: it is not written.")
+            return True
+        return False
 
-    def _reduce(self, picture: Image.Image) -> tuple[Paletted, np.ndarray | None]:
-        """The quantized picture and the (H, W) mask of what is transparent in it, if anything is."""
-        options = self.options
-        pixels, visible, transparent = self._pixels(picture)
-        colors = options.colors if transparent is None else min(options.colors, 255)
-        return quantize_visible(self.quantizer, pixels, visible, colors, options.device), transparent
-
-    def _pixels(self, picture: Image.Image) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
-        """The (H, W, 3) pixels of a picture, which can be seen, and which cannot, if any."""
-        options = self.options
-        if options.background is not None:
-            picture = flatten(picture, options.background)
-        transparent = None
-        if picture.mode == "RGBA":
-            transparent = np.asarray(picture.getchannel("A")) < OPAQUE
-            picture = picture.convert("RGB")
-            transparent = transparent if transparent.any() else None
-        pixels = np.array(picture)
-        visible = np.ones(pixels.shape[:2], dtype=bool) if transparent is None else ~transparent
-        return pixels, visible, transparent
+    def _write(self, path: Path, data: bytes) -> None:
+        """Write a file, or leave one alone that an earlier, unfinished run has written."""
+        if self.options.force or not is_taken(path):
+            write_atomically(path, data, overwrite=self.options.force)
+        elif not self.options.skip_existing and not (path.is_file() and path.read_bytes() == data):
+            raise FileExists.at(path)
 
 
 def main(argv: list[str]) -> int:
@@ -182,73 +213,57 @@ def main(argv: list[str]) -> int:
         argv: its arguments.
 
     Returns:
-        0 when all pictures were written, 1 when some failed.
+        0 when all pictures were written, 1 when some failed, 98 or 99 when the options left some out.
 
     Raises:
-        UsageError: the options cannot be meant; nothing has been written.
+        UsageError: the options are invalid; nothing has been written.
         ColorCNNError: the method's checkpoint is damaged.
+        OSError: the results could not be printed; the files have been written.
     """
-    options = parse(argv)
     warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # --max-pixels decides
-    session = Session(options, _prepare(options))
-    jobs, notes, failures = plan(options, _read_stdin(options))
-    for note in notes:
-        _say(f"note: {note}")
-    for name, error in failures:
+    quantizer, options = _prepare(parse(argv))
+    session = Session(options, quantizer)
+    plan = make_plan(options, _read_stdin(options))
+    for note in plan.notes:
+        say(f"note: {note}")
+    for name, error in plan.failures:
         session.fail(name, error)
-    session.run(jobs)
+    session.run(plan.jobs)
+    if session.existing:
+        say(f"note: {session.existing} left out, whose results exist.")
     if session.failed and session.done + session.failed > 1:
-        _say(f"{session.done} written, {session.failed} failed.")
-    return 1 if session.failed else 0
+        say(f"{session.done} written, {session.failed} failed.")
+    session.results.finish()
+    return session.status
 
 
-def _prepare(options: argparse.Namespace) -> Any:
-    """Check the options against each other, complete them, and load the quantizer."""
-    if options.colors is not None:
-        check_num_colors(options.colors)
-    if options.background is not None:
-        parse_color(options.background)
-    if options.output is not None:
-        if options.out_dir is not None:
-            raise UsageError("-o and --out-dir both say where the result goes: give one of them.")
-        suffix = Path(options.output).suffix.lower()
-        if suffix != ".png" and suffix in IMAGE_SUFFIXES:
-            raise UsageError(f"{options.output} would hold a PNG file: give it a name that ends in .png.")
-        if os.path.isdir(options.output):
-            raise UsageError(f"{options.output} is a folder: write --out-dir {options.output}.")
-        if options.all_frames:
-            raise UsageError("-o names one file and --all-frames writes several: use --out-dir.")
-    if options.out_dir is not None and os.path.isfile(options.out_dir):
-        raise UsageError(f"{options.out_dir} is a file: name a folder with --out-dir.")
-    method = parse_method(options.method)
-    if options.dither is not None:
-        if method.dither is not None:
-            raise UsageError(f"--method {options.method} and --dither both name a dither: give one of them.")
-        options.method = f"{options.method}+{options.dither}"
-    if options.max_pixels is None:
-        light = method.name in QUANTIZERS or options.palette is not None
-        options.max_pixels = CLASSICAL_PIXELS if light else LEARNED_PIXELS
-    if options.max_pixels < 1:
-        raise UsageError(f"--max-pixels is {options.max_pixels}: give at least 1.")
-    quantizer = build_quantizer(options)
-    if method.name in QUANTIZERS or options.palette is not None:
-        options.device = "cpu"
+def _prepare(options: QuantizeOptions) -> tuple[Any, QuantizeOptions]:
+    """Load the quantizer, and fill in what the options leave open."""
+    light = parse_method(options.method).name in QUANTIZERS or options.palette is not None
+    options = replace(
+        options,
+        method=options.method if options.dither is None else f"{options.method}+{options.dither}",
+        max_pixels=options.max_pixels or (CLASSICAL_PIXELS if light else LEARNED_PIXELS),
+    )
+    quantizer, options = build_quantizer(options)
+    place = "cpu" if light else str(find_device(options.device))
+    options = replace(options, device=place)
     # One black pixel shows before any work whether the method can give so many colours.
-    quantizer(torch.zeros(1, 3, 1, 1, device=options.device), options.colors)
+    quantizer(torch.zeros(1, 3, 1, 1, device=place), options.colors)
     _warn_of_untrained_size(quantizer, options)
-    return quantizer
+    return quantizer, options
 
 
-def _warn_of_untrained_size(quantizer: Any, options: argparse.Namespace) -> None:
+def _warn_of_untrained_size(quantizer: Any, options: QuantizeOptions) -> None:
     model = quantizer.quantizer if isinstance(quantizer, Dithered) else quantizer
     sizes = getattr(model, "trained_sizes", ()) if isinstance(model, nn.Module) else ()
     if sizes and options.colors not in sizes:
-        _say(
+        say(
             f"warning: this model was trained for {', '.join(map(str, sizes))} colours, not {options.colors}."
         )
 
 
-def _read_stdin(options: argparse.Namespace) -> bytes:
+def _read_stdin(options: QuantizeOptions) -> bytes:
     to_stdout = options.output == "-" or ("-" in options.inputs and not (options.output or options.out_dir))
     if to_stdout and len(options.inputs) > 1:
         raise UsageError("Standard output can hold one picture: give a single input, or use --out-dir.")
@@ -264,26 +279,11 @@ def _read_stdin(options: argparse.Namespace) -> bytes:
         return b""
     if sys.stdin.isatty():
         raise UsageError("No picture comes in on standard input: pipe one in, or name a file instead of -.")
-    return sys.stdin.buffer.read()
+    try:
+        return read_bounded(sys.stdin.buffer, "standard input")
+    except OSError as error:
+        raise unreadable("standard input", error) from error
 
 
-def strip_path(target: Path) -> Path:
-    """Where the strip of a result's palette goes."""
-    return target.with_name(f"{target.stem}-palette.png")
-
-
-def _palette_length(png: bytes) -> int:
-    """How many entries the palette of a PNG file has; its chunk comes right after the header."""
-    start = png.index(b"PLTE")
-    return int.from_bytes(png[start - 4 : start]) // 3
-
-
-def _say(message: str) -> None:
-    tqdm.write(f"colorcnn: {message}", file=sys.stderr)
-
-
-def _print(line: str) -> None:
-    if isinstance(sys.stdout, io.TextIOWrapper):  # a file's name need not be valid text
-        sys.stdout.reconfigure(errors="surrogateescape")
-    tqdm.write(line, file=sys.stdout)
-    sys.stdout.flush()
+def _input(job: Job) -> str:
+    return "-" if job.source is None else str(job.source)

@@ -1,0 +1,139 @@
+"""One picture, reduced to a few colours and encoded as PNG."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import nn
+
+from colorcnn.alpha import quantize_visible
+from colorcnn.commands.quantize.options import OPAQUE, QuantizeOptions
+from colorcnn.commands.quantize.quality import largest_error, squared_error
+from colorcnn.images import flatten
+from colorcnn.paletted import Paletted
+from colorcnn.quantizers import Dithered
+from colorcnn.quantizers.palettes import Fixed
+from colorcnn.quantizers.rgba import error_with_alpha, png_with_alpha, quantize_with_alpha
+
+
+@dataclass(frozen=True)
+class Reduced:
+    """A picture of few colours."""
+
+    png: bytes
+    palette: np.ndarray
+    """(n, 3) uint8: the colours that can be seen."""
+    transparent: bool
+    error: float
+    """Mean squared error of a pixel, summed over its channels in [0, 1]."""
+
+    @property
+    def bits(self) -> int:
+        """Bits of a pixel, from the header of the PNG file."""
+        return self.png[24]
+
+
+@dataclass(frozen=True)
+class Pixels:
+    """The pixels of a picture, and which of them can be seen."""
+
+    colors: np.ndarray
+    """(H, W, 3) uint8."""
+    visible: np.ndarray
+    """(H, W) bool."""
+    alpha: np.ndarray | None
+    """(H, W) uint8, or None where all is opaque."""
+
+    @property
+    def transparent(self) -> np.ndarray | None:
+        """The (H, W) mask of the pixels that cannot be seen, if there are any."""
+        return None if self.visible.all() else ~self.visible
+
+
+def read_pixels(picture: Image.Image, options: QuantizeOptions) -> Pixels:
+    """Take a picture of mode RGB or RGBA apart.
+
+    Args:
+        picture: from :func:`colorcnn.images.read_image`.
+        options: ``background`` is laid under the picture; ``alpha`` decides what can be seen.
+    """
+    if options.background is not None:
+        picture = flatten(picture, options.background)
+    alpha = None
+    if picture.mode == "RGBA":
+        alpha = np.asarray(picture.getchannel("A"))
+        picture = picture.convert("RGB")
+    pixels = np.array(picture)
+    least = 1 if options.alpha == "full" else OPAQUE
+    visible = np.ones(pixels.shape[:2], dtype=bool) if alpha is None else alpha >= least
+    return Pixels(pixels, visible, None if alpha is None or alpha.min() == 255 else alpha)
+
+
+def reduce(pixels: Pixels, quantizer: Any, options: QuantizeOptions, device: str) -> Reduced:
+    """Quantize a picture to as few colours as ``options.quality`` asks for, or to ``options.colors``.
+
+    Args:
+        pixels: of the picture.
+        quantizer: takes batches of images.
+        options: of the command line.
+        device: where the quantizer wants its images.
+    """
+    colors = options.colors or 256
+    if options.quality is None:
+        return _reduce_to(colors, pixels, quantizer, options, device)
+    wanted = largest_error(options.quality.enough)
+    tried: dict[int, Reduced] = {}
+
+    def enough(count: int) -> bool:
+        tried[count] = _reduce_to(count, pixels, quantizer, options, device)
+        return tried[count].error <= wanted
+
+    counts = _counts(quantizer, colors)
+    low, high = 0, len(counts) - 1
+    if enough(counts[high]):
+        while low < high:  # errors fall as colours are added
+            middle = (low + high) // 2
+            low, high = (low, middle) if enough(counts[middle]) else (middle + 1, high)
+    best = counts[high]
+    return tried[best] if best in tried else _reduce_to(best, pixels, quantizer, options, device)
+
+
+def _counts(quantizer: Any, most: int) -> list[int]:
+    """List the numbers of colours that a search may try, in order."""
+    inner = quantizer.quantizer if isinstance(quantizer, Dithered) else quantizer
+    if isinstance(inner, Fixed):
+        return [most]
+    if isinstance(inner, nn.Module):
+        trained = getattr(inner, "trained_sizes", ())
+        return [*sorted(size for size in trained if size < most), most]
+    least = 1 + len(getattr(inner, "keep", ()))
+    return list(range(min(least, most), most + 1))
+
+
+def _reduce_to(colors: int, pixels: Pixels, quantizer: Any, options: QuantizeOptions, device: str) -> Reduced:
+    if options.alpha == "full" and pixels.alpha is not None:
+        rgba = np.dstack([pixels.colors, pixels.alpha])
+        indices, palette = quantize_with_alpha(rgba, colors, seed=options.seed)
+        return Reduced(
+            png_with_alpha(indices, palette),
+            palette[palette[:, 3] > 0, :3],
+            bool((palette[:, 3] == 0).any()),
+            error_with_alpha(rgba, palette[indices]),
+        )
+    transparent = pixels.transparent
+    colors = colors if transparent is None else min(colors, 255)
+    paletted = quantize_visible(quantizer, pixels.colors, pixels.visible, colors, device)
+    return Reduced(
+        paletted.png(transparent=transparent),
+        paletted.compact(transparent=transparent)[1],
+        transparent is not None,
+        squared_error(pixels.colors, _shown(paletted), pixels.visible) if options.quality else 0.0,
+    )
+
+
+def _shown(paletted: Paletted) -> np.ndarray:
+    return paletted.render(torch.uint8)[0].permute(1, 2, 0).numpy()
