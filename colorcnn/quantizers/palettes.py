@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import os
-import re
 from collections.abc import Iterable, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,98 +10,16 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from colorcnn.errors import ColorCNNError, UsageError
-from colorcnn.images import IMAGE_SUFFIXES, flatten, read_image
+from colorcnn.errors import UsageError
 from colorcnn.paletted import Paletted, from_bytes
-from colorcnn.quantizers.base import MAX_COLORS, Quantizer, as_pixels, drop_unused
+from colorcnn.quantizers.base import Quantizer, as_pixels, drop_unused
 from colorcnn.quantizers.designed import Designed, check_kept, complete, distinct, nearest
 from colorcnn.quantizers.histogram import Histogram
 from colorcnn.quantizers.k_means import KMeans
+from colorcnn.quantizers.palette_files import read_palette  # noqa: F401 (its name of old)
 from colorcnn.quantizers.spaces import check_space
 
 _WEIGHT = np.array([65536, 256, 1], np.int32)
-
-
-def read_palette(path: str | os.PathLike[str]) -> np.ndarray:
-    """Read the different colours of a palette file, in its order.
-
-    Args:
-        path: a GIMP palette (.gpl), a list of rrggbb lines (.hex), an Adobe colour table (.act), or an image
-            of at most 256 colours.
-
-    Returns:
-        (n, 3) uint8, 1 <= n <= 256.
-
-    Raises:
-        ColorCNNError: there is no such file, or it holds no palette.
-    """
-    path = Path(path)
-    suffix = path.suffix.lower()
-    if suffix in IMAGE_SUFFIXES:
-        palette = Histogram(np.array(flatten(read_image(path)))).colors
-        palette = palette[np.argsort(palette.astype(np.int32) @ _WEIGHT)]
-    elif suffix in _READERS:
-        palette = distinct(_READERS[suffix](_content(path), path))
-    else:
-        known = ", ".join(sorted(_READERS))
-        raise UsageError(f"{path} is no palette file: name one that ends in {known}, or an image.")
-    if not 1 <= len(palette) <= MAX_COLORS:
-        raise ColorCNNError(
-            f"{path} holds {len(palette)} different colours: a palette has from 1 to {MAX_COLORS}."
-        )
-    return palette
-
-
-def _content(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except FileNotFoundError as error:
-        raise ColorCNNError(f"{path} does not exist: check the path.") from error
-    except OSError as error:
-        raise ColorCNNError(
-            f"{path} could not be read ({error.strerror}): check its access rights."
-        ) from error
-
-
-def _read_gpl(data: bytes, path: Path) -> np.ndarray:
-    lines = data.decode("utf-8", "replace").splitlines()
-    if not lines or lines[0].strip() != "GIMP Palette":
-        raise ColorCNNError(f"{path} does not begin with 'GIMP Palette': save it anew from GIMP or Inkscape.")
-    rows = []
-    for number, line in enumerate(lines[1:], 2):
-        text = line.strip()
-        if not text or text.startswith("#") or re.match(r"[A-Za-z]+:", text):
-            continue
-        match = re.match(r"(\d+)\s+(\d+)\s+(\d+)(\s|$)", text)
-        if match is None or max(values := [int(match[i]) for i in (1, 2, 3)]) > 255:
-            raise ColorCNNError(f"{path}, line {number}, {text!r}, is no colour: write three numbers to 255.")
-        rows.append(values)
-    return np.array(rows, np.uint8).reshape(-1, 3)
-
-
-def _read_hex(data: bytes, path: Path) -> np.ndarray:
-    rows = []
-    for number, line in enumerate(data.decode("utf-8", "replace").splitlines(), 1):
-        text = line.strip().removeprefix("#")
-        if not text or text.startswith(";"):
-            continue
-        if re.fullmatch(r"[0-9a-fA-F]{6}", text) is None:
-            raise ColorCNNError(f"{path}, line {number}, {line.strip()!r}, is no colour: write rrggbb.")
-        rows.append(list(bytes.fromhex(text)))
-    return np.array(rows, np.uint8).reshape(-1, 3)
-
-
-def _read_act(data: bytes, path: Path) -> np.ndarray:
-    """256 colours of three bytes, then in files of 772 bytes their number and the transparent one."""
-    if len(data) not in (768, 772):
-        raise ColorCNNError(
-            f"{path} has {len(data)} bytes: an Adobe colour table has 768 or 772, save it anew."
-        )
-    count = int.from_bytes(data[768:770], "big") if len(data) == 772 else MAX_COLORS
-    return np.frombuffer(data[:768], np.uint8).reshape(-1, 3)[: count or MAX_COLORS]
-
-
-_READERS = {".act": _read_act, ".gpl": _read_gpl, ".hex": _read_hex}
 
 
 def palette_strip(palette: np.ndarray, side: int = 32) -> Image.Image:

@@ -4,11 +4,13 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 
 from colorcnn.errors import ColorCNNError, UsageError
 from colorcnn.methods import load_quantizer
 from colorcnn.quantizers import QUANTIZERS
-from colorcnn.quantizers.palettes import Fixed, Keeping, SharedPalette, palette_strip, read_palette
+from colorcnn.quantizers.palette_files import read_palette
+from colorcnn.quantizers.palettes import Fixed, Keeping, SharedPalette, palette_strip
 
 RANDOM = np.random.default_rng(0)
 PIXELS = RANDOM.integers(0, 256, (20, 30, 3), dtype=np.uint8)
@@ -27,6 +29,9 @@ def rows_of(palette):
     ("name", "content"),
     [
         ("a.gpl", GPL.encode()),
+        ("bom.gpl", b"\xef\xbb\xbf" + GPL.encode()),
+        ("bom.hex", b"\xef\xbb\xbf1a1c2c\n5d275d\nb13e53\nef7d57\n"),
+        ("a.pal", b"JASC-PAL\r\n0100\r\n4\r\n26 28 44\r\n93 39 93\r\n177 62 83\r\n239 125 87\r\n"),
         ("a.hex", b"1a1c2c\n#5d275d\r\n\n; Sweetie\nB13E53\nef7d57\n"),
         ("a.act", np.array(ROWS, np.uint8).tobytes().ljust(768, b"\0") + b"\0\x04\xff\xff"),
     ],
@@ -52,6 +57,23 @@ def test_a_picture_gives_its_colours(tmp_path):
         read_palette(tmp_path / "b.png")
 
 
+@pytest.mark.parametrize("depth", [8, 16])
+def test_a_suggested_palette_of_a_png_file_comes_first(tmp_path, depth):
+    scale, kind = (1, "u1") if depth == 8 else (257, ">u2")
+    entries = [[*row, 255] for row in ROWS] + [[1, 2, 3, 0]]
+    frequency = np.uint16(7).tobytes()
+    chunk = b"sweet\0" + bytes([depth])
+    chunk += b"".join((np.array(row) * scale).astype(kind).tobytes() + frequency for row in entries)
+    info = PngInfo()
+    info.add(b"sPLT", chunk)
+    Image.fromarray(PIXELS).save(tmp_path / "a.png", pnginfo=info)
+    np.testing.assert_array_equal(read_palette(tmp_path / "a.png"), ROWS)
+    content = (tmp_path / "a.png").read_bytes()
+    (tmp_path / "a.png").write_bytes(content.replace(b"sweet", b"sweat"))
+    with pytest.raises(ColorCNNError, match="damaged sPLT palette"):
+        read_palette(tmp_path / "a.png")
+
+
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
@@ -60,7 +82,15 @@ def test_a_picture_gives_its_colours(tmp_path):
         ("a.gpl", b"GIMP Palette\n", "holds 0 different colours"),
         ("a.hex", b"ff00ff\nred\n", "line 2, 'red', is no colour: write rrggbb"),
         ("a.act", b"abc", "has 3 bytes: an Adobe colour table has 768 or 772"),
-        ("a.txt", b"", "is no palette file: name one that ends in .act, .gpl, .hex, or an image"),
+        ("a.txt", b"", "is no palette file: name one that ends in .act, .gpl, .hex, .pal, or an image"),
+        ("a.gpl", b"GIMP Palette\n" + b"9" * 5000 + b" 1 1\n", r"line 2, '9{40}\.\.\.', is no colour"),
+        ("a.gpl", "GIMP Palette\n\u0661 1 1\n".encode(), "is no colour"),
+        ("a.hex", b"x" * 5000, r"line 1, 'x{40}\.\.\.', is no colour"),
+        ("a.hex", "\uff11a1c2c\n".encode(), "is no colour"),
+        ("a.hex", b"\n" * (1 << 20) + b"1a1c2c\n", "has more than 1,048,576 bytes"),
+        ("a.pal", b"RIFF....PAL data", "does not begin with 'JASC-PAL'"),
+        ("a.pal", b"JASC-PAL\n0100\n" + b"9" * 5000 + b"\n1 2 3\n", "and has 1: save it anew"),
+        ("a.pal", b"JASC-PAL\n0100\n1\n1 2 256\n", "line 4, '1 2 256', is no colour"),
         ("a.png", b"x", "is not an image"),
         ("missing.gpl", None, "does not exist"),
     ],

@@ -13,7 +13,8 @@ from colorcnn.images import parse_color
 from colorcnn.methods import load_quantizer, parse_method
 from colorcnn.quantizers import Dithered
 from colorcnn.quantizers.k_means import QUALITIES
-from colorcnn.quantizers.palettes import Fixed, read_palette
+from colorcnn.quantizers.palette_files import read_palette
+from colorcnn.quantizers.palettes import Fixed
 from colorcnn.quantizers.spaces import SPACES
 
 if TYPE_CHECKING:
