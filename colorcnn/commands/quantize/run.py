@@ -22,8 +22,8 @@ from colorcnn.commands.console import Results, say
 from colorcnn.commands.quantize.advice import advice
 from colorcnn.commands.quantize.jobs import Job, make_plan, strip_path, unreadable
 from colorcnn.commands.quantize.options import CLASSICAL_PIXELS, LEARNED_PIXELS, QuantizeOptions, parse
-from colorcnn.commands.quantize.palette import build_quantizer, with_palette
 from colorcnn.commands.quantize.quality import BELOW_QUALITY, LARGER, largest_error, quality_of
+from colorcnn.commands.quantize.quantizer import build_quantizer, with_palette
 from colorcnn.commands.quantize.reduce import Reduced, read_pixels, reduce
 from colorcnn.errors import ColorCNNError, UsageError
 from colorcnn.files import FileExists, is_taken, write_atomically
