@@ -17,7 +17,7 @@ from colorcnn.pretrained import available, find_device, load_any
 from colorcnn.quantizers import DITHERS, QUANTIZERS, Dithered
 from colorcnn.quantizers.palettes import Keeping
 
-LEARNED_METHODS = ("colorcnn", "colorcnn-plus")
+LEARNED_METHODS = ("colorcnn", "colorcnn-plus", "palette-attention")
 DEFAULTS = {"colorcnn-plus": "colorcnn-plus-cifar10"}
 """The pretrained model that stands behind a learned method's bare name."""
 
@@ -79,7 +79,7 @@ def load_quantizer(
 
     Args:
         method: ``NAME[:CHECKPOINT][+DITHER]``. NAME is in :data:`colorcnn.quantizers.QUANTIZERS`, or it is
-            ``colorcnn`` or ``colorcnn-plus`` with a pretrained name, a checkpoint folder or a Lightning .ckpt
+            in :data:`LEARNED_METHODS` with a pretrained name, a checkpoint folder or a Lightning .ckpt
             of ColorCNNTask; DITHER is in :data:`colorcnn.quantizers.DITHERS`.
         device: where a learned model computes; images are handed to it there.
         seed: for the methods that draw random numbers.

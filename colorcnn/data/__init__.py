@@ -12,6 +12,7 @@ _HOME = {
     "VectorSource": "compression",
     "ImageSplit": "datasets",
     "ImitationTargets": "imitation",
+    "StartPalettes": "start_palettes",
     **dict.fromkeys(
         (
             "CIFAR10",

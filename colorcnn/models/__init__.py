@@ -9,10 +9,15 @@ from colorcnn.models import assignment
 from colorcnn.models.backbones import BACKBONES, create_backbone
 from colorcnn.models.classifiers import CLASSIFIERS, Classifier, create_classifier, frozen
 from colorcnn.models.colorcnn import ColorCNN, ColorCNNPlus, LearnedQuantizer
+from colorcnn.models.palette_attention import PaletteAttention
 from colorcnn.models.registry import build
 from colorcnn.vq.compressor import Compressor, ImageCompressor, VectorCompressor
 
-LEARNED: dict[str, type[LearnedQuantizer]] = {"colorcnn": ColorCNN, "colorcnn-plus": ColorCNNPlus}
+LEARNED: dict[str, type[LearnedQuantizer]] = {
+    "colorcnn": ColorCNN,
+    "colorcnn-plus": ColorCNNPlus,
+    "palette-attention": PaletteAttention,
+}
 COMPRESSORS: dict[str, type[Compressor]] = {
     "factorized-prior": ImageCompressor,
     "residual-transform": VectorCompressor,
@@ -43,6 +48,7 @@ __all__ = [
     "ColorCNN",
     "ColorCNNPlus",
     "LearnedQuantizer",
+    "PaletteAttention",
     "assignment",
     "create_backbone",
     "create_classifier",

@@ -33,7 +33,7 @@ from colorcnn.quantizers.base import check_num_colors
 ALL_SIZES = tuple(range(1, 65))
 POOLINGS = ("blocks", "strided")
 TEST_PALETTES = ("hard", "soft")
-OF_USE = ("pooling", "refine_from", "refine_steps", "test_palette", "top_k")
+OF_USE = ("pooling", "refine_from", "refine_steps", "start", "test_palette", "top_k", "view")
 """Options that change what the same weights give."""
 
 
@@ -151,7 +151,7 @@ def quantizer_options(
     """Return the options that a learned quantizer is built with.
 
     Args:
-        architecture: ``colorcnn`` or ``colorcnn-plus``.
+        architecture: ``colorcnn``, ``colorcnn-plus`` or ``palette-attention``.
         sizes: the numbers of colours of its training, or ``all``; a ColorCNN has one.
         options: of the network; they override what the sizes decide.
     """

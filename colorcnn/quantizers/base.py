@@ -112,6 +112,12 @@ class Quantizer(ABC):
         """
 
 
+def full_palettes(paletted: Paletted) -> Tensor:
+    """Return palettes as bytes (B, C, 3) in which rows that no pixel uses repeat the first row."""
+    rows = to_bytes(paletted.palette)
+    return torch.where((paletted.usage > 0)[:, :, None], rows, rows[:, :1])
+
+
 def drop_unused(indices: np.ndarray, palette: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Drop the palette rows that no pixel uses and renumber the index map; (n, 3) rows may be equal."""
     used = count_indices(indices, len(palette)) > 0

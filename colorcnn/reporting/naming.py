@@ -13,6 +13,7 @@ _NAMES = {
     "ccs-forgetting": "CCS (Forgetting)",
     "colorcnn": "ColorCNN",
     "colorcnn-plus": "ColorCNN+",
+    "palette-attention": "palette attention",
     "dcq": "DCQ",
     "ecsq": "ECSQ",
     "ecvq": "ECVQ",

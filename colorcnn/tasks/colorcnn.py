@@ -11,6 +11,7 @@ from colorcnn.data.augment import Augment, random_flip
 from colorcnn.data.datasets import Batch
 from colorcnn.data.imitation import ImitationTargets
 from colorcnn.data.jitter import contrast_jitter, gaussian_jitter, jitter_by_colors
+from colorcnn.data.start_palettes import StartPalettes
 from colorcnn.losses import (
     color_appearance,
     confidence_entropy,
@@ -18,7 +19,7 @@ from colorcnn.losses import (
     information_entropy,
 )
 from colorcnn.methods import load_quantizer
-from colorcnn.models import LearnedQuantizer, create_model
+from colorcnn.models import LearnedQuantizer, PaletteAttention, create_model
 from colorcnn.models.assignment import (
     Assignment,
     hard_assignment,
@@ -54,7 +55,7 @@ class ColorCNNTask(ImageTask):
         mean: of the data set's channels in [0, 1]; likewise.
         std: of the data set's channels; likewise.
         multi_label: images have any number of classes: binary cross-entropy.
-        architecture: ``colorcnn`` or ``colorcnn-plus``.
+        architecture: ``colorcnn``, ``colorcnn-plus`` or ``palette-attention``.
         quantizer_kwargs: its options, such as the backbone.
         start_from: go on from these weights: a pretrained name, a checkpoint folder or a Lightning .ckpt.
         frozen_backbone: the backbone stays as it started and only what follows it learns, so that heads of
@@ -130,7 +131,7 @@ class ColorCNNTask(ImageTask):
         mean: list[float],
         std: list[float],
         multi_label: bool = False,
-        architecture: Literal["colorcnn", "colorcnn-plus"] = "colorcnn-plus",
+        architecture: Literal["colorcnn", "colorcnn-plus", "palette-attention"] = "colorcnn-plus",
         quantizer_kwargs: dict[str, Any] | None = None,
         start_from: str | None = None,
         frozen_backbone: bool = False,
@@ -193,6 +194,7 @@ class ColorCNNTask(ImageTask):
         self.crop = Augment(crop=crop_before, fill=mean)
         self.num_colors = self.sizes[0]
         self.targets: ImitationTargets | None = None
+        self.starts: StartPalettes | None = None
         self._host_index: Tensor | None = None
         self.register_buffer("mean", torch.tensor(mean).view(1, 3, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(std).view(1, 3, 1, 1), persistent=False)
@@ -219,10 +221,13 @@ class ColorCNNTask(ImageTask):
             del checkpoint["state_dict"][key]
 
     def on_fit_start(self) -> None:
-        """Compute (or open) the imitation targets of every size that imitates."""
+        """Compute (or open) the classical results that training looks up: imitation targets, start palettes."""
+        data = self.trainer.datamodule  # type: ignore[attr-defined]
+        if isinstance(self.quantizer, PaletteAttention) and not self.hparams["crop_before"]:
+            starts = StartPalettes(data.train, self.sizes, self.quantizer.start)
+            self.starts = starts.to(self.device)
         sizes = [size for size in self.sizes if self._schedules.imitation_weight(size) > 0]
         if sizes:
-            data = self.trainer.datamodule  # type: ignore[attr-defined]
             targets = ImitationTargets(data.train, sizes, self.hparams["imitation_method"])
             self.targets = targets.to(self.device)
 
@@ -250,13 +255,13 @@ class ColorCNNTask(ImageTask):
             self.num_colors = self._select_task()
         size = self.num_colors
         images, targets = batch.images, None
+        index = batch.index if self._host_index is None else self._host_index
         if self._schedules.imitates(size, self.progress) and self.targets is not None:
-            index = batch.index if self._host_index is None else self._host_index
             targets = self.targets.lookup(index, size, images.device)
         images, labels, targets = self._before(images, batch.labels, targets)
         temperature = self._schedules.temperature(self.progress)
         noise = self._schedules.score_noise(size, self.progress)
-        assignment = self._assign(images, size, temperature, noise)
+        assignment = self._assign(images, size, temperature, noise, index)
         quantized = self.render(images, assignment)
         with full_precision(images.device):
             terms = self._regularizers(assignment, targets, size)
@@ -267,7 +272,9 @@ class ColorCNNTask(ImageTask):
         self.log_dict({f"train/{name}": value for name, value in terms.items()})
         return loss
 
-    def _assign(self, images: Tensor, size: int, temperature: float, noise: float) -> Assignment:
+    def _assign(
+        self, images: Tensor, size: int, temperature: float, noise: float, index: Tensor
+    ) -> Assignment:
         """The soft assignment, in the form that costs least where nothing else is asked for."""
         form, model = self.hparams["assignment_form"], self.quantizer
         kept = model.top_k if isinstance(model, ColorCNNPlus) else 0
@@ -275,7 +282,8 @@ class ColorCNNTask(ImageTask):
         usual = form == "sparse" or (form == "auto" and images.device.type == "cpu")
         if isinstance(model, ColorCNNPlus) and kept and usual and size >= from_size:
             return model.soft_top_k(images, size, temperature, noise)
-        return model.soft(images, size, temperature, noise)
+        known = {} if self.starts is None else {"start": self.starts.lookup(index, size, images.device)}
+        return model.soft(images, size, temperature, noise, **known)
 
     def _before(
         self, images: Tensor, labels: Tensor, targets: Tensor | None

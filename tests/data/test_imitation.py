@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from colorcnn.data import ImageSplit, ImitationTargets
-from colorcnn.data import imitation as module
+from colorcnn.data import classical as module
 from colorcnn.errors import UsageError
 from colorcnn.quantizers import QUANTIZERS, MedianCut, Quantizer
 

@@ -1,0 +1,170 @@
+"""Results of a classical quantizer for every image of a split, computed once and kept."""
+
+from __future__ import annotations
+
+import inspect
+import os
+import warnings
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import ExitStack
+from pathlib import Path
+from typing import ClassVar, Self
+
+import numpy as np
+import PIL
+import torch
+from torch import Tensor
+from tqdm import tqdm
+
+from colorcnn.data.cache import array_writer, cache_folder, content_key, read_array
+from colorcnn.data.datasets import ImageSplit
+from colorcnn.errors import UsageError, unknown_name
+from colorcnn.paletted import Paletted
+from colorcnn.quantizers import QUANTIZERS, Quantizer, check_num_colors
+
+_SHARE_OF_DEVICE = 0.25  # of a GPU's free memory, for the results of all sizes
+_CHUNK_PIXELS = 2**20  # pixels quantized between two steps of the progress bar
+
+
+class ClassicalResults(ABC):
+    """A part of what a quantizer gives for the images of one split, at several palette sizes.
+
+    What is missing in the cache is computed on construction, on every core: quantizers spread a batch over
+    threads, which for Pillow's methods is as fast as processes.
+
+    Args:
+        split: the images; a batch's ``index`` counts in it.
+        sizes: the palette sizes, each 1..256.
+        quantizer: a name in :data:`colorcnn.quantizers.QUANTIZERS`.
+        cache_dir: where to keep the results, see :func:`colorcnn.data.cache.cache_folder`.
+
+    Raises:
+        UsageError: an unknown quantizer, a bad palette size, or none.
+        ColorCNNError: the results cannot be written.
+    """
+
+    folder: ClassVar[str]
+    """Name of the folder in the cache."""
+    title: ClassVar[str]
+    """Name of the results in messages, in the plural."""
+
+    def __init__(
+        self,
+        split: ImageSplit,
+        sizes: Iterable[int],
+        quantizer: str = "median-cut",
+        cache_dir: str | os.PathLike[str] | None = None,
+    ) -> None:
+        if quantizer not in QUANTIZERS:
+            raise unknown_name("quantizer", quantizer, QUANTIZERS)
+        self.image_size = split.image_size
+        self.sizes = sorted({check_num_colors(size) for size in sizes})
+        if not self.sizes:
+            raise UsageError(f"There is no palette size to compute {self.title} for: give at least one.")
+        method = QUANTIZERS[quantizer]
+        key = content_key(split.key, quantizer, method_version(method), PIL.__version__)
+        folder = cache_folder(cache_dir) / self.folder
+        paths = {size: folder / f"{key}-c{size}.npy" for size in self.sizes}
+        missing = {size: path for size, path in paths.items() if not path.exists()}
+        if missing:
+            shapes = {size: (len(split), *self.shape(size)) for size in missing}
+            _compute(split, method(), missing, shapes, self.kept, self.title)
+        self._kept: dict[int, Tensor] = {size: _as_tensor(read_array(path)) for size, path in paths.items()}
+
+    @abstractmethod
+    def shape(self, num_colors: int) -> tuple[int, ...]:
+        """Return the shape of one image's result."""
+
+    @abstractmethod
+    def kept(self, paletted: Paletted) -> np.ndarray:
+        """Return the part of a quantized batch that is kept, uint8 (B, ...)."""
+
+    def to(self, device: torch.device) -> Self:
+        """Move the results onto a GPU where they take at most a quarter of its free memory; returns itself.
+
+        There a batch's results are found without the host; elsewhere they are copied batch by batch.
+        """
+        if device.type == "cuda":
+            size = sum(rows.numel() for rows in self._kept.values())
+            if size <= _SHARE_OF_DEVICE * torch.cuda.mem_get_info(device)[0]:
+                self._kept = {size: rows.to(device) for size, rows in self._kept.items()}
+        return self
+
+    def lookup(self, index: Tensor, num_colors: int, device: torch.device | None = None) -> Tensor:
+        """Return the results of a batch.
+
+        Args:
+            index: int64 (B,), the ``index`` of a :class:`Batch`; one on the host spares waiting for a GPU.
+            num_colors: one of the sizes.
+            device: where the results are wanted; default that of ``index``.
+
+        Returns:
+            uint8 (B, ...).
+
+        Raises:
+            UsageError: there are no results of that size.
+        """
+        if num_colors not in self._kept:
+            raise UsageError(
+                f"There are no {self.title} of {num_colors} colours, "
+                f"only of {', '.join(map(str, self.sizes))}: add that size."
+            )
+        rows, device = self._kept[num_colors], device or index.device
+        if rows.device.type != "cpu":
+            return rows.index_select(0, _sent(index, rows.device)).to(device)
+        return _sent(rows.index_select(0, index.cpu()), device)
+
+
+def _as_tensor(array: np.ndarray) -> Tensor:
+    """A tensor over a read-only memory map, which is only read."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "The given NumPy array is not writable", UserWarning)
+        return torch.from_numpy(array)
+
+
+def _sent(values: Tensor, device: torch.device) -> Tensor:
+    """Values on a device; a copy to a GPU goes through pinned memory, and the host does not wait for it."""
+    if device.type == "cuda" and values.device.type == "cpu":
+        return values.pin_memory().to(device, non_blocking=True)
+    return values.to(device)
+
+
+def method_version(method: type[Quantizer]) -> str:
+    """Return a key that changes when the code of a quantizer, or of a class it builds on, does."""
+    sources = []
+    for ancestor in method.__mro__:
+        module = inspect.getmodule(ancestor)
+        if module is None or ancestor is object:
+            continue
+        try:
+            sources.append(inspect.getsource(module))
+        except (OSError, TypeError):  # defined interactively or compiled: its name must do
+            sources.append(f"{ancestor.__module__}.{ancestor.__qualname__}")
+    return content_key(*sources)
+
+
+def _compute(
+    split: ImageSplit,
+    quantizer: Quantizer,
+    paths: Mapping[int, Path],
+    shapes: Mapping[int, tuple[int, ...]],
+    kept: Callable[[Paletted], np.ndarray],
+    title: str,
+) -> None:
+    """Write the results of all sizes in one pass over the images (which may have to be decoded)."""
+    height, width = split.image_size
+    chunk = max(1, _CHUNK_PIXELS // (height * width))
+    with ExitStack() as stack:
+        writers = {
+            size: stack.enter_context(array_writer(path, shapes[size], np.uint8))
+            for size, path in paths.items()
+        }
+        progress = stack.enter_context(
+            tqdm(total=len(split) * len(paths), desc=title.capitalize(), unit="image", disable=None)
+        )
+        for start in range(0, len(split), chunk):
+            images = torch.from_numpy(split.pixels(slice(start, start + chunk)))
+            for size, append in writers.items():
+                append(kept(quantizer(images, size, channels_last=True)))
+                progress.update(len(images))

@@ -1,0 +1,28 @@
+"""Start palettes: the palettes of a classical quantizer that palette attention starts from in training."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from colorcnn.data.classical import ClassicalResults
+from colorcnn.paletted import Paletted
+from colorcnn.quantizers.base import full_palettes
+
+
+class StartPalettes(ClassicalResults):
+    """Palettes of a quantizer for the images of one split, uint8 (B, C, 3) for a batch.
+
+    An image that is flipped, or whose pixels change places in another way, keeps its palette. Rows that an
+    image does not use repeat its first row. Arguments and errors are those of :class:`ClassicalResults`.
+    """
+
+    folder = "start-palettes"
+    title = "start palettes"
+
+    def shape(self, num_colors: int) -> tuple[int, ...]:
+        """See :meth:`ClassicalResults.shape`."""
+        return num_colors, 3
+
+    def kept(self, paletted: Paletted) -> np.ndarray:
+        """See :meth:`ClassicalResults.kept`."""
+        return full_palettes(paletted).numpy()
