@@ -101,9 +101,9 @@ class PaletteAttention(LearnedQuantizer):
         for name in key_features:
             if name not in KEY_FEATURES:
                 raise unknown_name("key feature", name, KEY_FEATURES)
-        check_at_least(
-            1, channels=channels, hidden=hidden, view=view, **{"number of key_features": len(key_features)}
-        )
+        check_at_least(1, channels=channels, hidden=hidden, view=view)
+        if not key_features:
+            raise UsageError(f"key_features is empty: name some of {', '.join(KEY_FEATURES)}.")
         if rounds not in (1, 2):
             raise UsageError(f"rounds is {rounds!r}: choose 1 or 2.")
         self.start = start

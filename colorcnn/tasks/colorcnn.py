@@ -221,7 +221,7 @@ class ColorCNNTask(ImageTask):
             del checkpoint["state_dict"][key]
 
     def on_fit_start(self) -> None:
-        """Compute (or open) the classical results that training looks up: imitation targets, start palettes."""
+        """Compute or open what training looks up: start palettes, imitation targets."""
         data = self.trainer.datamodule  # type: ignore[attr-defined]
         if isinstance(self.quantizer, PaletteAttention) and not self.hparams["crop_before"]:
             starts = StartPalettes(data.train, self.sizes, self.quantizer.start)

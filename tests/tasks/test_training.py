@@ -95,6 +95,21 @@ def test_the_first_colorcnn_is_trained_for_one_number_of_colours(run, tmp_path):
     assert run("fit", "--config", CONF / "colorcnn.yaml", "--model.init_args.sizes", "[2, 4]") == 2
 
 
+def test_palette_attention_is_trained_and_used(run, tmp_path):
+    config = CONF / "palette-attention.yaml"
+    assert run("fit", "--config", config, "--trainer.log_every_n_steps", "1") == 0
+    folder = tmp_path / "runs" / "palette-attention"
+    assert {"val/accuracy_2", "val/accuracy_5", "val/accuracy_16"} <= scores(folder)[-1].keys()
+    events = EventAccumulator(str(folder), size_guidance={"images": 0}).Reload()
+    assert "val/pictures" in events.Tags()["images"]
+    model, described = load_lightning(folder / "checkpoints" / "last.ckpt")
+    assert described.kwargs["trained_sizes"] == [2, 5, 16]
+    assert all(queries[-1].weight.abs().sum() > 0 for queries in model.queries), "training changed the start"
+    checkpoint = folder / "checkpoints" / "best.ckpt"
+    paletted = load_quantizer(f"palette-attention:{checkpoint}")(torch.rand(2, 3, 9, 5), 7)
+    assert (paletted.num_colors <= 7).all()
+
+
 @pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGKILL])
 def test_resuming_an_interrupted_run_gives_the_uninterrupted_numbers(stop, tmp_path):
     config = CONF / "colorcnn-plus.yaml"
