@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test lint clean
+.PHONY: demo test test-gpu lint clean
 
 $(VENV)/.installed: setup.cfg pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -24,6 +24,10 @@ lint: $(VENV)/.installed-test
 
 test: lint
 	$(BIN)/python -m pytest
+
+# On a machine with a CUDA device; every stage of `reproduce` takes it by itself.
+test-gpu: $(VENV)/.installed-test
+	$(BIN)/python -m pytest tests/gpu tests/reproduce/stages
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info
