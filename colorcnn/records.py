@@ -17,7 +17,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from colorcnn.errors import ColorCNNError
+from colorcnn import schema
+from colorcnn.errors import ColorCNNError, shortened
 from colorcnn.files import write_atomically
 from colorcnn.version import __version__
 
@@ -30,13 +31,6 @@ _PACKAGES = {
     "torchvision": "torchvision",
     "lightning": "pytorch-lightning",
     "pillow": "pillow",
-}
-
-
-_FIELDS = {
-    **dict.fromkeys(("command", "device", "date"), str),
-    **dict.fromkeys(("config", "seeds", "metrics", "versions"), dict),
-    "n": int,
 }
 
 
@@ -62,7 +56,7 @@ class Record:
     command: str
     config: Mapping[str, Any]
     seeds: Mapping[str, int]
-    n: int
+    n: schema.Natural
     metrics: Mapping[str, Any]
     device: str
     versions: Mapping[str, str]
@@ -138,26 +132,17 @@ def read_record(path: str | os.PathLike[str]) -> Record:
     Raises:
         ColorCNNError: the file is missing, is no record, or was written by a later format.
     """
+    cure = "give a JSON file that colorcnn wrote"
     try:
-        content = json.loads(Path(path).read_text())
-        if content["format"] > FORMAT:
-            raise ColorCNNError(
-                f"{path} has format {content['format']}, later than {FORMAT}: update colorcnn to read it."
-            )
-        record = Record(**content)
-        wrong = [name for name, kind in _FIELDS.items() if not isinstance(content[name], kind)]
-        if wrong:
-            raise ColorCNNError(
-                f"{path} is no record ({wrong[0]} is {str(content[wrong[0]])[:40]!r}): "
-                "give a JSON file that colorcnn wrote."
-            )
-        return record
-    except OSError as error:
+        content = schema.parse_json(schema.read_file(Path(path), cure), path, cure)
+    except FileNotFoundError as error:
+        raise ColorCNNError(f"{path} could not be read, it does not exist: {cure}.") from error
+    version = content.get("format", 0)
+    if isinstance(version, int) and version > FORMAT:
         raise ColorCNNError(
-            f"{path} could not be read ({error.strerror}): give a record that colorcnn wrote."
-        ) from error
-    except (ValueError, TypeError, KeyError) as error:
-        raise ColorCNNError(f"{path} is no record: give a JSON file that colorcnn wrote.") from error
+            f"{path} has format {shortened(version)}, later than {FORMAT}: update colorcnn to read it."
+        )
+    return schema.convert(content, Record, path, cure)
 
 
 @contextmanager

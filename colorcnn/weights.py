@@ -10,22 +10,31 @@ import pickle
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
+import msgspec
 import safetensors.torch
 import torch
 from safetensors import SafetensorError
 from torch import Tensor, nn
 
-from colorcnn import models
-from colorcnn.errors import ColorCNNError, UsageError
+from colorcnn import models, schema
+from colorcnn.errors import ColorCNNError, UsageError, shortened
 from colorcnn.files import write_atomically
+from colorcnn.models.budget import limited_weights
 from colorcnn.models.colorcnn import quantizer_options
 
 FORMAT_VERSION = 1
 WEIGHTS = "model.safetensors"
 CONFIG = "config.json"
 KINDS = ("quantizer", "classifier", "compressor", "vector compressor")
+_MOST_CONFIG = 16 << 20
+_CKPT_CURE = "give a checkpoint that `colorcnn fit` wrote"
+_ROOM = (1 << 26, 1_000)
+"""The weights, and tensors of them, that a network may have beyond twice those of its file.
+
+The error for a file of another network then names what it lacks."""
+
 _LFS = b"version https://git-lfs.github.com/spec/"
 
 
@@ -63,7 +72,7 @@ class Config:
 
 
 def read_config(folder: str | os.PathLike[str]) -> Config:
-    """Read and check a checkpoint folder's config.json.
+    """Read config.json of a checkpoint folder, and check it.
 
     Raises:
         ColorCNNError: the file is missing, damaged, incomplete, or of a later format.
@@ -71,28 +80,22 @@ def read_config(folder: str | os.PathLike[str]) -> Config:
     path = Path(folder) / CONFIG
     cure = f"give a folder that holds {CONFIG} and {WEIGHTS}, as tools/publish_checkpoint.py writes it"
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = schema.parse_json(schema.read_file(path, cure, _MOST_CONFIG), path, cure)
     except FileNotFoundError as error:
         raise ColorCNNError(f"{folder} is no checkpoint, {CONFIG} is missing: {cure}.") from error
-    except OSError as error:
-        raise ColorCNNError(f"{path} could not be read ({error.strerror}): check its rights.") from error
-    except ValueError as error:
-        raise ColorCNNError(f"{path} is not valid JSON ({error}): fetch an intact copy.") from error
-    if not isinstance(content, dict):
-        raise ColorCNNError(f"{path} holds no JSON object: {cure}.")
     version = content.get("format_version")
     if isinstance(version, int) and version > FORMAT_VERSION:
         raise ColorCNNError(
-            f"{path} has format version {version} and this colorcnn reads up to {FORMAT_VERSION}: "
+            f"{path} has format version {shortened(version)} and this colorcnn reads up to {FORMAT_VERSION}: "
             "update colorcnn."
         )
     missing = [key for key in ("format_version", "kind", "architecture", "sha256") if not content.get(key)]
-    if missing or content["kind"] not in KINDS:
-        problem = f"lacks {', '.join(missing)}" if missing else f"has the unknown kind {content['kind']!r}"
-        raise ColorCNNError(f"{path} {problem}: {cure}.")
-    known = {field.name for field in dataclasses.fields(Config)}
-    content["classes"] = tuple(content.get("classes") or ())
-    return Config(**{key: value for key, value in content.items() if key in known})
+    if missing:
+        raise ColorCNNError(f"{path} lacks {', '.join(missing)}: {cure}.")
+    config = schema.convert(content, Config, path, cure)
+    if config.kind not in KINDS:
+        raise ColorCNNError(f"{path} has the unknown kind {shortened(config.kind)!r}: {cure}.")
+    return config
 
 
 def load_folder(folder: str | os.PathLike[str]) -> nn.Module:
@@ -104,7 +107,7 @@ def load_folder(folder: str | os.PathLike[str]) -> nn.Module:
     config = read_config(folder)
     path = Path(folder) / WEIGHTS
     state = _read_weights(path, config.sha256)
-    return _fill(_build(config.architecture, config.kwargs, path), state, path)
+    return _fill(_build(config.architecture, config.kwargs, path, state), state, path)
 
 
 def save_pretrained(
@@ -129,7 +132,7 @@ def save_pretrained(
     if (folder / CONFIG).exists() and not overwrite:
         raise ColorCNNError(f"{folder} holds a checkpoint already: choose another name, or use --force.")
     state = {key: value.detach().cpu().contiguous() for key, value in model.state_dict().items()}
-    _fill(_build(config.architecture, config.kwargs, folder / CONFIG), state, folder / CONFIG)
+    _fill(_build(config.architecture, config.kwargs, folder / CONFIG, state), state, folder / CONFIG)
     data = safetensors.torch.save({key: value.clone() for key, value in state.items()}, {"format": "pt"})
     config = dataclasses.replace(config, sha256=hashlib.sha256(data).hexdigest())
     write_atomically(folder / WEIGHTS, data)
@@ -154,31 +157,81 @@ def load_lightning(path: str | os.PathLike[str]) -> tuple[nn.Module, Config]:
     options, state = content.get("hyper_parameters"), content.get("state_dict")
     if not isinstance(options, dict) or not isinstance(state, dict):
         raise ColorCNNError(f"{path} is no Lightning checkpoint: give one that `colorcnn fit` wrote.")
-    if "network" in options and "num_classes" in options:
-        kind, prefix, architecture = "classifier", "classifier.", options["network"]
-        kwargs = {
-            "num_classes": options["num_classes"],
-            **{key: list(options[key]) for key in ("mean", "std") if options.get(key) is not None},
-            **(options.get("network_kwargs") or {}),
-        }
-    elif "architecture" in options:
-        kind, prefix, architecture = "quantizer", "quantizer.", options["architecture"]
-        kwargs = quantizer_options(architecture, options["sizes"], options.get("quantizer_kwargs"))
-    elif "trade_off" in options:
-        kind, prefix, architecture = "compressor", "compressor.", "factorized-prior"
-        kwargs = {key: options[key] for key in ("trade_off", "method", "options")}
-        kwargs |= options.get("network_kwargs") or {}
-        if options.get("source_dimension") is not None:
-            kind, architecture = "vector compressor", "residual-transform"
-            kwargs["dimension"] = options["source_dimension"]
-    else:
+    schema.check_depth(options, path, _CKPT_CURE)
+    kind, prefix = next((task for key, task in _TASKS.items() if key in options), (None, ""))
+    if kind is None:
         raise ColorCNNError(
             f"{path} is of another task: give a checkpoint of a ClassifierTask, a ColorCNNTask or a VQTask."
         )
-    kwargs = _without_download(kwargs)
-    weights = {key.removeprefix(prefix): value for key, value in state.items() if key.startswith(prefix)}
-    model = _fill(_build(architecture, kwargs, path), weights, path)
-    return model, Config(kind=kind, architecture=architecture, kwargs=kwargs)
+    config = schema.convert(options, kind, f"{path}, hyper-parameters", _CKPT_CURE).config()
+    config = dataclasses.replace(config, kwargs=_without_download(config.kwargs))
+    weights = {key: value for key, value in state.items() if isinstance(key, str) and key.startswith(prefix)}
+    weights = {key.removeprefix(prefix): value for key, value in weights.items()}
+    if not all(isinstance(value, Tensor) for value in weights.values()):
+        raise ColorCNNError(f"{path} has weights that are no tensors: {_CKPT_CURE}.")
+    model = _fill(_build(config.architecture, config.kwargs, path, weights), weights, path)
+    return model, config
+
+
+class _Classifier(msgspec.Struct):
+    """The hyper-parameters of a ClassifierTask that build its network."""
+
+    network: str
+    num_classes: Annotated[int, msgspec.Meta(ge=1, le=1_000_000)]
+    mean: list[float] | None = None
+    std: list[float] | None = None
+    network_kwargs: dict[str, Any] | None = None
+
+    def config(self) -> Config:
+        """Describe the network as a checkpoint folder does."""
+        channels = {"mean": self.mean, "std": self.std}
+        kwargs = {
+            "num_classes": self.num_classes,
+            **{key: value for key, value in channels.items() if value is not None},
+            **(self.network_kwargs or {}),
+        }
+        return Config("classifier", self.network, kwargs)
+
+
+class _Quantizer(msgspec.Struct):
+    """The hyper-parameters of a ColorCNNTask that build its network."""
+
+    architecture: str
+    sizes: list[Annotated[int, msgspec.Meta(ge=1, le=256)]]
+    quantizer_kwargs: dict[str, Any] | None = None
+
+    def config(self) -> Config:
+        """Describe the network as a checkpoint folder does."""
+        kwargs = quantizer_options(self.architecture, self.sizes, self.quantizer_kwargs)
+        return Config("quantizer", self.architecture, kwargs)
+
+
+class _Compressor(msgspec.Struct):
+    """The hyper-parameters of a VQTask that build its network."""
+
+    trade_off: float
+    method: str
+    options: dict[str, Any] | None
+    network_kwargs: dict[str, Any] | None = None
+    source_dimension: Annotated[int, msgspec.Meta(ge=1, le=1_000_000)] | None = None
+
+    def config(self) -> Config:
+        """Describe the network as a checkpoint folder does."""
+        kwargs = {"trade_off": self.trade_off, "method": self.method, "options": self.options}
+        kwargs |= self.network_kwargs or {}
+        if self.source_dimension is None:
+            return Config("compressor", "factorized-prior", kwargs)
+        return Config(
+            "vector compressor", "residual-transform", {**kwargs, "dimension": self.source_dimension}
+        )
+
+
+_TASKS: dict[str, tuple[Any, str]] = {
+    "network": (_Classifier, "classifier."),
+    "architecture": (_Quantizer, "quantizer."),
+    "trade_off": (_Compressor, "compressor."),
+}
+"""A hyper-parameter that tells a task: the schema, and what the names of its network's weights begin with."""
 
 
 def is_lfs_pointer(data: bytes) -> bool:
@@ -224,7 +277,9 @@ def _read_lightning(path: Path) -> dict[str, Any]:
             f"{path} holds more than weights and plain values, so it is not loaded: "
             "give a checkpoint that `colorcnn fit` wrote."
         ) from error
-    except (OSError, RuntimeError, EOFError, ValueError, KeyError) as error:
+    except ColorCNNError:
+        raise
+    except Exception as error:  # a damaged file can make the unpickler fail in a dozen ways
         raise ColorCNNError(
             f"{path} is truncated or no checkpoint: use another one, such as last.ckpt beside it."
         ) from error
@@ -236,16 +291,24 @@ def _refuse_lfs(path: Path, data: bytes) -> None:
         raise ColorCNNError(f"{path} is a Git LFS pointer, not the weights: run `git lfs pull`.")
 
 
-def _build(architecture: str, kwargs: Mapping[str, Any], source: Path) -> nn.Module:
+def _build(
+    architecture: str, kwargs: Mapping[str, Any], source: Path, state: Mapping[str, Tensor]
+) -> nn.Module:
+    """Build a network that has no more weights than the file that holds them."""
     if architecture not in models.MODELS:
         raise ColorCNNError(
-            f"{source} needs the architecture {architecture!r}, which this colorcnn does not have "
+            f"{source} needs the architecture {shortened(architecture)!r}, which this colorcnn does not have "
             f"({', '.join(sorted(models.MODELS))}): update colorcnn."
         )
+    weights = sum(value.numel() for value in state.values())
     try:
-        return models.create_model(architecture, **_without_download(kwargs)).eval()
-    except (UsageError, RuntimeError, ValueError) as error:
-        raise ColorCNNError(f"{source} does not describe a network that can be built: {error}") from error
+        with limited_weights(2 * weights + _ROOM[0], 2 * len(state) + _ROOM[1]):
+            return models.create_model(architecture, **_without_download(kwargs)).eval()
+    except (UsageError, RuntimeError, ValueError, TypeError) as error:
+        raise ColorCNNError(
+            f"{source} does not describe a network that can be built ({shortened(str(error), 200)}): "
+            "fetch or publish weights and configuration together."
+        ) from error
 
 
 def _without_download(kwargs: Mapping[str, Any]) -> dict[str, Any]:
@@ -265,6 +328,11 @@ def _fill(model: nn.Module, state: Mapping[str, Tensor], source: Path) -> nn.Mod
             raise ColorCNNError(
                 f"{source} does not fit its architecture, it {problem} ({keys[0]}, ...): "
                 "fetch or publish weights and configuration together."
+            )
+    for name, value in state.items():
+        if value.is_floating_point() and not torch.isfinite(value).all():
+            raise ColorCNNError(
+                f"{source} has weights that are not finite numbers ({name}): fetch or train others."
             )
     model.load_state_dict(state)
     return model

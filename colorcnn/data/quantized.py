@@ -124,7 +124,7 @@ class QuantizedFolder(CopiesModule):
         self.multi_label = manifest.multi_label
         if manifest.size is not None and manifest.size[0] == manifest.size[1]:
             self.native_size = manifest.size[0]
-        mean, std = (tuple(values) for values in manifest.statistics[statistics])
+        mean, std = manifest.statistics[statistics]
         self.known_statistics = (mean, std)
 
     @property

@@ -8,7 +8,7 @@ import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from torch import nn
@@ -21,7 +21,7 @@ from colorcnn.dcq.refine import Refining
 from colorcnn.dcq.settings import Settings
 from colorcnn.dcq.sources import ImageSource
 from colorcnn.dcq.stages import Arrays, Work, ranges
-from colorcnn.dcq.storage import MANIFEST, Manifest, shard_entry, shard_name
+from colorcnn.dcq.storage import MANIFEST, Manifest, Sizes, Statistics, shard_entry, shard_name
 from colorcnn.errors import ColorCNNError
 from colorcnn.files import refuse_existing, write_atomically
 from colorcnn.quantizers import KMeans
@@ -259,8 +259,8 @@ class Build:
             multi_label=self.source.labels.ndim == 2,
             size=(int(sizes[0][0]), int(sizes[0][1])) if len(sizes) == 1 else None,
             palettes={"kind": self.settings.palettes, "count": palettes},
-            statistics=channel_statistics(shards),
-            bytes=count_bytes(shards, self.settings, palettes, self.source),
+            statistics=cast(Statistics, channel_statistics(shards)),
+            bytes=cast(Sizes, count_bytes(shards, self.settings, palettes, self.source)),
             config={**config, "hash": hashlib.blake2b(text.encode(), digest_size=8).hexdigest()},
             report={"notes": self.notes, "mse": error / 3, "source": self.source.key},
             shards=[shard["entry"] for shard in shards],

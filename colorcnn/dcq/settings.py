@@ -15,6 +15,7 @@ from colorcnn.quantizers.spaces import check_space
 
 PALETTES = ("shared", "own", "super")
 _MOST_SMOOTHING = 1e6  # more than any two colours are apart
+_MOST_RATE = 1e4
 _MODULE = re.compile(r"[A-Za-z_]\w*(\.\w+)+|layer\d+")
 
 
@@ -87,6 +88,18 @@ class Settings:
             raise unknown_name("kind of palettes", self.palettes, PALETTES)
         if self.attention not in ATTENTIONS:
             raise unknown_name("attention", self.attention, ATTENTIONS)
+        for name, value in (
+            ("learning rate", self.refinement.learning_rate), ("temperature", self.refinement.temperature),
+        ):  # fmt: skip
+            if not 0 < value <= _MOST_RATE:
+                raise UsageError(
+                    f"The refinement's {name} is {value}: choose a number above 0, at most {_MOST_RATE:g}."
+                )
+        if not self.refinement.color_weight <= _MOST_RATE:
+            raise UsageError(
+                f"The refinement's colour weight is {self.refinement.color_weight}: "
+                f"choose a number from 0 to {_MOST_RATE:g}."
+            )
         if self.refinement.steps < 1 or self.refinement.batch < 1 or self.refinement.color_weight < 0:
             raise UsageError("Refinement needs at least one step and one image, and a weight of at least 0.")
         check_space(self.space)

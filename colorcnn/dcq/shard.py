@@ -51,17 +51,21 @@ The writer tries several combinations on a sample of the maps and takes the smal
 
 from __future__ import annotations
 
-import json
+import itertools
+import math
 import mmap
 import struct
 import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated, Literal
 
+import msgspec
 import numpy as np
 import zstandard
 
+from colorcnn import schema
 from colorcnn.dcq.packing import LAYOUTS, packed_length, unpack
 from colorcnn.dcq.predict import from_differences, from_ranks, table_depth
 from colorcnn.errors import ColorCNNError
@@ -72,9 +76,36 @@ BLOCK = 1 << 19
 """The most bytes a frame holds when it is decoded."""
 
 HEAD = struct.Struct("<8sHHII")
+MOST_IMAGES = 1 << 20
+"""The most images of a shard; the writer puts far fewer into one."""
+
+_MOST_COLUMNS = 1 << 28  # bytes of what is decoded when a shard is opened
 _DTYPES = {"|u1": 1, "<u2": 2, "<u4": 4}
-_PREDICTIONS = ("none", "median", "context")
-_ORDERS = ("images", "palettes")
+_CURE = "fetch it again, or build the store anew"
+
+
+class _ArrayEntry(msgspec.Struct):
+    """An array, as the header describes it."""
+
+    name: str
+    dtype: Literal["|u1", "<u2", "<u4"]
+    shape: Annotated[list[Annotated[int, msgspec.Meta(ge=0, le=1 << 40)]], msgspec.Meta(max_length=4)]
+    block: Annotated[int, msgspec.Meta(ge=1, le=BLOCK)]
+    frames: list[Annotated[int, msgspec.Meta(ge=1, le=1 << 40)]]
+
+
+class _Header(msgspec.Struct):
+    """The header of a shard."""
+
+    images: Annotated[int, msgspec.Meta(ge=0, le=MOST_IMAGES)]
+    bits: Annotated[int, msgspec.Meta(ge=1, le=8)]
+    layout: str
+    prediction: Literal["none", "median", "context"]
+    order: Literal["images", "palettes"]
+    arrays: list[_ArrayEntry]
+    size: tuple[schema.Side, schema.Side] | None
+    first: Annotated[int, msgspec.Meta(ge=0, le=1 << 40)] | None
+    classes: Annotated[int, msgspec.Meta(ge=0, le=1_000_000)] | None
 
 
 def map_order(palette_ids: np.ndarray, order: str) -> np.ndarray:
@@ -92,7 +123,7 @@ class _Array:
 
     @property
     def nbytes(self) -> int:
-        return int(np.prod(self.shape, dtype=np.int64)) * _DTYPES[self.dtype]
+        return math.prod(self.shape) * _DTYPES[self.dtype]
 
 
 class Shard:
@@ -139,24 +170,24 @@ class Shard:
             raise self._damaged("it is truncated")
         if zlib.crc32(text) != check:
             raise self._damaged("the checksum of its header is wrong")
-        header = json.loads(text)
-        self.images, self.bits = int(header["images"]), int(header["bits"])
-        self._classes, self._first, self._size = header["classes"], header["first"], header["size"]
-        self.coding = {name: header[name] for name in ("layout", "prediction", "order")}
-        known = zip(self.coding.values(), (LAYOUTS, _PREDICTIONS, _ORDERS), strict=True)
-        if not 1 <= self.bits <= 8 or not all(value in values for value, values in known):
+        source = f"{self.path} is damaged, its header"
+        header = schema.convert(schema.parse_json(text, source, _CURE), _Header, source, _CURE)
+        self.images, self.bits = header.images, header.bits
+        self._classes, self._first, self._size = header.classes, header.first, header.size
+        self.coding = {"layout": header.layout, "prediction": header.prediction, "order": header.order}
+        if header.layout not in LAYOUTS:
             raise ValueError
         self._arrays: dict[str, _Array] = {}
         offset = HEAD.size + length
-        for entry in header["arrays"]:
-            ends = offset + np.cumsum([0, *entry["frames"]], dtype=np.int64)
-            array = _Array(
-                entry["dtype"], tuple(entry["shape"]), int(entry["block"]), tuple(int(end) for end in ends)
-            )
-            if not 0 < array.block <= BLOCK or -(-array.nbytes // array.block) != len(entry["frames"]):
+        for entry in header.arrays:
+            ends = itertools.accumulate(entry.frames, initial=offset)
+            array = _Array(entry.dtype, tuple(entry.shape), entry.block, tuple(ends))
+            if -(-array.nbytes // array.block) != len(entry.frames):
                 raise ValueError
-            self._arrays[entry["name"]] = array
+            self._arrays[entry.name] = array
             offset = array.offsets[-1]
+        if sum(array.nbytes for name, array in self._arrays.items() if name != "indices") > _MOST_COLUMNS:
+            raise self._damaged(f"its columns claim more than {_MOST_COLUMNS:,} bytes")
         if offset != len(self._map):
             what = "truncated" if len(self._map) < offset else "too long"
             raise self._damaged(f"it is {what}, {len(self._map)} in place of {offset} bytes")
@@ -191,7 +222,8 @@ class Shard:
             {len(self.labels), len(self.palette_ids), len(self.rows), len(self.sizes)} != {count}
             or self.palettes.shape[1:] != (colors, 3)
             or (count and not 0 <= self.palette_ids.min() <= self.palette_ids.max() < len(self.palettes))
-            or (count and self.sizes.min() < 1)
+            or (count and not 1 <= self.sizes.min() <= self.sizes.max() <= 65_535)
+            or (count and self.sizes.prod(axis=1).max() > schema.MOST_PIXELS)
             or lengths.sum() != self._arrays["indices"].nbytes
         ):
             raise ValueError
@@ -223,7 +255,7 @@ class Shard:
         try:
             if zstandard.get_frame_parameters(frame).content_size != expected:
                 raise self._damaged(f"frame {number} of its {name} has the wrong length")
-            return zstandard.ZstdDecompressor().decompress(frame)
+            return zstandard.ZstdDecompressor().decompress(frame, max_output_size=BLOCK)
         except zstandard.ZstdError as error:
             raise self._damaged(f"frame {number} of its {name} fails its checksum") from error
 
@@ -255,7 +287,7 @@ class Shard:
         self._map.close()
 
     def _damaged(self, how: str) -> ColorCNNError:
-        return ColorCNNError(f"{self.path} is damaged, {how}: fetch it again, or build the store anew.")
+        return ColorCNNError(f"{self.path} is damaged, {how}: {_CURE}.")
 
 
 def _open(path: Path) -> mmap.mmap:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
 import shutil
+import zipfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -13,7 +15,7 @@ import joblib
 import numpy as np
 from tqdm import tqdm
 
-from colorcnn.errors import UsageError
+from colorcnn.errors import ColorCNNError, UsageError
 from colorcnn.files import write_atomically
 
 Arrays = Mapping[str, np.ndarray]
@@ -40,35 +42,69 @@ class Work:
         self.folder = folder
         self.jobs = jobs
         self.resumed = False
-        path, text = folder / PLAN, json.dumps(plan, sort_keys=True)
+        path, data = folder / PLAN, json.dumps(plan, sort_keys=True).encode()
+        self.key = hashlib.blake2b(data, digest_size=16).digest()
         if path.exists():
-            if path.read_text() != text:
+            if path.read_bytes() != data:
                 raise UsageError(
                     f"{folder.parent} holds an unfinished build of other images, settings or weights: repeat "
                     "those to go on with it, choose another folder, or start anew with --force."
                 )
             self.resumed = True
         else:
-            write_atomically(path, text.encode())
+            shutil.rmtree(folder, ignore_errors=True)  # pieces without a plan may be of any other
+            write_atomically(path, data)
 
     def path(self, stage: str, start: int = 0) -> Path:
         """The file of a piece; pieces are named by their first image."""
         return self.folder / f"{stage}-{start:09d}.npz"
 
     def has(self, stage: str, start: int = 0) -> bool:
-        """Whether a piece is done."""
-        return self.path(stage, start).exists()
+        """Tell if a piece of this plan is done.
+
+        Args:
+            stage: its name.
+            start: the first image of the piece.
+        """
+        try:
+            with self.path(stage, start).open("rb") as stream:
+                return stream.read(len(self.key)) == self.key
+        except FileNotFoundError:
+            return False
 
     def save(self, stage: str, arrays: Arrays, start: int = 0) -> None:
-        """Keep the result of a piece."""
+        """Keep the result of a piece, behind the key of the plan.
+
+        Args:
+            stage: its name.
+            arrays: the result, by name.
+            start: the first image of the piece.
+        """
         buffer = io.BytesIO()
         np.savez(buffer, **arrays)  # type: ignore[arg-type]
-        write_atomically(self.path(stage, start), buffer.getvalue())
+        write_atomically(self.path(stage, start), self.key + buffer.getvalue())
 
     def load(self, stage: str, start: int = 0) -> dict[str, np.ndarray]:
-        """The result of a piece."""
-        with np.load(self.path(stage, start), allow_pickle=False) as content:
-            return dict(content)
+        """Return the result of a piece.
+
+        Args:
+            stage: its name.
+            start: the first image of the piece.
+
+        Raises:
+            ColorCNNError: the piece is missing or damaged.
+        """
+        path = self.path(stage, start)
+        try:
+            data = path.read_bytes()
+            if data[: len(self.key)] != self.key:
+                raise ValueError
+            with np.load(io.BytesIO(data[len(self.key) :]), allow_pickle=False) as content:
+                return dict(content)
+        except (OSError, ValueError, zipfile.BadZipFile) as error:
+            raise ColorCNNError(
+                f"{path} is damaged, a piece of an unfinished build: start anew with --force."
+            ) from error
 
     def once(self, stage: str, compute: Callable[[], Arrays]) -> dict[str, np.ndarray]:
         """The result of a stage that is not cut into pieces, computed unless it is there."""
@@ -112,7 +148,10 @@ class Work:
                 bar.update()
 
     def remove(self) -> None:
-        """Remove the folder: the build is done."""
+        """Remove the folder: the build is done. The plan goes last, because pieces are nothing without it."""
+        for path in self.folder.glob("*"):
+            if path.name != PLAN and path.is_file():
+                path.unlink(missing_ok=True)
         shutil.rmtree(self.folder, ignore_errors=True)
 
 

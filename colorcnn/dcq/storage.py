@@ -17,14 +17,16 @@ from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, TypedDict
 
+import msgspec
 import numpy as np
 from tqdm import tqdm
 
+from colorcnn import schema
 from colorcnn.dcq.packing import render
-from colorcnn.dcq.shard import Shard
-from colorcnn.errors import ColorCNNError, UsageError
+from colorcnn.dcq.shard import MOST_IMAGES, Shard
+from colorcnn.errors import ColorCNNError, UsageError, shortened
 from colorcnn.files import write_atomically
 
 MANIFEST = "store.json"
@@ -32,6 +34,42 @@ FORMAT = "colorcnn-dcq"
 VERSION = 1
 _OPEN_SHARDS = 64  # each holds a file descriptor
 _CACHE_BYTES = 64 << 20
+
+
+class ShardEntry(TypedDict):
+    """The part of store.json about a shard; its file lies in the store's folder."""
+
+    file: Annotated[str, msgspec.Meta(pattern=r"^[\w-][\w.-]*$", max_length=255)]
+    images: Annotated[int, msgspec.Meta(ge=0, le=MOST_IMAGES)]
+    bytes: schema.Natural
+    blake2b: Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{32}$")]
+
+
+class Palettes(TypedDict):
+    """The part of store.json about palettes: ``shared``, ``own`` or ``super``, and how many there are."""
+
+    kind: str
+    count: schema.Natural
+
+
+class Sizes(TypedDict):
+    """The part of store.json about bytes of all images, see :func:`colorcnn.dcq.build.count_bytes`."""
+
+    raw: schema.Positive
+    nominal: schema.Natural
+    packed: schema.Natural
+    coded: schema.Positive
+    source: schema.Natural | None
+
+
+Channels = tuple[float, float, float]
+
+
+class Statistics(TypedDict):
+    """The part of store.json about channels: their mean and standard deviation in [0, 1]."""
+
+    original: tuple[Channels, Channels]
+    quantized: tuple[Channels, Channels]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -56,17 +94,17 @@ class Manifest:
     """
 
     data: str
-    images: int
-    bits: int
+    images: schema.Natural
+    bits: Annotated[int, msgspec.Meta(ge=1, le=8)]
     classes: tuple[str, ...]
     multi_label: bool
-    size: tuple[int, int] | None
-    palettes: Mapping[str, Any]
-    statistics: Mapping[str, Any]
-    bytes: Mapping[str, Any]
+    size: tuple[schema.Side, schema.Side] | None
+    palettes: Palettes
+    statistics: Statistics
+    bytes: Sizes
     config: Mapping[str, Any]
     report: Mapping[str, Any]
-    shards: Sequence[Mapping[str, Any]]
+    shards: Sequence[ShardEntry]
     format: str = FORMAT
     version: int = VERSION
 
@@ -81,7 +119,7 @@ def shard_name(number: int) -> str:
     return f"shard-{number:05d}.dcq"
 
 
-def shard_entry(path: Path, images: int) -> dict[str, Any]:
+def shard_entry(path: Path, images: int) -> ShardEntry:
     """What the manifest says about a shard's file."""
     data = path.read_bytes()
     return {"file": path.name, "images": images, "bytes": len(data), "blake2b": digest(data)}
@@ -100,29 +138,25 @@ def read_manifest(root: str | os.PathLike[str]) -> Manifest:
         ColorCNNError: the manifest is damaged, or of a later version.
     """
     path = Path(root) / MANIFEST
+    cure = "fetch it again, or build the store anew"
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (FileNotFoundError, NotADirectoryError) as error:
+        content = schema.parse_json(schema.read_file(path, cure), path, cure)
+    except FileNotFoundError as error:
         raise UsageError(
             f"{root} is no quantized data set, {MANIFEST} is missing: name a folder that "
             "`colorcnn dcq build` has finished."
         ) from error
-    except (OSError, ValueError) as error:
-        raise ColorCNNError(
-            f"{path} is damaged ({error}): fetch it again, or build the store anew."
-        ) from error
-    known = {field.name for field in dataclasses.fields(Manifest)}
-    if not isinstance(content, dict) or content.get("format") != FORMAT:
+    if content.get("format") != FORMAT:
         raise ColorCNNError(f"{path} is not the manifest of a quantized data set: name another folder.")
-    if not isinstance(content.get("version"), int) or content["version"] > VERSION:
+    version = content.get("version")
+    if isinstance(version, int) and version > VERSION:
         raise ColorCNNError(
-            f"{path} has version {content.get('version')}, later than {VERSION}: update colorcnn."
+            f"{path} has version {shortened(version)}, later than {VERSION}: update colorcnn."
         )
-    if missing := sorted(known - content.keys()):
-        raise ColorCNNError(f"{path} is damaged, it lacks {', '.join(missing)}: fetch it again.")
-    content["classes"] = tuple(content["classes"])
-    content["size"] = tuple(content["size"]) if content["size"] else None
-    return Manifest(**{key: value for key, value in content.items() if key in known})
+    manifest = schema.convert(content, Manifest, path, cure)
+    if sum(entry["images"] for entry in manifest.shards) != manifest.images:
+        raise ColorCNNError(f"{path} is damaged, its counts disagree: {cure}.")
+    return manifest
 
 
 class Store:
@@ -141,8 +175,6 @@ class Store:
         self.root = Path(root)
         self.manifest = read_manifest(root)
         self._ends = np.cumsum([entry["images"] for entry in self.manifest.shards], dtype=np.int64)
-        if (self._ends[-1] if len(self._ends) else 0) != self.manifest.images:
-            raise ColorCNNError(f"{self.root / MANIFEST} is damaged, its counts disagree: fetch it again.")
         self._cache_bytes = cache_bytes
         self._reset()
 
@@ -198,8 +230,6 @@ class Store:
             return self._shards[number]
         entry = self.manifest.shards[number]
         path = self.root / entry["file"]
-        if path.parent != self.root:
-            raise ColorCNNError(f"{self.root / MANIFEST} names a shard outside the store: fetch it again.")
         shard = Shard(path)
         if (shard.images, shard.bits) != (entry["images"], self.manifest.bits):
             raise ColorCNNError(
@@ -282,12 +312,10 @@ def verify_store(root: str | os.PathLike[str]) -> list[str]:
             _verify_shard(root / name, entry, manifest)
         except ColorCNNError as error:
             problems.append(str(error))
-    if sum(entry["images"] for entry in manifest.shards) != manifest.images:
-        problems.append(f"{root / MANIFEST} is damaged, its counts disagree: fetch it again.")
     return problems
 
 
-def _verify_shard(path: Path, entry: Mapping[str, Any], manifest: Manifest) -> None:
+def _verify_shard(path: Path, entry: ShardEntry, manifest: Manifest) -> None:
     shard = Shard(path)
     try:
         for image in range(shard.frames):

@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
-from colorcnn.errors import UsageError, unknown_name
+from colorcnn.errors import UsageError, shortened, unknown_name
+from colorcnn.models.budget import build_within
 
 T = TypeVar("T")
+_REFUSED = (TypeError, ValueError, RuntimeError, LookupError, ArithmeticError, AttributeError, AssertionError)
+"""The errors of constructors, of PyTorch's layers too, that are given values they do not take."""
 
 
 def build(kind: str, registry: Mapping[str, Callable[..., T]], name: str, /, *args: Any, **kwargs: Any) -> T:
@@ -21,11 +24,16 @@ def build(kind: str, registry: Mapping[str, Callable[..., T]], name: str, /, *ar
         **kwargs: passed on.
 
     Raises:
-        UsageError: the name is unknown, or its constructor has no such option.
+        UsageError: the name is unknown, or its constructor does not take these options.
     """
     if name not in registry:
         raise unknown_name(kind, name, registry)
     try:
-        return registry[name](*args, **kwargs)
-    except TypeError as error:
-        raise UsageError(f"{kind.capitalize()} {name!r} does not take {kwargs}: {error}.") from error
+        return build_within(lambda: registry[name](*args, **kwargs), [list(args), kwargs])
+    except UsageError:
+        raise
+    except _REFUSED as error:
+        problem = shortened(str(error), 200) or type(error).__name__
+        raise UsageError(
+            f"{kind.capitalize()} {name!r} does not take {shortened(kwargs)}: {problem}."
+        ) from error

@@ -11,6 +11,7 @@ from colorcnn.vq.bitstream import Header, pack, unpack
 from colorcnn.vq.compressor import Coded, ImageCompressor
 
 MAX_PIXELS = 33_554_432
+_PIXELS_A_BYTE = 1 << 16  # a blank picture has some 15; a size beyond this is no honest one
 """The largest picture coded without being asked to: some kilobytes of memory a pixel add up."""
 
 
@@ -59,6 +60,11 @@ def decompress_pixels(
         raise ColorCNNError(
             f"{name} is {header.width} x {header.height}, more than {max_pixels} pixels: "
             "allow more with --max-pixels."
+        )
+    if header.height * header.width > _PIXELS_A_BYTE * (len(code) + 1):
+        raise ColorCNNError(
+            f"{name} is corrupt ({len(code)} bytes of code cannot hold {header.width} x {header.height} "
+            "pixels): use an intact copy."
         )
     shape = compressor.index_shape(header.height, header.width)
     alphabet = compressor.quantizer.alphabet

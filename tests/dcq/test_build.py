@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import pickle
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from colorcnn.dcq.build import NETWORK, WORK, prepare_folder
 from colorcnn.dcq.refine import Refinement
 from colorcnn.dcq.settings import Settings, recipe, recipe_meant
 from colorcnn.dcq.sources import ArrayImages, Chosen, FileImages
+from colorcnn.dcq.stages import Work
 from colorcnn.dcq.storage import MANIFEST, Store, read_manifest, verify_store
 from colorcnn.errors import ColorCNNError, UsageError
 from colorcnn.quantizers import QUANTIZERS
@@ -305,10 +307,11 @@ def test_damaged_and_foreign_manifests_are_refused(source, build, tmp_path: Path
     path = job.folder / MANIFEST
     text = path.read_text()
     for change, reason in (
-        (text[:-20], "damaged"),
-        ("[]", "not the manifest"),
+        (text[:-20], "not valid JSON"),
+        ("[]", "no JSON object"),
+        ("{}", "not the manifest"),
         (text.replace('"version": 1', '"version": 9'), "update colorcnn"),
-        (text.replace('"bits"', '"bit"'), "lacks bits"),
+        (text.replace('"bits"', '"bit"'), "missing required field bits"),
     ):
         path.write_text(change)
         with pytest.raises(ColorCNNError, match=reason):
@@ -316,10 +319,69 @@ def test_damaged_and_foreign_manifests_are_refused(source, build, tmp_path: Path
 
 
 @pytest.mark.parametrize(
+    ("place", "value"),
+    [
+        (("images",), 2**40), (("images",), -1), (("bits",), 9), (("size",), [0, 8]), (("size",), [10**6, 8]),
+        (("shards", 0, "file"), "../elsewhere.dcq"), (("shards", 0, "file"), "/etc/passwd"),
+        (("shards", 0, "images"), 2**40), (("shards", 0, "blake2b"), "x"), (("statistics",), {}),
+        (("bytes", "raw"), 0), (("palettes", "count"), "many"), (("config",), [[[[]]]]), (("classes",), [1]),
+    ],
+)  # fmt: skip
+def test_a_manifest_with_a_wrong_value_is_refused_and_names_it(source, build, place, value) -> None:
+    job = build(source)
+    job.run()
+    content = json.loads((job.folder / MANIFEST).read_text())
+    inner = content
+    for key in place[:-1]:
+        inner = inner[key]
+    inner[place[-1]] = value
+    (job.folder / MANIFEST).write_text(json.dumps(content))
+    for read in (Store, verify_store):
+        with pytest.raises(ColorCNNError, match=rf"{MANIFEST} is (invalid|damaged)"):
+            read(job.folder)
+
+
+def test_pieces_without_their_plan_are_not_used(source, build) -> None:
+    """A half-removed folder of a build with other settings gives the bytes of a build from the start."""
+    whole = build(source, folder="whole", bits=2)
+    whole.run()
+    stopped = build(source, folder="half", bits=3)
+    stopped.encode = None
+    with pytest.raises(TypeError):
+        stopped.run()
+    assert list((stopped.folder / WORK).glob("*.npz"))
+    (stopped.folder / WORK / "plan.json").unlink()
+    again = build(source, folder="half", bits=2)
+    again.run()
+    for path in whole.folder.iterdir():
+        assert (again.folder / path.name).read_bytes() == path.read_bytes()
+
+
+def test_a_piece_of_another_plan_is_done_anew(tmp_path: Path) -> None:
+    first, second = Work(tmp_path / "a", {"bits": 1}), Work(tmp_path / "b", {"bits": 2})
+    first.save("stage", {"x": np.arange(3)})
+    assert first.has("stage")
+    first.path("stage").replace(second.path("stage"))
+    assert not second.has("stage")
+    with pytest.raises(ColorCNNError, match="damaged"):
+        second.load("stage")
+
+
+def test_the_plan_is_removed_last(tmp_path: Path, monkeypatch) -> None:
+    work = Work(tmp_path / "a", {"bits": 1})
+    work.save("stage", {"x": np.arange(3)})
+    monkeypatch.setattr("shutil.rmtree", lambda *_, **__: None)
+    work.remove()
+    assert [path.name for path in work.folder.iterdir()] == ["plan.json"]
+
+
+@pytest.mark.parametrize(
     "settings",
     [{"bits": 0}, {"bits": 9}, {"clusters": 0}, {"kept": 0.0}, {"kept": 1.1}, {"attention": "x"},
      {"palettes": "x"}, {"smoothing": -1.0}, {"smoothing": float("nan")}, {"smoothing": 1e7},
-     {"features": "x"}, {"space": "x"}, {"seed": -1}, {"refinement": Refinement(steps=0)}],
+     {"features": "x"}, {"space": "x"}, {"seed": -1}, {"refinement": Refinement(steps=0)},
+     {"refinement": Refinement(learning_rate=-1.0)}, {"refinement": Refinement(learning_rate=float("nan"))},
+     {"refinement": Refinement(temperature=0.0)}, {"refinement": Refinement(color_weight=float("nan"))}],
 )  # fmt: skip
 def test_settings_that_cannot_be_meant_are_refused(settings) -> None:
     with pytest.raises(UsageError):

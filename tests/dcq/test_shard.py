@@ -195,8 +195,8 @@ def test_foreign_later_and_missing_files_are_told_apart(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("key", "value"),
     [("bits", 3), ("bits", 0), ("images", 4), ("images", -1), ("size", [8, 9]), ("size", "8x8"),
-     ("layout", "x"),
-     ("arrays", []), ("arrays", None), ("first", None)],
+     ("layout", "x"), ("images", 2**40), ("size", [2**30, 2**30]), ("size", [65535, 65535]),
+     ("arrays", []), ("arrays", None), ("first", None), ("first", 2**70), ("classes", 2**40)],
 )  # fmt: skip
 def test_a_header_that_contradicts_itself_is_refused(tmp_path: Path, key: str, value: object) -> None:
     path = written(plain(), tmp_path)
@@ -206,4 +206,17 @@ def test_a_header_that_contradicts_itself_is_refused(tmp_path: Path, key: str, v
     text = json.dumps(header).encode()
     path.write_bytes(data[:12] + struct.pack("<II", len(text), zlib.crc32(text)) + text + data[20 + length :])
     with pytest.raises(ColorCNNError, match=r"shard-00000\.dcq is damaged"):
+        Shard(path)
+
+
+def test_columns_that_claim_much_memory_are_refused_before_they_are_decoded(tmp_path: Path) -> None:
+    path = written(plain(), tmp_path)
+    data = path.read_bytes()
+    length = struct.unpack_from("<I", data, 12)[0]
+    header = json.loads(data[20 : 20 + length])
+    labels = next(array for array in header["arrays"] if array["name"] == "labels")
+    labels["shape"], labels["block"], labels["frames"] = [2**29], 1 << 19, [1] * 1024
+    text = json.dumps(header).encode()
+    path.write_bytes(data[:12] + struct.pack("<II", len(text), zlib.crc32(text)) + text + data[20 + length :])
+    with pytest.raises(ColorCNNError, match="columns claim more than"):
         Shard(path)

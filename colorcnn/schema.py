@@ -1,0 +1,141 @@
+"""Reading of files from outside against a declared schema: one door, one sentence for each error.
+
+A schema is a dataclass, a ``TypedDict`` or a ``msgspec.Struct``; ``Annotated`` fields carry ranges. The code
+behind the door relies on it and checks nothing again. Files and values have budgets, because a short file can
+claim a huge size: :data:`MOST_BYTES`, :data:`DEEPEST` and :data:`MOST_PIXELS`.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Annotated, Any, TypeVar
+
+import msgspec
+
+from colorcnn.errors import ColorCNNError, shortened
+
+MOST_BYTES = 256 << 20
+"""The largest JSON file that is read."""
+
+DEEPEST = 64
+"""How deep lists and objects of a file may be nested."""
+
+MOST_PIXELS = 1 << 28
+"""The most pixels of one image that a header may claim."""
+
+Natural = Annotated[int, msgspec.Meta(ge=0)]
+Positive = Annotated[int, msgspec.Meta(ge=1)]
+Side = Annotated[int, msgspec.Meta(ge=1, le=65_535)]
+"""A side of an image, in pixels."""
+
+T = TypeVar("T")
+_PLACE = re.compile(r"\s*-? at `\$?\.?(.*)`$")
+
+
+def read_file(path: Path, cure: str, most: int = MOST_BYTES) -> bytes:
+    """Read a file that is not larger than it may be.
+
+    Args:
+        path: of the file.
+        cure: what the user can do, for the error.
+        most: bytes at most.
+
+    Raises:
+        FileNotFoundError: there is no such file; what that means, the caller knows.
+        ColorCNNError: it cannot be read, is too large, or is no file.
+    """
+    try:
+        if (size := path.stat().st_size) > most:
+            raise ColorCNNError(f"{path} has {size:,} bytes, more than {most:,}: {cure}.")
+        if not path.is_file():
+            raise ColorCNNError(f"{path} is no file: {cure}.")
+        return path.read_bytes()
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise FileNotFoundError(str(path)) from error
+    except (OSError, ValueError) as error:  # a name with a null byte is a ValueError
+        reason = getattr(error, "strerror", None) or str(error)
+        raise ColorCNNError(f"{shortened(str(path))} could not be read ({reason}): {cure}.") from error
+
+
+def parse_json(data: bytes, source: object, cure: str) -> dict[str, Any]:
+    """Parse a JSON object, and refuse one that is nested too deeply.
+
+    Args:
+        data: the text, UTF-8.
+        source: the file's name, for the error.
+        cure: what the user can do, for the error.
+
+    Raises:
+        ColorCNNError: the text is not valid JSON, no object, or too deep.
+    """
+    try:
+        content = msgspec.json.decode(data)
+    except RecursionError as error:
+        raise _too_deep(source, cure) from error
+    except (msgspec.DecodeError, UnicodeDecodeError, ValueError) as error:
+        raise ColorCNNError(f"{source} is not valid JSON ({shortened(str(error))}): {cure}.") from error
+    if not isinstance(content, dict):
+        raise ColorCNNError(f"{source} holds no JSON object: {cure}.")
+    check_depth(content, source, cure)
+    return content
+
+
+def convert(content: Any, kind: type[T], source: object, cure: str) -> T:
+    """Check plain values against a schema.
+
+    Args:
+        content: of JSON's, YAML's or a checkpoint's types.
+        kind: the schema.
+        source: the file's name, for the error.
+        cure: what the user can do, for the error.
+
+    Returns:
+        An object of the schema.
+
+    Raises:
+        ColorCNNError: names the file, the key and the problem.
+    """
+    try:
+        return msgspec.convert(content, kind)
+    except RecursionError as error:
+        raise _too_deep(source, cure) from error
+    except (msgspec.ValidationError, ValueError, OverflowError) as error:
+        raise ColorCNNError(f"{source} is invalid ({_problem(str(error))}): {cure}.") from error
+
+
+def check_depth(content: Any, source: object, cure: str) -> None:
+    """Refuse values that are nested deeper than :data:`DEEPEST`.
+
+    Args:
+        content: lists and mappings of values.
+        source: the file's name, for the error.
+        cure: what the user can do, for the error.
+
+    Raises:
+        ColorCNNError: they are too deep.
+    """
+    level = [content]
+    for _ in range(DEEPEST):
+        inner: list[Any] = []
+        for value in level:
+            if isinstance(value, dict):
+                inner += [item for item in value.values() if isinstance(item, dict | list)]
+            elif isinstance(value, list):
+                inner += [item for item in value if isinstance(item, dict | list)]
+        if not inner:
+            return
+        level = inner
+    raise _too_deep(source, cure)
+
+
+def _too_deep(source: object, cure: str) -> ColorCNNError:
+    return ColorCNNError(f"{source} is nested more than {DEEPEST} levels deep: {cure}.")
+
+
+def _problem(message: str) -> str:
+    """Put the key first: ``kwargs.depth: expected int, got str``."""
+    place = _PLACE.search(message)
+    text = shortened(message[: place.start()] if place else message, 120)
+    text = (text[:1].lower() + text[1:]).replace("`", "").rstrip(".")
+    return f"{shortened(place[1])}: {text}" if place and place[1] else text
