@@ -1,19 +1,24 @@
 """Checkpoints: what was saved comes back, and damage, strangers and traps are named."""
 
+import hashlib
 import json
 import os
 import pathlib
 
 import pytest
+import safetensors.torch
 import torch
+from PIL import Image
 from torch import nn
 from toy_checkpoints import CLASSES, PLUS, TWO_COLORS
 
 import colorcnn
 from colorcnn import models, pretrained, weights
 from colorcnn.classifiers import load_classifier
+from colorcnn.cli import main
 from colorcnn.errors import ColorCNNError, UsageError
 from colorcnn.methods import load_quantizer
+from colorcnn.pretrained import available
 from colorcnn.weights import Config, load_lightning, read_config, save_pretrained
 
 IMAGES = torch.rand(2, 3, 9, 7, generator=torch.Generator().manual_seed(0))
@@ -151,6 +156,26 @@ class TestDamage:
             ({"kind": "codec"}, "unknown kind 'codec'"),
             ({"kwargs": {**CLASSES, "depth": 2}}, "can be built.*depth"),
             ({"kwargs": {**CLASSES, "num_classes": 4}}, "weights of another shape"),
+            ({"kwargs": {**CLASSES, "width": 10**9}}, "more than .* weights.*: fetch"),
+            ({"kwargs": {**CLASSES, "width": 10**30}}, "can be built"),
+            ({"kwargs": {**CLASSES, "width": 0}}, "weights of another shape"),
+            ({"kwargs": {**CLASSES, "width": "4"}}, "can be built"),
+            ({"kwargs": {**CLASSES, "width": {"class_path": "os.system"}}}, "can be built"),
+            ({"kwargs": [1]}, r"config\.json is invalid \(kwargs: "),
+            ({"classes": 3}, r"config\.json is invalid \(classes: "),
+            ({"seed": "x" * 10_000}, r"config\.json is invalid \(seed: "),
+            ({"format_version": 10**9}, "update colorcnn"),
+            (
+                {"architecture": "colorcnn", "kwargs": {**TWO_COLORS, "backbone_kwargs": {"depth": 10**6}}},
+                "can be built",
+            ),
+            (
+                {
+                    "architecture": "colorcnn",
+                    "kwargs": {"num_colors": 2, "backbone": "dncnn", "backbone_kwargs": {"depth": 10**6}},
+                },
+                "more than .* tensors.*: fetch",
+            ),
             ({"architecture": "alexnet", "kwargs": {"num_classes": 3}}, "lacks .* of its weights"),
         ],
     )
@@ -158,6 +183,32 @@ class TestDamage:
         edit_config(checkpoints / "toy-net", **changes)
         with pytest.raises(ColorCNNError, match=problem):
             colorcnn.from_pretrained("toy-net")
+
+    def test_weights_that_are_no_numbers_are_refused(self, checkpoints, capsys):
+        folder = checkpoints / "toy-plus"
+        state = safetensors.torch.load_file(folder / "model.safetensors")
+        next(each for each in state.values() if each.is_floating_point()).view(-1)[0] = float("nan")
+        data = safetensors.torch.save(state)
+        (folder / "model.safetensors").write_bytes(data)
+        edit_config(folder, sha256=hashlib.sha256(data).hexdigest())
+        with pytest.raises(ColorCNNError, match="not finite numbers"):
+            colorcnn.from_pretrained("toy-plus")
+        Image.new("RGB", (8, 8)).save(folder / "in.png")
+        argv = ["quantize", str(folder / "in.png"), "--method", "colorcnn-plus:toy-plus", "--colors", "2"]
+        assert main(argv) == 1
+        assert capsys.readouterr().err.count("not finite numbers") == 1
+
+    def test_a_damaged_neighbour_breaks_no_other_name(self, checkpoints, capsys):
+        (checkpoints / "toy-bad").mkdir()
+        for content in (b"[" * 100_000, b"\xff", b'{"kwargs": 3}', b""):
+            (checkpoints / "toy-bad" / "config.json").write_bytes(content)
+            assert colorcnn.from_pretrained("toy-net").num_classes == 3
+            assert "toy-bad" not in available("classifier")
+            assert main(["quantize", "--help"]) == 0
+        (checkpoints / "toy-bad" / "config.json").unlink()
+        (checkpoints / "toy-bad" / "config.json").mkdir()
+        assert main(["quantize", "--help"]) == 0
+        assert "toy-net" in available("classifier")
 
     @pytest.mark.parametrize(("text", "problem"), [("{", "not valid JSON"), ("[]", "no JSON object")])
     def test_broken_json_is_named(self, checkpoints, text, problem):
@@ -241,6 +292,16 @@ class TestLightning:
         torch.save([1], tmp_path / "list.ckpt")
         save_ckpt(tmp_path / "other.ckpt", {}, rate=1)
         save_ckpt(tmp_path / "short.ckpt", {}, network="resnet9", num_classes=3)
+        save_ckpt(tmp_path / "number.ckpt", {}, network="resnet9", num_classes="many")
+        save_ckpt(
+            tmp_path / "huge.ckpt", {}, network="resnet9", num_classes=3, network_kwargs={"width": 10**9}
+        )
+        save_ckpt(tmp_path / "kwargs.ckpt", {}, network="resnet9", num_classes=3, network_kwargs=[3])
+        save_ckpt(tmp_path / "plain.ckpt", {"classifier.x": 3}, network="resnet9", num_classes=3)
+        deep = {}
+        for _ in range(100):
+            deep = {"a": deep}
+        save_ckpt(tmp_path / "deep.ckpt", {}, network="resnet9", num_classes=3, network_kwargs=deep)
         for name, problem in {
             "none": "does not exist",
             "cut": "truncated or no checkpoint",
@@ -250,6 +311,11 @@ class TestLightning:
             "list": "no Lightning checkpoint",
             "other": "of another task",
             "short": "lacks .* of its weights",
+            "number": r"hyper-parameters is invalid \(num_classes: ",
+            "huge": "more than .* weights",
+            "kwargs": r"hyper-parameters is invalid \(network_kwargs: ",
+            "deep": "levels deep",
+            "plain": "weights that are no tensors",
         }.items():
             with pytest.raises(ColorCNNError, match=problem) as caught:
                 load_classifier(tmp_path / f"{name}.ckpt")

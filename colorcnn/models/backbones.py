@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from colorcnn.errors import check_at_least, unknown_name
+from colorcnn.errors import UsageError, check_at_least, shortened, unknown_name
 from colorcnn.models.layers import conv_bn_relu
 from colorcnn.models.registry import build
 from colorcnn.models.smp import MULTIPLE, create_smp_model, pad_to_multiple
@@ -24,6 +24,10 @@ DECODERS = ("narrow", "wide")
 
 def _double_conv(inputs: int, outputs: int) -> nn.Sequential:
     return nn.Sequential(conv_bn_relu(inputs, outputs), conv_bn_relu(outputs, outputs))
+
+
+DEEPEST = 16
+"""The most times that a U-Net halves the resolution: images are padded to a multiple of 2**depth."""
 
 
 class UNet(nn.Module):
@@ -38,7 +42,7 @@ class UNet(nn.Module):
             size); checkpoints that were trained before version 0.1.0 have it.
 
     Raises:
-        UsageError: the decoder is unknown, or a number is below 1.
+        UsageError: the decoder is unknown, or a number is out of range.
     """
 
     def __init__(
@@ -48,6 +52,8 @@ class UNet(nn.Module):
         if decoder not in DECODERS:
             raise unknown_name("decoder", decoder, DECODERS)
         check_at_least(1, width=width, depth=depth)
+        if depth > DEEPEST:
+            raise UsageError(f"depth is {shortened(depth)}: choose a whole number from 1 to {DEEPEST}.")
         widths = [width * min(2**level, 8) for level in range(depth + 1)]
         leaving = widths[:-1] if decoder == "wide" else [width, *widths[: depth - 1]]
         entering = [*leaving[1:], widths[-1]]
