@@ -6,10 +6,12 @@ import argparse
 import errno
 import inspect
 import logging
+import shlex
 import sys
 import threading
 import warnings
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Literal
 
@@ -17,6 +19,7 @@ import pytorch_lightning as pl
 import torch
 from pytorch_lightning.callbacks import LearningRateMonitor, ModelCheckpoint
 from pytorch_lightning.cli import LightningArgumentParser, LightningCLI, SaveConfigCallback
+from pytorch_lightning.loggers import TensorBoardLogger
 from pytorch_lightning.utilities.exceptions import MisconfigurationException
 
 import colorcnn.data.compression
@@ -29,12 +32,20 @@ import colorcnn.tasks.dynamics
 import colorcnn.tasks.vq  # noqa: F401 (imported so that configurations may name their classes)
 from colorcnn import trust
 from colorcnn.commands.config_classes import denied_import, limited_parser, refuse_hidden_classes
+from colorcnn.commands.console import say
+from colorcnn.commands.fit_arguments import prepare_arguments, resuming_command
 from colorcnn.errors import ColorCNNError, UsageError
+from colorcnn.reproduce.state import ClaimedError, claimed
 from colorcnn.tasks.base import Task
 from colorcnn.tasks.callbacks import EpochSeed, Pictures, PredictionFiles, ScoreLog, predictions_folder
+from colorcnn.tasks.classifier import ClassifierTask
+from colorcnn.tasks.colorcnn import ColorCNNTask
+from colorcnn.tasks.progress import EpochLines, ProbeClassifiers, QuietTensorBoard, best_checkpoint, doubts
 from colorcnn.tasks.trainer import Trainer
+from colorcnn.tasks.vq import VQTask
 
 RUNS = Path("runs")
+_held = ExitStack()  # locks of runs, until the command ends
 # What makes one network another, among the options of the tasks.
 _DECISIVE = (
     *("network", "network_kwargs", "num_classes"),
@@ -96,6 +107,8 @@ def trainer_defaults(name: str, runs: Path = RUNS) -> dict[str, Any]:
             ScoreLog(),
             Pictures(),
             PredictionFiles(),
+            ProbeClassifiers(),
+            *([] if sys.stderr.isatty() else [EpochLines(say)]),
             LearningRateMonitor("step"),
             ModelCheckpoint(
                 filename="best",
@@ -128,7 +141,10 @@ class ColorCNNCLI(LightningCLI):
             help="the run's folder below runs/ (default: the config's name)",
         )
         parser.add_argument(
-            "--force", type=bool, default=False, help="start anew where a run of this name exists"
+            "--force",
+            type=bool,
+            default=False,
+            help="start anew where a run of this name exists; true if bare",
         )
         parser.link_arguments("seed_everything", "data.init_args.seed", compute_fn=int)
         for value in ("num_classes", "mean", "std", "multi_label", "source_dimension"):
@@ -158,6 +174,7 @@ class ColorCNNCLI(LightningCLI):
         for callback in self.trainer.callbacks:  # type: ignore[attr-defined]
             if isinstance(callback, EpochSeed):
                 callback.seed = self._get(self.config, "seed_everything")
+        self._lock()
         if self._use_checkpoint() is None and not self._get(self.config, "force"):
             last = self._checkpoint("last")
             if last.exists() and not self._get(self.config_init, "trainer").fast_dev_run:
@@ -166,19 +183,50 @@ class ColorCNNCLI(LightningCLI):
                     "--name, or start anew with --force true."
                 )
 
+    def _lock(self) -> None:
+        """Hold the run against another process until this one ends.
+
+        Raises:
+            UsageError: another process trains it.
+        """
+        if not self.trainer.is_global_zero or self._get(self.config_init, "trainer").fast_dev_run:
+            return
+        folder = self._checkpoint("last").parent.parent
+        try:
+            _held.enter_context(claimed(folder / ".lock"))
+        except ClaimedError as error:
+            raise UsageError(
+                f"The run {folder} is in training by another process: wait for it, or choose another --name."
+            ) from error
+
     def before_validate(self) -> None:
         """Load the checkpoint that was asked for, the best one otherwise."""
         self._use_checkpoint(default="best")
+        self.trainer.loggers = [
+            QuietTensorBoard.of(logger) if isinstance(logger, TensorBoardLogger) else logger
+            for logger in self.trainer.loggers
+        ]
 
     before_test = before_predict = before_validate
 
     def after_fit(self) -> None:
-        """Tell where the run lies."""
-        _say(f"the run is in {self._checkpoint('last').parent.parent}")
+        """Say where the run is, what it has reached, and how to use it."""
+        if not self.trainer.is_global_zero:
+            return
+        found = best_checkpoint(self.trainer)
+        for doubt in doubts(self.trainer, self.model):
+            say(f"warning: {doubt}")
+        if found is not None:
+            path, score, step = found
+            reached = "no validation score" if score is None else f"best validation score {score:.4f}"
+            say(f"{reached} at step {step}: {path}")
+            if command := _use(self.model, path):
+                say(f"use it with: {command}")
+        say(f"the run is in {self._checkpoint('last').parent.parent}")
 
     def after_predict(self) -> None:
         """Tell where the predictions lie."""
-        _say(f"the predictions are in {predictions_folder(self.trainer)}")
+        say(f"the predictions are in {predictions_folder(self.trainer)}")
 
     def _checkpoint(self, name: str) -> Path:
         return Path(self.trainer.log_dir or self.trainer.default_root_dir) / "checkpoints" / f"{name}.ckpt"
@@ -234,7 +282,8 @@ def main(argv: list[str], runs: Path = RUNS) -> int:
     """
     _quiet_lightning()
     argv, modules = trust.take_allowed(argv)
-    with trust.limited(modules) as allowed, limited_parser(allowed):
+    argv = prepare_arguments(argv)
+    with _held, trust.limited(modules) as allowed, limited_parser(allowed):
         _run(argv, runs)
     return 0
 
@@ -257,10 +306,11 @@ def _run(argv: list[str], runs: Path) -> None:
             args=argv,
         )
     except SystemExit as stop:  # Lightning's way to end after an interruption
-        if not isinstance(stop.__context__, KeyboardInterrupt):
+        cause = stop.__context__
+        if not isinstance(cause, KeyboardInterrupt):
             raise
-        _say(f"stopped, {_kept(argv, runs)}.")
-        raise KeyboardInterrupt from None
+        say(f"stopped, {_kept(argv, runs)}.")
+        raise type(cause) from None
     except Exception as error:
         told = _told(error, argv, runs)
         if told is error:
@@ -295,7 +345,7 @@ def _kept(argv: list[str], runs: Path, first: str = "") -> str:
     """What is left of a training that ended early, and what to do (first)."""
     last = runs / run_name(argv) / "checkpoints" / "last.ckpt"
     if last.exists():
-        return f"{last} is whole: {first}go on with --ckpt_path last"
+        return f"{last} is whole: {first}go on with --ckpt_path last (`{resuming_command(argv)}`)"
     return f"no checkpoint was written yet: {first}start anew"
 
 
@@ -324,5 +374,14 @@ def _essence(message: str) -> str:
     return " ".join(short).rstrip(".:")
 
 
-def _say(message: str) -> None:
-    print(f"colorcnn: {message}", file=sys.stderr)
+def _use(task: pl.LightningModule, path: Path) -> str | None:
+    """Return the command that uses a trained network, or None for one of vectors."""
+    place = shlex.quote(str(path))
+    if isinstance(task, ColorCNNTask):
+        method = shlex.quote(f"{task.hparams['architecture']}:{path}")
+        return f"colorcnn quantize IMAGE --colors {task.scored_sizes[0]} --method {method}"
+    if isinstance(task, ClassifierTask):
+        return f"colorcnn evaluate DATA --classifier {place}"
+    if isinstance(task, VQTask) and task.hparams.get("source_dimension") is None:
+        return f"colorcnn compress IMAGE --model {place}"
+    return None

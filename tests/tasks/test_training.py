@@ -150,6 +150,7 @@ def test_a_run_is_not_overwritten(run, tmp_path, capsys):
     assert run(*argv) == 2
     assert "--ckpt_path last" in capsys.readouterr().err
     assert run(*argv, "--force", "true") == 0
+    assert run(*argv, "--force") == 0
 
 
 @pytest.mark.parametrize("asked", ["last", "best", "nowhere.ckpt"])

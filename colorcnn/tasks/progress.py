@@ -1,0 +1,172 @@
+"""Callbacks around a training: check the classifiers, print a line an epoch, sum up at the end."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from pytorch_lightning.callbacks import Callback, ModelCheckpoint
+from pytorch_lightning.loggers import TensorBoardLogger
+from pytorch_lightning.loggers.logger import DummyExperiment
+
+from colorcnn.data.base import ImageDataModule
+from colorcnn.errors import UsageError
+from colorcnn.models.precision import full_precision
+from colorcnn.paletted import from_bytes
+from colorcnn.recognition import recognition_of
+from colorcnn.tasks.classifier import ClassifierTask
+from colorcnn.tasks.colorcnn import ColorCNNTask
+
+_PROBED = 4  # images
+_COLLAPSED = 0.5
+"""Share of the colours asked for; a quantizer that uses at most as many of them has collapsed."""
+_SPREAD = 3.0
+"""Standard deviations above chance below which an accuracy is no better than guessing."""
+
+
+class ProbeClassifiers(Callback):
+    """Shows a few images to the frozen classifiers before training, and refuses those of other classes.
+
+    A classifier from a user's function need not say how many classes it knows.
+    """
+
+    def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Compare the number of logits with the number of classes.
+
+        Raises:
+            UsageError: they differ.
+        """
+        data = trainer.datamodule  # type: ignore[attr-defined]
+        if not isinstance(pl_module, ColorCNNTask) or not isinstance(data, ImageDataModule):
+            return
+        batch = data.train.__getitems__(range(min(_PROBED, len(data.train))))
+        images = from_bytes(batch.images).to(pl_module.device)
+        names = pl_module.hparams["classifiers"]
+        with torch.no_grad(), full_precision(pl_module.device):
+            for name, judge in zip(names, pl_module.judges, strict=True):
+                logits = recognition_of(batch.labels).check_logits(judge(images), images)
+                if logits.shape[1] != data.num_classes:
+                    raise UsageError(
+                        f"Classifier {name!r} tells {logits.shape[1]} classes apart and the data set has "
+                        f"{data.num_classes}: choose a classifier trained on this data set."
+                    )
+
+
+class EpochLines(Callback):
+    """Prints a line after each epoch: loss, validation score, learning rate, time left.
+
+    Args:
+        say: prints a line.
+    """
+
+    def __init__(self, say: Callable[[str], None]) -> None:
+        self.say = say
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Start the clock."""
+        self._start, self._first = time.perf_counter(), trainer.current_epoch
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Print the line."""
+        if not trainer.is_global_zero:
+            return
+        done, last = trainer.current_epoch + 1, trainer.max_epochs
+        of = f"/{last}" if last and last > 0 else ""
+        parts = [f"epoch {done}{of}"]
+        scores = trainer.callback_metrics
+        parts += [f"loss {float(scores['train/loss']):.4g}"] if "train/loss" in scores else []
+        parts += [f"validation {float(scores['val/accuracy']):.4f}"] if "val/accuracy" in scores else []
+        rates = [group["lr"] for optimizer in trainer.optimizers for group in optimizer.param_groups]
+        parts += [f"learning rate {rates[0]:.3g}"] if rates else []
+        if of:
+            seconds = (time.perf_counter() - self._start) / (done - self._first) * (int(last or 0) - done)
+            parts.append(f"{duration(seconds)} left")
+        self.say(", ".join(parts))
+
+
+def duration(seconds: float) -> str:
+    """Write a time for people: ``40 s``, ``12 min`` or ``3 h 20 min``."""
+    if seconds < 90:
+        return f"{math.ceil(seconds)} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60} min"
+
+
+class QuietTensorBoard(TensorBoardLogger):
+    """Names the run's folder and writes no events into it: for testing and predicting."""
+
+    @classmethod
+    def of(cls, logger: TensorBoardLogger) -> QuietTensorBoard:
+        """Make one for the folder of another logger."""
+        return cls(logger.save_dir, name=logger.name, version=logger.version, sub_dir=logger.sub_dir)
+
+    @property
+    def experiment(self) -> Any:
+        """A writer that writes nothing."""
+        return DummyExperiment()
+
+    def log_metrics(self, metrics: Any, step: int | None = None) -> None:
+        """Write nothing."""
+
+    def log_hyperparams(self, *_: Any, **__: Any) -> None:
+        """Write nothing."""
+
+    def log_graph(self, *_: Any, **__: Any) -> None:
+        """Write nothing."""
+
+    def save(self) -> None:
+        """Write nothing."""
+
+    def finalize(self, status: str) -> None:
+        """Write nothing."""
+
+
+def best_checkpoint(trainer: pl.Trainer) -> tuple[Path, float | None, int] | None:
+    """Return the best checkpoint of a training, its validation score, and the step it was written at.
+
+    A training without validation has its last checkpoint, and no score.
+    """
+    callbacks = [one for one in trainer.checkpoint_callbacks if isinstance(one, ModelCheckpoint)]
+    best = next((one for one in callbacks if one.monitor and one.best_model_path), None)
+    chosen = best or next((one for one in callbacks if one.best_model_path), None)
+    if chosen is None or not Path(chosen.best_model_path).is_file():
+        return None
+    path = Path(chosen.best_model_path)
+    step = torch.load(path, map_location="cpu", weights_only=True)["global_step"]
+    score = chosen.best_model_score if best else None
+    return path, None if score is None else float(score), int(step)
+
+
+def doubts(trainer: pl.Trainer, task: pl.LightningModule) -> Iterator[str]:
+    """Say what speaks against the result of a training: too few colours, or guessing.
+
+    Args:
+        trainer: whose last validation is looked at.
+        task: the task that was trained.
+    """
+    scores = trainer.callback_metrics
+    if isinstance(task, ColorCNNTask):
+        used = {size: float(scores.get(f"val/colors_{size}", math.nan)) for size in task.scored_sizes}
+        few = [size for size in used if size > 1 and used[size] <= max(1.0, _COLLAPSED * size)]
+        if few:
+            found = ", ".join(f"{used[size]:.1f} of {size}" for size in few)
+            yield (
+                f"the quantizer uses far fewer colours than it may ({found} in the mean): "
+                "train longer, or raise model.init_args.information_weight."
+            )
+    data = trainer.datamodule  # type: ignore[attr-defined]
+    several = not isinstance(data, ImageDataModule) or data.multi_label or "val/accuracy" not in scores
+    if several or not isinstance(task, ColorCNNTask | ClassifierTask):
+        return
+    chance, number = 1 / data.num_classes, max(1, len(data.val))
+    accuracy = float(scores["val/accuracy"])
+    if accuracy <= chance + _SPREAD * math.sqrt(chance * (1 - chance) / number):
+        yield (
+            f"the classifier recognises {accuracy:.1%} of the validation images, no more than by guessing "
+            f"({chance:.1%}): train longer, or check the data set and the classifier."
+        )

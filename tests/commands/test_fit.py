@@ -1,0 +1,157 @@
+"""What `colorcnn fit` says before, during and after a training, and how it ends when it is stopped."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import pytorch_lightning as pl
+import torch
+from torch import nn
+
+from colorcnn.cli import main
+from colorcnn.commands.fit_arguments import find_config, prepare_arguments, resuming_command
+from colorcnn.errors import UsageError
+from colorcnn.reproduce.state import claimed
+from colorcnn.tasks.progress import doubts, duration
+
+TESTS = Path(__file__).resolve().parents[1]
+CONF = TESTS / "conf"
+
+
+@pytest.fixture
+def run(tmp_path, monkeypatch):
+    """Run `colorcnn` in an empty folder, in this process; returns its exit status."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLORCNN_CACHE", str(tmp_path / "cache"))
+    return lambda *argv: main([str(word) for word in argv])
+
+
+def wrong_classifier():
+    """A classifier of 7 classes that does not say so."""
+    return nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(3, 7))
+
+
+class TestArguments:
+    def test_experiments_are_found_by_name(self):
+        found = find_config("cifar10-jpeg_resnet9")
+        assert Path(found).is_file()
+        assert prepare_arguments(["fit", "-c", "cifar10-jpeg_resnet9"]) == ["fit", "--config", found]
+        assert find_config("mine.yaml") == "mine.yaml"
+
+    def test_names_that_are_no_training_are_told(self):
+        with pytest.raises(UsageError, match="colorcnn reproduce accuracy-bits"):
+            find_config("accuracy-bits")
+        with pytest.raises(UsageError, match="Unknown configuration 'nothing'"):
+            find_config("nothing")
+
+    @pytest.mark.parametrize(
+        ("given", "rewritten"),
+        [
+            (["--force"], ["--force=true"]),
+            (["--force", "false"], ["--force=false"]),
+            (["--force", "--name", "x"], ["--force=true", "--name", "x"]),
+            (["--device", "cpu"], ["--trainer.accelerator=cpu", "--trainer.devices=1"]),
+            (["--device=auto"], ["--trainer.accelerator=auto"]),
+            (["--device", "cuda:1"], ["--trainer.accelerator=cuda", "--trainer.devices=[1]"]),
+        ],
+    )
+    def test_flags_and_devices_are_as_in_other_commands(self, given, rewritten):
+        assert prepare_arguments(["fit", *given]) == ["fit", *rewritten]
+
+    def test_unknown_devices_are_refused(self):
+        with pytest.raises(UsageError, match="Unknown device 'abacus'"):
+            prepare_arguments(["fit", "--device", "abacus"])
+
+    def test_the_command_that_resumes_has_no_force(self):
+        argv = ["fit", "--config", "my file.yaml", "--force", "true", "--ckpt_path=best"]
+        assert resuming_command(argv) == "colorcnn fit --config 'my file.yaml' --ckpt_path last"
+
+
+def test_a_training_prints_a_line_an_epoch_and_ends_with_its_result(run, tmp_path, capsys):
+    argv = ("fit", "--config", CONF / "colorcnn.yaml", "--device", "cpu", "--allow-module", "tiny")
+    assert run(*argv) == 0
+    lines = [line.removeprefix("colorcnn: ") for line in capsys.readouterr().err.splitlines()]
+    epochs = [line for line in lines if line.startswith("epoch ")]
+    best = tmp_path / "runs" / "colorcnn" / "checkpoints" / "best.ckpt"
+    assert len(epochs) >= 1
+    for word in ("loss", "validation", "learning rate", "left"):
+        assert word in epochs[-1]
+    step = torch.load(best, weights_only=True)["global_step"]
+    (result,) = [line for line in lines if line.startswith("best validation score")]
+    assert f"at step {step}: " in result
+    assert "best.ckpt" in result
+    (command,) = [line for line in lines if line.startswith("use it with: ")]
+    assert "colorcnn quantize IMAGE --colors 2 --method colorcnn:" in command
+
+
+def test_testing_adds_no_event_files(run, tmp_path):
+    assert run("fit", "--config", CONF / "classifier.yaml", "--trainer.max_epochs", "1") == 0
+    folder = tmp_path / "runs" / "classifier"
+    before = sorted(folder.glob("events.*"))
+    assert before
+    assert run("test", "--config", CONF / "classifier.yaml") == 0
+    assert run("predict", "--config", CONF / "classifier.yaml") == 0
+    assert sorted(folder.rglob("events.*")) == before
+    assert (folder / "predictions" / "classes.csv").exists()
+
+
+def test_a_classifier_of_other_classes_is_refused_before_training(run, tmp_path, capsys, monkeypatch):
+    monkeypatch.setitem(sys.modules, "odd", sys.modules[__name__])
+    judges = ("--model.init_args.classifiers", "[odd:wrong_classifier]", "--allow-module", "odd")
+    assert run("fit", "--config", CONF / "colorcnn.yaml", *judges) == 2
+    assert "'odd:wrong_classifier' tells 7 classes apart and the data set has 10" in capsys.readouterr().err
+    assert not (tmp_path / "runs" / "colorcnn" / "checkpoints").exists()
+
+
+@pytest.mark.skipif(os.name != "posix", reason="a lock of POSIX")
+def test_two_trainings_of_one_name_are_refused(run, tmp_path, capsys):
+    with claimed(tmp_path / "runs" / "classifier" / ".lock"):
+        assert run("fit", "--config", CONF / "classifier.yaml") == 2
+    assert "in training by another process" in capsys.readouterr().err
+    assert run("fit", "--config", CONF / "classifier.yaml", "--trainer.max_epochs", "1") == 0
+
+
+@pytest.mark.skipif(os.name != "posix", reason="a signal of POSIX")
+def test_sigterm_ends_a_training_with_143_and_the_command_that_resumes(tmp_path):
+    environment = {
+        **os.environ, "COLORCNN_CACHE": str(tmp_path / "cache"), "OMP_NUM_THREADS": "1",
+        "PYTHONPATH": str(TESTS),
+    }  # fmt: skip
+    argv = ["fit", "--config", str(CONF / "classifier.yaml"), "--trainer.max_epochs", "100000"]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "colorcnn", *argv],
+        cwd=tmp_path,
+        env=environment,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    last = tmp_path / "runs" / "classifier" / "checkpoints" / "last.ckpt"
+    while not last.exists() and process.poll() is None:
+        time.sleep(0.01)
+    process.send_signal(signal.SIGTERM)
+    told = process.communicate()[1]
+    assert process.returncode == 143, told
+    assert "last.ckpt is whole: go on with --ckpt_path last" in told
+    assert f"`colorcnn {' '.join(argv)} --ckpt_path last`" in told
+    assert "Traceback" not in told
+    assert torch.load(last, weights_only=True)["epoch"] >= 0
+
+
+class _Task(pl.LightningModule):
+    pass
+
+
+def test_a_task_that_is_neither_gives_no_doubts():
+    trainer = pl.Trainer(logger=False, enable_checkpointing=False)
+    assert list(doubts(trainer, _Task())) == []
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"), [(0.2, "1 s"), (89, "89 s"), (720, "12 min"), (12000, "3 h 20 min")]
+)
+def test_times_are_written_for_people(seconds, text):
+    assert duration(seconds) == text
