@@ -318,7 +318,7 @@ def test_where_the_classifier_looks_is_drawn_on_request(folder, capsys):
     [("brightest", "no feature maps"), ("picky", "failed on images"), ("of_ten", "tells 10 classes apart")],
 )
 def test_where_there_is_nothing_to_look_at_nothing_is_measured(network, problem, folder, capsys, monkeypatch):
-    monkeypatch.setattr("colorcnn.evaluation.question.OpenQuestion.measure", None)
+    monkeypatch.setattr("colorcnn.evaluation.loaded.LoadedEvaluation.measure", None)
     argv = ["photos", "--colors", "2", "--classifier", f"evaluate_toys:{network}", "--cam", "-o", "out"]
     assert run(*argv) in (1, 2)
     assert problem in sentence(capsys)

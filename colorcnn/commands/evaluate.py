@@ -14,7 +14,7 @@ from colorcnn.files import make_folder, refuse_existing, write_atomically
 from colorcnn.records import Clock, Record
 
 if TYPE_CHECKING:
-    from colorcnn.evaluation.question import Question
+    from colorcnn.evaluation.config import EvaluationConfig
     from colorcnn.reporting.markup import Picture
 
 DESCRIPTION = """\
@@ -61,36 +61,38 @@ def main(argv: list[str]) -> int:
         ColorCNNError: the data, the classifier or a method is damaged, or nothing could be measured.
     """
     options = _parse(argv)
+    from colorcnn.evaluation.loaded import load_evaluation
+
     clock = Clock()
     sizes = _numbers(options.colors)
     published = _published(options.published)
     _check_out(options)
     with retold(_IN_OUR_OPTIONS):
-        opened = _question(options, sizes).open()
-    for remark in opened.remarks():
+        loaded = load_evaluation(_config(options, sizes))
+    for remark in loaded.remarks():
         _say(remark)
     if options.out is not None:
         make_folder(options.out)
         if options.cam:
-            opened.check_maps()
-    metrics = opened.measure()
+            loaded.check_maps()
+    metrics = loaded.measure().to_json()
     if published is not None:
         metrics["published"] = published
     record = clock.record(
         shlex.join(["colorcnn", "evaluate", *argv]),
-        n=len(opened.split),
+        n=len(loaded.split),
         metrics=metrics,
-        config={**opened.config(), "methods": options.methods, "published": options.published},
+        config={**loaded.record_config(), "methods": options.methods, "published": options.published},
         seeds={"seed": options.seed},
         device=options.device,
     )
     _print_results(options, record)
     if options.out is not None:
-        if options.cam and (opened.data.multi_label or opened.data.masks):
+        if options.cam and (loaded.data.multi_label or loaded.data.masks):
             _say("note: no activation maps are drawn where images have several labels.")
         from colorcnn.reporting.pictures import draw_pictures
 
-        drawn = draw_pictures(opened, cam=options.cam)
+        drawn = draw_pictures(loaded, cam=options.cam)
         _write_results(options, record, {f"{name}.png": picture for name, picture in drawn.items()})
     return 0
 
@@ -226,13 +228,13 @@ def _published(name: str | None) -> dict[str, object] | None:
     return None if name is None else published_table(name).to_json()
 
 
-def _question(options: argparse.Namespace, sizes: list[int]) -> Question:
-    from colorcnn.evaluation.question import Question
+def _config(options: argparse.Namespace, sizes: list[int]) -> EvaluationConfig:
+    from colorcnn.evaluation.config import EvaluationConfig
 
     names = [name.strip() for name in options.methods.split(",") if name.strip()]
     if not names:
         raise UsageError(f"--methods is {options.methods!r}: name at least one, such as median-cut.")
-    return Question(
+    return EvaluationConfig(
         data=options.data,
         classifier={name: name for name in options.classifier},
         methods={name: name for name in names},
@@ -260,7 +262,7 @@ def _data_options(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def _attack(options: argparse.Namespace) -> dict[str, Any]:
-    """What the question takes about attacks, where it is asked."""
+    """Return the options of attacks, if there is an attack."""
     if options.attack is None:
         return {}
     asked: dict[str, Any] = {"attacks": [name.strip() for name in options.attack.split(",")]}

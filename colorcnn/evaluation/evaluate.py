@@ -1,4 +1,4 @@
-"""The only evaluator: every quantizer, at every number of colours, through the same images and classifier."""
+"""The only evaluator: all quantizers, at all palette sizes, on the same images and classifiers."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ from torch import Tensor
 from tqdm import tqdm
 
 from colorcnn.errors import ColorCNNError, UsageError
-from colorcnn.evaluation.judging import Judges, Panel, evaluating, modules_of
+from colorcnn.evaluation.accumulator import MetricAccumulator
+from colorcnn.evaluation.classifier_set import ClassifierSet, FrozenClassifiers, evaluating, modules_of
 from colorcnn.evaluation.passes import CodecPass, QuantizerPass, QuantizesMany
 from colorcnn.evaluation.scores import Evaluation
-from colorcnn.evaluation.tally import Tally
 from colorcnn.quantizers.base import check_num_colors
 
 if TYPE_CHECKING:
     from colorcnn.data.datasets import Batch
     from colorcnn.evaluation.codecs import Coder
-    from colorcnn.evaluation.kept import Kept
+    from colorcnn.evaluation.progress_file import ProgressFile
 
 
 def evaluate(
     methods: Mapping[str, QuantizesMany],
-    classifier: Judges,
+    classifier: FrozenClassifiers,
     batches: Iterable[Batch],
     sizes: Sequence[int],
     *,
@@ -36,28 +36,27 @@ def evaluate(
     label: str = "evaluate",
     limit: int | None = None,
     num_classes: int | None = None,
-    kept: Kept | None = None,
+    progress_file: ProgressFile | None = None,
 ) -> Evaluation:
-    """Measure quantizers by what a classifier still recognises, and by error and file size.
+    """Measure quantizers: accuracy of a classifier on the quantized images, error and file size.
 
-    Everything is measured on ``render(torch.uint8)``: the pixels of the PNG file. Besides the values kept per
-    image and number of colours (and the logits, for several labels), memory is that of a batch.
+    Everything is measured on ``render(torch.uint8)``, the pixels of the PNG file. Memory holds one batch, a
+    few values per image and palette size, and the logits if images have several labels.
 
     Args:
-        methods: name -> quantizer; ``quantize_many`` is called once per batch. A method that refuses a number
-            of colours is left out there, and the refusal is kept.
-        classifier: maps images (B, 3, H, W) in [0, 1] to logits (B, K), or several of them by name, which
-            are asked about the same pixels.
+        methods: name -> quantizer; ``quantize_many`` is called once per batch. If a method refuses a palette
+            size, the result has the reason instead of a score.
+        classifier: maps images (B, 3, H, W) in [0, 1] to logits (B, K); or several by name.
         batches: uint8 images (B, 3, H, W), labels (B,) or (B, K) of 0 and 1, and index (B,).
-        sizes: the numbers of colours, each 1..256; none, and no methods, to judge the originals alone.
-        codecs: name -> what maps uint8 images to decoded ones and the bits of their files.
-        device: where classifier and quantizers run; networks are moved there.
-        progress: show a bar on stderr, after ``label``, when that is a terminal.
-        label: what is going on.
-        limit: stop after so many images.
-        num_classes: how many classes the data have; the classifier must tell as many apart.
-        kept: where to keep how far it is, and to go on from; ``batches`` then have ``after(n)``, which are
-            those behind the first n images.
+        sizes: the palette sizes, each 1..256. Without methods and codecs it is empty: the originals alone.
+        codecs: name -> codec: uint8 images to decoded images and the bits of their files.
+        device: device of the networks, which are moved there.
+        progress: True for a progress bar on stderr if stderr is a terminal.
+        label: text before the progress bar.
+        limit: greatest number of images.
+        num_classes: number of classes of the data; the classifier must have as many.
+        progress_file: file to save progress in and to resume from. ``batches`` then needs a method
+            ``after(n)`` that returns the batches behind the first n images.
 
     Raises:
         UsageError: a number of colours or ``limit`` is out of range, or the classifier does not fit the data.
@@ -66,24 +65,27 @@ def evaluate(
     sizes = tuple(dict.fromkeys(check_num_colors(size) for size in sizes))
     _check_request([*methods, *(codecs or {})], sizes, limit)
     device = torch.device(device)
-    panel = Panel(classifier, device, num_classes)
-    standing = _Standing(
+    classifiers = ClassifierSet(classifier, device, num_classes)
+    measured = _Progress(
         {name: QuantizerPass(name, quantizer, sizes, device) for name, quantizer in methods.items()},
         {name: CodecPass(name, codec) for name, codec in (codecs or {}).items()},
     )
-    modules = [*panel.judges.values(), *(part for method in methods.values() for part in modules_of(method))]
-    done = standing.restore(kept.read()) if kept else 0
+    modules = [
+        *classifiers.classifiers.values(),
+        *(part for method in methods.values() for part in modules_of(method)),
+    ]
+    done = measured.restore(progress_file.read()) if progress_file else 0
     with evaluating(modules, device), _bar(batches, limit, progress, label, done) as bar:
         for batch in _rest(batches, done, limit):
-            standing.add(batch, panel)
+            measured.add(batch, classifiers)
             bar.update(len(batch.images))
-            if kept:
-                kept.write(standing.state)
-    if not standing.order:
+            if progress_file:
+                progress_file.write(measured.state)
+    if not measured.order:
         raise ColorCNNError("There are no images to evaluate: the data set or this split of it is empty.")
-    if kept:
-        kept.write(standing.state, ended=True)
-    return standing.evaluation(sizes, panel.names)
+    if progress_file:
+        progress_file.write(measured.state, ended=True)
+    return measured.evaluation(sizes, classifiers.names)
 
 
 def _check_request(names: Sequence[str], sizes: Sequence[int], limit: int | None) -> None:
@@ -94,23 +96,23 @@ def _check_request(names: Sequence[str], sizes: Sequence[int], limit: int | None
 
 
 @dataclass
-class _Standing:
-    """All that is measured so far; ``order`` is of the images' indices."""
+class _Progress:
+    """All measurements so far; ``order`` holds the indices of the images."""
 
     runs: Mapping[str, QuantizerPass]
     files: Mapping[str, CodecPass]
-    original: Tally = field(default_factory=Tally)
+    original: MetricAccumulator = field(default_factory=MetricAccumulator)
     order: list[Tensor] = field(default_factory=list)
 
     @property
     def passes(self) -> list[QuantizerPass | CodecPass]:
         return [*self.runs.values(), *self.files.values()]
 
-    def add(self, batch: Batch, panel: Panel) -> None:
+    def add(self, batch: Batch, classifiers: ClassifierSet) -> None:
         images, labels = _checked(batch)
-        self.original.add_originals(images, panel.ask(images, labels), labels)
+        self.original.add_originals(images, classifiers.ask(images, labels), labels)
         for each in self.passes:
-            each.step(panel, images, labels)
+            each.step(classifiers, images, labels)
         self.order.append(batch.index.cpu())
 
     def state(self) -> dict[str, Any]:
@@ -118,16 +120,16 @@ class _Standing:
         return {"original": self.original.state(), "passes": passes, "order": torch.cat(self.order)}
 
     def restore(self, state: Mapping[str, Any] | None) -> int:
-        """How many images are done."""
+        """Restore a saved state and return the number of images that are done."""
         if state is None:
             return 0
-        self.original, self.order = Tally(**state["original"]), [state["order"]]
+        self.original, self.order = MetricAccumulator(**state["original"]), [state["order"]]
         for each, known in zip(self.passes, state["passes"], strict=True):
             each.restore(known)
         return len(state["order"])
 
     def evaluation(self, sizes: tuple[int, ...], judges: tuple[str, ...]) -> Evaluation:
-        """The scores, with what is told per image in the order of the split."""
+        """Return the scores; values per image are in the order of the split."""
         rank = torch.cat(self.order).argsort(stable=True)
         return Evaluation(
             n=len(rank),
@@ -151,7 +153,7 @@ def _checked(batch: Batch) -> tuple[Tensor, Tensor]:
 
 
 def _rest(batches: Any, done: int, limit: int | None) -> Iterator[Batch]:
-    """Batches of the images that are not done, up to the limit."""
+    """Yield the batches of images that are not done, up to the limit."""
     left = math.inf if limit is None else limit - done
     if left <= 0:
         return

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from colorcnn.errors import UsageError
-from colorcnn.evaluation.judging import evaluating, modules_of, predict
+from colorcnn.evaluation.classifier_set import evaluating, modules_of, predict
 from colorcnn.evaluation.passes import QuantizesMany
 from colorcnn.paletted import from_bytes
 

@@ -1,4 +1,4 @@
-"""One quantizer or codec on its way through the batches of an evaluation."""
+"""One quantizer or codec of an evaluation, measured batch by batch."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ import torch
 from torch import Tensor
 
 from colorcnn.errors import ColorCNNError, UsageError
-from colorcnn.evaluation.judging import Panel
+from colorcnn.evaluation.accumulator import MetricAccumulator
+from colorcnn.evaluation.classifier_set import ClassifierSet
 from colorcnn.evaluation.scores import Score
-from colorcnn.evaluation.tally import Tally
 from colorcnn.paletted import Paletted, from_bytes
 
 if TYPE_CHECKING:
@@ -20,14 +20,29 @@ if TYPE_CHECKING:
 
 
 class QuantizesMany(Protocol):
-    """What is evaluated: a quantizer that takes all palette sizes of a batch in one call."""
+    """A quantizer that takes all palette sizes of a batch in one call."""
 
     def quantize_many(self, images: Tensor, sizes: Sequence[int]) -> dict[int, Paletted]:
-        """Quantize float images (B, 3, H, W) in [0, 1] to each of the sizes."""
+        """Quantize images.
+
+        Args:
+            images: (B, 3, H, W) float in [0, 1].
+            sizes: the palette sizes.
+
+        Returns:
+            Palette size -> quantized images.
+        """
 
 
 class QuantizerPass:
-    """One method on its way through the batches."""
+    """Measurement of one method.
+
+    Args:
+        name: name of the method.
+        quantizer: the method.
+        sizes: the palette sizes.
+        device: device of the quantizer.
+    """
 
     def __init__(
         self, name: str, quantizer: QuantizesMany, sizes: Sequence[int], device: torch.device
@@ -35,20 +50,20 @@ class QuantizerPass:
         self.name = name
         self.quantizer = quantizer
         self.device = device
-        self.tallies = {size: Tally() for size in sizes}
+        self.tallies = {size: MetricAccumulator() for size in sizes}
         self.unavailable: dict[int, str] = {}
-        self.settled = False
+        self.accepted = False
         self.first: tuple[int, float] | None = None
         self.made, self.seconds = 0, 0.0
 
     @property
     def images_per_second(self) -> float:
-        """Without the first batch, where there are several."""
+        """Images per second. The first of several batches is a warm-up and does not count."""
         made, seconds = (self.made, self.seconds) if self.made else self.first or (0, 0.0)
         return made / seconds if seconds else 0.0
 
     def state(self) -> dict[str, Any]:
-        """How far it is, as plain values."""
+        """Return the progress as plain values."""
         return {
             "tallies": {size: tally.state() for size, tally in self.tallies.items()},
             "unavailable": self.unavailable,
@@ -57,32 +72,38 @@ class QuantizerPass:
         }
 
     def restore(self, state: Mapping[str, Any]) -> None:
-        """Go on from a state; the batch that comes first then is slow again, and not timed."""
-        self.tallies = {size: Tally(**tally) for size, tally in state["tallies"].items()}
+        """Restore saved progress. The first batch afterwards is a warm-up and is not timed."""
+        self.tallies = {size: MetricAccumulator(**tally) for size, tally in state["tallies"].items()}
         self.unavailable = dict(state["unavailable"])
         self.made, self.seconds = state["made"], state["seconds"]
-        self.settled = True
+        self.accepted = True
 
     def scores(self, rank: Tensor) -> dict[int, Score]:
-        """The scores by the number of colours; images in the order of ``rank`` (n,)."""
+        """Return palette size -> score; ``rank`` (n,) sorts the images."""
         return {size: tally.score(rank) for size, tally in self.tallies.items()}
 
-    def step(self, panel: Panel, originals: Tensor, labels: Tensor) -> None:
-        """Quantize one batch, once for all sizes, and measure it."""
+    def step(self, classifiers: ClassifierSet, originals: Tensor, labels: Tensor) -> None:
+        """Quantize one batch, once for all palette sizes, and measure it.
+
+        Args:
+            classifiers: the classifiers to ask.
+            originals: (B, 3, H, W) uint8.
+            labels: (B,) class numbers, or (B, K) of 0 and 1.
+        """
         if not self.tallies:
             return
         images = from_bytes(originals.to(self.device))
         for size, paletted in self._quantize(images).items():
             _check_contract(self.name, size, paletted, originals)
             pixels = paletted.render(torch.uint8)
-            self.tallies[size].add(paletted, pixels.cpu(), originals, panel.ask(pixels, labels), labels)
+            self.tallies[size].add(paletted, pixels.cpu(), originals, classifiers.ask(pixels, labels), labels)
 
     def _quantize(self, images: Tensor) -> dict[int, Paletted]:
         try:
             start = self._now()
             done = self.quantizer.quantize_many(images, list(self.tallies))
         except UsageError:
-            if self.settled:  # sizes are settled on the first batch; this is something else
+            if self.accepted:  # sizes were accepted on the first batch, so this is another error
                 raise
             self._drop_refused_sizes(images)
             if not self.tallies:
@@ -90,7 +111,7 @@ class QuantizerPass:
             start = self._now()
             done = self.quantizer.quantize_many(images, list(self.tallies))
         self._note(len(images) * len(self.tallies), self._now() - start)
-        self.settled = True
+        self.accepted = True
         return done
 
     def _note(self, made: int, seconds: float) -> None:
@@ -115,30 +136,41 @@ class QuantizerPass:
 
 
 class CodecPass:
-    """One codec on its way through the batches."""
+    """Measurement of one codec.
+
+    Args:
+        name: name of the codec.
+        codec: the codec.
+    """
 
     def __init__(self, name: str, codec: Coder) -> None:
         self.name = name
         self.codec = codec
-        self.tally = Tally()
+        self.tally = MetricAccumulator()
 
     def state(self) -> dict[str, Any]:
-        """How far it is, as plain values."""
+        """Return the progress as plain values."""
         return {"tally": self.tally.state()}
 
     def restore(self, state: Mapping[str, Any]) -> None:
-        """Go on from a state."""
-        self.tally = Tally(**state["tally"])
+        """Restore saved progress."""
+        self.tally = MetricAccumulator(**state["tally"])
 
-    def step(self, panel: Panel, originals: Tensor, labels: Tensor) -> None:
-        """Write one batch as files, read it back, and measure it."""
+    def step(self, classifiers: ClassifierSet, originals: Tensor, labels: Tensor) -> None:
+        """Write one batch as files, read them, and measure the decoded images.
+
+        Args:
+            classifiers: the classifiers to ask.
+            originals: (B, 3, H, W) uint8.
+            labels: (B,) class numbers, or (B, K) of 0 and 1.
+        """
         pixels, bits = self.codec(originals)
         if pixels.shape != originals.shape or pixels.dtype != torch.uint8 or len(bits) != len(originals):
             raise ColorCNNError(
                 f"{self.name} made {len(bits)} files and {tuple(pixels.shape)} {pixels.dtype} of images "
                 f"{tuple(originals.shape)}: its codec is at fault."
             )
-        self.tally.add_decoded(pixels, bits, originals, panel.ask(pixels, labels), labels)
+        self.tally.add_decoded(pixels, bits, originals, classifiers.ask(pixels, labels), labels)
 
 
 def _check_contract(name: str, size: int, paletted: Paletted, originals: Tensor) -> None:

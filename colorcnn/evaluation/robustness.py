@@ -20,15 +20,12 @@ from colorcnn.evaluation.attacks import (
 )
 from colorcnn.evaluation.evaluate import evaluate
 from colorcnn.evaluation.passes import QuantizesMany
-from colorcnn.evaluation.scores import Evaluation, Score, Verdict
+from colorcnn.evaluation.scores import AttackResult, Evaluation, Robustness, Score, Verdict
 
 if TYPE_CHECKING:
     from colorcnn.data.datasets import Batch
     from colorcnn.evaluation.codecs import Coder
-    from colorcnn.evaluation.kept import Kept
-
-Metrics = Mapping[str, Any]
-Cells = dict[str, Any]
+    from colorcnn.evaluation.progress_file import ProgressFile
 
 
 def _nowhere(label: str) -> None:
@@ -37,16 +34,16 @@ def _nowhere(label: str) -> None:
 
 @dataclass(frozen=True)
 class Defence:
-    """What is attacked, and with it everything that may stand between the attacker and the classifier.
+    """The attacked classifier, the images, and the quantizers and codecs that defend the classifier.
 
     Attributes:
-        classifier: the judge.
-        batches: uint8 images, labels and index; gone through many times.
+        classifier: maps images (B, 3, H, W) in [0, 1] to logits (B, K).
+        batches: uint8 images, labels and index; read many times.
         methods: name -> quantizer.
         codecs: name -> codec.
-        device: where networks compute.
-        options: of the evaluator: ``limit``, ``num_classes``, ``progress``.
-        keep: where to keep how far an evaluation is, by its label; nowhere by default.
+        device: device of the networks.
+        options: ``limit``, ``num_classes`` and ``progress`` of the evaluator.
+        keep: label of an evaluation -> its progress file; by default none.
     """
 
     classifier: nn.Module
@@ -55,7 +52,7 @@ class Defence:
     codecs: Mapping[str, Coder] = field(default_factory=dict)
     device: torch.device | str = "cpu"
     options: Mapping[str, Any] = field(default_factory=dict)
-    keep: Callable[[str], Kept | None] = _nowhere
+    keep: Callable[[str], ProgressFile | None] = _nowhere
 
     def under(
         self,
@@ -67,7 +64,17 @@ class Defence:
         codecs: Mapping[str, Coder],
         target: str,
     ) -> Evaluation:
-        """Evaluate on images attacked through ``network``; ``target`` says what that is."""
+        """Evaluate on images that are attacked through a network.
+
+        Args:
+            attack: the attack.
+            epsilon: the largest change of a value, in 1..255.
+            network: the attacked network.
+            sizes: the palette sizes to measure.
+            methods: name -> quantizer to measure.
+            codecs: name -> codec to measure.
+            target: name of the attacked network; empty for the classifier alone.
+        """
         attacked = Attacked(self.batches, attack, network, epsilon, self.device)
         label = f"{attack} {epsilon}/255{target and f', {target}'}"
         return evaluate(
@@ -78,88 +85,91 @@ class Defence:
             codecs=codecs,
             device=self.device,
             label=label,
-            kept=self.keep(label),
+            progress_file=self.keep(label),
             **self.options,
         )
 
 
 def measure_robustness(
     defence: Defence, attacks: Sequence[Attack], epsilons: Sequence[int], clean: Evaluation
-) -> dict[str, Any]:
-    """Accuracies of every method under every attack, as the ``attacks`` of a record's metrics.
+) -> Robustness:
+    """Measure the accuracy of every method under every attack.
 
-    An adaptive attack has a target of its own for each method and number of colours. Where no quantizer
-    stands in its way it is the attack on the bare classifier, so that one is measured with it.
+    An adaptive attack has another target for each method and palette size. Each adaptive attack is preceded
+    by the same attack on the classifier alone, which gives the accuracy in full colour.
 
     Args:
-        defence: what is attacked.
-        attacks: how.
-        epsilons: how much a value may change, of 255; 0, the clean evaluation, is added.
-        clean: the evaluation without an attack; its methods and sizes are attacked.
-
-    Returns:
-        ``{"epsilons": [...], "steps": of PGD, "results": {attack: {"original": {epsilon: cell}, "methods":
-        {method: {size: {epsilon: cell}}}, "codecs": {codec: {epsilon: cell}}}}}``, a cell being the JSON of a
-        :class:`colorcnn.evaluation.scores.Verdict`.
+        defence: the classifier, the images, and the quantizers and codecs.
+        attacks: the attacks, at least one.
+        epsilons: largest changes of a value, whole numbers of 0..255; 0, the clean evaluation, is added.
+        clean: the evaluation without an attack. Its methods and palette sizes are attacked.
 
     Raises:
-        UsageError: an epsilon is no whole number from 0 to 255, or there is nothing to do.
+        UsageError: an epsilon is no whole number from 0 to 255, or there is no attack.
     """
     epsilons = check_epsilons(epsilons)
     if not attacks:
         raise UsageError("There is nothing to measure: give at least one attack.")
     bare = {str(attack): attack for attack in (replace(attack, path="") for attack in attacks)}
-    results = {name: _curves(_bare(defence, attack, epsilons, clean)) for name, attack in bare.items()}
+    results = {name: _result(_bare(defence, attack, epsilons, clean)) for name, attack in bare.items()}
     for attack in attacks:
         if attack.path:
             known = _known(results, attack, defence.methods)
-            adaptive = _merged(known, _curves(_adaptive(defence, attack, epsilons, clean, known)))
-            results[str(attack)] = {"original": results[attack.name]["original"], **adaptive}
-    return {"epsilons": epsilons, "steps": attacks[0].steps, "results": results}
+            found = _result(_adaptive(defence, attack, epsilons, clean, known))
+            results[str(attack)] = AttackResult(
+                results[attack.name].original,
+                {**known.methods, **found.methods},
+                {**known.codecs, **found.codecs},
+            )
+    return Robustness(tuple(epsilons), attacks[0].steps, results)
 
 
-def _known(results: Cells, attack: Attack, methods: Mapping[str, QuantizesMany]) -> Cells:
-    """What the adaptive attack has measured of the soft one: all that has no soft image."""
-    if attack.path != "soft":
-        return {}
-    found = results.get(f"{attack.name}:adaptive", {})
-    hard = {name: cells for name, cells in found.get("methods", {}).items() if not _is_soft(methods[name])}
-    return {"methods": hard, "codecs": found.get("codecs", {})}
-
-
-def _merged(known: Cells, found: Cells) -> Cells:
-    parts = {part: {**known.get(part, {}), **found.get(part, {})} for part in ("methods", "codecs")}
-    return {part: cells for part, cells in parts.items() if cells}
+def _known(
+    results: Mapping[str, AttackResult], attack: Attack, methods: Mapping[str, QuantizesMany]
+) -> AttackResult:
+    """Return the results of the adaptive attack that hold for the soft one: methods without a soft image."""
+    found = results.get(f"{attack.name}:adaptive")
+    if attack.path != "soft" or found is None:
+        return AttackResult({})
+    hard = {name: curves for name, curves in found.methods.items() if not _is_soft(methods[name])}
+    return AttackResult({}, hard, found.codecs)
 
 
 def _is_soft(method: QuantizesMany) -> bool:
     return hasattr(method, "soft")
 
 
-Cell = tuple[tuple[str, ...], int, Score]
-"""Where a score belongs, below which epsilon, and the score."""
+@dataclass(frozen=True)
+class _Cell:
+    """A score below one epsilon: of a method at a palette size, of a codec, or of the classifier alone."""
+
+    epsilon: int
+    score: Score
+    method: str = ""
+    size: int = 0
+    codec: str = ""
 
 
-def _bare(defence: Defence, attack: Attack, epsilons: Sequence[int], clean: Evaluation) -> Iterator[Cell]:
+def _bare(defence: Defence, attack: Attack, epsilons: Sequence[int], clean: Evaluation) -> Iterator[_Cell]:
     for epsilon in epsilons:
         found = clean
         if epsilon:
             found = defence.under(
                 *(attack, epsilon, defence.classifier, clean.sizes, defence.methods, defence.codecs, "")
             )
-        yield ("original",), epsilon, found.original
+        yield _Cell(epsilon, found.original)
         for name, scores in found.scores.items():
             for size, score in scores.items():
-                yield ("methods", name, str(size)), epsilon, score
+                yield _Cell(epsilon, score, name, size)
         for name, score in found.codecs.items():
-            yield ("codecs", name), epsilon, score
+            yield _Cell(epsilon, score, codec=name)
 
 
 def _adaptive(
-    defence: Defence, attack: Attack, epsilons: Sequence[int], clean: Evaluation, known: Cells
-) -> Iterator[Cell]:
+    defence: Defence, attack: Attack, epsilons: Sequence[int], clean: Evaluation, known: AttackResult
+) -> Iterator[_Cell]:
     for name, scores in clean.scores.items():
-        if name in known.get("methods", {}):
+        if name in known.methods:
             continue
         quantizer = defence.methods[name]
         soft = attack.path == "soft" and _is_soft(quantizer)
@@ -170,9 +180,9 @@ def _adaptive(
                 found = clean
                 if epsilon:
                     found = defence.under(attack, epsilon, network, [size], {name: quantizer}, {}, target)
-                yield ("methods", name, str(size)), epsilon, found.scores[name][size]
+                yield _Cell(epsilon, found.scores[name][size], name, size)
     for name in clean.codecs:
-        if name in known.get("codecs", {}):
+        if name in known.codecs:
             continue
         codec = defence.codecs[name]
         network = through_codec(defence.classifier, codec)
@@ -180,16 +190,19 @@ def _adaptive(
             found = clean
             if epsilon:
                 found = defence.under(attack, epsilon, network, clean.sizes, {}, {name: codec}, name)
-            yield ("codecs", name), epsilon, found.codecs[name]
+            yield _Cell(epsilon, found.codecs[name], codec=name)
 
 
-def _curves(cells: Iterable[Cell]) -> dict[str, Any]:
-    """Nest cells by their places: accuracy over epsilon at the leaves."""
-    found: dict[str, Any] = {}
-    for path, epsilon, score in cells:
-        place = found
-        for part in path:
-            place = place.setdefault(part, {})
-        verdict = Verdict(score.accuracy, score.interval, score.correct)
-        place[str(epsilon)] = verdict.to_json()
-    return found
+def _result(cells: Iterable[_Cell]) -> AttackResult:
+    """Sort cells by method, palette size and codec into curves over epsilon."""
+    original: dict[int, Verdict] = {}
+    methods: dict[str, dict[int, dict[int, Verdict]]] = {}
+    codecs: dict[str, dict[int, Verdict]] = {}
+    for cell in cells:
+        curve = original
+        if cell.method:
+            curve = methods.setdefault(cell.method, {}).setdefault(cell.size, {})
+        elif cell.codec:
+            curve = codecs.setdefault(cell.codec, {})
+        curve[cell.epsilon] = Verdict(cell.score.accuracy, cell.score.interval, cell.score.correct)
+    return AttackResult(original, methods, codecs)

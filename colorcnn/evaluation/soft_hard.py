@@ -15,7 +15,8 @@ from torch import nn
 from tqdm import tqdm
 
 from colorcnn.errors import UsageError
-from colorcnn.evaluation.judging import evaluating
+from colorcnn.evaluation.classifier_set import evaluating
+from colorcnn.evaluation.scores import SoftScore
 from colorcnn.losses import confidence_entropy
 from colorcnn.models import LearnedQuantizer
 from colorcnn.models.assignment import soft_palette, soft_render
@@ -33,7 +34,7 @@ def measure_soft(
     temperatures: Sequence[float],
     device: torch.device | str = "cpu",
     label: str = "soft images",
-) -> dict[str, dict[str, dict[str, float]]]:
+) -> dict[int, dict[str, SoftScore]]:
     """Accuracy of soft images, and the entropy of their assignments.
 
     Args:
@@ -46,7 +47,7 @@ def measure_soft(
         label: what the progress bar says.
 
     Returns:
-        size -> temperature -> ``accuracy`` in [0, 1] and ``entropy`` in nats a pixel.
+        Number of colours -> temperature -> result.
 
     Raises:
         UsageError: the images have several labels.
@@ -65,8 +66,7 @@ def measure_soft(
                 found[0] += (classifier(seen).argmax(dim=1) == labels).sum().cpu()
                 found[1] += confidence_entropy(assignment).double().cpu() * len(images)
             total += len(images)
-    result: dict[str, dict[str, dict[str, float]]] = {str(size): {} for size in sizes}
+    result: dict[int, dict[str, SoftScore]] = {size: {} for size in sizes}
     for (size, at), found in sums.items():
-        accuracy, entropy = (found / total).tolist()
-        result[str(size)][f"{at:g}"] = {"accuracy": accuracy, "entropy": entropy}
+        result[size][f"{at:g}"] = SoftScore(*(found / total).tolist())
     return result

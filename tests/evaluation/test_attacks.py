@@ -174,7 +174,9 @@ def robustness(attacks=("fgsm", "fgsm:adaptive", "fgsm:soft"), epsilons=(12,)):
     methods, codecs = {"median-cut": MedianCut()}, {"png": Codec("png")}
     clean = evaluate(methods, network, batches, [2, 4], codecs=codecs, progress=False)
     defence = Defence(network, batches, methods, codecs, options={"progress": False})
-    return clean, measure_robustness(defence, [parse_attack(text) for text in attacks], list(epsilons), clean)
+    return clean, measure_robustness(
+        defence, [parse_attack(text) for text in attacks], list(epsilons), clean
+    ).to_json()
 
 
 def test_every_method_gets_a_curve_over_epsilon():

@@ -20,8 +20,8 @@ from PIL import Image
 from colorcnn.cli import INTERRUPTED, main
 from colorcnn.errors import ColorCNNError
 from colorcnn.evaluation import evaluate as evaluator
-from colorcnn.evaluation.judging import Panel
-from colorcnn.evaluation.kept import Kept
+from colorcnn.evaluation.classifier_set import ClassifierSet
+from colorcnn.evaluation.progress_file import ProgressFile
 from colorcnn.records import read_record
 from colorcnn.reproduce import runner
 from colorcnn.reproduce.state import State, claimed
@@ -175,7 +175,7 @@ def test_measuring_goes_on_behind_the_images_that_are_done(copy, whole, monkeypa
     """Four batches, of each of which the judge sees seven: originals, and three methods in two sizes."""
     in_batches = edited(copy, "experiment.yaml", "colors: [2, 4]\n", "colors: [2, 4]\n      batch_size: 8\n")
     command = ["reproduce", str(in_batches), "--seeds", "1", "-o", str(copy / "runs"), "--results"]
-    seen, ask = [], Panel.ask
+    seen, ask = [], ClassifierSet.ask
 
     def stops(panel, images, labels):
         if len(seen) == 2 * 7 + 3:
@@ -186,11 +186,11 @@ def test_measuring_goes_on_behind_the_images_that_are_done(copy, whole, monkeypa
         seen.append(len(images))
         return ask(panel, images, labels)
 
-    monkeypatch.setattr(Kept, "SECONDS", 0)
-    monkeypatch.setattr(Panel, "ask", stops)
+    monkeypatch.setattr(ProgressFile, "SECONDS", 0)
+    monkeypatch.setattr(ClassifierSet, "ask", stops)
     assert main([*command, str(copy)]) == INTERRUPTED
     assert "the same command goes on with it" in capsys.readouterr().err
-    monkeypatch.setattr(Panel, "ask", counts)
+    monkeypatch.setattr(ClassifierSet, "ask", counts)
     seen.clear()
     assert main([*command, str(copy / "results"), "--force"]) == 0
     assert seen == [8] * 2 * 7

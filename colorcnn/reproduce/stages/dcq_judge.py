@@ -79,13 +79,14 @@ class DcqJudgeStage(MeasuringKind):
 
     def run(self, description: Mapping[str, Any], context: StageContext) -> None:
         """See :meth:`StageKind.run`."""
-        from colorcnn.evaluation.question import Question
+        from colorcnn.evaluation.config import EvaluationConfig
+        from colorcnn.evaluation.loaded import load_evaluation
 
         clock = Clock()
         device = context.torch_device()
         cells = list(_cells(description))
         original = description["original"]
-        opened = Question(
+        config = EvaluationConfig(
             data=description["data"],
             classifier={_ORIGINAL: original["classifier"], **{cell.name: cell.classifier for cell in cells}},
             methods={},
@@ -95,20 +96,21 @@ class DcqJudgeStage(MeasuringKind):
             seed=context.seed,
             device=device,
             options=context.data_options(),
-        ).open()
-        verdicts = opened.measure()["original"]["judges"]
+        )
+        loaded = load_evaluation(config)
+        verdicts = loaded.measure().original.judges
         metrics = {
             "sizes": description["colors"],
-            "original": {**verdicts[_ORIGINAL], **_costs(original.get("store"))},
+            "original": {**verdicts[_ORIGINAL].to_json(), **_costs(original.get("store"))},
             "methods": {name: {"scores": {}} for name in description["rows"]},
         }
         for cell in cells:
-            score = {**verdicts[cell.name], **_costs(cell.store)}
+            score = {**verdicts[cell.name].to_json(), **_costs(cell.store)}
             metrics["methods"][cell.method]["scores"][str(cell.colors)] = score
-        whole = opened.config()
-        config = {key: whole[key] for key in ("data", "split", "split_key", "image_size")}
+        whole = loaded.record_config()
+        told = {key: whole[key] for key in ("data", "split", "split_key", "image_size")}
         write_atomically(context.folder / f"{_EXAMPLES}.png", _examples(description, context))
-        context.write_record(clock, n=len(opened.split), metrics=metrics, config=config, device=device)
+        context.write_record(clock, n=len(loaded.split), metrics=metrics, config=told, device=device)
 
     def pictures(self, folder: Path) -> dict[str, Path]:
         """See :meth:`MeasuringKind.pictures`: images as the rows store them."""

@@ -17,7 +17,7 @@ from colorcnn.reproduce.stages.fit import check_class
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from colorcnn.evaluation.question import Question
+    from colorcnn.evaluation.config import EvaluationConfig
 
 _OF_ATTACKS = ("attacks", "epsilons", "attack_steps")
 _SAMPLE_SEED = 0
@@ -78,7 +78,7 @@ class EvaluateStage(MeasuringKind):
             UsageError: a method, the split or an attack is unknown, or a number of it out of range.
         """
         from colorcnn.evaluation.codecs import find_codecs
-        from colorcnn.evaluation.question import SPLITS
+        from colorcnn.evaluation.config import SPLITS
         from colorcnn.methods import LEARNED_METHODS, parse_method
         from colorcnn.pretrained import check_pretrained
 
@@ -109,27 +109,32 @@ class EvaluateStage(MeasuringKind):
 
     def run(self, description: Mapping[str, Any], context: StageContext) -> None:
         """See :meth:`StageKind.run`."""
+        from colorcnn.evaluation.loaded import load_evaluation
         from colorcnn.reporting.pictures import draw_pictures
 
         clock = Clock()
-        opened = self.question(description, context).open()
-        for remark in opened.remarks():
+        loaded = load_evaluation(self.config(description, context))
+        for remark in loaded.remarks():
             context.say(remark)
         if description["cam"]:
-            opened.check_maps()
-        metrics = opened.measure(context.kept)
-        for name, picture in draw_pictures(opened, cam=description["cam"], dark=False).items():
+            loaded.check_maps()
+        metrics = loaded.measure(context.kept).to_json()
+        for name, picture in draw_pictures(loaded, cam=description["cam"], dark=False).items():
             write_atomically(context.folder / f"{name}.png", picture.light)
         context.write_record(
-            clock, n=len(opened.split), metrics=metrics, config=opened.config(), device=context.torch_device()
+            clock,
+            n=len(loaded.split),
+            metrics=metrics,
+            config=loaded.record_config(),
+            device=context.torch_device(),
         )
 
     @staticmethod
-    def question(description: Mapping[str, Any], context: StageContext) -> Question:
-        """What the stage asks."""
-        from colorcnn.evaluation.question import Question
+    def config(description: Mapping[str, Any], context: StageContext) -> EvaluationConfig:
+        """Return the configuration of the evaluation."""
+        from colorcnn.evaluation.config import EvaluationConfig
 
-        return Question(
+        return EvaluationConfig(
             data=description["data"],
             classifier=description["classifier"],
             methods=description["methods"],

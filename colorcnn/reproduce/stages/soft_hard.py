@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from colorcnn.errors import UsageError
@@ -47,26 +48,25 @@ class SoftHardStage(EvaluateStage):
 
     def run(self, description: Mapping[str, Any], context: StageContext) -> None:
         """See :meth:`StageKind.run`."""
+        from colorcnn.evaluation.loaded import load_evaluation
         from colorcnn.evaluation.soft_hard import measure_soft
         from colorcnn.models import LearnedQuantizer
 
         clock, device = Clock(), context.torch_device()
-        opened = self.question(description, context).open()
-        metrics = {**opened.measure(context.kept), "temperatures": description["temperatures"]}
-        batches = opened.batches()
-        for name, method in opened.methods.items():
+        loaded = load_evaluation(self.config(description, context))
+        result = replace(loaded.measure(context.kept), temperatures=tuple(description["temperatures"]))
+        batches = loaded.batches()
+        for name, method in loaded.methods.items():
             if isinstance(method, LearnedQuantizer):
-                scores = metrics["methods"][name]["scores"]
                 soft = measure_soft(
-                    *(method, opened.classifier, batches, [int(size) for size in scores]),
+                    *(method, loaded.classifier, batches, list(result.scores[name])),
                     description["temperatures"],
                     device,
                     label=f"soft images of {name}",
                 )
-                for size, score in scores.items():
-                    score["soft"] = soft[size]
+                result = result.with_soft(name, soft)
         context.write_record(
-            clock, n=len(opened.split), metrics=metrics, config=opened.config(), device=device
+            clock, n=len(loaded.split), metrics=result.to_json(), config=loaded.record_config(), device=device
         )
 
     def figure(self, record: Record) -> Figure:

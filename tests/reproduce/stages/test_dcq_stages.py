@@ -123,7 +123,7 @@ def test_what_is_done_is_not_done_again(copy, stored_experiment, monkeypatch, ca
         ("dcq-1", "colorcnn.dcq.build.Build.refine"),
         ("dcq-1", "colorcnn.reproduce.stages.dcq_build.write_costs"),
         ("jpeg-2", "colorcnn.reproduce.stages.dcq_recode.write_costs"),
-        ("verdict", "colorcnn.evaluation.question.OpenQuestion.measure"),
+        ("verdict", "colorcnn.evaluation.loaded.LoadedEvaluation.measure"),
     ],
 )
 def test_a_stage_that_was_interrupted_goes_on(stage, point, copy, stored_experiment, whole, monkeypatch):

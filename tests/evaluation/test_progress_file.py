@@ -12,7 +12,7 @@ from colorcnn.errors import UsageError
 from colorcnn.evaluation.attacks import parse_attack
 from colorcnn.evaluation.codecs import Codec
 from colorcnn.evaluation.evaluate import evaluate
-from colorcnn.evaluation.kept import Kept
+from colorcnn.evaluation.progress_file import ProgressFile
 from colorcnn.evaluation.robustness import Defence, measure_robustness
 from colorcnn.quantizers.median_cut import MedianCut
 
@@ -52,7 +52,7 @@ def batches(labels):
 @pytest.fixture(autouse=True)
 def always(monkeypatch):
     """Keep where it stands after every batch."""
-    monkeypatch.setattr(Kept, "SECONDS", 0)
+    monkeypatch.setattr(ProgressFile, "SECONDS", 0)
 
 
 @pytest.fixture
@@ -68,7 +68,7 @@ def test_it_goes_on_behind_the_images_that_are_done(labels, judges, limit, file)
 
     def measure(method, kept):
         codecs = {"jpeg:50": Codec("jpeg", 50)}
-        options = {"codecs": codecs, "limit": limit, "progress": False, "kept": kept}
+        options = {"codecs": codecs, "limit": limit, "progress": False, "progress_file": kept}
         found = evaluate({"mine": method}, panel, batches(labels), SIZES, **options).to_json()
         assert found["methods"]["mine"].pop("images_per_second") > 0
         return found
@@ -76,15 +76,22 @@ def test_it_goes_on_behind_the_images_that_are_done(labels, judges, limit, file)
     whole = measure(Interrupted(), None)
     assert list(whole["methods"]["mine"]["unavailable"]) == ["3"]
     with pytest.raises(KeyboardInterrupt):  # in the last of three batches; in the first, sizes are tried
-        measure(Interrupted(at=5), Kept(file))
+        measure(Interrupted(at=5), ProgressFile(file))
     rest = Interrupted()
-    assert measure(rest, Kept(file)) == whole
+    assert measure(rest, ProgressFile(file)) == whole
     assert rest.calls == 1
 
 
 def test_what_is_done_is_not_done_again(file):
     results = [
-        evaluate({"mine": method}, judge(), batches("one label"), [2], progress=False, kept=Kept(file))
+        evaluate(
+            {"mine": method},
+            judge(),
+            batches("one label"),
+            [2],
+            progress=False,
+            progress_file=ProgressFile(file),
+        )
         for method in (MedianCut(), Interrupted(at=1))
     ]
     assert results[0].to_json() == results[1].to_json()
@@ -95,18 +102,23 @@ def test_a_file_that_cannot_be_read_is_begun_again(content, file):
     file.parent.mkdir()
     file.write_bytes(content)
     kept = evaluate(
-        {"mine": MedianCut()}, judge(), batches("one label"), [2], progress=False, kept=Kept(file)
+        {"mine": MedianCut()},
+        judge(),
+        batches("one label"),
+        [2],
+        progress=False,
+        progress_file=ProgressFile(file),
     )
     assert kept.n == COUNT
 
 
 def test_between_two_writings_some_time_passes(monkeypatch, file):
-    monkeypatch.setattr(Kept, "SECONDS", 1000)
+    monkeypatch.setattr(ProgressFile, "SECONDS", 1000)
     with pytest.raises(KeyboardInterrupt):
         evaluate(
             *({"mine": Interrupted(at=3)}, judge(), batches("one label"), [2]),
             progress=False,
-            kept=Kept(file),
+            progress_file=ProgressFile(file),
         )
     assert not file.exists()
 
@@ -116,13 +128,13 @@ def test_attacks_go_on_with_the_random_starts_they_would_have(tmp_path):
 
     def measure(method, folder):
         def keep(label):
-            return folder and Kept(folder / f"{label.replace('/', ' of ')}.pt")
+            return folder and ProgressFile(folder / f"{label.replace('/', ' of ')}.pt")
 
         source = batches("one label")
-        clean = evaluate({"mine": method}, judge(), source, [2], progress=False, kept=keep("clean"))
+        clean = evaluate({"mine": method}, judge(), source, [2], progress=False, progress_file=keep("clean"))
         options = {"progress": False}
         defence = Defence(judge(), source, {"mine": method}, {}, "cpu", options, keep)
-        return measure_robustness(defence, attacks, [8], clean)
+        return measure_robustness(defence, attacks, [8], clean).to_json()
 
     uninterrupted = Interrupted()
     whole = measure(uninterrupted, None)

@@ -1,4 +1,4 @@
-"""The measurements of one cell of the evaluator's table, gathered batch by batch."""
+"""Measurements of one method at one palette size, gathered batch by batch."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from torch import Tensor
 
 from colorcnn.evaluation import metrics
 from colorcnn.evaluation.rate import rates, truecolor_png_bits
-from colorcnn.evaluation.scores import Score, Verdict
+from colorcnn.evaluation.scores import ColorCount, Score, Verdict
 from colorcnn.paletted import Paletted
 from colorcnn.recognition import Masks, mean_iou
 
 Answers = dict[str, Tensor]
-"""Logits (B, K) by the name of the classifier, that of the first one first."""
+"""Name of a classifier -> logits (B, K). The first classifier comes first."""
 
 
 @dataclass
-class Tally:
-    """What is measured of one method at one number of colours, of one codec, or of the originals."""
+class MetricAccumulator:
+    """Measurements of one method at one palette size, of one codec, or of the originals."""
 
     correct: list[Tensor] = field(default_factory=list)
     colors: list[Tensor] = field(default_factory=list)
@@ -58,7 +58,13 @@ class Tally:
         self.ssim.append(metrics.ssim(pixels, originals))
 
     def add_originals(self, images: Tensor, answers: Answers, labels: Tensor) -> None:
-        """Count a batch in full colour: uint8 images (B, 3, H, W)."""
+        """Add a batch in full colour.
+
+        Args:
+            images: (B, 3, H, W) uint8.
+            answers: logits of the classifiers on these images.
+            labels: (B,) class numbers, or (B, K) of 0 and 1.
+        """
         self._add_predictions(answers, labels)
         self.colors.append(metrics.count_colors(images))
         self.png += sum(truecolor_png_bits(images))
@@ -67,7 +73,15 @@ class Tally:
     def add_decoded(
         self, pixels: Tensor, bits: Sequence[int], originals: Tensor, answers: Answers, labels: Tensor
     ) -> None:
-        """Count a batch that went through files of a codec, of so many bits each."""
+        """Add a batch that a codec wrote and read.
+
+        Args:
+            pixels: (B, 3, H, W) uint8, the decoded images.
+            bits: size of each file.
+            originals: (B, 3, H, W) uint8.
+            answers: logits of the classifiers on the decoded images.
+            labels: (B,) class numbers, or (B, K) of 0 and 1.
+        """
         self._add_predictions(answers, labels)
         self._add_error(pixels, originals)
         self.colors.append(metrics.count_colors(pixels))
@@ -77,7 +91,15 @@ class Tally:
     def add(
         self, paletted: Paletted, pixels: Tensor, originals: Tensor, answers: Answers, labels: Tensor
     ) -> None:
-        """Count a quantized batch, and the pixels that its files hold."""
+        """Add a quantized batch.
+
+        Args:
+            paletted: the quantized images.
+            pixels: (B, 3, H, W) uint8, the pixels of their files.
+            originals: (B, 3, H, W) uint8.
+            answers: logits of the classifiers on ``pixels``.
+            labels: (B,) class numbers, or (B, K) of 0 and 1.
+        """
         self._add_predictions(answers, labels)
         self._add_error(pixels, originals)
         self.colors.append(paletted.num_colors.cpu())
@@ -88,19 +110,19 @@ class Tally:
             self.pixels += rate.pixels
 
     def state(self) -> dict[str, Any]:
-        """The fields, with the batches of each as one, for :class:`colorcnn.evaluation.kept.Kept`."""
+        """Return the fields for a progress file, the batches of each joined."""
         for parts in [*vars(self).values(), *self.judged.values()]:
             if isinstance(parts, list) and parts:
                 parts[:] = [torch.cat(parts)]
         return dict(vars(self))
 
     def score(self, rank: Tensor) -> Score:
-        """Summarise; images in the order of ``rank`` (n,)."""
+        """Return the score; ``rank`` (n,) sorts the images."""
         verdict = _verdict(self.correct, rank)
         colors = torch.cat(self.colors)
         shared: dict[str, Any] = {
             **vars(verdict),
-            "colors": (float(colors.double().mean()), int(colors.min()), int(colors.max())),
+            "colors": ColorCount(float(colors.double().mean()), int(colors.min()), int(colors.max())),
             "not_finite": self.not_finite,
             "judges": {name: _verdict(flags, rank) for name, flags in self.judged.items()},
         }

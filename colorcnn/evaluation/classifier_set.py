@@ -1,4 +1,4 @@
-"""Classifiers as judges of images, and networks put into evaluation mode for a while."""
+"""Frozen classifiers that judge images, and evaluation mode of networks."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ import torch
 from torch import Tensor, nn
 
 from colorcnn.errors import ColorCNNError, UsageError
-from colorcnn.evaluation.tally import Answers
+from colorcnn.evaluation.accumulator import Answers
 from colorcnn.paletted import from_bytes
 from colorcnn.recognition import RECOGNITIONS, recognition_of
 
-Judges = nn.Module | Mapping[str, nn.Module]
-"""A classifier, or several by name, the first of which gives the scores."""
+FrozenClassifiers = nn.Module | Mapping[str, nn.Module]
+"""One classifier, or several by name. The first gives the scores."""
 
 
 @torch.inference_mode()
@@ -23,15 +23,15 @@ def predict(classifier: nn.Module, images: Tensor, device: torch.device | str = 
 
     Args:
         classifier: maps images (B, 3, H, W) in [0, 1] to logits (B, K), or (B, K, H, W) for every pixel.
-        images: uint8 (B, 3, H, W).
-        device: where the classifier runs.
+        images: (B, 3, H, W) uint8.
+        device: device of the classifier.
 
     Returns:
-        the logits, float32 on the CPU.
+        The logits, float32 on the CPU.
 
     Raises:
-        UsageError: it does not return logits.
-        ColorCNNError: it fails; it may be a user's own.
+        UsageError: the classifier does not return logits.
+        ColorCNNError: the classifier fails. It may be the user's own.
     """
     try:
         logits = classifier(from_bytes(images.to(device)))
@@ -45,27 +45,37 @@ def predict(classifier: nn.Module, images: Tensor, device: torch.device | str = 
     return task.check_logits(logits, images).float().cpu()
 
 
-class Panel:
-    """The classifiers that judge."""
+class ClassifierSet:
+    """One or several classifiers that are asked about the same pixels.
 
-    def __init__(self, judges: Judges, device: torch.device, num_classes: int | None) -> None:
-        self.judges = dict(judges) if isinstance(judges, Mapping) else {"": judges}
+    Args:
+        classifiers: one, or several by name.
+        device: device of the classifiers.
+        num_classes: number of classes of the data; None to read it from the labels.
+    """
+
+    def __init__(self, classifiers: FrozenClassifiers, device: torch.device, num_classes: int | None) -> None:
+        self.classifiers = dict(classifiers) if isinstance(classifiers, Mapping) else {"": classifiers}
         self.device = device
         self.num_classes = num_classes
 
     @property
     def names(self) -> tuple[str, ...]:
-        """Of several; a single one has none."""
-        return tuple(self.judges) if len(self.judges) > 1 else ()
+        """Names of several classifiers; empty for a single one."""
+        return tuple(self.classifiers) if len(self.classifiers) > 1 else ()
 
     def ask(self, pixels: Tensor, labels: Tensor) -> Answers:
-        """What each answers to uint8 images (B, 3, H, W).
+        """Return the logits of each classifier.
+
+        Args:
+            pixels: (B, 3, H, W) uint8.
+            labels: (B,) class numbers, or (B, K) of 0 and 1.
 
         Raises:
-            UsageError: one does not fit the labels.
-            ColorCNNError: one fails.
+            UsageError: a classifier has another number of classes than the labels.
+            ColorCNNError: a classifier fails.
         """
-        answers = {name: predict(judge, pixels, self.device) for name, judge in self.judges.items()}
+        answers = {name: predict(each, pixels, self.device) for name, each in self.classifiers.items()}
         for name, logits in answers.items():
             recognition_of(labels).check_logits(logits, pixels)
             _check_classes(logits, labels, self.num_classes, name if self.names else "The classifier")
@@ -85,7 +95,7 @@ def _check_classes(logits: Tensor, labels: Tensor, num_classes: int | None, judg
 
 
 def modules_of(quantizer: object) -> Iterator[nn.Module]:
-    """The network of a quantizer, or of the one that a wrapper such as ``Dithered`` holds."""
+    """Yield the network of a quantizer, or of the quantizer inside a wrapper such as ``Dithered``."""
     for candidate in (quantizer, getattr(quantizer, "quantizer", None)):
         if isinstance(candidate, nn.Module):
             yield candidate
@@ -93,7 +103,12 @@ def modules_of(quantizer: object) -> Iterator[nn.Module]:
 
 @contextmanager
 def evaluating(modules: Sequence[nn.Module], device: torch.device) -> Iterator[None]:
-    """Move networks to the device and keep them in evaluation mode, without gradients, for a while."""
+    """Move networks to a device; inside the context they are in evaluation mode, without gradients.
+
+    Args:
+        modules: the networks.
+        device: where to move them.
+    """
     parts = [part for module in modules for part in module.to(device).modules()]
     modes = [part.training for part in parts]
     try:

@@ -1,4 +1,4 @@
-"""Where a measurement stands, in a file: one that was interrupted goes on from there."""
+"""Progress of a measurement in a file. An interrupted measurement resumes from it."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ import torch
 from colorcnn.files import write_atomically
 
 
-class Kept:
-    """A file that says where a measurement stands.
+class ProgressFile:
+    """A file with the progress of a measurement.
 
     Args:
         path: the file.
 
     Attributes:
-        SECONDS: the least between two writings, and so about the most work that is lost.
+        SECONDS: least time between two writes. About this much work is lost on an interruption.
     """
 
     SECONDS: ClassVar[float] = 30.0
@@ -31,17 +31,21 @@ class Kept:
         self._next = time.monotonic() + self.SECONDS
 
     def read(self) -> dict[str, Any] | None:
-        """What was kept; None where nothing was, or it cannot be read."""
+        """Return the saved state; None if there is none, or the file is damaged."""
         try:
             return torch.load(self.path, weights_only=True)
         except (OSError, RuntimeError, EOFError, pickle.UnpicklingError):
             return None
 
     def write(self, state: Callable[[], dict[str, Any]], *, ended: bool = False) -> None:
-        """Keep a state of tensors and plain values, when it is time or the measurement ended.
+        """Save the state if the last write is long enough ago, or the measurement ended.
+
+        Args:
+            state: returns the state, of tensors and plain values.
+            ended: True to save in any case.
 
         Raises:
-            ColorCNNError: the disk or the rights do not allow it.
+            ColorCNNError: the file cannot be written.
         """
         if ended or time.monotonic() >= self._next:
             buffer = io.BytesIO()

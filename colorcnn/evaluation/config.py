@@ -1,0 +1,68 @@
+"""Configuration of an evaluation: names of data, classifiers and methods, and options."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from colorcnn.evaluation.attacks import EPSILONS, STEPS, Attack, parse_attack
+
+SPLITS = ("test", "val", "train")
+PALETTE_SIZES = (2, 4, 8, 16, 32, 64)
+BATCH_SIZE = 128
+
+
+@dataclass(frozen=True)
+class EvaluationConfig:
+    """The options of an evaluation. ``colorcnn evaluate`` and the stages of experiments use them alike.
+
+    Attributes:
+        data: a known data set or a folder, or a mapping with ``class_path`` and ``init_args``.
+        classifier: a classifier as :func:`colorcnn.classifiers.load_classifier` takes it; or several by name,
+            which are all asked about the same pixels. Scores, attacks and pictures use the first.
+        methods: name of a method -> its description, as :func:`colorcnn.methods.load_quantizer` takes it; or
+            several ColorCNNs, each for another number of colours; or a codec as
+            :func:`colorcnn.evaluation.codecs.find_codecs` takes it, which keeps its own name.
+        colors: the palette sizes, each in 1..256.
+        split: one of :data:`SPLITS`.
+        limit: size of a sample of the images, stratified by class; None for all images.
+        seed: seed of random methods.
+        sample_seed: seed of the sample; None for the value of ``seed``.
+        batch_size: number of images in a batch.
+        device: device of the networks.
+        options: ``root``, ``image_size`` and ``download`` of a data set that ``data`` names.
+        attacks: attacks as :func:`colorcnn.evaluation.attacks.parse_attack` takes them.
+        epsilons: largest changes of a value by an attack, whole numbers of 0..255.
+        attack_steps: number of PGD steps.
+    """
+
+    data: str | Mapping[str, Any]
+    classifier: str | Mapping[str, str]
+    methods: Mapping[str, str | Sequence[str]]
+    colors: Sequence[int] = PALETTE_SIZES
+    split: str = "test"
+    limit: int | None = None
+    seed: int = 0
+    sample_seed: int | None = None
+    batch_size: int = BATCH_SIZE
+    device: str = "cpu"
+    options: Mapping[str, Any] | None = None
+    attacks: Sequence[str] = ()
+    epsilons: Sequence[int] = EPSILONS
+    attack_steps: int = STEPS
+
+    @property
+    def classifiers(self) -> dict[str, str]:
+        """Name -> classifier in the given order. A single classifier is its own name."""
+        if isinstance(self.classifier, Mapping):
+            return dict(self.classifier)
+        return {self.classifier: self.classifier}
+
+    def parsed_attacks(self) -> list[Attack]:
+        """Return the attacks, parsed.
+
+        Raises:
+            UsageError: an attack is unknown or has no step.
+        """
+        return [parse_attack(attack, steps=self.attack_steps, seed=self.seed) for attack in self.attacks]
