@@ -1,4 +1,4 @@
-"""Render the tables of README.md and experiments/README.md from the committed result records.
+"""Render the tables of README.md, experiments/README.md and docs/ from the committed result records.
 
 ``python tools/render_tables.py`` rewrites the tables in place; ``--check`` only says which would change, and
 exits with 1 if one would. What a table is, :mod:`colorcnn.reproduce.pages` says.
@@ -14,7 +14,7 @@ from colorcnn.errors import ColorCNNError
 from colorcnn.reproduce.pages import render_pages
 
 ROOT = Path(__file__).resolve().parent.parent
-PAGES = (ROOT / "README.md", ROOT / "experiments" / "README.md")
+PAGES = (ROOT / "README.md", ROOT / "experiments" / "README.md", *sorted((ROOT / "docs").rglob("*.md")))
 RESULTS = ROOT / "experiments" / "results"
 
 
