@@ -22,7 +22,8 @@ from colorcnn.commands.console import (
     say,
     sigterm_interrupts,
 )
-from colorcnn.errors import ColorCNNError, unknown_name
+from colorcnn.commands.messages import CURES, set_up_messages
+from colorcnn.errors import ColorCNNError, UnknownName, cures
 from colorcnn.version import __version__
 
 
@@ -67,6 +68,7 @@ def main(argv: list[str] | None = None) -> int:
         terminated.
     """
     open_missing_streams()
+    set_up_messages()
     try:
         with _plain_warnings(), sigterm_interrupts():
             try:
@@ -124,10 +126,11 @@ def _dispatch(argv: list[str]) -> int:
         parser.parse_args(argv[:1])  # ends the process after --help and --version, and for anything else
     name, rest = argv[0], argv[1:]
     if name not in COMMANDS:
-        raise unknown_name("command", name, COMMANDS)
+        raise UnknownName("command", name, COMMANDS)
     command = COMMANDS[name]
     module = importlib.import_module(command.module)
-    return module.main([name, *rest] if command.passes_name else rest)
+    with cures({**CURES, **getattr(module, "CURES", {})}):
+        return module.main([name, *rest] if command.passes_name else rest)
 
 
 def _parser() -> argparse.ArgumentParser:

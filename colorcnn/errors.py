@@ -1,38 +1,170 @@
-"""Errors a user can cause. Their message is one sentence: the input, the problem, the cure."""
+"""Errors that a user can cause. The message is one sentence: the input, the problem, the cure."""
 
 from __future__ import annotations
 
-import re
+import difflib
+import os
 import reprlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from numbers import Integral
+from pathlib import Path
 from typing import Any
+
+Cure = str | Callable[..., str]
+"""What to do about an error: text with the error's parts in braces, or a function of the parts."""
 
 
 class ColorCNNError(Exception):
-    """Work that was asked for correctly and failed; the command line prints it and exits with 1."""
+    """A request was valid and its work failed. The command line prints the message and exits with 1.
+
+    Args:
+        problem: the whole sentence; with a cure, the sentence up to the colon.
+        cure: what the user can do, in the words of a Python caller, without a full stop.
+        code: a stable name of the problem, which tests and commands may rely on.
+        parts: what the sentence names, by name, such as ``path=...``.
+
+    Attributes:
+        code: see above.
+        parts: see above.
+    """
 
     exit_code = 1
+    code = "failed"
+
+    def __init__(self, problem: str, cure: str | None = None, *, code: str | None = None, **parts: Any):
+        super().__init__(problem, *(() if cure is None else (cure,)))
+        self.problem = problem
+        self.cure = cure
+        self.code = code or type(self).code
+        self.parts = parts
+
+    def __str__(self) -> str:
+        return self.problem if self.cure is None else f"{self.problem}: {self.cure}."
 
 
 class UsageError(ColorCNNError, ValueError):
-    """A request that cannot be meant; the command line prints it and exits with 2."""
+    """An invalid request: an unknown name, a value out of range, or options that conflict. Exit code 2."""
 
     exit_code = 2
+    code = "usage"
+
+
+class FileExists(ColorCNNError):
+    """A result would replace a file.
+
+    Args:
+        path: of that file.
+    """
+
+    code = "file-exists"
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        super().__init__(
+            f"{os.fspath(path)} exists already", "choose another name, or allow overwriting", path=path
+        )
+        self.args = (path,)
+        self.path = Path(path)
+
+    @classmethod
+    def at(cls, path: str | os.PathLike[str]) -> FileExists:
+        """Build the error for a file."""
+        return cls(path)
+
+
+class MissingDataset(UsageError):
+    """A data set is not on the disk, or not complete.
+
+    Args:
+        name: of the data set.
+        root: the folder it was looked for in.
+        can_download: whether colorcnn can fetch it.
+        looked_for: names of folders that would have been taken.
+    """
+
+    code = "missing-dataset"
+
+    def __init__(
+        self, name: str, root: str | os.PathLike[str], can_download: bool, looked_for: Iterable[str] = ()
+    ) -> None:
+        names = ", ".join(looked_for)
+        problem = f"{name} is not in {os.fspath(root)}, or not complete"
+        fetch = ", or fetch it with download=True" if can_download else ""
+        super().__init__(
+            f"{problem} (looked for {names})" if names else problem,
+            f"name the folder that holds it with root or COLORCNN_DATA{fetch}",
+            name=name,
+            root=root,
+            can_download=can_download,
+        )
+        self.args = (name, root, can_download, tuple(looked_for))
+
+
+class UnknownName(UsageError):
+    """A name is not registered; the message lists the names that are, the most similar one first.
+
+    Args:
+        kind: the kind of thing that has the name, such as ``"method"``.
+        name: the name that was given.
+        known: the registered names.
+    """
+
+    code = "unknown-name"
+
+    def __init__(self, kind: str, name: object, known: Iterable[str]) -> None:
+        names = sorted(known)
+        similar = similar_name(str(name), names)
+        meant = f" (did you mean {similar}?)" if similar else ""
+        super().__init__(
+            f"Unknown {kind} {name!r}{meant}",
+            f"choose one of {', '.join(names)}",
+            kind=kind,
+            name=name,
+            known=names,
+            similar=similar,
+        )
+        self.args = (kind, name, names)
+
+
+unknown_name = UnknownName
+
+
+def similar_name(name: str, known: Iterable[str]) -> str | None:
+    """Return the known name that is most similar to another one, or None.
+
+    Args:
+        name: as it was written; case and punctuation count little.
+        known: the names to choose from.
+    """
+    plain = {_letters(one): one for one in known}
+    found = difflib.get_close_matches(_letters(name), plain, n=1, cutoff=0.7)
+    return plain[found[0]] if found else None
+
+
+def _letters(name: str) -> str:
+    return "".join(character for character in name.lower() if character.isalnum())
 
 
 def check_at_least(least: int, **numbers: Any) -> None:
-    """Raise UsageError where a number is not whole, or below the least that can be meant; None is left alone.
+    """Check that numbers are whole and not too small; None is always allowed.
 
     Args:
-        least: that can be meant.
+        least: the smallest number that is allowed.
         numbers: by the names of their options.
+
+    Raises:
+        UsageError: a number is not whole, or below ``least``.
     """
     for name, value in numbers.items():
         whole = isinstance(value, Integral) and not isinstance(value, bool)
         if value is not None and (not whole or value < least):
-            raise UsageError(f"{name} is {value!r}: choose a whole number from {least} up.")
+            raise UsageError(
+                f"{name} is {value!r}",
+                f"choose a whole number from {least} up",
+                code="out-of-range",
+                name=name,
+                value=value,
+            )
 
 
 def shortened(value: Any, length: int = 80) -> str:
@@ -52,28 +184,26 @@ def shortened(value: Any, length: int = 80) -> str:
 
 
 @contextmanager
-def retold(*rules: tuple[str, str | Callable[[re.Match[str]], str]]) -> Iterator[None]:
-    """Tell errors in the words of the command that was called, where they speak to another.
+def cures(by_code: Mapping[str, Cure]) -> Iterator[None]:
+    """Give errors another cure on their way out, so that a command speaks of its own options.
 
     Args:
-        rules: regular expressions, and what to put in the place of what they match.
+        by_code: code of an error -> its cure.
     """
     try:
         yield
     except ColorCNNError as error:
-        told = str(error)
-        for pattern, words in rules:
-            told = re.sub(pattern, words, told)
-        raise type(error)(told) from error
+        apply_cure(error, by_code)
+        raise
 
 
-def unknown_name(kind: str, name: str, known: Iterable[str]) -> UsageError:
-    """Build the error for a name that is not registered; it lists those that are.
+def apply_cure(error: ColorCNNError, by_code: Mapping[str, Cure]) -> None:
+    """Replace the cure of an error where there is a better one for its code.
 
     Args:
-        kind: what the name should have named, such as ``"quantizer"``.
-        name: the name that was given.
-        known: an iterable of the registered names.
+        error: is changed.
+        by_code: code of an error -> its cure.
     """
-    names = ", ".join(sorted(known))
-    return UsageError(f"Unknown {kind} {name!r}: choose one of {names}.")
+    better = by_code.get(error.code)
+    if better is not None and error.cure is not None:
+        error.cure = better(**error.parts) if callable(better) else better.format(**error.parts)

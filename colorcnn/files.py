@@ -9,23 +9,10 @@ import stat
 import tempfile
 from pathlib import Path
 
-from colorcnn.errors import ColorCNNError
+from colorcnn.errors import ColorCNNError, FileExists
 
 _NO_LINKS = (errno.EPERM, errno.EACCES, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK)
 """Answers of file systems that have no hard links, such as FAT and some network shares."""
-
-
-class FileExists(ColorCNNError):
-    """A result would replace a file; ``path`` is the file."""
-
-    path: Path | None = None
-
-    @classmethod
-    def at(cls, path: str | os.PathLike[str]) -> FileExists:
-        """Build the error for a file."""
-        error = cls(f"{path} exists already: choose another name, or overwrite it with --force.")
-        error.path = Path(path)
-        return error
 
 
 def write_atomically(path: str | os.PathLike[str], data: bytes, *, overwrite: bool = True) -> Path:

@@ -195,8 +195,9 @@ class _Reader:
             width, height = self.picture.size
             if self.max_pixels is not None and width * height > self.max_pixels:
                 raise ColorCNNError(
-                    f"{self.name} is {width} x {height}, more than {self.max_pixels} pixels: "
-                    "scale it down, or allow more with --max-pixels."
+                    f"{self.name} is {width} x {height}, more than {self.max_pixels} pixels",
+                    "scale it down, or allow more with max_pixels",
+                    code="too-many-pixels",
                 )
             self.picture.load()
             if self.num_frames == 1 and self.deep_mode is not None:
@@ -226,7 +227,9 @@ class _Reader:
             raise
         except Image.DecompressionBombError as error:
             raise ColorCNNError(
-                f"{self.name} is too large to be opened safely ({error}): allow it with --max-pixels."
+                f"{self.name} is too large to be opened safely ({error})",
+                "scale it down, or allow more with max_pixels",
+                code="too-many-pixels",
             ) from error
         except UnidentifiedImageError as error:
             raise ColorCNNError(

@@ -55,7 +55,7 @@ def parse_method(method: str) -> Method:
     name, colon, checkpoint = head.partition(":")
     if name in QUANTIZERS:
         if colon:
-            raise UsageError(f"{name} is a classical method and has no checkpoints: write --method {name}.")
+            raise UsageError(f"{name} is a classical method and has no checkpoints: write {name}.")
     elif name not in LEARNED_METHODS:
         raise unknown_name("method", name, [*QUANTIZERS, *LEARNED_METHODS])
     elif not checkpoint and name not in DEFAULTS:

@@ -130,7 +130,12 @@ def save_pretrained(
     """
     folder = Path(directory)
     if (folder / CONFIG).exists() and not overwrite:
-        raise ColorCNNError(f"{folder} holds a checkpoint already: choose another name, or use --force.")
+        raise ColorCNNError(
+            f"{folder} holds a checkpoint already",
+            "choose another name, or allow overwriting",
+            code="file-exists",
+            path=folder,
+        )
     state = {key: value.detach().cpu().contiguous() for key, value in model.state_dict().items()}
     _fill(_build(config.architecture, config.kwargs, folder / CONFIG, state), state, folder / CONFIG)
     data = safetensors.torch.save({key: value.clone() for key, value in state.items()}, {"format": "pt"})
@@ -281,7 +286,9 @@ def _read_lightning(path: Path) -> dict[str, Any]:
         raise
     except Exception as error:  # a damaged file can make the unpickler fail in a dozen ways
         raise ColorCNNError(
-            f"{path} is truncated or no checkpoint: use another one, such as last.ckpt beside it."
+            f"{path} is truncated or no checkpoint",
+            "use another one, such as last.ckpt beside it",
+            code="damaged-checkpoint",
         ) from error
     return content if isinstance(content, dict) else {}
 

@@ -70,7 +70,10 @@ class TestMethods:
     @pytest.mark.parametrize(
         ("text", "problem"),
         [
-            ("mediancut", "Unknown method 'mediancut': choose one of colorcnn, colorcnn-plus, .*median-cut"),
+            (
+                "mediancut",
+                r"'mediancut' \(did you mean median-cut\?\): choose one of colorcnn, colorcnn-plus, .*median-cut",
+            ),
             ("", "Unknown method ''"),
             ("octree+noise", "Unknown dither 'noise'"),
             ("octree:x", "has no checkpoints"),

@@ -111,7 +111,7 @@ def test_no_command_prints_the_help_and_fails(capsys):
 
 def test_unknown_commands_and_options_are_refused(capsys):
     assert cli.main(["quantise"]) == 2
-    assert "Unknown command 'quantise': choose one of" in capsys.readouterr().err
+    assert "Unknown command 'quantise' (did you mean quantize?): choose one of" in capsys.readouterr().err
     assert cli.main(["--colour"]) == 2
 
 

@@ -32,7 +32,7 @@ def test_a_file_has_the_rights_that_the_umask_leaves(tmp_path):
 def test_an_existing_file_is_replaced_only_when_asked(tmp_path):
     path = tmp_path / "file"
     path.write_bytes(b"mine")
-    with pytest.raises(ColorCNNError, match=r"exists already.*--force"):
+    with pytest.raises(ColorCNNError, match=r"exists already: choose another name, or allow overwriting"):
         write_atomically(path, b"yours", overwrite=False)
     with pytest.raises(ColorCNNError, match="exists already"):
         refuse_existing(path)
@@ -166,4 +166,4 @@ def test_errors_know_their_exit_code_and_list_the_alternatives():
     assert str(error) == "Unknown fruit 'pear': choose one of apple, fig."
     assert isinstance(error, UsageError)
     assert isinstance(error, ValueError)
-    assert (error.exit_code, ColorCNNError().exit_code) == (2, 1)
+    assert (error.exit_code, ColorCNNError("x").exit_code) == (2, 1)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import argparse
 import io
+import logging
 import math
-import sys
 from pathlib import Path
 
 from PIL import Image
@@ -17,6 +17,8 @@ from colorcnn.images import parse_color, read_image, to_tensor
 from colorcnn.pretrained import DEFAULT_CODEC, available, find_device, load_compressor
 from colorcnn.vq.bitstream import SUFFIX, unpack
 from colorcnn.vq.codec import MAX_PIXELS, compress_pixels, decompress_pixels
+
+_log = logging.getLogger(__name__)
 
 COMPRESS = f"""\
 Compress a picture with a learned codec: a factorized-prior autoencoder whose latent is quantized by scalars
@@ -99,7 +101,7 @@ def _compress(options: argparse.Namespace) -> int:
     kept = decompress_pixels(compressor, data, str(target), options.max_pixels)
     write_atomically(target, data, overwrite=options.force)
     size = pixels.shape[1] * pixels.shape[2]
-    _say(
+    _log.info(
         f"{pixels.shape[2]} x {pixels.shape[1]}, {len(data)} bytes, {8 * len(data) / size:.3f} bits a pixel, "
         f"PSNR {_psnr(pixels, kept):.2f} dB"
     )
@@ -166,7 +168,3 @@ def _model_name(spec: str) -> str:
 def _psnr(first: Tensor, second: Tensor) -> float:
     mse = float((first.double() - second.double()).square().mean())
     return 10 * math.log10(255**2 / mse) if mse else math.inf
-
-
-def _say(message: str) -> None:
-    print(f"colorcnn: {message}", file=sys.stderr)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import logging
 import shlex
 import sys
 from dataclasses import dataclass
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
 
     from colorcnn.data.datamodule import PhotoDigits
     from colorcnn.records import Record
+
+_log = logging.getLogger(__name__)
 
 DESCRIPTION = """\
 Train a small classifier on PhotoDigits (handwritten digits blended into photographs; nothing is
@@ -106,8 +109,8 @@ def main(argv: list[str]) -> int:
     record = _report(data, options, clock, shlex.join(["colorcnn", "demo", *argv]), judge, quantizer)
     _print_table(record)
     if options.fast:
-        _say(SMOKE_TEST)
-    _say(f"wrote {', '.join(str(options.out / name) for name in FILES)}")
+        _log.info(SMOKE_TEST)
+    _log.info(f"wrote {', '.join(str(options.out / name) for name in FILES)}")
     return 0
 
 
@@ -126,7 +129,7 @@ def _parse(argv: list[str]) -> argparse.Namespace:
 def _train_classifier(data: PhotoDigits, budget: Budget, options: argparse.Namespace) -> Path:
     from colorcnn.tasks.classifier import ClassifierTask
 
-    _say("training the classifier on full-colour images")
+    _log.info("training the classifier on full-colour images")
     task = ClassifierTask(
         num_classes=data.num_classes, mean=list(data.mean), std=list(data.std), **CLASSIFIER
     )
@@ -136,7 +139,7 @@ def _train_classifier(data: PhotoDigits, budget: Budget, options: argparse.Names
 def _train_quantizer(data: PhotoDigits, budget: Budget, options: argparse.Namespace, judge: Path) -> Path:
     from colorcnn.tasks.colorcnn import ColorCNNTask
 
-    _say("training ColorCNN+ against the frozen classifier")
+    _log.info("training ColorCNN+ against the frozen classifier")
     task = ColorCNNTask(
         classifiers=[str(judge)],
         num_classes=data.num_classes,
@@ -186,7 +189,7 @@ def _report(
     from colorcnn.reporting.figures.gallery import grid_picture
     from colorcnn.reporting.page import write_report
 
-    _say("evaluating on the test images")
+    _log.info("evaluating on the test images")
     classifier = load_classifier(str(judge))
     methods = {"colorcnn-plus": load_quantizer(f"colorcnn-plus:{quantizer}")}
     methods |= {name: load_quantizer(name) for name in METHODS}
@@ -244,7 +247,3 @@ def _quiet_lightning() -> None:
     logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
     warnings.filterwarnings("ignore", module="pytorch_lightning")
     warnings.filterwarnings("ignore", message=".*isinstance.treespec, LeafSpec.*")
-
-
-def _say(message: str) -> None:
-    print(f"colorcnn: {message}", file=sys.stderr)

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import argparse
+import logging
 import shlex
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from colorcnn.errors import UsageError, check_at_least, retold
+from colorcnn.commands.messages import data_cures
+from colorcnn.errors import UsageError, check_at_least
 from colorcnn.files import make_folder, refuse_existing, write_atomically
 from colorcnn.records import Clock, Record
 
 if TYPE_CHECKING:
     from colorcnn.evaluation.config import EvaluationConfig
     from colorcnn.reporting.markup import Picture
+
+_log = logging.getLogger(__name__)
 
 DESCRIPTION = """\
 Quantize a data set with several methods and numbers of colours, and measure what is left: how much of
@@ -41,10 +44,7 @@ exit status: 0 when something was measured, 1 when the work failed, 2 for a wron
 """
 FILES = ("record.json", "figure.png", "report.html", "grid.png")
 CAM_FILE = "cam.png"
-_IN_OUR_OPTIONS = (
-    r"--data\.init_args\.(\w+)( true)?",  # data sets speak to `colorcnn fit`
-    lambda match: f"--{match[1].replace('_', '-')}",
-)
+CURES = data_cures(lambda name: f"--{name.replace('_', '-')}", originals="originals in a configuration")
 
 
 def main(argv: list[str]) -> int:
@@ -67,10 +67,9 @@ def main(argv: list[str]) -> int:
     sizes = _numbers(options.colors)
     published = _published(options.published)
     _check_out(options)
-    with retold(_IN_OUR_OPTIONS):
-        loaded = load_evaluation(_config(options, sizes))
+    loaded = load_evaluation(_config(options, sizes))
     for remark in loaded.remarks():
-        _say(remark)
+        _log.info(remark)
     if options.out is not None:
         make_folder(options.out)
         if options.cam:
@@ -89,7 +88,7 @@ def main(argv: list[str]) -> int:
     _print_results(options, record)
     if options.out is not None:
         if options.cam and (loaded.data.multi_label or loaded.data.masks):
-            _say("note: no activation maps are drawn where images have several labels.")
+            _log.info("note: no activation maps are drawn where images have several labels.")
         from colorcnn.reporting.pictures import draw_pictures
 
         drawn = draw_pictures(loaded, cam=options.cam)
@@ -299,8 +298,4 @@ def _write_results(options: argparse.Namespace, record: Record, pictures: Mappin
     shown = list(pictures.values())
     write_report(record, report_path, title=title, pictures=shown, overwrite=options.force)
     for path in (record_path, figure_path, *(options.out / name for name in pictures), report_path):
-        _say(f"wrote {path}")
-
-
-def _say(message: str) -> None:
-    print(f"colorcnn: {message}", file=sys.stderr)
+        _log.info(f"wrote {path}")

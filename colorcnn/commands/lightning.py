@@ -34,6 +34,7 @@ from colorcnn import trust
 from colorcnn.commands.config_classes import denied_import, limited_parser, refuse_hidden_classes
 from colorcnn.commands.console import say
 from colorcnn.commands.fit_arguments import prepare_arguments, resuming_command
+from colorcnn.commands.messages import data_cures
 from colorcnn.errors import ColorCNNError, UsageError
 from colorcnn.reproduce.state import ClaimedError, claimed
 from colorcnn.tasks.base import Task
@@ -44,6 +45,7 @@ from colorcnn.tasks.progress import EpochLines, ProbeClassifiers, QuietTensorBoa
 from colorcnn.tasks.trainer import Trainer
 from colorcnn.tasks.vq import VQTask
 
+CURES = data_cures(lambda name: f"--data.init_args.{name}")
 RUNS = Path("runs")
 _held = ExitStack()  # locks of runs, until the command ends
 # What makes one network another, among the options of the tasks.
@@ -250,7 +252,9 @@ class ColorCNNCLI(LightningCLI):
             saved = torch.load(path, map_location="cpu", weights_only=True)["hyper_parameters"]
         except Exception as error:  # any of a dozen types, whatever is wrong with a file
             raise ColorCNNError(
-                f"{path} is not a readable checkpoint: name another with --ckpt_path."
+                f"{path} is not a readable checkpoint",
+                "name another with --ckpt_path",
+                code="damaged-checkpoint",
             ) from error
         mine = dict(self.model.hparams)
         names = [key for key in _DECISIVE if saved.get(key, mine.get(key)) != mine.get(key)]

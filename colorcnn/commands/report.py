@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-import sys
+import logging
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,6 +15,8 @@ from colorcnn.records import Record, read_record
 if TYPE_CHECKING:
     from colorcnn.reporting.markup import Picture
     from colorcnn.reporting.page import Entry
+
+_log = logging.getLogger(__name__)
 
 DESCRIPTION = """\
 Make one HTML file of any number of records: an overview, and for each its tables, curves and pictures. The
@@ -58,7 +60,7 @@ def main(argv: list[str]) -> int:
         refuse_existing(options.out)
     entries = [entry for path in dict.fromkeys(options.paths) for entry in _entries(path)]
     write_report(entries, options.out, title=options.title, overwrite=options.force)
-    _say(f"wrote {options.out}, of {len(entries)} record{'s' * (len(entries) != 1)}")
+    _log.info(f"wrote {options.out}, of {len(entries)} record{'s' * (len(entries) != 1)}")
     return 0
 
 
@@ -117,7 +119,7 @@ def _records(folder: Path) -> dict[Path, Record]:
     if strangers:
         names = ", ".join(strangers[:_NAMED]) + (" ..." if len(strangers) > _NAMED else "")
         files = f"{len(strangers)} other JSON file{'s' * (len(strangers) != 1)}"
-        _say(f"note: left out {files} in {folder}: {names}.")
+        _log.info(f"note: left out {files} in {folder}: {names}.")
     return found
 
 
@@ -140,7 +142,3 @@ def _pictures(file: Path, record: Record) -> list[Picture]:
         if picture.is_file():
             found.append(Picture(title, picture.read_bytes(), None, caption, title, wide=True))
     return found
-
-
-def _say(message: str) -> None:
-    print(f"colorcnn: {message}", file=sys.stderr)

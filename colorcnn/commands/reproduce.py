@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import argparse
 import logging
-import sys
 from pathlib import Path
 
 from colorcnn import trust
-from colorcnn.errors import UsageError, retold
+from colorcnn.commands.messages import data_cures
+from colorcnn.errors import UsageError
+
+_log = logging.getLogger(__name__)
 
 DESCRIPTION = """\
 Run all stages of an experiment: train the classifier, train the quantizers, evaluate. What is done is not
@@ -29,16 +31,16 @@ interrupted.
 """
 
 
-_IN_OUR_WORDS = (
-    (r"--data\.init_args\.root or COLORCNN_DATA", "COLORCNN_DATA"),
-    (r"--data\.init_args\.download true", "--download"),
-    ("name another with --ckpt_path", "delete its run's folder, and the same command trains again"),
-    (
-        "use another one, such as last.ckpt beside it",
-        "delete its run's folder, and the same command trains again",
-    ),
-)
-"""Data sets and checkpoints speak to ``colorcnn fit``."""
+_TRAIN_AGAIN = "delete its run's folder, and the same command trains again"
+CURES = {
+    **data_cures(lambda name: f"--{name}", "COLORCNN_DATA", "originals of the experiment"),
+    "sizes-differ": "bring all to one size with image_size {size} in the experiment",
+    "corrupt-images": "repair or remove them, or leave them out with on_corrupt: skip in the experiment",
+    "damaged-checkpoint": _TRAIN_AGAIN,
+    "other-network": _TRAIN_AGAIN,
+    "no-variants": "leave out --variant",
+}
+"""The cures of errors that data sets, checkpoints and trainings raise."""
 
 
 def main(argv: list[str]) -> int:
@@ -79,12 +81,12 @@ def main(argv: list[str]) -> int:
         plan=Plan(experiment, options.scale, options.seeds, options.out, options.variant),
         results=results,
         fit=lightning.main,
-        say=_say,
+        say=_log.info,
         device=options.device,
         download=options.download,
         force=options.force,
     )
-    with trust.limited(options.allow_module), retold(*_IN_OUR_WORDS):
+    with trust.limited(options.allow_module):
         records = run.run()
     for path in records:
         record = read_record(path)
@@ -162,8 +164,4 @@ def _render_pages(results: Path) -> None:
     if home is None or results.resolve() != results_folder(results):
         return
     for page in render_pages([home / "README.md", home / "experiments" / "README.md"], results):
-        _say(f"brought the tables of {page} up to date")
-
-
-def _say(message: str) -> None:
-    print(f"colorcnn: {message}", file=sys.stderr, flush=True)
+        _log.info(f"brought the tables of {page} up to date")

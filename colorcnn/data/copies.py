@@ -83,8 +83,9 @@ class CopiesModule(ImageDataModule):
         rows, own = self.rows, self.copied_labels
         if rows.max() >= len(labels) or not np.array_equal(labels[rows], own):
             raise UsageError(
-                f"{self.root.name} was not made from the training images of {data.name}: name its own data "
-                "set with --data.init_args.originals."
+                f"{self.root.name} was not made from the training images of {data.name}",
+                "name its own data set with originals",
+                code="wrong-originals",
             )
         return data
 
@@ -98,8 +99,9 @@ class CopiesModule(ImageDataModule):
         if part == "val":
             return None
         raise UsageError(
-            f"{self.name} has no test images, and its original data set {self.made_from!r} is not found: "
-            "name it with --data.init_args.originals, or its place with COLORCNN_DATA."
+            f"{self.name} has no test images, and its original data set {self.made_from!r} is not found",
+            "name it with originals, or its place with COLORCNN_DATA",
+            code="missing-originals",
         )
 
     @cached_property

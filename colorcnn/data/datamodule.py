@@ -14,7 +14,7 @@ from colorcnn.data.folders import ImageFolder, folder_places
 from colorcnn.data.photo_digits import SIZE, photo_digit_masks, photo_digit_scenes, photo_digits
 from colorcnn.data.tiny_imagenet import TinyImageNet200
 from colorcnn.data.torchvision_sets import CIFAR10, CIFAR100, STL10, VOC2012, VOC2012Masks
-from colorcnn.errors import UsageError, unknown_name
+from colorcnn.errors import UsageError, similar_name, unknown_name
 
 
 class PhotoDigits(ImageDataModule):
@@ -118,10 +118,15 @@ def open_data(spec: str, **options: Any) -> ImageDataModule:
         return DATASETS[spec](**options)
     places = folder_places(spec, data_root(options.get("root")))
     if not any(place.is_dir() for place in places):
+        known = ", ".join(sorted(DATASETS))
+        similar = similar_name(spec, DATASETS)
+        meant = f", did you mean {similar}?" if similar else ""
         raise UsageError(
-            f"Unknown data set {spec!r}: choose one of {', '.join(sorted(DATASETS))}, or a folder of images "
-            f"(looked for {' and '.join(map(str, places))}; the data root is set with "
-            "--data.init_args.root or COLORCNN_DATA)."
+            f"Unknown data set {spec!r}{meant} (looked for the folders {' and '.join(map(str, places))})",
+            f"choose one of {known}, or a folder of images (the data root is set with root or COLORCNN_DATA)",
+            code="unknown-dataset",
+            name=spec,
+            known=known,
         )
     return ImageFolder(spec, **options)
 

@@ -302,8 +302,10 @@ def _try(path: Path, size: int | None, short_side: int | None) -> np.ndarray | s
 
 def _sizes_differ(path: Path, shape: tuple[int, ...], common: tuple[int, ...]) -> UsageError:
     return UsageError(
-        f"{path} has {shape[1]}x{shape[0]} pixels and the first image {common[1]}x{common[0]}: "
-        f"bring all to one size with image_size, such as --data.init_args.image_size {min(common[:2])}."
+        f"{path} has {shape[1]}x{shape[0]} pixels and the first image {common[1]}x{common[0]}",
+        f"bring all to one size with image_size, such as {min(common[:2])}",
+        code="sizes-differ",
+        size=min(common[:2]),
     )
 
 
@@ -312,7 +314,8 @@ def _report(corrupt: dict[int, str], total: int, on_corrupt: str) -> None:
     count = f"{len(corrupt)} of {total} image files cannot be read"
     if on_corrupt == "error":
         raise ColorCNNError(
-            f"{count}: repair or remove them, or leave them out with --data.init_args.on_corrupt skip. "
-            f"{shown}"
+            f"{count} ({shown})",
+            "repair or remove them, or leave them out with on_corrupt='skip'",
+            code="corrupt-images",
         )
     warnings.warn(f"{count} and are left out. {shown}", stacklevel=3)

@@ -184,8 +184,10 @@ def find_folder(path: str, root: Path) -> Path:
         if place.is_dir():
             return place
     raise UsageError(
-        f"There is no folder {path} (looked for {' and '.join(map(str, places))}): give its path, or name "
-        "the folder that holds it with --data.init_args.root or COLORCNN_DATA."
+        f"There is no folder {path} (looked for {' and '.join(map(str, places))})",
+        "give its path, or name the folder that holds it with root or COLORCNN_DATA",
+        code="missing-folder",
+        path=path,
     )
 
 

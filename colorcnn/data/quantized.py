@@ -70,8 +70,10 @@ class StorePixels:
         common = (size, size) if size else store.image_size
         if common is None:
             raise UsageError(
-                f"The images of {store.root} differ in size: bring them to one with image_size, such as "
-                "--data.init_args.image_size 224."
+                f"The images of {store.root} differ in size",
+                "bring them to one with image_size, such as 224",
+                code="sizes-differ",
+                size=224,
             )
         self.store = store
         self.size = size
@@ -160,7 +162,11 @@ def training_images(data: ImageDataModule, shorter_side: int | None = None) -> I
         files, labels = listing if listing is not None else ([], np.empty(0, np.int64))
         return FileImages(files, labels, data.class_names, shorter_side=shorter_side)
     if shorter_side is not None:
-        raise UsageError(f"{data.name} lies in memory in one size: choose another with --image-size instead.")
+        raise UsageError(
+            f"{data.name} lies in memory in one size",
+            "choose another with image_size instead",
+            code="one-size",
+        )
     split = data.required_split("train")
     pixels = split.pixels(slice(None))
     return ArrayImages(pixels, split.labels.numpy(), data.class_names, key=split.key)

@@ -10,7 +10,7 @@ import numpy as np
 from torchvision.datasets.utils import download_and_extract_archive
 
 from colorcnn.data.folders import FolderModule, Listing, list_images, subfolders
-from colorcnn.errors import ColorCNNError, UsageError
+from colorcnn.errors import ColorCNNError, MissingDataset, UsageError
 
 _URL = "http://cs231n.stanford.edu/tiny-imagenet-200.zip"
 _MD5 = "90528d7ca1a48142e341f4ef8d21d0de"
@@ -64,12 +64,7 @@ class TinyImageNet200(FolderModule):
     def _fetch(self) -> None:
         distributed = self.folder_names[0]
         if not self.download or distributed not in self._names:
-            cure = "name the folder that holds it with --data.init_args.root or COLORCNN_DATA"
-            if distributed in self._names:
-                cure += ", or fetch it with --data.init_args.download true"
-            raise UsageError(
-                f"There is no Tiny-ImageNet-200 in {self.root} (looked for {', '.join(self._names)}): {cure}."
-            )
+            raise MissingDataset("Tiny-ImageNet-200", self.root, distributed in self._names, self._names)
         try:
             download_and_extract_archive(_URL, str(self.root), md5=_MD5)
         except (RuntimeError, OSError) as error:

@@ -16,7 +16,7 @@ from colorcnn.data.cache import content_key
 from colorcnn.data.datasets import ImageSplit
 from colorcnn.data.decode import read_masks, resize_array
 from colorcnn.data.folders import FolderModule, Listing
-from colorcnn.errors import ColorCNNError, UsageError
+from colorcnn.errors import ColorCNNError, MissingDataset, UsageError
 
 _Set = TypeVar("_Set")
 
@@ -234,7 +234,4 @@ def fetch(data: ImageDataModule, read: Callable[[], _Set]) -> _Set:
                 f"{data.name} could not be downloaded to {data.root} ({error}): check the connection and "
                 "the disk, or put the data set there by hand."
             ) from error
-        raise UsageError(
-            f"{data.name} is not in {data.root}, or not complete: name the folder that holds it with "
-            "--data.init_args.root or COLORCNN_DATA, or fetch it with --data.init_args.download true."
-        ) from error
+        raise MissingDataset(data.name, data.root, can_download=True) from error

@@ -56,7 +56,9 @@ def read_dynamics(path: str | os.PathLike[str]) -> Dynamics:
             found = Dynamics(**{name: content[name] for name in Dynamics._fields})
     except FileNotFoundError as error:
         raise ColorCNNError(
-            f"{path} does not exist: record it with --trainer.callbacks+=TrainingDynamics while training."
+            f"{path} does not exist",
+            "record it with the callback TrainingDynamics while training",
+            code="missing-dynamics",
         ) from error
     except (OSError, ValueError, KeyError, EOFError) as error:
         raise ColorCNNError(f"{path} holds no training dynamics: name a file {DYNAMICS}.") from error
@@ -195,7 +197,9 @@ def prune(
         )
     rows = np.arange(images) if dynamics is None else dynamics.rows
     if dynamics is None and method != "random":
-        raise UsageError(f"{method} needs a training run's {DYNAMICS}: name it with --dynamics.")
+        raise UsageError(
+            f"{method} needs a training run's {DYNAMICS}", "name that file", code="unnamed-dynamics"
+        )
     if len(rows) and rows.max() >= images:
         raise UsageError(
             f"The training dynamics tell of image {rows.max()} and there are {images}: name others."

@@ -105,7 +105,9 @@ class Settings:
         check_space(self.space)
         if self.palettes == "shared" and self.refine and self.space != "cielab":
             raise UsageError(
-                "Refinement works in CIELAB: choose that space, or leave the refinement out (--no-refine)."
+                "Refinement works in CIELAB",
+                "choose that space, or leave the refinement out",
+                code="refinement-space",
             )
         known = (*LAYERS, *PIXEL_FEATURES, *GIVEN)
         if self.features not in known and not _MODULE.fullmatch(self.features):
@@ -216,7 +218,9 @@ def _check_method(settings: Settings) -> None:
         and (method.dither or method.name in LEARNED_METHODS)
     ):
         raise UsageError(
-            f"Smoothing undoes the index maps of {settings.method}: take it without (--smoothing 0)."
+            f"Smoothing undoes the index maps of {settings.method}",
+            "take it without (smoothing 0)",
+            code="smoothing",
         )
 
 

@@ -47,8 +47,9 @@ class Work:
         if path.exists():
             if path.read_bytes() != data:
                 raise UsageError(
-                    f"{folder.parent} holds an unfinished build of other images, settings or weights: repeat "
-                    "those to go on with it, choose another folder, or start anew with --force."
+                    f"{folder.parent} holds an unfinished build of other images, settings or weights",
+                    "repeat those to go on with it, choose another folder, or empty this one",
+                    code="unfinished-build",
                 )
             self.resumed = True
         else:

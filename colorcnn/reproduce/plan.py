@@ -159,7 +159,7 @@ class Plan:
             return list(found)
         chosen = [variant for variant in found if variant.name == self.variant]
         if not chosen and not any(variant.name for variant in found):
-            raise UsageError(f"{self.experiment.name} has no variants: leave out --variant {self.variant}.")
+            raise UsageError(f"{self.experiment.name} has no variants", "name none", code="no-variants")
         if not chosen:
             raise unknown_name("variant", self.variant, [variant.name for variant in found])
         return chosen

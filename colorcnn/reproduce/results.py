@@ -34,8 +34,9 @@ def check_replaceable(path: Path, plan: Plan, jobs: list[Job]) -> None:
     old = set(read_record(path).config.get("keys", [""]))
     if not old <= {job.key for job in jobs}:
         raise ColorCNNError(
-            f"{path} holds a measurement of other seeds or of another state of {plan.experiment.name}: "
-            "replace it with --force, or write elsewhere with --results."
+            f"{path} holds a measurement of other seeds or of another state of {plan.experiment.name}",
+            "replace it, or write elsewhere",
+            code="record-of-other-work",
         )
 
 

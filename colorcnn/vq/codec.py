@@ -53,13 +53,15 @@ def decompress_pixels(
     header, code = unpack(data, name)
     if header.fingerprint != compressor.fingerprint():
         raise ColorCNNError(
-            f"{name} was written by other weights of {header.model} ({header.fingerprint:08x}): "
-            "name the model that wrote it with --model."
+            f"{name} was written by other weights of {header.model} ({header.fingerprint:08x})",
+            "name the model that wrote it",
+            code="codec-mismatch",
         )
     if header.height * header.width > max_pixels:
         raise ColorCNNError(
-            f"{name} is {header.width} x {header.height}, more than {max_pixels} pixels: "
-            "allow more with --max-pixels."
+            f"{name} is {header.width} x {header.height}, more than {max_pixels} pixels",
+            "allow more with max_pixels",
+            code="too-many-pixels",
         )
     if header.height * header.width > _PIXELS_A_BYTE * (len(code) + 1):
         raise ColorCNNError(

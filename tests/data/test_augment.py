@@ -189,7 +189,8 @@ def test_options_out_of_range_are_refused(options: dict[str, float]) -> None:
 
 def test_a_mistyped_option_is_told_with_those_there_are() -> None:
     with pytest.raises(
-        UsageError, match=r"'flips': choose one of crop, erasing, flip, resized_crop, rotation"
+        UsageError,
+        match=r"'flips' .did you mean flip..: choose one of crop, erasing, flip, resized_crop, rotation",
     ):
         Augment(flips=True)
 

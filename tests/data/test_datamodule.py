@@ -32,7 +32,8 @@ def test_what_a_set_is_can_be_asked_without_its_files(name: str, tmp_path: Path)
 
 def test_an_unknown_name_is_answered_with_the_names_and_the_places(tmp_path: Path) -> None:
     with pytest.raises(
-        UsageError, match=r"'cifar11'.*cifar10, .*voc2012.*looked for cifar11 and .*COLORCNN_DATA"
+        UsageError,
+        match=r"'cifar11'.*mean cifar10.*looked for .*cifar11 and .*cifar10, .*voc2012.*COLORCNN_DATA",
     ):
         open_data("cifar11", root=str(tmp_path))
 

@@ -155,7 +155,7 @@ def test_a_broken_annotation_is_named(tmp_path: Path) -> None:
 def test_a_missing_data_set_says_where_it_was_looked_for(tmp_path: Path, kind: type[CIFAR10]) -> None:
     data = kind(root=str(tmp_path))
     assert data.num_classes == len(data.class_names)
-    with pytest.raises(UsageError, match=rf"{data.name} is not in {tmp_path}.*COLORCNN_DATA.*download true"):
+    with pytest.raises(UsageError, match=rf"{data.name} is not in {tmp_path}.*COLORCNN_DATA.*download=True"):
         data.setup("test")
 
 

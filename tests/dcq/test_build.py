@@ -143,7 +143,7 @@ def test_a_finished_store_is_replaced_by_force_alone(source, build) -> None:
     job = build(source)
     job.run()
     (job.folder / "notes.txt").write_text("mine")
-    with pytest.raises(ColorCNNError, match="--force"):
+    with pytest.raises(ColorCNNError, match="exists already"):
         prepare_folder(job.folder)
     prepare_folder(job.folder, force=True)
     assert [path.name for path in job.folder.iterdir()] == ["notes.txt"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-import sys
+import logging
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from colorcnn.dcq.settings import Settings
     from colorcnn.dcq.sources import ImageSource
     from colorcnn.dcq.storage import Manifest
+
+_log = logging.getLogger(__name__)
 
 DESCRIPTION = """\
 Compress a training set by reducing its colours (Dataset Color Quantization), and train from the result.
@@ -129,7 +131,7 @@ def _build(options: argparse.Namespace) -> int:
         classifier=options.classifier,
         sight=None if network is None else [weights_hash(network), options.classifier_size],
         jobs=options.jobs,
-        say=_say,
+        say=_log.info,
     )
     manifest = build.run()
     _draw_examples(source, options.out)
@@ -183,7 +185,7 @@ def _source(options: argparse.Namespace, data: ImageDataModule) -> ImageSource:
         dropped=options.dropped or 0.0,
         seed=options.seed,
     )
-    _say(f"{options.prune} keeps {len(rows):,} of {len(source):,} images")
+    _log.info(f"{options.prune} keeps {len(rows):,} of {len(source):,} images")
     return Chosen(source, rows)
 
 
@@ -220,7 +222,7 @@ def _verify(options: argparse.Namespace) -> int:
 
     problems = verify_store(options.store)
     for problem in problems:
-        print(f"colorcnn: error: {problem}", file=sys.stderr)
+        _log.error("%s", problem)
     if problems:
         return 1
     manifest = read_manifest(options.store)
@@ -273,7 +275,3 @@ def _print_sizes(manifest: Manifest) -> None:
         print(
             f"The store is {source / manifest.bytes['coded']:.1f} times smaller than the files it came from."
         )
-
-
-def _say(message: str) -> None:
-    print(f"colorcnn: {message}", file=sys.stderr)

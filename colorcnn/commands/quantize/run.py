@@ -19,13 +19,14 @@ from tqdm import tqdm
 
 from colorcnn.alpha import quantize_visible
 from colorcnn.commands.console import Results, say
+from colorcnn.commands.messages import CURES
 from colorcnn.commands.quantize.advice import advice
 from colorcnn.commands.quantize.jobs import Job, make_plan, strip_path, unreadable
 from colorcnn.commands.quantize.options import CLASSICAL_PIXELS, LEARNED_PIXELS, QuantizeOptions, parse
 from colorcnn.commands.quantize.quality import BELOW_QUALITY, LARGER, largest_error, quality_of
 from colorcnn.commands.quantize.quantizer import build_quantizer, with_palette
 from colorcnn.commands.quantize.reduce import Reduced, read_pixels, reduce
-from colorcnn.errors import ColorCNNError, UsageError
+from colorcnn.errors import ColorCNNError, UsageError, apply_cure
 from colorcnn.files import FileExists, is_taken, write_atomically
 from colorcnn.images import frames, num_frames, read_bounded, read_image
 from colorcnn.methods import parse_method
@@ -56,6 +57,7 @@ class Session:
     def fail(self, name: str, error: ColorCNNError) -> None:
         """Report one picture that could not be quantized; the others go on."""
         self.failed += 1
+        apply_cure(error, CURES)
         say(f"error: {error}")
         if self.options.json:
             self.results.print(json.dumps({"input": name, "error": str(error)}))
