@@ -72,7 +72,7 @@ class TestMethods:
         [
             (
                 "mediancut",
-                r"'mediancut' \(did you mean median-cut\?\): choose one of colorcnn, colorcnn-plus, .*median-cut",
+                r"'mediancut' \(did you mean median-cut\?\): choose one of colorcnn, .*median-cut",
             ),
             ("", "Unknown method ''"),
             ("octree+noise", "Unknown dither 'noise'"),
