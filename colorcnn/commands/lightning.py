@@ -332,7 +332,8 @@ def _told(error: Exception, argv: list[str], runs: Path) -> Exception:
     # The parser wraps our own error when a class could not be built.
     ours = next((cause for cause in _causes(error) if isinstance(cause, ColorCNNError)), None)
     if ours is not None and "Original Traceback" in str(ours):  # from a process that loads data
-        ours = type(ours)(str(ours).strip().splitlines()[-1].partition(": ")[2])
+        kind = UsageError if isinstance(ours, UsageError) else ColorCNNError
+        ours = kind(str(ours).strip().splitlines()[-1].partition(": ")[2])
     ours = denied_import(str(error)) or ours
     if ours is None and (isinstance(error, argparse.ArgumentError) or str(error).startswith(_LAYOUT)):
         ours = UsageError(f"{_essence(str(error))}: see `colorcnn {argv[0]} --help`.")
