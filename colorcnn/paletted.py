@@ -31,7 +31,8 @@ def count_indices(indices: np.ndarray, colors: int) -> np.ndarray:
     """How often each of ``colors`` indices occurs; in pieces, as NumPy counts in eight bytes an element."""
     flat = indices.reshape(-1)
     pieces = np.array_split(flat, 1 + flat.size // 2**22)
-    return np.sum([np.bincount(piece, minlength=colors) for piece in pieces], axis=0)
+    counts: np.ndarray = np.sum([np.bincount(piece, minlength=colors) for piece in pieces], axis=0)
+    return counts
 
 
 def map_indices(indices: np.ndarray, table: np.ndarray) -> np.ndarray:

@@ -24,7 +24,7 @@ from colorcnn.dcq.stages import Arrays, Work, ranges
 from colorcnn.dcq.storage import MANIFEST, Manifest, Sizes, Statistics, shard_entry, shard_name
 from colorcnn.errors import ColorCNNError
 from colorcnn.files import refuse_existing, write_atomically
-from colorcnn.quantizers import KMeans
+from colorcnn.quantizers.k_means import KMeans
 from colorcnn.quantizers.palettes import SharedPalette
 from colorcnn.records import weights_hash
 

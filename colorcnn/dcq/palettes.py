@@ -14,9 +14,9 @@ from colorcnn.dcq.refine import refinement_images
 from colorcnn.dcq.settings import Settings
 from colorcnn.dcq.sources import ImageSource
 from colorcnn.dcq.stages import Arrays
-from colorcnn.quantizers import KMeans
 from colorcnn.quantizers.designed import Designed, Points
 from colorcnn.quantizers.histogram import Histogram
+from colorcnn.quantizers.k_means import KMeans
 from colorcnn.quantizers.palettes import SharedPalette
 from colorcnn.quantizers.spaces import enter, leave
 

@@ -157,7 +157,8 @@ def _bayer() -> np.ndarray:
 @functools.cache
 def _blue_noise() -> np.ndarray:
     """A 64 x 64 matrix of blue noise in :data:`LEVELS` steps."""
-    return (void_and_cluster(_MASK_SIDE, 0) * LEVELS // _MASK_SIDE**2).astype(np.uint8)
+    steps: np.ndarray = void_and_cluster(_MASK_SIDE, 0) * LEVELS // _MASK_SIDE**2
+    return steps.astype(np.uint8)
 
 
 def _ordered(pixels: np.ndarray, palette: np.ndarray, space: str, thresholds: np.ndarray) -> np.ndarray:

@@ -212,7 +212,8 @@ class _Search:
 
     def _split_merge(self, margin: float, most: int, favour: np.ndarray) -> int:
         arguments = (*self.points, self.centers, self.fixed, self.labels, self.sums, self.fresh)
-        return split_merge(*arguments, margin, most, favour)
+        moved: int = split_merge(*arguments, margin, most, favour)
+        return moved
 
     def repair(self) -> None:
         """Unite and cut clusters where that all but surely helps: a large plain area, say, drew too many."""

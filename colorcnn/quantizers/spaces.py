@@ -93,4 +93,5 @@ def enter(values: np.ndarray, space: str) -> np.ndarray:
 def leave(coordinates: np.ndarray, space: str) -> np.ndarray:
     """The nearest 8-bit sRGB colours (n, 3) uint8 to coordinates (3, n)."""
     values = SPACES[space].leave(coordinates)
-    return np.floor(np.clip(values, 0, 255) + 0.5).astype(np.uint8).T.copy()
+    rounded: np.ndarray = np.floor(np.clip(values, 0, 255) + 0.5).astype(np.uint8)
+    return rounded.T.copy()

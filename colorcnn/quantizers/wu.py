@@ -12,7 +12,8 @@ def wu_centers(points: Points, num_colors: int) -> np.ndarray:
     """At most ``num_colors`` centres (3, k) float32 for weighted points."""
     table = np.empty((CELLS + 1, CELLS + 1, CELLS + 1, 5))
     moments(points.coordinates, points.weights, table)
-    return wu(table, num_colors)
+    centers: np.ndarray = wu(table, num_colors)
+    return centers
 
 
 class Wu(Designed):
