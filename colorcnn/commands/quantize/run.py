@@ -26,8 +26,8 @@ from colorcnn.commands.quantize.options import CLASSICAL_PIXELS, LEARNED_PIXELS,
 from colorcnn.commands.quantize.quality import BELOW_QUALITY, LARGER, largest_error, quality_of
 from colorcnn.commands.quantize.quantizer import build_quantizer, with_palette
 from colorcnn.commands.quantize.reduce import Reduced, read_pixels, reduce
-from colorcnn.errors import ColorCNNError, UsageError, apply_cure
-from colorcnn.files import FileExists, is_taken, write_atomically
+from colorcnn.errors import ColorCNNError, FileExists, UsageError, apply_cure
+from colorcnn.files import is_taken, write_atomically
 from colorcnn.images import frames, num_frames, read_bounded, read_image
 from colorcnn.methods import parse_method
 from colorcnn.pretrained import find_device
