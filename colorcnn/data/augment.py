@@ -1,7 +1,7 @@
-"""Augmentation of quantized batches: on the batch's device, differentiable, drawn for every image on its own.
+"""Augmentation of batches: on their device, differentiable, drawn for every image separately.
 
-It comes after the quantizer, as in ColorCNN+, so that the quantizer sees whole images and the gradient flows
-back through the augmentation.
+ColorCNN+ augments after the quantizer: the quantizer sees whole images, and the gradient flows back through
+the augmentation.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ _OPTIONS = ("flip", "crop", "resized_crop", "rotation", "erasing")
 def random_flip(
     images: Tensor, *others: Tensor, p: float = 0.5, generator: torch.Generator | None = None
 ) -> tuple[Tensor, ...]:
-    """Mirror images left to right, and what belongs to them (such as imitation targets) with them.
+    """Mirror images left to right, together with maps that belong to them, such as imitation targets.
 
     Args:
         images: (B, ..., W).
-        others: tensors (B, ..., W) that are flipped where their image is.
+        others: tensors (B, ..., W), flipped together with their image.
         p: probability of a flip.
         generator: draws the flips; default the global one.
 
@@ -219,7 +219,12 @@ class Augment(nn.Module):
         self.register_buffer("fill", torch.as_tensor(fill, dtype=torch.float32), persistent=False)
 
     def forward(self, images: Tensor, generator: torch.Generator | None = None) -> Tensor:
-        """Augment a batch (B, 3, H, W) of images in [0, 1]; in eval mode it comes back as it is."""
+        """Augment a batch; in eval mode return it unchanged.
+
+        Args:
+            images: (B, 3, H, W) in [0, 1].
+            generator: draws everything; default the global one.
+        """
         if not self.training:
             return images
         if self.flip:

@@ -1,4 +1,4 @@
-"""What every data set shares: options, the three splits, their loaders, and where data are looked for."""
+"""Base class of the data sets: options, the three splits, their loaders, and the folder of the data."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _STATISTICS_IMAGES = 10_000  # that many images fix the channel statistics to ab
 
 
 def data_root(root: str | None) -> Path:
-    """The folder that holds the data sets: ``root``, else $COLORCNN_DATA, else ``data``."""
+    """Return the folder that holds the data sets: ``root``, else $COLORCNN_DATA, else ``data``."""
     return Path(root or os.environ.get("COLORCNN_DATA") or "data").expanduser()
 
 
@@ -43,10 +43,10 @@ class ImageDataModule(pl.LightningDataModule, ABC):
         short_side: length that the shorter side is resized to before the centre crop; default
             ``image_size``.
         train_limit: train on that many images only, every class in proportion.
-        num_workers: processes that prepare batches; 0 is best unless files are decoded on demand.
-        download: fetch the data set when it is missing, where that is possible.
-        seed: decides the order of the training images, together with the epoch.
-        split_seed: decides which training images become val.
+        num_workers: processes that prepare batches. 0 is best unless files are decoded on demand.
+        download: fetch the data set if it is missing and can be fetched.
+        seed: decides, with the epoch, the order of the training images.
+        split_seed: decides the training images that become val.
 
     Raises:
         UsageError: an option is out of range.
@@ -91,10 +91,10 @@ class ImageDataModule(pl.LightningDataModule, ABC):
 
     @abstractmethod
     def load_split(self, part: str) -> ImageSplit | None:
-        """Read "train", "val" or "test" as the data set has it; None for "val" where it has none."""
+        """Read "train", "val" or "test"; return None for "val" if the data set has none."""
 
     def required_split(self, part: str) -> ImageSplit:
-        """:meth:`load_split` for the parts that every data set has."""
+        """Read a part that every data set has; raise ColorCNNError if it is empty."""
         split = self.load_split(part)
         if split is None or not len(split):
             raise ColorCNNError(f"{self.name} has no {part} images: check the data set below {self.root}.")
@@ -132,7 +132,7 @@ class ImageDataModule(pl.LightningDataModule, ABC):
 
     @property
     def image_size(self) -> tuple[int, int]:
-        """(H, W) of every image; reads the data where no option and no convention tells."""
+        """Return (H, W) of every image; read the data if no option and no convention tells it."""
         side = self.resize or self.native_size
         return (side, side) if side else self.train.image_size
 
@@ -198,7 +198,7 @@ class ImageDataModule(pl.LightningDataModule, ABC):
 
 
 def channel_statistics(split: ImageSplit) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Mean and standard deviation per channel, in [0, 1], of (at most 10,000 of) the images; kept on disk."""
+    """Return each channel's mean and standard deviation in [0, 1], of at most 10,000 images; keep them on disk."""
     path = cache_folder() / "statistics" / f"{split.key}.json"
     if path.exists():
         mean, std = json.loads(path.read_text())

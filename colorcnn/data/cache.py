@@ -38,7 +38,7 @@ def content_key(*parts: str | bytes | np.ndarray) -> str:
 
 @contextmanager
 def array_writer(path: Path, shape: tuple[int, ...], dtype: type) -> Iterator[Callable[[np.ndarray], None]]:
-    """Write an .npy file from consecutive chunks along its first axis, whole or not at all.
+    """Write an .npy file from consecutive chunks along its first axis, completely or not at all.
 
     The chunks are streamed, so that an array larger than the memory can be written and a full disk is an
     ordinary error (in a writable memory map it would kill the process).

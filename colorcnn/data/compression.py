@@ -1,4 +1,4 @@
-"""What compressors are trained on: vectors of a known source, and random crops of pictures."""
+"""Training data of compressors: vectors of a known source, and random crops of pictures."""
 
 from __future__ import annotations
 

@@ -14,7 +14,7 @@ from colorcnn.data.cache import content_key
 
 
 class Batch(NamedTuple):
-    """What a DataLoader yields.
+    """A batch as a DataLoader yields it.
 
     ``images`` is uint8 (B, 3, H, W); ``labels`` is int64 (B,), float32 (B, classes) of 0 and 1 where an image
     has several, or uint8 (B, H, W) masks; ``index`` is int64 (B,), the images' positions in their split.

@@ -25,14 +25,21 @@ Listing = tuple[list[Path], np.ndarray]
 
 
 def subfolders(folder: Path) -> list[str]:
-    """The names of a folder's visible subfolders, sorted."""
+    """Return the names of a folder's visible subfolders, sorted."""
     return sorted(
         entry.name for entry in os.scandir(folder) if entry.is_dir() and not entry.name.startswith(".")
     )
 
 
 def list_images(folder: Path, classes: tuple[str, ...]) -> Listing:
-    """The image files below each class's folder, in order, and their labels (N,) int64.
+    """List the image files below each class's folder, in order, with their labels.
+
+    Args:
+        folder: holds one folder for each class.
+        classes: names of these folders; the position is the label.
+
+    Returns:
+        the files and their labels, (N,) int64.
 
     Raises:
         UsageError: there is none.
@@ -53,12 +60,12 @@ def list_images(folder: Path, classes: tuple[str, ...]) -> Listing:
 
 
 def is_image(name: str) -> bool:
-    """Whether a file's name is that of a visible image."""
+    """Tell if a file name belongs to a visible image."""
     return not name.startswith(".") and os.path.splitext(name)[1].lower() in IMAGE_SUFFIXES
 
 
 class FolderModule(ImageDataModule):
-    """A data set of image files; a subclass says which files are in which split.
+    """A data set of image files; a subclass lists the files of each split.
 
     Args:
         cache: decode all files once and keep the pixels on disk; turn it off for sets too large for that
@@ -76,7 +83,7 @@ class FolderModule(ImageDataModule):
 
     @abstractmethod
     def list_split(self, part: str) -> Listing | None:
-        """The files and labels of "train", "val" or "test"; None for "val" where there is none."""
+        """Return the files and labels of "train", "val" or "test"; None for "val" if there is none."""
 
     def load_split(self, part: str) -> ImageSplit | None:
         """See :meth:`ImageDataModule.load_split`."""
@@ -119,7 +126,7 @@ class ImageFolder(FolderModule):
         self.num_classes = len(self.class_names)
 
     def _layout(self) -> dict[str, Path]:
-        """Which subfolder is which split; only "train" for a single tree."""
+        """Find the subfolder of each split; a single tree has only "train"."""
         found = set(subfolders(self.folder))
         if "train" not in found or not subfolders(self.folder / "train"):
             _log.info("%s: a single tree of classes; test and val are cut from it", self.folder)
@@ -153,7 +160,7 @@ class ImageFolder(FolderModule):
 
     @cached_property
     def _tree(self) -> tuple[Listing, Listing]:
-        """Train and test of a single tree."""
+        """Cut a single tree into train and test."""
         files, labels = list_images(self.parts["train"], self.class_names)
         cuts = stratified_cut(labels, self.test_size, self.split_seed)
         first, second = (([files[row] for row in rows], labels[rows]) for rows in cuts)
@@ -169,7 +176,12 @@ class ImageFolder(FolderModule):
 
 
 def folder_places(path: str, root: Path) -> list[Path]:
-    """Where a folder given absolutely, relatively, or below the data root may be."""
+    """Return the places to look for a folder.
+
+    Args:
+        path: absolute, relative to the current folder, or relative to ``root``.
+        root: the folder of the data sets.
+    """
     return list(dict.fromkeys([Path(path).expanduser(), root / path]))
 
 

@@ -1,4 +1,4 @@
-"""Which images, and in what order: stratified cuts of a data set, and a shuffle that can be resumed."""
+"""Stratified cuts of a data set, and a shuffle that can be resumed."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def stratified_cut(labels: np.ndarray, size: int | float, seed: int) -> tuple[np
     Args:
         labels: (N,) integers, or (N, classes).
         size: the size of the second part: a number of images, or a fraction in (0, 1).
-        seed: decides which images; the same for the same seed on every machine.
+        seed: decides the images; the same seed gives the same images on every machine.
 
     Returns:
         the positions of the first and of the second part, both ascending.

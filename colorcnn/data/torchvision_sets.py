@@ -220,7 +220,11 @@ class VOC2012Masks(FolderModule):
 
 
 def fetch(data: ImageDataModule, read: Callable[[], _Set]) -> _Set:
-    """Let torchvision read (and download) a data set; its failures become one sentence.
+    """Read a data set with torchvision, and download it if asked; turn failures into one sentence.
+
+    Args:
+        data: the data set, which knows its name and folder.
+        read: reads it.
 
     Raises:
         UsageError: the data set is not there.

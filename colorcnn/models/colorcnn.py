@@ -38,7 +38,7 @@ OF_USE = ("pooling", "refine_from", "refine_steps", "start", "test_palette", "to
 
 
 class LearnedQuantizer(nn.Module, ABC):
-    """What ColorCNN and ColorCNN+ share: a feature map, logits for C colours, and the hard test-time path."""
+    """Base class of the learned quantizers: a feature map, logits, and the hard test-time path."""
 
     @abstractmethod
     def encode(self, images: Tensor) -> Tensor:
@@ -46,7 +46,15 @@ class LearnedQuantizer(nn.Module, ABC):
 
     @abstractmethod
     def logits(self, features: Tensor, num_colors: int) -> Tensor:
-        """Map features to scores (B, C, H, W) in float32 or wider."""
+        """Map features to logits.
+
+        Args:
+            features: as :meth:`encode` returns them.
+            num_colors: C.
+
+        Returns:
+            (B, C, H, W), float32 or wider.
+        """
 
     def assign(self, logits: Tensor) -> Tensor:
         """Turn scores (B, C, H, W) into the soft assignment m(x)."""
@@ -107,7 +115,7 @@ class LearnedQuantizer(nn.Module, ABC):
             return {size: self._decide(images, features, size).to(place) for size in sizes}
 
     def _as_floats(self, images: Tensor) -> Tensor:
-        """The images where the weights are and in their type, whatever they came in."""
+        """Move the images to the device and type of the weights."""
         if images.ndim != 4 or images.shape[1] != 3 or 0 in images.shape:
             raise UsageError(
                 f"images are {tuple(images.shape)}: give a batch (B, 3, H, W) with B, H, W >= 1."
@@ -136,7 +144,7 @@ class LearnedQuantizer(nn.Module, ABC):
         return hard_palette(images, indices, logits.shape[1])
 
     def forward(self, images: Tensor, num_colors: int, **options: Any) -> Paletted:
-        """The same as :meth:`quantize`."""
+        """See :meth:`quantize`."""
         return self.quantize(images, num_colors, **options)
 
 

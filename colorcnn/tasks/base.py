@@ -1,4 +1,4 @@
-"""What the tasks share: float batches on the device, optimisers, schedules, and a guard against NaN."""
+"""Base classes of the tasks: float batches on the device, optimisers, schedules, and a guard against NaN."""
 
 from __future__ import annotations
 
@@ -33,6 +33,12 @@ def make_optimizer(
     parameters: Iterable[nn.Parameter], name: OptimizerName, learning_rate: float, weight_decay: float
 ) -> Optimizer:
     """Build the paper's SGD (momentum 0.9) or AdamW.
+
+    Args:
+        parameters: weights to train.
+        name: ``sgd`` or ``adamw``.
+        learning_rate: its peak, above 0.
+        weight_decay: L2 penalty, 0 or more.
 
     Raises:
         UsageError: a number is out of range.
@@ -91,7 +97,7 @@ def copy_weights(source: object, target: nn.Module, name: str) -> None:
 
 
 class Task(pl.LightningModule, ABC):
-    """What every training here shares; subclasses keep their options in ``self.hparams``."""
+    """Base class of all trainings; subclasses keep their options in ``self.hparams``."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -113,7 +119,7 @@ class Task(pl.LightningModule, ABC):
                 )
 
     def check_trainer(self, trainer: pl.Trainer) -> None:
-        """Refuse a trainer that this training cannot do with; called before other processes are started.
+        """Refuse a trainer that cannot run this training; called before other processes are started.
 
         Raises:
             UsageError: names the option.
@@ -158,7 +164,7 @@ class ImageTask(Task):
     """A training over batches of images."""
 
     def on_after_batch_transfer(self, batch: Batch, dataloader_idx: int) -> Batch:
-        """Bytes travel to the device; floats in [0, 1] are made there, in the layout convolutions like."""
+        """Turn uint8 images into floats in [0, 1] on the device, in the layout that convolutions like."""
         images = from_bytes(batch.images).contiguous(memory_format=torch.channels_last)
         return batch._replace(images=images)
 

@@ -1,4 +1,4 @@
-"""What happens around training: seeding for exact resume, scores, pictures, and predictions as files."""
+"""Callbacks of a training: seeds for exact resume, scores, pictures, and predictions as files."""
 
 from __future__ import annotations
 
@@ -135,7 +135,7 @@ class Pictures(Callback):
 
 
 def predictions_folder(trainer: pl.Trainer) -> Path:
-    """Where a run's predictions go."""
+    """Return the folder of a run's predictions."""
     return Path(trainer.log_dir or trainer.default_root_dir) / "predictions"
 
 

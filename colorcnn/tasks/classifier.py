@@ -65,7 +65,12 @@ class ClassifierTask(ImageTask):
         return self.classifier
 
     def loss(self, logits: Tensor, labels: Tensor) -> Tensor:
-        """Return the loss of the recognition task that the labels belong to."""
+        """Return the loss of the recognition task that the labels belong to.
+
+        Args:
+            logits: (B, classes, ...).
+            labels: see :mod:`colorcnn.recognition`.
+        """
         return recognition_of(labels).loss(logits, labels, self.hparams["label_smoothing"])
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
@@ -85,7 +90,7 @@ class ClassifierTask(ImageTask):
         self._score(batch, "test")
 
     def predict_step(self, batch: Batch, batch_idx: int) -> Tensor:
-        """The classes (B,) of a batch, or (B, num_classes) probabilities where images have several labels."""
+        """Return the classes of a batch, or the probabilities of several labels, (B, num_classes)."""
         logits = self.classifier(batch.images).float()
         return logits.sigmoid() if self.hparams["multi_label"] else logits.argmax(dim=1)
 

@@ -299,7 +299,12 @@ class ColorCNNTask(ImageTask):
         return images, labels, targets
 
     def render(self, images: Tensor, assignment: Assignment) -> Tensor:
-        """The quantized image that gradients flow through: soft (Eq 5-6), hard, or disturbed."""
+        """Return the quantized image that gradients flow through: soft (Eq 5-6), hard, or disturbed.
+
+        Args:
+            images: (B, 3, H, W).
+            assignment: m(x).
+        """
         with full_precision(images.device):
             if self.hparams["hardening"]:
                 assignment = harden(assignment, self.progress / self.hparams["hardening"])
@@ -337,7 +342,7 @@ class ColorCNNTask(ImageTask):
         return order[:, : max(1, round(share * total))]
 
     def _recognition(self, quantized: Tensor, images: Tensor, labels: Tensor, size: int) -> dict[str, Tensor]:
-        """What the judges say of the quantized images, jittered and augmented."""
+        """Return the losses of the classifiers on the quantized images, jittered and augmented."""
         weight, seen = self.hparams["perceptual_weight"], self._jittered(quantized, size)
         labels, seen, *others = self.augment.alike(labels, seen, *([images] if weight else []))
         original = others[0] if others else None

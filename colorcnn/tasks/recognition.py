@@ -1,4 +1,4 @@
-"""What frozen classifiers say of quantized images, as losses."""
+"""Losses of frozen classifiers on quantized images."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _LAST = "final"
 
 
 class Judges(nn.ModuleList):
-    """Frozen classifiers, and the losses of what they say of quantized images, averaged over them.
+    """Frozen classifiers with the losses of their answers to quantized images, averaged over them.
 
     Args:
         specs: as :func:`colorcnn.classifiers.load_classifier` takes them.
@@ -94,7 +94,11 @@ class Judges(nn.ModuleList):
 
 
 def load_judge(spec: str, num_classes: int) -> nn.Module:
-    """A classifier that tells as many classes apart as the data set has.
+    """Load a classifier that has as many classes as the data set.
+
+    Args:
+        spec: a pretrained name, a checkpoint folder, a Lightning .ckpt, or ``module:function``.
+        num_classes: of the data set.
 
     Raises:
         UsageError: it tells another number.

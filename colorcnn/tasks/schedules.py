@@ -1,4 +1,4 @@
-"""What the options of a ColorCNN's training come to, at a number of colours and a share of the training."""
+"""Options of a ColorCNN's training that change with the number of colours and with progress."""
 
 from __future__ import annotations
 
@@ -41,33 +41,48 @@ class Schedules:
         self._check_together()
 
     def imitation_weight(self, num_colors: int) -> float:
-        """lambda, as the schedule of sizes has it."""
+        """Return lambda, the weight of the imitation loss, at a number of colours."""
         weight = self._of_size("imitation_weight", num_colors)
         return weight * imitation_factor(self._options["imitation_schedule"], num_colors)
 
     def imitates(self, num_colors: int, progress: float) -> bool:
-        """Whether the imitation loss counts at a share of the training, in [0, 1]."""
+        """Tell if the imitation loss counts.
+
+        Args:
+            num_colors: C.
+            progress: share of the training that is done, in [0, 1].
+        """
         early = progress < self._of_size("imitation_until", num_colors)
         return early and self.imitation_weight(num_colors) > 0
 
     def confidence_weight(self, num_colors: int, progress: float) -> float:
-        """beta, of R_conf."""
+        """Return beta, the weight of R_conf.
+
+        Args:
+            num_colors: C.
+            progress: share of the training that is done, in [0, 1].
+        """
         weight, warmup = self._options["confidence_weight"], self._options["confidence_warmup"]
         if self._options["confidence_schedule"] == "sigmoid":
             weight *= 1 - imitation_factor("sigmoid", num_colors)
         return weight * min(1.0, progress / warmup if warmup else 1.0)
 
     def temperature(self, progress: float) -> float:
-        """Of the soft assignment."""
+        """Return the temperature of the soft assignment at a share of the training, in [0, 1]."""
         first, last = (1.0, *_listed(self._options["temperature"]))[-2:]
         return first * (last / first) ** progress
 
     def score_noise(self, num_colors: int, progress: float) -> float:
-        """Scale of the noise on the scores."""
+        """Return the scale of the noise on the scores.
+
+        Args:
+            num_colors: C.
+            progress: share of the training that is done, in [0, 1].
+        """
         return self._of_size("score_noise", num_colors) * progress
 
     def _of_size(self, option: str, num_colors: int) -> float:
-        """An option that is one number, or a list of one for each of the sizes."""
+        """Return an option that is one number, or a list with one for each size."""
         value = self._options[option]
         return value[self._sizes.index(num_colors)] if isinstance(value, list) else value
 
@@ -122,7 +137,11 @@ class Schedules:
 
 
 def imitation_factor(schedule: str, num_colors: int) -> float:
-    """How much of the imitation weight counts at a number of colours.
+    """Return the factor of the imitation weight at a number of colours, in [0, 1].
+
+    Args:
+        schedule: ``constant``, ``large`` or ``sigmoid``.
+        num_colors: C.
 
     ``constant`` is the paper's; ``large`` leaves it out up to 8 colours and ``sigmoid`` fades it in around
     16, as two versions of the authors' code do.
