@@ -198,7 +198,7 @@ class ImageDataModule(pl.LightningDataModule, ABC):
 
 
 def channel_statistics(split: ImageSplit) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Return each channel's mean and standard deviation in [0, 1], of at most 10,000 images; keep them on disk."""
+    """Return each channel's mean and standard deviation, of at most 10,000 images; keep them on disk."""
     path = cache_folder() / "statistics" / f"{split.key}.json"
     if path.exists():
         mean, std = json.loads(path.read_text())
