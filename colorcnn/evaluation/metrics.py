@@ -15,26 +15,22 @@ PSNR_CAP = 100.0
 
 SSIM_WINDOW = 11
 
-_Z = 1.959963984540054  # the 97.5 % point of the normal distribution
 _SSIM_VALUES = 1 << 20  # values worked on at once; there are about a dozen double copies of them
 
 
 def accuracy_interval(correct: int, n: int) -> tuple[float, float]:
-    """The 95 % Wilson score interval of an accuracy (E. B. Wilson, 1927); (0, 1) when n is 0.
+    """Return the 95 % Wilson score interval of an accuracy (E. B. Wilson, 1927); (0, 1) if n is 0.
 
     Args:
-        correct: how many of the images were recognised.
-        n: how many there were.
+        correct: number of recognised images.
+        n: number of images.
     """
+    from scipy.stats import binomtest
+
     if n == 0:
         return 0.0, 1.0
-    rate = correct / n
-    scale = 1 + _Z**2 / n
-    centre = (rate + _Z**2 / (2 * n)) / scale
-    half = _Z / scale * math.sqrt(rate * (1 - rate) / n + _Z**2 / (4 * n**2))
-    low = 0.0 if correct == 0 else centre - half  # exact at the ends, where rounding leaves 1e-17
-    high = 1.0 if correct == n else centre + half
-    return low, high
+    interval = binomtest(correct, n).proportion_ci(0.95, method="wilson")
+    return float(interval.low), float(interval.high)
 
 
 def correct_predictions(logits: Tensor, labels: Tensor) -> Tensor:

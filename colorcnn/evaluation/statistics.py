@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -16,7 +16,10 @@ Metrics = Mapping[str, Any]
 STARS = ((0.001, "★★★"), (0.01, "★★"), (0.05, "★"))
 """Largest p-value and its mark: the paper's three stars (its Fig 12), and the two customary weaker ones."""
 
-STARS_EXPLAINED = "exact McNemar test on the same images: ★ p < 0.05, ★★ p < 0.01, ★★★ p < 0.001"
+STARS_EXPLAINED = (
+    "exact McNemar test on the same images: ★ p < 0.05, ★★ p < 0.01, ★★★ p < 0.001, "
+    "p corrected for all tests of the table (Benjamini-Hochberg)"
+)
 SEEDS_EXPLAINED = "of several seeds the largest p, where all agree which is better"
 
 
@@ -105,20 +108,41 @@ def leading_method(metrics: Metrics) -> str | None:
     )
 
 
-def against_first(metrics: Metrics) -> dict[str, dict[str, McNemar]]:
-    """Test every method of a record against the one named first, at each number of colours both have.
+def corrected(tests: Mapping[Any, McNemar]) -> dict[Any, McNemar]:
+    """Correct the p values of all tests of one table (Y. Benjamini and Y. Hochberg, 1995).
 
-    No correction is made for the number of tests.
+    Args:
+        tests: a key of the caller's -> test.
 
     Returns:
-        method -> number of colours -> the test; ``only_first`` counts for the method itself.
+        The same tests with p values that bound the share of false differences among all differences.
+    """
+    from scipy.stats import false_discovery_control
+
+    if not tests:
+        return {}
+    p_values = false_discovery_control([test.p_value for test in tests.values()], method="bh")
+    return {key: replace(test, p_value=float(p)) for (key, test), p in zip(tests.items(), p_values)}
+
+
+def against_first(metrics: Metrics) -> dict[str, dict[str, McNemar]]:
+    """Test every method of a record against the first one, at each number of colours that both have.
+
+    The p values are corrected for the number of tests, see :func:`corrected`.
+
+    Returns:
+        Method -> number of colours -> test; ``only_first`` counts for the method itself.
     """
     if not metrics["methods"]:
         return {}
     reference, *methods = metrics["methods"]
-    found: dict[str, dict[str, McNemar]] = {}
+    tests: dict[tuple[str, str], McNemar] = {}
     for method in methods:
-        scores = metrics["methods"][method]["scores"]
-        tests = {size: compare(metrics, (method, size), (reference, size)) for size in scores}
-        found[method] = {size: test for size, test in tests.items() if test is not None}
+        for size in metrics["methods"][method]["scores"]:
+            test = compare(metrics, (method, size), (reference, size))
+            if test is not None:
+                tests[method, size] = test
+    found: dict[str, dict[str, McNemar]] = {method: {} for method in methods}
+    for (method, size), test in corrected(tests).items():
+        found[method][size] = test
     return found

@@ -8,6 +8,7 @@ from typing import Any
 from colorcnn.evaluation.statistics import stars_explained
 from colorcnn.records import Record
 from colorcnn.reporting.naming import attack_title, codec_name, display_names, family
+from colorcnn.reporting.published import inferred_methods
 from colorcnn.reporting.tables.evaluation import (
     MISSING,
     SECOND_METRICS,
@@ -25,6 +26,17 @@ def percent(value: float | None, spread: float | None = None) -> str:
     if value is None:
         return ""
     return f"{100 * value:.1f}" + (f" ± {100 * spread:.1f}" if spread else "")
+
+
+def published_note(metrics: Metrics, method: str) -> str:
+    """Return ``published``, or ``published, inferred`` if the row follows from loose numbers of the paper.
+
+    Args:
+        metrics: of an evaluation.
+        method: a method of it.
+    """
+    inferred = family(method) in inferred_methods(metrics.get("published", {}))
+    return "published, inferred" if inferred else "published"
 
 
 def curves(metrics: Metrics, key: str = "accuracy") -> Iterator[tuple[str, list[str], list[str]]]:
@@ -141,10 +153,10 @@ def markdown_table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 
 def _rows(metrics: Metrics, key: str, what: str) -> Iterator[list[str]]:
-    for name, measured, published in curves(metrics, key):
+    for method, (name, measured, published) in zip(metrics["methods"], curves(metrics, key)):
         yield [f"{name}{what}", *measured]
         if any(published):
-            yield [f"{name}{what}, *published*", *published]
+            yield [f"{name}{what}, *{published_note(metrics, method)}*", *published]
 
 
 def provenance(record: Record, what: str = "Full colour") -> str:

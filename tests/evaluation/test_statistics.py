@@ -13,7 +13,15 @@ from hypothesis import strategies as st
 
 from colorcnn.errors import UsageError
 from colorcnn.evaluation.scores import pack_bits
-from colorcnn.evaluation.statistics import against_first, compare, leading_method, mcnemar, stars
+from colorcnn.evaluation.statistics import (
+    McNemar,
+    against_first,
+    compare,
+    corrected,
+    leading_method,
+    mcnemar,
+    stars,
+)
 from colorcnn.records import Clock
 from colorcnn.reporting.markdown import evaluation_tables
 from colorcnn.reporting.tables.evaluation import margin_rows
@@ -121,3 +129,11 @@ def test_the_learned_method_is_set_against_each_other_one():
     tables = evaluation_tables(Clock().record("x", n=20, metrics=content))
     assert "| ColorCNN+ ahead of, points | 2 colours |" in tables
     assert "| Octree | +55.0 ★★ |" in tables
+
+
+def test_many_tests_are_corrected_by_the_procedure_of_benjamini_and_hochberg():
+    tests = {key: McNemar(0, 0, p_value) for key, p_value in zip("abcd", (0.04, 0.01, 0.03, 0.5))}
+    found = {key: test.p_value for key, test in corrected(tests).items()}
+    # p times 4 / rank, and no p value above that of a larger rank: 0.01 * 4, 0.04 * 4 / 3 twice, 0.5.
+    assert found == pytest.approx({"a": 0.16 / 3, "b": 0.04, "c": 0.16 / 3, "d": 0.5})
+    assert corrected({}) == {}

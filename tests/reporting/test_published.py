@@ -3,7 +3,8 @@ from __future__ import annotations
 import pytest
 
 from colorcnn.errors import UsageError
-from colorcnn.reporting.published import PUBLISHED, published_table
+from colorcnn.reporting.markdown import published_note
+from colorcnn.reporting.published import AHEAD_OF_JPEG, PUBLISHED, published_table
 
 
 def test_table_4_is_kept_as_printed():
@@ -58,3 +59,31 @@ def test_the_tables_of_dataset_quantization_are_kept_as_printed():
 def test_unknown_table_names_the_known_ones():
     with pytest.raises(UsageError, match="cifar100-resnet18"):
         published_table("imagenet")
+
+
+def test_rows_that_the_paper_prints_as_loose_numbers_are_marked_inferred():
+    table = published_table("cifar100-resnet18")
+    bottleneck = "colorcnn-plus (no bottleneck)"
+    assert set(table.inferred) == {
+        bottleneck,
+        "colorcnn-plus (no top-k)",
+        "colorcnn-plus (no augmentation)",
+        "colorcnn-plus (distillation)",
+    }
+    assert table.lookup("colorcnn-plus (no top-k)", 2) == 0.189
+    assert table.lookup("colorcnn-plus (distillation)", 64) == 0.68
+    assert table.tables[bottleneck] == "4"
+    metrics = {"published": table.to_json(), "methods": {bottleneck: {}, "colorcnn-plus": {}}}
+    assert published_note(metrics, bottleneck) == "published, inferred"
+    assert published_note(metrics, "colorcnn-plus") == "published"
+
+
+def test_numbers_outside_the_main_tables_are_kept():
+    table = published_table("stl10-alexnet")
+    assert table.colors_per_image["colorcnn (no regularization)"] == {8: 5.1}
+    assert table.bits_per_pixel["colorcnn"] == {8: 0.425}
+    assert [
+        published_table(f"tiny200-{network}").lookup("median-cut", 2)
+        for network in ("alexnet", "vgg16", "resnet18")
+    ] == [0.113, 0.102, 0.062]
+    assert AHEAD_OF_JPEG == {"colorcnn": 0.132, "colorcnn-plus": 0.193}

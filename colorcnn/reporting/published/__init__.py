@@ -1,20 +1,24 @@
-"""Accuracies that papers printed, kept as data so that they stand beside what is measured and never among it.
+"""Accuracies that papers printed, kept as YAML data beside this module and apart from measured ones.
 
-Source: Y. Hou, L. Zheng and S. Gould, "Learning to Structure an Image with Few Colors and Beyond"; the
-tables are numbered as there. The curves of its figures carry no numbers and are not guessed at. Those of
-Dataset Color Quantization are in :mod:`colorcnn.reporting.published.dcq`.
+Each row has the table it was printed in. The curves of figures carry no numbers and are not guessed.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
 
 from colorcnn.errors import unknown_name
 from colorcnn.reporting.naming import family
-from colorcnn.reporting.published import dcq
 
 Curve = Mapping[int, float]
+"""Number of colours -> value."""
+
+_FILES = ("colorcnn.yaml", "dcq.yaml")
 
 
 @dataclass(frozen=True)
@@ -23,11 +27,15 @@ class PublishedTable:
 
     Attributes:
         name: ``<data set>-<classifier>``.
-        source: the table or tables they were printed in.
-        full: accuracy on the originals; None where it is not printed.
-        accuracy: method -> number of colours -> accuracy. Variants of a method follow its name in brackets.
+        source: the paper, and the tables they were printed in.
+        full: accuracy on the originals; None if it is not printed.
+        accuracy: method -> number of colours -> accuracy. Variants stand in brackets.
         full_map: mean average precision on the originals, for several labels per image.
         mean_average_precision: method -> number of colours -> mean average precision.
+        tables: method -> the table its row was printed in.
+        inferred: methods whose rows were inferred from loose numbers of the paper.
+        colors_per_image: method -> number of colours -> printed mean number of colours in an image.
+        bits_per_pixel: method -> number of colours -> printed bits per pixel.
     """
 
     name: str
@@ -36,13 +44,27 @@ class PublishedTable:
     accuracy: Mapping[str, Curve] = field(default_factory=dict)
     full_map: float | None = None
     mean_average_precision: Mapping[str, Curve] = field(default_factory=dict)
+    tables: Mapping[str, str] = field(default_factory=dict)
+    inferred: tuple[str, ...] = ()
+    colors_per_image: Mapping[str, Curve] = field(default_factory=dict)
+    bits_per_pixel: Mapping[str, Curve] = field(default_factory=dict)
 
     def lookup(self, method: str, num_colors: int) -> float | None:
-        """The printed accuracy of a method, named with or without its weights (``method:weights``)."""
+        """Return the printed accuracy of a method; None if there is none.
+
+        Args:
+            method: with or without its weights (``method:weights``).
+            num_colors: number of colours.
+        """
         return self.accuracy.get(family(method), {}).get(num_colors)
 
     def to_json(self) -> dict[str, object]:
-        """The table as plain JSON values; the numbers of colours become strings."""
+        """Return JSON values; numbers of colours become strings, what is not printed is left out."""
+        further = {
+            "inferred": list(self.inferred),
+            "colors_per_image": _keys_to_text(self.colors_per_image),
+            "bits_per_pixel": _keys_to_text(self.bits_per_pixel),
+        }
         return {
             "name": self.name,
             "source": self.source,
@@ -50,6 +72,7 @@ class PublishedTable:
             "accuracy": _keys_to_text(self.accuracy),
             "original_mean_average_precision": self.full_map,
             "mean_average_precision": _keys_to_text(self.mean_average_precision),
+            **{key: value for key, value in further.items() if value},
         }
 
 
@@ -57,99 +80,68 @@ def _keys_to_text(curves: Mapping[str, Curve]) -> dict[str, dict[str, float]]:
     return {method: {str(size): value for size, value in curve.items()} for method, curve in curves.items()}
 
 
-def _bits(*percent: float, first: int = 1) -> Curve:
-    """Accuracies printed for 1, 2, 3, ... bits, or from ``first`` on."""
-    return {2**bits: round(value / 100, 4) for bits, value in enumerate(percent, start=first)}
+def _share(percent: float | None) -> float | None:
+    return None if percent is None else round(percent / 100, 4)
 
 
-_PAPER = "Hou, Zheng and Gould, Learning to Structure an Image with Few Colors and Beyond"
+def _curve(row: Mapping[str, Any], first_bits: int) -> Curve:
+    percent = row["percent"]
+    if isinstance(percent, list):
+        percent = {2**bits: value for bits, value in enumerate(percent, first_bits)}
+    return {size: round(value / 100, 4) for size, value in percent.items()}
 
-_FULL = {
-    "alexnet": {"cifar10": 86.9, "cifar100": 62.1, "stl10": 73.6, "tiny200": 50.9},
-    "vgg16": {"cifar10": 93.5, "cifar100": 73.1, "stl10": 81.5, "tiny200": 62.8},
-    "resnet18": {"cifar10": 94.6, "cifar100": 76.4, "stl10": 83.4, "tiny200": 65.5},
-}
 
-_CURVES = (
-    PublishedTable(
-        name="cifar100-resnet18",
-        source=f"{_PAPER}, Tables 1 and 4",
-        full=0.764,
-        accuracy={
-            "median-cut": _bits(10.2, 26.1, 44.0, 57.8, 66.2, 70.8),
-            "colorcnn": _bits(17.4, 33.1, 41.7, 46.4, 49.3, 51.0),
-            "colorcnn-plus": _bits(19.9, 39.7, 50.3, 61.6, 65.6, 67.9),
-            "colorcnn-plus (imitation weight 0)": _bits(23.7, 45.7, 52.8, 57.1, 60.1, 60.8),
-            "colorcnn-plus (imitation weight 1)": _bits(23.0, 44.5, 53.1, 59.1, 60.6, 63.0),
-            "colorcnn-plus (imitation weight 10)": _bits(15.5, 30.6, 44.9, 59.3, 66.3, 70.4),
-            # The differences to the default are told in the text, too (section 4.5.2).
-            "colorcnn-plus (no bottleneck)": _bits(17.9, 39.0, 49.8, 61.0, 65.7, 68.1),
-        },
-    ),
-    PublishedTable(
-        name="stl10-alexnet",
-        source=f"{_PAPER}, Tables 1 and 5",
-        full=0.736,
-        accuracy={
-            "colorcnn": {8: 0.697},
-            "colorcnn (no regularization)": {8: 0.675},
-            "colorcnn (no jitter)": {8: 0.678},
-        },
-    ),
-    PublishedTable(
-        name="voc2012-resnet18",
-        source=f"{_PAPER}, Table 2",
-        full=0.305,
-        accuracy={
-            "median-cut": _bits(9.6, 18.0, 23.4, 26.6, 28.3, 29.1),
-            "colorcnn-plus": _bits(13.1, 21.5, 25.8, 29.1, 30.2, 31.0),
-        },
-        full_map=0.553,
-        mean_average_precision={
-            "median-cut": _bits(24.5, 39.6, 46.7, 50.4, 52.4, 53.5),
-            "colorcnn-plus": _bits(33.4, 41.1, 44.9, 49.7, 51.9, 53.2),
-        },
-    ),
-    PublishedTable(
-        name="style14-resnet18",
-        source=f"{_PAPER}, Table 3",
-        full=0.72,
-        accuracy={
-            "median-cut": _bits(36.4, 59.3, 66.9, 67.3, 68.1, 70.6),
-            "colorcnn-plus": _bits(66.4, 69.7, 71.0, 70.9, 71.8, 71.7),
-        },
-    ),
-)
-
-_ORIGINALS = (
-    PublishedTable(f"{dataset}-{network}", f"{_PAPER}, Table 1", round(percent / 100, 4))
-    for network, row in _FULL.items()
-    for dataset, percent in row.items()
-)
-
-_STORED = (
-    PublishedTable(
+def _table(name: str, paper: str, content: Mapping[str, Any]) -> PublishedTable:
+    first = content.get("first_bits", 1)
+    rows, precision = content.get("rows", {}), content.get("mean_average_precision", {})
+    return PublishedTable(
         name,
-        source,
-        None if percent is None else round(percent / 100, 4),
-        {method: _bits(*row, first=first) for method, row in rows.items()},
+        f"{paper}, {content['source']}",
+        _share(content.get("original")),
+        {method: _curve(row, first) for method, row in rows.items()},
+        _share(content.get("original_mean_average_precision")),
+        {method: _curve(row, first) for method, row in precision.items()},
+        {method: str(row["table"]) for method, row in rows.items()},
+        tuple(method for method, row in rows.items() if row.get("inferred")),
+        *(
+            {method: row[key] for method, row in rows.items() if key in row}
+            for key in ("colors_per_image", "bits_per_pixel")
+        ),
     )
-    for name, (source, percent, first, rows) in dcq.TABLES.items()
-)
 
-PUBLISHED: dict[str, PublishedTable] = {
-    **{table.name: table for table in _ORIGINALS},
-    **{table.name: table for table in _CURVES},
-    **{table.name: table for table in _STORED},
+
+def _content(file: str) -> Any:
+    return yaml.safe_load(Path(__file__).with_name(file).read_text(encoding="utf-8"))
+
+
+def _read() -> Iterator[PublishedTable]:
+    for content in map(_content, _FILES):
+        for name, table in content["tables"].items():
+            yield _table(name, content["paper"], table)
+
+
+PUBLISHED: dict[str, PublishedTable] = {table.name: table for table in _read()}
+
+
+AHEAD_OF_JPEG: dict[str, float] = {
+    method: round(points / 100, 4)
+    for method, points in _content(_FILES[0])["ahead_of_jpeg"]["points"].items()
 }
+"""Method -> printed difference of accuracy to JPEG, at 1 bit and under 0.2 bits per pixel (section 4.4)."""
 
 
 def published_table(name: str) -> PublishedTable:
     """Look a published table up by its name in :data:`PUBLISHED`.
 
     Raises:
-        UsageError: there is none of that name.
+        UsageError: there is no table of this name.
     """
     if not isinstance(name, str) or name not in PUBLISHED:
         raise unknown_name("published table", name, PUBLISHED)
     return PUBLISHED[name]
+
+
+def inferred_methods(published: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return the methods whose rows were inferred; ``published`` is the JSON of a table in a record."""
+    known = PUBLISHED.get(published.get("name", ""))
+    return tuple(published.get("inferred", known.inferred if known else ()))

@@ -10,10 +10,12 @@ from colorcnn.evaluation.statistics import (
     McNemar,
     against_first,
     compare,
+    corrected,
     leading_method,
     stars,
 )
 from colorcnn.reporting.naming import family
+from colorcnn.reporting.published import inferred_methods
 
 Metrics = Mapping[str, Any]
 
@@ -79,11 +81,19 @@ def margin_rows(metrics: Metrics) -> tuple[list[str], list[list[str]]]:
     if leader is None:
         return [], []
     ours, rows = metrics["methods"][leader]["scores"], []
+    tests = corrected(
+        {
+            (method, size): test
+            for method in metrics["methods"]
+            for size in sizes
+            if method != leader and (test := compare(metrics, (leader, size), (method, size))) is not None
+        }
+    )
     for method, result in metrics["methods"].items():
         cells = [""] * len(sizes)
         for place, size in enumerate(sizes):
-            test = compare(metrics, (leader, size), (method, size))
-            if method != leader and test is not None:
+            test = tests.get((method, size))
+            if test is not None:
                 points = 100 * (ours[size]["accuracy"] - result["scores"][size]["accuracy"])
                 cells[place] = f"{round(points, 1) + 0:+} {stars(test.p_value)}".rstrip()  # no -0.0
         if any(cells):
@@ -170,6 +180,9 @@ def notes(metrics: Metrics) -> list[str]:
             )
     if "published" in metrics:
         found.append(f"Published numbers: {metrics['published']['source']}.")
+        inferred = set(inferred_methods(metrics["published"])) & set(map(family, metrics["methods"]))
+        if inferred:
+            found.append(f"Inferred from loose numbers of the paper: {', '.join(sorted(inferred))}.")
     return found
 
 
