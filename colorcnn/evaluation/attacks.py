@@ -130,7 +130,12 @@ def through_quantizer(
 
 
 def through_codec(classifier: nn.Module, codec: Coder) -> Network:
-    """A classifier that sees decoded images; the gradient of the files is the identity's."""
+    """Return a network that sees decoded images; the gradient of the codec is that of the identity.
+
+    Args:
+        classifier: maps images (B, 3, H, W) in [0, 1] to logits.
+        codec: writes and reads the images.
+    """
 
     def network(images: Tensor) -> Tensor:
         decoded = from_bytes(codec(to_bytes(images.detach()))[0]).to(images)
@@ -186,6 +191,11 @@ class Attack:
 
 def parse_attack(text: str, *, steps: int = STEPS, seed: int = 0) -> Attack:
     """Read ``fgsm``, ``pgd``, or either followed by ``:adaptive`` or ``:soft``.
+
+    Args:
+        text: the attack.
+        steps: number of PGD steps, at least 1.
+        seed: seed of the random start of PGD.
 
     Raises:
         UsageError: the attack or its path is unknown, or there is no step.

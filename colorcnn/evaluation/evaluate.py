@@ -70,10 +70,8 @@ def evaluate(
         {name: QuantizerPass(name, quantizer, sizes, device) for name, quantizer in methods.items()},
         {name: CodecPass(name, codec) for name, codec in (codecs or {}).items()},
     )
-    modules = [
-        *classifiers.classifiers.values(),
-        *(part for method in methods.values() for part in modules_of(method)),
-    ]
+    networks = (part for method in methods.values() for part in modules_of(method))
+    modules = [*classifiers.classifiers.values(), *networks]
     done = measured.restore(progress_file.read()) if progress_file else 0
     with evaluating(modules, device), _bar(batches, limit, progress, label, done) as bar:
         for batch in _rest(batches, done, limit):

@@ -89,10 +89,20 @@ def make_gallery(
 
 
 def evenly(total: int, count: int) -> list[int]:
-    """At most ``count`` of the numbers below ``total``, evenly spread."""
+    """Return numbers in 0..total-1, evenly spread.
+
+    Args:
+        total: number of choices.
+        count: greatest length of the result.
+    """
     return np.linspace(0, total - 1, min(count, total)).astype(int).tolist()
 
 
 def spread_over(split: ImageSplit, count: int) -> Batch:
-    """At most ``count`` images, evenly spread over a split."""
+    """Return images that are evenly spread over a split.
+
+    Args:
+        split: the images.
+        count: greatest number of images.
+    """
     return split.__getitems__(evenly(len(split), count))

@@ -40,7 +40,13 @@ def index_depth(colors: int) -> int:
 
 
 def packed_bits(height: int, width: int, colors: int) -> int:
-    """Bits of an index map of ``colors`` colours, packed as PNG packs it: rows padded to whole bytes."""
+    """Return the bits of an index map, packed as in PNG: rows are padded to whole bytes.
+
+    Args:
+        height: rows of the image.
+        width: pixels of a row.
+        colors: number of colours, 1..256.
+    """
     return height * 8 * -(-width * index_depth(colors) // 8)
 
 
@@ -71,7 +77,12 @@ def truecolor_png_bits(images: Tensor) -> list[int]:
 
 
 def in_threads(function: Callable[[int], _T], count: int) -> list[_T]:
-    """Call ``function`` on 0..count-1 in threads, a slice each: compressing releases the global lock."""
+    """Call a function on 0..count-1 in threads, one slice each. Compression releases the global lock.
+
+    Args:
+        function: the function.
+        count: number of calls.
+    """
     workers = min(count, os.cpu_count() or 1)
     if workers <= 1:
         return [function(image) for image in range(count)]

@@ -27,7 +27,12 @@ _DESIGN_SEED = TEST_SEED + 2  # of the vectors ECVQ is designed on: neither thos
 
 
 def score(point: RDPoint, trade_off: float) -> dict[str, float]:
-    """A point as a record keeps it: ``rate``, ``mse``, ``decibels`` and ``loss``."""
+    """Return ``rate``, ``mse``, ``decibels`` and ``loss`` of a point, for a record.
+
+    Args:
+        point: rate and error.
+        trade_off: lambda of the loss.
+    """
     return {**asdict(point), "decibels": point.decibels, "loss": point.loss(trade_off)}
 
 
@@ -90,7 +95,12 @@ def measure_pictures(compressor: ImageCompressor, files: Sequence[Path], name: s
 
 
 def measure_codec(codec: Codec, files: Sequence[Path]) -> dict[str, float]:
-    """``rate`` and ``decibels`` of an image format, as :func:`measure_pictures` has them."""
+    """Return ``rate`` and ``decibels`` of an image format, as :func:`measure_pictures` does.
+
+    Args:
+        codec: format and quality.
+        files: pictures.
+    """
     rates, decibels = [], []
     for path in files:
         pixels = read_pixels(path)[None]
@@ -151,7 +161,12 @@ def points_of(scores: Mapping[str, Mapping[str, float]]) -> list[RDPoint]:
 
 
 def bd_rates(rows: Mapping[str, Mapping[str, Mapping[str, float]]], anchor: str) -> dict[str, float]:
-    """BD-rate of every row against one of them, in per cent; curves that have none are left out."""
+    """Return the BD-rate of each row in per cent; rows without one are left out.
+
+    Args:
+        rows: name -> lambda -> score.
+        anchor: name of the row to compare with.
+    """
     found = {}
     for name, scores in rows.items():
         try:
