@@ -28,6 +28,17 @@ IMAGE_SUFFIXES = frozenset(
 )
 """The file names a folder of images is searched for, in lower case."""
 
+FORMATS = (
+    *("AVIF", "BMP", "DDS", "DIB", "GIF", "ICNS", "ICO", "JPEG", "JPEG2000", "PCX", "PNG", "PPM", "PSD"),
+    *("QOI", "SGI", "SUN", "TGA", "TIFF", "WEBP"),
+)
+"""Pillow's names of the formats that are read. All hold pixels: PostScript would start another program."""
+
+# The most pixels that a byte of a file can stand for. Formats that compress better are not listed.
+_PIXELS_A_BYTE = {"BMP": 128, "DDS": 4, "DIB": 128, "PCX": 512, "PPM": 8, "SGI": 64, "SUN": 1024, "TGA": 128}
+_PIXELS_A_BYTE |= {"TIFF": 10_000}
+_FREE_PIXELS = 1 << 22  # so many cost little, whatever a file's header says
+
 # Other formats with several "frames" keep previews, layers or depth maps in them, not moments in time.
 _ANIMATED = frozenset({"AVIF", "GIF", "PNG", "TIFF", "WEBP"})
 
@@ -94,6 +105,19 @@ def num_frames(source: Source, *, max_pixels: int | None = None, name: str | Non
     """How many frames :func:`frames` would give; arguments and errors are those of :func:`read_image`."""
     with _opened(source, max_pixels, name) as reader:
         return reader.num_frames
+
+
+def open_picture(
+    stream: str | os.PathLike[str] | BinaryIO, formats: tuple[str, ...] = FORMATS
+) -> Image.Image:
+    """Open a picture with Pillow; the only place where that is done.
+
+    Args:
+        stream: a path or a binary file.
+        formats: Pillow's names of the formats to try.
+    """
+    Image.init()
+    return Image.open(stream, formats=[name for name in formats if name in Image.OPEN])
 
 
 def find_images(folder: str | os.PathLike[str], *, recursive: bool = False) -> list[Path]:
@@ -181,10 +205,27 @@ class _Reader:
         self.max_pixels = max_pixels
         self.name = name
         with self._errors():
-            self.picture: Image.Image = Image.open(stream)
+            self.picture: Image.Image = open_picture(stream)
+            self._check_header()
             animated = self.picture.format in _ANIMATED
             self.num_frames = int(getattr(self.picture, "n_frames", 1)) if animated else 1
             self.deep_mode = _low_byte_mode(self.picture)
+
+    def _check_header(self) -> None:
+        """Refuse a header that claims more pixels than the file can hold, before memory is taken for them."""
+        width, height = self.picture.size
+        ratio = _PIXELS_A_BYTE.get(self.picture.format or "")
+        if ratio is None or width * height <= _FREE_PIXELS:
+            return
+        place = self.stream.tell()
+        size = self.stream.seek(0, io.SEEK_END)
+        self.stream.seek(place)
+        if width * height > ratio * size:
+            raise ColorCNNError(
+                f"{self.name} claims {width} x {height} pixels and has {size} bytes",
+                "replace it by an intact copy",
+                code="lying-header",
+            )
 
     def read(self, frame: int) -> Image.Image:
         if not 0 <= frame < self.num_frames:
@@ -207,7 +248,7 @@ class _Reader:
     def _all_bits(self, raw_mode: str) -> Image.Image:
         """A picture of 16 bits a channel, of which Pillow has kept the high bytes: add the low ones."""
         self.stream.seek(0)
-        other = Image.open(self.stream)
+        other: Any = open_picture(self.stream)
         other.tile = [_with_raw_mode(tile, raw_mode) for tile in other.tile]
         high, low = np.asarray(self.picture), np.asarray(other)
         if raw_mode == "RGBA":  # the four bytes of grey and alpha
@@ -227,7 +268,8 @@ class _Reader:
             raise
         except Image.DecompressionBombError as error:
             raise ColorCNNError(
-                f"{self.name} is too large to be opened safely ({error})",
+                f"{self.name} is too large to be opened safely (over {2 * (Image.MAX_IMAGE_PIXELS or 0)} "
+                "pixels)",
                 "scale it down, or allow more with max_pixels",
                 code="too-many-pixels",
             ) from error

@@ -1,8 +1,10 @@
 import contextlib
 import io
 import os
+import re
 import threading
 import zlib
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageCms
 
+import colorcnn
 from colorcnn import images
 from colorcnn.errors import ColorCNNError, UsageError
 from colorcnn.images import find_images, flatten, frames, normalize, num_frames, read_image, to_tensor
@@ -350,3 +353,29 @@ def test_to_tensor_gives_bytes_channels_first():
     tensor = to_tensor(Image.fromarray(RGB))
     assert tensor.dtype == torch.uint8
     assert torch.equal(tensor, torch.from_numpy(RGB).permute(2, 0, 1))
+
+
+def test_postscript_is_not_opened(tmp_path):
+    path = tmp_path / "program.png"
+    path.write_bytes(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n%%EndComments\nshowpage\n%%EOF\n")
+    with pytest.raises(ColorCNNError, match="not an image of a known format"):
+        read_image(path)
+
+
+def test_pillow_opens_files_in_one_place_with_a_list_of_formats():
+    package = Path(colorcnn.__file__).parent
+    calls = [path.name for path in package.rglob("*.py") if re.search(r"\bImage\.open\(", path.read_text())]
+    assert calls == ["images.py"]
+    assert "EPS" not in images.FORMATS
+
+
+@pytest.mark.parametrize("kind", ["TIFF", "DDS", "BMP", "TGA"])
+def test_a_header_that_claims_more_than_the_file_holds_is_refused_before_decoding(kind, monkeypatch):
+    data = io.BytesIO()
+    Image.new("RGB", (8, 8)).save(data, kind)
+    monkeypatch.setattr(images, "_FREE_PIXELS", 1)
+    monkeypatch.setitem(images._PIXELS_A_BYTE, kind, 0)
+    monkeypatch.setattr(Image.Image, "load", lambda *_: pytest.fail("was decoded"))
+    with pytest.raises(ColorCNNError, match="claims 8 x 8 pixels") as caught:
+        read_image(data.getvalue())
+    assert caught.value.code == "lying-header"

@@ -12,7 +12,7 @@ import colorcnn
 
 PACKAGE = Path(colorcnn.__file__).parent
 ROOMS = [
-    "errors", "schema", "trust", "version", "files", "paletted", "images", "arrays", "records",
+    "errors", "compiled", "schema", "trust", "version", "files", "paletted", "images", "arrays", "records",
     "vq", "quantizers", "models", "losses", "recognition", "alpha",
     "weights", "pretrained", "classifiers", "methods", "api", "zoo",
     "dcq", "data", "evaluation", "reporting", "tasks", "reproduce", "commands", "cli", "__main__",

@@ -19,7 +19,7 @@ from colorcnn.data.cache import array_writer, cache_folder, content_key, read_ar
 from colorcnn.data.datasets import PixelSource
 from colorcnn.errors import ColorCNNError, UsageError, unknown_name
 from colorcnn.files import write_atomically
-from colorcnn.images import flatten, read_image
+from colorcnn.images import flatten, open_picture, read_image
 
 ON_CORRUPT = ("error", "skip")
 
@@ -94,7 +94,7 @@ def read_masks(files: Sequence[Path], size: int, short_side: int | None = None) 
     masks = np.empty((len(files), size, size), dtype=np.uint8)
     for row, path in enumerate(files):
         try:
-            with Image.open(path, formats=("PNG",)) as mask:
+            with open_picture(path, ("PNG",)) as mask:
                 masks[row] = fit_image(mask, size, short_side, Image.Resampling.NEAREST)
         except (OSError, ValueError, SyntaxError) as error:
             raise ColorCNNError(f"{path} is no mask ({error}): give a PNG of class numbers.") from error

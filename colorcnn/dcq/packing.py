@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numba import njit
+
+from colorcnn.compiled import njit
 
 LAYOUTS = ("packed", "paired", "unpacked")
 
@@ -17,7 +18,7 @@ def packed_length(height: Any, width: Any, bits: int, layout: str = "packed") ->
     return (height + 1) // 2 * width if layout == "paired" else height * width
 
 
-@njit(nogil=True, cache=True)
+@njit
 def _pack(indices, bits, out):
     held, count, at = np.int64(0), 0, 0
     for i in range(indices.size):
@@ -32,7 +33,7 @@ def _pack(indices, bits, out):
         out[at] = (held << (8 - count)) & 255
 
 
-@njit(nogil=True, cache=True)
+@njit
 def _unpack(packed, bits, out):
     held, count, at = np.int64(0), 0, 0
     mask = (1 << bits) - 1
@@ -45,7 +46,7 @@ def _unpack(packed, bits, out):
         out[i] = (held >> count) & mask
 
 
-@njit(nogil=True, cache=True)
+@njit
 def render(indices, palette, out):
     """Write into ``out`` (n, 3) uint8 the rows of a palette (K, 3) uint8 that ``indices`` (n,) name."""
     for i in range(indices.size):

@@ -10,7 +10,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from numba import njit
+
+from colorcnn.compiled import njit
 
 DEPTHS = (4, 3, 2)
 """How many neighbours a context may have, in the order above."""
@@ -18,7 +19,7 @@ DEPTHS = (4, 3, 2)
 _PIXELS_FOR_AN_ENTRY = 64  # a table is worth its bytes where its entries are met often
 
 
-@njit(nogil=True, cache=True)
+@njit
 def _neighbours(indices, y, x):
     if y == 0:
         left = np.int64(indices[0, x - 1]) if x else 0
@@ -30,7 +31,7 @@ def _neighbours(indices, y, x):
     return np.int64(indices[y, x - 1]), above, right, np.int64(indices[y - 1, x - 1])
 
 
-@njit(nogil=True, cache=True)
+@njit
 def _median(left, above, corner):
     """The median of left, above and left + above - corner."""
     low, high = min(left, above), max(left, above)
@@ -41,7 +42,7 @@ def _median(left, above, corner):
     return left + above - corner
 
 
-@njit(nogil=True, cache=True)
+@njit
 def _context(indices, y, x, bits, depth):
     left, above, right, corner = _neighbours(indices, y, x)
     context = (left << bits) | above
@@ -52,7 +53,7 @@ def _context(indices, y, x, bits, depth):
     return context
 
 
-@njit(nogil=True, cache=True)
+@njit
 def _to_differences(indices, mask, out):
     for y in range(indices.shape[0]):
         for x in range(indices.shape[1]):
@@ -60,7 +61,7 @@ def _to_differences(indices, mask, out):
             out[y, x] = (np.int64(indices[y, x]) - _median(left, above, corner)) & mask
 
 
-@njit(nogil=True, cache=True)
+@njit
 def _from_differences(indices, mask):
     for y in range(indices.shape[0]):
         for x in range(indices.shape[1]):
@@ -68,21 +69,21 @@ def _from_differences(indices, mask):
             indices[y, x] = (np.int64(indices[y, x]) + _median(left, above, corner)) & mask
 
 
-@njit(nogil=True, cache=True)
+@njit
 def _count(indices, bits, depth, counts):
     for y in range(indices.shape[0]):
         for x in range(indices.shape[1]):
             counts[_context(indices, y, x, bits, depth), indices[y, x]] += 1
 
 
-@njit(nogil=True, cache=True)
+@njit
 def _to_ranks(indices, bits, depth, ranks, out):
     for y in range(indices.shape[0]):
         for x in range(indices.shape[1]):
             out[y, x] = ranks[_context(indices, y, x, bits, depth), indices[y, x]]
 
 
-@njit(nogil=True, cache=True)
+@njit
 def _from_ranks(indices, bits, depth, table):
     for y in range(indices.shape[0]):
         for x in range(indices.shape[1]):

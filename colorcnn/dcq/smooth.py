@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
+from colorcnn.compiled import njit
 from colorcnn.quantizers.spaces import enter
 
 _SWEEPS = 8  # most pixels settle in two or three
 
 
-@njit(nogil=True, cache=True)
+@njit
 def _sweep(indices, nearest, points, colors, weight):
     """Let every pixel, in reading order, choose anew; returns how many changed."""
     height, width = indices.shape

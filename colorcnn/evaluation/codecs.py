@@ -18,6 +18,7 @@ from torch import Tensor
 
 from colorcnn.errors import UsageError
 from colorcnn.evaluation.rate import in_threads
+from colorcnn.images import open_picture
 
 QUALITIES = (5, 10, 20, 30, 50, 70, 90)
 """What a codec's bare name stands for."""
@@ -62,7 +63,7 @@ class Codec:
         def pass_through(image: int) -> tuple[np.ndarray, int]:
             buffer = io.BytesIO()
             Image.fromarray(pixels[image]).save(buffer, kind, **options)
-            with Image.open(buffer) as decoded:
+            with open_picture(buffer) as decoded:
                 return np.array(decoded.convert("RGB")), 8 * len(buffer.getvalue())
 
         done = in_threads(pass_through, len(pixels))

@@ -13,9 +13,10 @@ from typing import Any
 import numpy as np
 import torch
 import torch.nn.functional as F
-from numba import njit
 from torch import Tensor
 from torch.autograd.function import once_differentiable
+
+from colorcnn.compiled import njit
 
 _BLOCK = 256  # pixels whose K best fit into the fastest cache
 
@@ -150,7 +151,7 @@ class _LargestOfProduct(torch.autograd.Function):
         return of_features.view_as(features), of_weight, None, None
 
 
-@njit(nogil=True, cache=True)
+@njit
 def _largest(scores: np.ndarray, values: np.ndarray, indices: np.ndarray) -> None:
     """Find the K largest of C scores at each of N places, the largest first; the first of equal ones.
 

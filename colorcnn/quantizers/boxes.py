@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
+
+from colorcnn.compiled import njit
 
 CELLS = 32
 """Cells along an axis of the histogram that :func:`wu` works on."""
 
 
-@njit(nogil=True, cache=True)
+@njit
 def moments(points, weights, table):
     """Sum weight, weighted coordinates and weighted squares over every corner box of a histogram.
 
@@ -48,7 +49,7 @@ def moments(points, weights, table):
                     table[i, j, k, m] = table[i - 1, j, k, m] + area[k, m]
 
 
-@njit(nogil=True, cache=True)
+@njit
 def _face(table, box, axis, place, out):
     """The four corner sums of a box at ``place`` along ``axis``, with their signs."""
     o1, o2 = (axis + 1) % 3, (axis + 2) % 3
@@ -63,7 +64,7 @@ def _face(table, box, axis, place, out):
                 out[m] += sign * table[at[0], at[1], at[2], m]
 
 
-@njit(nogil=True, cache=True)
+@njit
 def _measure(table, box, sums):
     """The moments of a box, and the squared error around its mean."""
     low, high = np.empty(5), np.empty(5)
@@ -76,7 +77,7 @@ def _measure(table, box, sums):
     return sums[4] - (sums[1] ** 2 + sums[2] ** 2 + sums[3] ** 2) / sums[0]
 
 
-@njit(nogil=True, cache=True)
+@njit
 def _best_cut(table, box, sums):
     """Axis and place of the cut that leaves the least squared error; axis -1 where none can be made."""
     low, here = np.empty(5), np.empty(5)
@@ -98,7 +99,7 @@ def _best_cut(table, box, sums):
     return best_axis, best_place
 
 
-@njit(nogil=True, cache=True)
+@njit
 def wu(table, colors):
     """Cut the box of largest squared error at its best orthogonal plane until there are enough boxes.
 
@@ -138,7 +139,7 @@ def wu(table, colors):
     return centers
 
 
-@njit(nogil=True, cache=True)
+@njit
 def coarse(colors, counts, bits):
     """Unite the colours that share their highest bits in their mean.
 
@@ -176,7 +177,7 @@ def coarse(colors, counts, bits):
     return means, weights
 
 
-@njit(nogil=True, cache=True)
+@njit
 def _inspect(points, weights, order, first, last, mean, axis):
     """Mean, principal axis and squared error of the points order[first:last]."""
     mean[:] = 0.0
@@ -221,7 +222,7 @@ def _inspect(points, weights, order, first, last, mean, axis):
     return xx + yy + zz
 
 
-@njit(nogil=True, cache=True)
+@njit
 def _cut(points, weights, order, first, last, mean, axis, bins):
     """Reorder order[first:last] so that a plane across the axis parts it best, and find the border."""
     slots = bins.shape[0]
@@ -272,7 +273,7 @@ def _cut(points, weights, order, first, last, mean, axis, bins):
     return middle
 
 
-@njit(nogil=True, cache=True)
+@njit
 def variance_cut(points, weights, colors):
     """Cut the cluster of largest squared error across its principal axis until there are enough.
 

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
+from colorcnn.compiled import njit
 from colorcnn.quantizers.lloyd import nearest
 
 SGD, MOMENTUM, NESTEROV, ADAGRAD, RMSPROP, ADAM = range(6)
 _TINY = 1e-8
 
 
-@njit(nogil=True, cache=True)
+@njit
 def _gradient(norm, away, out):
     """The gradient r |y - x|^(r-2) (y - x) of |y - x|^r, of which ``away`` is y - x; 0 at 0."""
     square = 0.0
@@ -22,7 +22,7 @@ def _gradient(norm, away, out):
         out[c] = scale * away[c]
 
 
-@njit(nogil=True, cache=True)
+@njit
 def _step(method, rate, gradient, state, k, momentum, decay, out):
     """What to take off element k; ``state`` is that of :func:`descend`, taken whole as slices cost a lot."""
     times = state[6, k]
@@ -47,7 +47,7 @@ def _step(method, rate, gradient, state, k, momentum, decay, out):
             out[c] = rate * mean / np.sqrt(state[3 + c, k] / (1.0 - decay**times) + _TINY)
 
 
-@njit(nogil=True, cache=True)
+@njit
 def descend(points, order, elements, fixed, state, low, high, settings, batch):
     """Run through drawn points, moving the nearest element against the gradient at each (Eq 4 of the paper).
 
@@ -103,7 +103,7 @@ def descend(points, order, elements, fixed, state, low, high, settings, batch):
             state[10, k] += averaging
 
 
-@njit(nogil=True, cache=True)
+@njit
 def objective(points, weights, elements, norm):
     """Means over weighted points: of d**norm, of d and of d**2, d the distance to the nearest element."""
     cx, cy, cz = elements[0], elements[1], elements[2]

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
+from colorcnn.compiled import njit
 from colorcnn.quantizers.lloyd import nearest
 
 
-@njit(nogil=True, cache=True)
+@njit
 def diffuse(rows, centers, low, high, serpentine, carry, turned, out):
     """Floyd and Steinberg's error diffusion over some rows of an image.
 
@@ -48,7 +48,7 @@ def diffuse(rows, centers, low, high, serpentine, carry, turned, out):
         carry[:] = below
 
 
-@njit(nogil=True, cache=True)
+@njit
 def plan(colors, centers, order, plans):
     """For each colour the palette rows whose mean comes nearest to it, from dark to light (T. Knoll).
 
@@ -75,7 +75,7 @@ def plan(colors, centers, order, plans):
             row[place] = k
 
 
-@njit(nogil=True, cache=True)
+@njit
 def follow(ranks, plans, thresholds, top, out):
     """Take from each pixel's plan the colour its place in the tiled (T, T) threshold matrix asks for.
 
@@ -92,7 +92,7 @@ def follow(ranks, plans, thresholds, top, out):
             out[y, x] = plans[ranks[y, x], thresholds[(top + y) % side, x % side]]
 
 
-@njit(nogil=True, cache=True)
+@njit
 def void_and_cluster(side, seed):
     """A (side, side) matrix of ranks whose every lower part is spread as evenly as it can be (blue noise).
 
@@ -131,7 +131,7 @@ def void_and_cluster(side, seed):
     return ranks
 
 
-@njit(nogil=True, cache=True)
+@njit
 def _toggle(on, energy, kernel, y, x):
     side = on.shape[0]
     sign = -1.0 if on[y, x] else 1.0
@@ -141,7 +141,7 @@ def _toggle(on, energy, kernel, y, x):
             energy[v, u] += sign * kernel[(v - y) % side, (u - x) % side]
 
 
-@njit(nogil=True, cache=True)
+@njit
 def _extreme(on, energy, tightest):
     """The place of the most crowded point, or of the emptiest without one."""
     side = on.shape[0]

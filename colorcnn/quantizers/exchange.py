@@ -6,10 +6,11 @@ Points are (3, n) float32, weights (n,) float32, centers (3, K) float32, as Lloy
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
+
+from colorcnn.compiled import njit
 
 
-@njit(nogil=True, cache=True)
+@njit
 def _principal_axes(points, weights, labels, means, axes):
     """The direction of largest variance of each cluster, by power iteration on its 3 x 3 scatter matrix."""
     colors = means.shape[1]
@@ -44,7 +45,7 @@ def _principal_axes(points, weights, labels, means, axes):
         axes[0, k], axes[1, k], axes[2, k] = x, y, z
 
 
-@njit(nogil=True, cache=True)
+@njit
 def _halves(points, weights, labels, means, axes, sums, halves, gains):
     """Cut every cluster through its centre: the sums of one half, and by how much the squared error falls."""
     halves[:] = 0.0
@@ -71,7 +72,7 @@ def _halves(points, weights, labels, means, axes, sums, halves, gains):
             gains[k] = square * one * other / (one + other)
 
 
-@njit(nogil=True, cache=True)
+@njit
 def _cheapest_merges(means, sums, fixed, costs, partners):
     """For each cluster the one it is cheapest to unite with, and the rise of the squared error (J. Ward)."""
     colors = means.shape[1]
@@ -89,7 +90,7 @@ def _cheapest_merges(means, sums, fixed, costs, partners):
                     costs[k], partners[k] = cost, j
 
 
-@njit(nogil=True, cache=True)
+@njit
 def split_merge(points, weights, centers, fixed, labels, sums, fresh, margin, most, favour):
     """Unite pairs of clusters and cut others in two wherever that lowers the squared error at once.
 

@@ -8,7 +8,8 @@ for each of the 16.7 million colours, which then needs less memory than the hash
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
+
+from colorcnn.compiled import njit
 
 DIRECT_PIXELS = 1 << 22
 """From this many pixels on, the table has a place for every colour."""
@@ -17,13 +18,13 @@ _GOLDEN = 2654435769  # 2**32 over the golden ratio: D. Knuth's multiplicative h
 _LOW = 0xFFFFFFFF
 
 
-@njit(nogil=True, cache=True)
+@njit
 def _code(pixels, i):
     """The colour of a pixel as one number."""
     return (np.int32(pixels[i, 0]) << 16) | (np.int32(pixels[i, 1]) << 8) | np.int32(pixels[i, 2])
 
 
-@njit(nogil=True, cache=True)
+@njit
 def _shift(slots):
     """How far a hashed code is shifted to become a slot: 2**k slots leave k bits."""
     shift = 32
@@ -33,7 +34,7 @@ def _shift(slots):
     return shift
 
 
-@njit(nogil=True, cache=True)
+@njit
 def _slot(code, table, shift):
     """Where a code is in a table (slots, 2) of codes and counts, or the empty slot where it belongs."""
     slot = ((np.int64(code) * _GOLDEN) & _LOW) >> shift
@@ -42,7 +43,7 @@ def _slot(code, table, shift):
     return slot
 
 
-@njit(nogil=True, cache=True)
+@njit
 def _count_hashed(pixels, start, table, used):
     """Count pixels from ``start`` on until 7 of 10 slots are taken; returns the next and the colours."""
     shift = _shift(table.shape[0])
@@ -59,7 +60,7 @@ def _count_hashed(pixels, start, table, used):
     return pixels.shape[0], used
 
 
-@njit(nogil=True, cache=True)
+@njit
 def _rehash(old, table):
     """Take a table over into a larger one."""
     shift = _shift(table.shape[0])
@@ -68,7 +69,7 @@ def _rehash(old, table):
             table[_slot(old[i, 0], table, shift)] = old[i]
 
 
-@njit(nogil=True, cache=True)
+@njit
 def _put(code, n, colors):
     """Write the n-th colour."""
     colors[n, 0] = code >> 16
@@ -76,7 +77,7 @@ def _put(code, n, colors):
     colors[n, 2] = code & 255
 
 
-@njit(nogil=True, cache=True)
+@njit
 def _take_hashed(table, colors, counts):
     """Write the colours of a table in order of its slots, and replace counts there by their places."""
     n = 0
@@ -88,7 +89,7 @@ def _take_hashed(table, colors, counts):
             n += 1
 
 
-@njit(nogil=True, cache=True)
+@njit
 def _index_hashed(pixels, table, labels, out):
     """Write into ``out`` the label of every pixel's colour."""
     mask = table.shape[0] - 1
@@ -105,7 +106,7 @@ def _index_hashed(pixels, table, labels, out):
         out[i] = (both[at] >> 24) & 255
 
 
-@njit(nogil=True, cache=True)
+@njit
 def _place_hashed(pixels, table, out):
     """Write into ``out`` the place of every pixel's colour."""
     shift = _shift(table.shape[0])
@@ -113,7 +114,7 @@ def _place_hashed(pixels, table, out):
         out[i] = table[_slot(_code(pixels, i), table, shift), 1]
 
 
-@njit(nogil=True, cache=True)
+@njit
 def _count_direct(pixels, counts):
     used = 0
     for i in range(pixels.shape[0]):
@@ -123,7 +124,7 @@ def _count_direct(pixels, counts):
     return used
 
 
-@njit(nogil=True, cache=True)
+@njit
 def _take_direct(table, colors, counts):
     """As :func:`_take_hashed`, where the slot is the code."""
     n = 0
@@ -135,13 +136,13 @@ def _take_direct(table, colors, counts):
             n += 1
 
 
-@njit(nogil=True, cache=True)
+@njit
 def _index_direct(pixels, table, labels, out):
     for i in range(pixels.shape[0]):
         out[i] = labels[table[_code(pixels, i)]]
 
 
-@njit(nogil=True, cache=True)
+@njit
 def _place_direct(pixels, table, out):
     for i in range(pixels.shape[0]):
         out[i] = table[_code(pixels, i)]

@@ -10,14 +10,15 @@ from __future__ import annotations
 from math import gcd
 
 import numpy as np
-from numba import njit
+
+from colorcnn.compiled import njit
 
 _MORE, _LESS = np.float32(1.00002), np.float32(0.99999)  # what rounding may have taken off a bound, or added
 _FAR = np.int32(0x7F7FFF00)  # the bits of a float larger than any distance, its place for an index cleared
 _BLOCK = 1024
 
 
-@njit(nogil=True, cache=True)
+@njit
 def nearest(x, y, z, cx, cy, cz):
     """The nearest of the centres (cx, cy, cz) to one point, the first of equals."""
     best = np.int32(0x7FFFFFFF)
@@ -28,7 +29,7 @@ def nearest(x, y, z, cx, cy, cz):
     return best & 255
 
 
-@njit(nogil=True, cache=True)
+@njit
 def assign(points, centers, labels):
     """Write into ``labels`` (n,) uint8 the nearest centre of each point, the first of equals."""
     cx, cy, cz = centers[0], centers[1], centers[2]
@@ -42,7 +43,7 @@ def assign(points, centers, labels):
         labels[i] = best & 255
 
 
-@njit(nogil=True, cache=True)
+@njit
 def assign_bytes(colors, palette, labels):
     """Write into ``labels`` (n,) uint8 the nearest palette row of each colour, exactly; the first of equals.
 
@@ -72,7 +73,7 @@ def assign_bytes(colors, palette, labels):
             out[i] = best[i] & 255
 
 
-@njit(nogil=True, cache=True)
+@njit
 def _two_nearest(x, y, z, cx, cy, cz, keys):
     """The nearest centre, its distance, and the distance of the second nearest."""
     best = np.int32(0x7FFFFFFF)
@@ -91,7 +92,7 @@ def _two_nearest(x, y, z, cx, cy, cz, keys):
     return label, np.sqrt(near), np.sqrt(far)
 
 
-@njit(nogil=True, cache=True)
+@njit
 def _start(points, weights, centers, labels, bounds, sums):
     """Assign all points; sums (4, K) float64 are the weighted coordinates and the weight of each cluster."""
     sums[:] = 0.0
@@ -109,7 +110,7 @@ def _start(points, weights, centers, labels, bounds, sums):
         sums[3, label] += w
 
 
-@njit(nogil=True, cache=True)
+@njit
 def _transfer(points, weights, sums, i, old, new):
     """Move point i from one cluster's sums to another's."""
     w = weights[i]
@@ -121,7 +122,7 @@ def _transfer(points, weights, sums, i, old, new):
     sums[3, new] += w
 
 
-@njit(nogil=True, cache=True)
+@njit
 def _resume(points, weights, centers, labels, bounds, sums, fresh):
     """Assign anew after a few centres were put elsewhere: points of other clusters look at these alone."""
     cx, cy, cz = centers[0], centers[1], centers[2]
@@ -159,7 +160,7 @@ def _resume(points, weights, centers, labels, bounds, sums, fresh):
             _transfer(points, weights, sums, i, a, label)
 
 
-@njit(nogil=True, cache=True)
+@njit
 def _move(centers, sums, fixed, whole, moves):
     """Move the centres to their means, or the nearest whole numbers; returns the largest move."""
     for k in range(centers.shape[1]):
@@ -175,7 +176,7 @@ def _move(centers, sums, fixed, whole, moves):
     return moves.max()
 
 
-@njit(nogil=True, cache=True)
+@njit
 def _approaches(centers, moves, reach, gaps, drops):
     """By how much other centres may have come nearer to a cluster's points, and half the way to the nearest.
 
@@ -204,7 +205,7 @@ def _approaches(centers, moves, reach, gaps, drops):
         gaps[k] = half * _LESS
 
 
-@njit(nogil=True, cache=True)
+@njit
 def lloyd(points, weights, centers, fixed, labels, sums, bounds, fresh, iterations, tolerance, whole):
     """Run Lloyd's algorithm with G. Hamerly's bounds (SDM 2010), which skip points that cannot change.
 
@@ -265,7 +266,7 @@ def lloyd(points, weights, centers, fixed, labels, sums, bounds, fresh, iteratio
     return iterations
 
 
-@njit(nogil=True, cache=True)
+@njit
 def lloyd_few(points, weights, centers, fixed, labels, sums, iterations, tolerance, whole):
     """As :func:`lloyd`, without bounds: of few centres all distances cost less than keeping them."""
     cx, cy, cz = centers[0], centers[1], centers[2]
@@ -290,7 +291,7 @@ def lloyd_few(points, weights, centers, fixed, labels, sums, iterations, toleran
     return iterations
 
 
-@njit(nogil=True, cache=True)
+@njit
 def sample(weights, size):
     """Draw ``size`` points systematically: each as often as its weight says, to within one."""
     total = 0.0
@@ -318,7 +319,7 @@ def even_stride(size: int) -> int:
     return step
 
 
-@njit(nogil=True, cache=True)
+@njit
 def macqueen(points, chosen, first, stride, centers, fixed, power):
     """Draw each point's nearest centre towards it, by less and less (J. MacQueen, 1967).
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
-from numba import njit
 
+from colorcnn.compiled import njit
 from colorcnn.quantizers.designed import Points
 from colorcnn.quantizers.wu import wu_centers
 
 
-@njit(nogil=True, cache=True)
+@njit
 def _lower(points, centers, k, squares):
     """Lower the squared distances (n,) to the nearest centre by those to centre k."""
     x, y, z = centers[0, k], centers[1, k], centers[2, k]
@@ -20,7 +20,7 @@ def _lower(points, centers, k, squares):
         squares[i] = min(squares[i], dx * dx + dy * dy + dz * dz)
 
 
-@njit(nogil=True, cache=True)
+@njit
 def _draw(weights, squares, power, at):
     """The point at which the sum of weight times distance**power first exceeds ``at`` of the whole."""
     total = 0.0
@@ -35,7 +35,7 @@ def _draw(weights, squares, power, at):
     return np.argmax(weights * squares)
 
 
-@njit(nogil=True, cache=True)
+@njit
 def plus_plus(points, weights, centers, given, power, trials, draws):
     """Draw centres with probability proportional to weight times distance**power from those before.
 
@@ -90,7 +90,7 @@ def plus_plus(points, weights, centers, given, power, trials, draws):
             squares[:] = best
 
 
-@njit(nogil=True, cache=True)
+@njit
 def _maximin(points, weights, centers, given):
     """Take the heaviest point, then again and again the one farthest from all taken (T. Gonzalez, 1985)."""
     squares = np.full(weights.size, np.float32(3e38))

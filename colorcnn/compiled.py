@@ -1,0 +1,98 @@
+"""Compilation of kernels by numba, with a cache that is never a reason to fail.
+
+Numba keeps compiled code beside the package or in the user's cache folder. Where neither can be written to, a
+private folder among the temporary files takes its place, or else nothing is kept. A damaged file of the cache
+is made anew.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import tempfile
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numba
+from numba.core.caching import FunctionCache
+
+_VARIABLE = "NUMBA_CACHE_DIR"
+_warned = False
+
+
+class _Cache(FunctionCache):
+    """A cache on the disk whose failures cost time only."""
+
+    def load_overload(self, sig: Any, target_context: Any) -> Any:
+        """Return the compiled function for a signature, or None; a damaged file is dropped."""
+        try:
+            return super().load_overload(sig, target_context)
+        except Exception:  # a truncated file raises any of a dozen types
+            with contextlib.suppress(Exception):
+                self.flush()
+            return None
+
+    def save_overload(self, sig: Any, data: Any) -> None:
+        """Keep a compiled function, if the disk allows it."""
+        try:
+            super().save_overload(sig, data)
+        except Exception as error:
+            _warn(f"Compiled code cannot be kept ({error}), so that every start compiles anew")
+
+
+def njit(function: Callable[..., Any]) -> Any:
+    """Compile a function at its first call, without the interpreter's lock, and keep the code on the disk."""
+    kernel: Any = numba.njit(nogil=True)(function)
+    cache = _open_cache(function)
+    if cache is not None:
+        kernel._cache = cache
+    return kernel
+
+
+def _open_cache(function: Callable[..., Any]) -> _Cache | None:
+    try:
+        return _Cache(function)
+    except (RuntimeError, OSError):  # numba found no folder it can write to
+        pass
+    folder = _private_folder()
+    if folder is None:
+        _warn("No folder can be written to for compiled code, so that every start compiles anew")
+        return None
+    _warn(f"The cache of compiled code cannot be written to, so that it is kept in {folder}")
+    before = os.environ.get(_VARIABLE)
+    try:
+        os.environ[_VARIABLE] = str(folder)
+        numba.config.reload_config()
+        return _Cache(function)
+    except (RuntimeError, OSError):
+        return None
+    finally:
+        if before is None:
+            os.environ.pop(_VARIABLE, None)
+        else:
+            os.environ[_VARIABLE] = before
+        numba.config.reload_config()
+
+
+def _private_folder() -> Path | None:
+    """Return a folder that only this user can write to: cached code is run without further checks."""
+    user = os.getuid() if hasattr(os, "getuid") else 0
+    folder = Path(tempfile.gettempdir()) / f"colorcnn-numba-{user}"
+    try:
+        folder.mkdir(mode=0o700, exist_ok=True)
+        state = folder.lstat()
+        private = os.name == "nt" or (state.st_uid == user and not state.st_mode & 0o077)
+        return folder if private and not folder.is_symlink() else None
+    except OSError:
+        return None
+
+
+def _warn(message: str) -> None:
+    global _warned
+    if not _warned:
+        _warned = True
+        warnings.warn(
+            f"{message}: set {_VARIABLE} to a folder you may write to.", RuntimeWarning, stacklevel=4
+        )
