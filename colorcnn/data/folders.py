@@ -109,7 +109,8 @@ class ImageFolder(FolderModule):
 
     Args:
         path: the folder, absolute, relative, or below ``root``.
-        test_size: how much becomes test in a single tree of classes: a fraction or a number of images.
+        test_size: how much becomes test in a single tree of classes: a fraction or a number of images; 0 is
+            none.
         options: ``cache`` and ``on_corrupt`` of :class:`FolderModule`, and those of :class:`ImageDataModule`.
 
     Raises:
@@ -162,8 +163,11 @@ class ImageFolder(FolderModule):
     def _tree(self) -> tuple[Listing, Listing]:
         """Cut a single tree into train and test."""
         files, labels = list_images(self.parts["train"], self.class_names)
+        if not self.test_size:
+            return (files, labels), ([], labels[:0])
         cuts = stratified_cut(labels, self.test_size, self.split_seed)
         first, second = (([files[row] for row in rows], labels[rows]) for rows in cuts)
+        _log.info("%d of %d images set aside as test: there is no test/ folder", len(second[0]), len(files))
         return first, second
 
     def list_split(self, part: str) -> Listing | None:

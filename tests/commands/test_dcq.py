@@ -2,6 +2,9 @@ from __future__ import annotations
 
 import io
 import json
+import os
+import shutil
+import signal
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +13,7 @@ from PIL import Image
 
 from colorcnn import cli
 from colorcnn.cli import INTERRUPTED
+from colorcnn.data import open_data
 from colorcnn.dcq.export import class_folders, payload
 from colorcnn.dcq.pruning import Dynamics
 from colorcnn.dcq.storage import Store
@@ -81,6 +85,50 @@ def test_a_store_is_not_overwritten_without_force(pets: Path, capsys) -> None:
     assert status == 1
     assert "small/store.json exists already" in err
     assert run(capsys, *arguments, "--force")[0] == 0
+
+
+def test_the_same_command_draws_the_examples_that_are_missing(pets: Path, capsys) -> None:
+    arguments = ("build", "pets", "--method", "median-cut", "-o", "small")
+    first = run(capsys, *arguments)
+    picture = Path("small/examples.png")
+    content, store = picture.read_bytes(), Path("small/store.json").read_bytes()
+    picture.unlink()
+    assert run(capsys, *arguments, "--bits", "3")[0] == 1, "another command is refused"
+    assert not picture.exists()
+    assert run(capsys, *arguments)[:2] == first[:2]
+    assert (picture.read_bytes(), Path("small/store.json").read_bytes()) == (content, store)
+
+
+def test_all_images_of_a_folder_without_a_test_split_are_taken(pets: Path, capsys) -> None:
+    shutil.rmtree("pets/test")
+    options = ("--method", "median-cut")
+    assert "18 images" in run(capsys, "build", "pets", *options, "-o", "all")[1]
+    assert "18 images" in run(capsys, "build", "pets/train", *options, "-o", "tree")[1]
+    assert "14 images" in run(capsys, "build", "pets", *options, "--test-size", "4", "-o", "some")[1]
+    status, _, err = run(capsys, "build", "cifar10", *options, "--test-size", "4", "-o", "none")
+    assert (status, "leave --test-size out" in err) == (2, True)
+
+
+def test_images_that_are_set_aside_are_told(pets: Path, caplog) -> None:
+    shutil.rmtree("pets/test")
+    with caplog.at_level("INFO", "colorcnn"):
+        assert len(open_data("pets", test_size=4).list_split("train")[0]) == 14
+    assert "4 of 18 images set aside as test: there is no test/ folder" in caplog.text
+
+
+def test_a_build_that_is_terminated_says_how_to_go_on(pets: Path, capsys, monkeypatch) -> None:
+    def stop(*_):
+        os.kill(os.getpid(), signal.SIGTERM)
+        signal.pause()
+
+    arguments = ("build", "pets", "--method", "median-cut", "-o", "small")
+    with monkeypatch.context() as patch:
+        patch.setattr("colorcnn.dcq.build.Build.finish", stop)
+        status, _, err = run(capsys, *arguments, "--force")
+    assert status == 143
+    assert f"go on with `colorcnn dcq {' '.join(arguments)}`" in err
+    assert not list(Path("small").rglob("*.part"))
+    assert run(capsys, *arguments)[0] == 0
 
 
 def test_a_classifier_is_looked_at(pets: Path, capsys) -> None:
@@ -226,8 +274,13 @@ def test_class_folders_keep_the_order_of_the_labels() -> None:
     assert class_folders(["a/b", "c"]) == ["0-a_b", "1-c"]
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["build", "--help"], ["recode", "--help"]])
+@pytest.mark.parametrize(
+    "arguments",
+    [["--help"], ["build", "--help"], ["recode", "--help"], ["export", "--help"], ["verify", "--help"]],
+)
 def test_help_is_printed(capsys, arguments) -> None:
     status, out, _ = run(capsys, *arguments)
     assert status == 0
     assert "usage: colorcnn dcq" in out
+    assert "examples:" in out
+    assert "exit status: " in out.lower()

@@ -7,6 +7,7 @@ import dataclasses
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from colorcnn.commands.console import add_device_option
 from colorcnn.errors import UsageError
 
 if TYPE_CHECKING:
@@ -26,6 +27,12 @@ def add_data_options(parser: argparse.ArgumentParser) -> None:
     add("data", metavar="DATA", help="a known data set, found below the data root, or a folder of images")
     add("--root", metavar="DIR", help="the data root (default: $COLORCNN_DATA, else data)")
     add("--download", action="store_true", help="fetch the data set when it is missing")
+    add(
+        "--test-size",
+        type=float,
+        metavar="N|SHARE",
+        help="set images of a folder without test/ aside, a number or a share (default: none, all are taken)",
+    )
     add("--image-size", type=int, metavar="N", help="bring images to N x N first (default: their own size)")
     add(
         "--shorter-side",
@@ -92,7 +99,7 @@ def add_build_options(parser: argparse.ArgumentParser) -> None:
     )
     add("--classifier-size", type=int, metavar="N", help="side of the images it sees (default: their own, "
         "224 where they differ)")  # fmt: skip
-    add("--device", default="cpu", help="where networks compute: cpu, cuda, cuda:1 ... (default: cpu)")
+    add_device_option(parser)
     add_jobs_option(parser)
 
 

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import argparse
+import json
 import logging
+import shlex
+import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from colorcnn.commands.console import Parser, check_seed, say
 from colorcnn.commands.dcq.options import add_build_options, add_data_options, add_jobs_option, build_settings
-from colorcnn.errors import UsageError, check_at_least
+from colorcnn.errors import UsageError
 
 if TYPE_CHECKING:
     from torch import nn
@@ -43,6 +47,30 @@ examples:
 2 for a wrong option.
 """
 
+_BUILD = """\
+Reduce the images of a training set to a few colours and keep them in a store. All images are taken; where a
+data set has a test split of its own, that is left alone. A build that is stopped goes on when the same
+command is called again.
+"""
+_BUILD_EXAMPLES = """\
+  colorcnn dcq build cifar10 --bits 2 -o small
+  colorcnn dcq build photos/ --shorter-side 256 -o small
+  colorcnn dcq build photos/ --test-size 0.2 -o small       leave a fifth out, as evaluate does by default"""
+_EXPORT = "Write the images of a store as indexed PNG files, a folder for each class."
+_EXPORT_EXAMPLES = "  colorcnn dcq export small -o pngs"
+_VERIFY = "Read a whole store and compare it with its checksums."
+_RECODE = "Write the training images in another format, all with the best quality that keeps to a size."
+_RECODE_EXAMPLES = """\
+  colorcnn dcq recode cifar10 --format jpeg --bytes 120 -o jpegs
+  colorcnn dcq recode photos/ --format webp --quality 60 -o webps"""
+_WORKED = "0, 1 when the work failed, 2 for a wrong option, 130 and 143 when it was stopped."
+_STATUS = {
+    "build": _WORKED,
+    "export": _WORKED,
+    "recode": _WORKED,
+    "verify": "0 when the store is whole, 1 when it is damaged, 2 for a wrong option.",
+}
+
 PICTURE = "examples.png"
 """In the folder of a store: what its images look like."""
 
@@ -62,24 +90,35 @@ def main(argv: list[str]) -> int:
         UsageError: the options cannot be meant.
         ColorCNNError: the data, the classifier or the store is damaged, or files cannot be written.
     """
-    parser = argparse.ArgumentParser(
-        prog="colorcnn dcq",
-        description=DESCRIPTION,
-        epilog=EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-    )
+    options = _parser().parse_args(argv)
+    options.argv = argv
+    check_seed(getattr(options, "seed", 0))
+    if getattr(options, "jobs", None) == 0:
+        raise UsageError("--jobs is 0: choose how many pieces are worked on at a time, or -1 for one a core.")
+    run: dict[str, Callable[[argparse.Namespace], int]] = {
+        "build": _build, "export": _export, "verify": _verify, "recode": _recode,
+    }  # fmt: skip
+    return run[options.command](options)
+
+
+def _parser() -> argparse.ArgumentParser:
+    shape = {"formatter_class": argparse.RawDescriptionHelpFormatter, "allow_abbrev": False}
+    parser = Parser(prog="colorcnn dcq", description=DESCRIPTION, epilog=EXAMPLES, **shape)
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
-    build = commands.add_parser("build", help="quantize a training set into a store", allow_abbrev=False)
-    add_build_options(build)
-    export = commands.add_parser("export", help="write a store as folders of indexed PNG", allow_abbrev=False)
+
+    def add_command(name: str, summary: str, description: str, examples: str) -> argparse.ArgumentParser:
+        epilog = f"examples:\n{examples}\n\nexit status: {_STATUS[name]}"
+        return commands.add_parser(name, help=summary, description=description, epilog=epilog, **shape)
+
+    add_build_options(add_command("build", "quantize a training set into a store", _BUILD, _BUILD_EXAMPLES))
+    export = add_command("export", "write a store as folders of indexed PNG", _EXPORT, _EXPORT_EXAMPLES)
     export.add_argument("store", type=Path, metavar="DIR", help="the store")
     export.add_argument("-o", "--out", type=Path, required=True, metavar="DIR", help="a new or empty folder")
     add_jobs_option(export)
-    verify = commands.add_parser("verify", help="look for damage in a store", allow_abbrev=False)
+    verify = add_command("verify", "look for damage in a store", _VERIFY, "  colorcnn dcq verify small")
     verify.add_argument("store", type=Path, metavar="DIR", help="the store")
-    again = commands.add_parser(
-        "recode", help="write training images as JPEG, WebP or PNG of a given size", allow_abbrev=False
+    again = add_command(
+        "recode", "write training images as JPEG, WebP or PNG of a given size", _RECODE, _RECODE_EXAMPLES
     )
     add_data_options(again)
     again.add_argument(
@@ -94,14 +133,7 @@ def main(argv: list[str]) -> int:
     again.add_argument("--quality", type=int, metavar="N", help="in place of --bytes, 1 to 95")
     again.add_argument("-o", "--out", type=Path, required=True, metavar="DIR", help="a new or empty folder")
     add_jobs_option(again)
-    options = parser.parse_args(argv)
-    check_at_least(0, **{"--seed": getattr(options, "seed", None)})
-    if getattr(options, "jobs", None) == 0:
-        raise UsageError("--jobs is 0: choose how many pieces are worked on at a time, or -1 for one a core.")
-    run: dict[str, Callable[[argparse.Namespace], int]] = {
-        "build": _build, "export": _export, "verify": _verify, "recode": _recode,
-    }  # fmt: skip
-    return run[options.command](options)
+    return parser
 
 
 def _build(options: argparse.Namespace) -> int:
@@ -120,6 +152,10 @@ def _build(options: argparse.Namespace) -> int:
     network = _classifier(options, settings, data)
     if options.out.exists() and not options.out.is_dir():
         raise UsageError(f"{options.out} is a file: name a folder with --out.")
+    if (manifest := _unfinished_store(options, settings, source, network is not None)) is not None:
+        _draw_examples(source, options.out)
+        _print_sizes(manifest)
+        return 0
     prepare_folder(options.out, force=options.force)
     build = Build(
         source,
@@ -133,10 +169,42 @@ def _build(options: argparse.Namespace) -> int:
         jobs=options.jobs,
         say=_log.info,
     )
-    manifest = build.run()
+    try:
+        manifest = build.run()
+    except KeyboardInterrupt:
+        words = shlex.join(word for word in options.argv if word != "--force")
+        say(f"stopped, the work so far is kept in {options.out}: go on with `colorcnn dcq {words}`.")
+        raise
     _draw_examples(source, options.out)
     _print_sizes(manifest)
     return 0
+
+
+def _unfinished_store(
+    options: argparse.Namespace, settings: Settings, source: ImageSource, looks: bool
+) -> Manifest | None:
+    """Return the manifest of a store that this command has written without its picture, if there is one.
+
+    Args:
+        options: of the command.
+        settings: of the build.
+        source: its images.
+        looks: a classifier looks at the images.
+    """
+    from colorcnn.dcq.build import WORK
+    from colorcnn.dcq.storage import MANIFEST, read_manifest
+
+    folder = options.out
+    if options.force or not (folder / MANIFEST).is_file() or (folder / PICTURE).exists():
+        return None
+    manifest = read_manifest(folder)
+    chosen = settings if looks else settings.without_classifier()[0]
+    config = json.loads(json.dumps({**chosen.to_json(), "classifier": options.classifier}))
+    stored = {name: value for name, value in manifest.config.items() if name != "hash"}
+    if (manifest.data, stored, manifest.report.get("source")) != (options.data, config, source.key):
+        return None
+    shutil.rmtree(folder / WORK, ignore_errors=True)
+    return manifest
 
 
 def _draw_examples(source: ImageSource, folder: Path) -> None:
@@ -153,11 +221,15 @@ def _draw_examples(source: ImageSource, folder: Path) -> None:
 
 
 def _open_data(options: argparse.Namespace) -> ImageDataModule:
-    from colorcnn.data import open_data
+    from colorcnn.data import DATASETS, open_data
 
-    return open_data(
-        options.data, root=options.root, image_size=options.image_size, download=options.download
-    )
+    common = {"root": options.root, "image_size": options.image_size, "download": options.download}
+    if options.data not in DATASETS:
+        size = options.test_size or 0
+        return open_data(options.data, test_size=int(size) if size >= 1 else size, **common)
+    if options.test_size is not None:
+        raise UsageError(f"{options.data} has a test split of its own: leave --test-size out.")
+    return open_data(options.data, **common)
 
 
 def _source(options: argparse.Namespace, data: ImageDataModule) -> ImageSource:
