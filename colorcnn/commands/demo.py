@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import logging
 import shlex
 import sys
+import threading
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from colorcnn.errors import check_at_least
+from colorcnn.commands.console import Parser, add_device_option, check_seed
 from colorcnn.files import make_folder, refuse_existing, write_atomically
 from colorcnn.records import Clock
 
@@ -28,6 +31,20 @@ Train a small classifier on PhotoDigits (handwritten digits blended into photogr
 downloaded), train a ColorCNN+ against it, and compare what the classifier still recognises at 2 to 64
 colours with MedianCut, MedianCut with dithering, and octree. Under 10 minutes on two cores.
 """
+EPILOG = """\
+examples:
+  colorcnn demo
+  colorcnn demo --fast -o /tmp/demo --device auto
+      a demo that is stopped goes on when the same command is called again
+
+exit status: 0, 1 when the work failed, 2 for a wrong option, 130 and 143 when it was stopped.
+"""
+PROGRESS = ".unfinished.json"
+"""In the folder of a demo that is under way: the options it was started with."""
+
+SILENCE = 20.0
+"""Seconds without a line of output, at most."""
+
 FILES = ("results.json", "record.json", "grid.png", "curve.png", "report.html")
 METHODS = ("median-cut", "median-cut+floyd-steinberg", "octree")
 BITS = range(1, 7)
@@ -91,10 +108,26 @@ def main(argv: list[str]) -> int:
         ColorCNNError: results exist and --force was not given, or they cannot be written.
     """
     options = _parse(argv)
-    if not options.force:
+    options.resumes = _resumes(options)
+    if not options.force and not options.resumes:
         for name in FILES:
             refuse_existing(options.out / name)
     make_folder(options.out)
+    write_atomically(options.out / PROGRESS, json.dumps(_progress(options)).encode())
+    command = shlex.join(["colorcnn", "demo", *argv])
+    try:
+        _run(options, command)
+    except (KeyboardInterrupt, SystemExit) as stop:  # the second is Lightning's answer to the first
+        cause = stop if isinstance(stop, KeyboardInterrupt) else stop.__context__
+        if not isinstance(cause, KeyboardInterrupt):
+            raise
+        _log.info(f"stopped, the epochs so far are kept in {options.out}: go on with `{command}`.")
+        raise type(cause) from None
+    (options.out / PROGRESS).unlink(missing_ok=True)
+    return 0
+
+
+def _run(options: argparse.Namespace, command: str) -> None:
     import pytorch_lightning as pl
 
     from colorcnn.data.datamodule import PhotoDigits
@@ -104,26 +137,70 @@ def main(argv: list[str]) -> int:
     pl.seed_everything(options.seed, verbose=False)
     budget = FAST if options.fast else FULL
     data = PhotoDigits(train_size=budget.train_images, test_size=budget.test_images, seed=options.seed)
+    pace = "about a minute" if options.fast else "4 to 10 minutes on two cores"
+    _log.info(f"trains two small networks and compares methods in {options.out}: {pace}")
+    if options.resumes:
+        _log.info("going on with the unfinished demo in this folder")
     judge = _train_classifier(data, budget, options)
     quantizer = _train_quantizer(data, budget, options, judge)
-    record = _report(data, options, clock, shlex.join(["colorcnn", "demo", *argv]), judge, quantizer)
+    record = _report(data, options, clock, command, judge, quantizer)
     _print_table(record)
     if options.fast:
         _log.info(SMOKE_TEST)
     _log.info(f"wrote {', '.join(str(options.out / name) for name in FILES)}")
-    return 0
 
 
 def _parse(argv: list[str]) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="colorcnn demo", description=DESCRIPTION, allow_abbrev=False)
+    parser = Parser(
+        prog="colorcnn demo",
+        description=DESCRIPTION,
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
     add = parser.add_argument
     add("--fast", action="store_true", help="a smoke test of a minute, whose numbers show nothing")
     add("-o", "--out", type=Path, default=Path("runs/demo"), metavar="DIR", help="(default: runs/demo)")
     add("--seed", type=int, default=0, metavar="N", help="of everything random (default: 0)")
+    add_device_option(parser)
     add("--force", action="store_true", help="overwrite the results of an earlier demo")
     options = parser.parse_args(argv)
-    check_at_least(0, **{"--seed": options.seed})
+    check_seed(options.seed)
     return options
+
+
+def _resumes(options: argparse.Namespace) -> bool:
+    """Tell whether an unfinished demo of the same options is in the folder; other ones are forgotten."""
+    path, content = options.out / PROGRESS, _progress(options)
+    with contextlib.suppress(OSError, ValueError):
+        if json.loads(path.read_bytes()) == content:
+            return True
+    path.unlink(missing_ok=True)
+    return False
+
+
+def _progress(options: argparse.Namespace) -> dict[str, Any]:
+    return {"fast": options.fast, "seed": options.seed}
+
+
+@contextlib.contextmanager
+def _ticking(what: str) -> Iterator[None]:
+    """Say every 20 seconds that work is under way."""
+    done = threading.Event()
+
+    def tick() -> None:
+        seconds = SILENCE
+        while not done.wait(SILENCE):
+            _log.info(f"{what}: {seconds:.0f} s so far")
+            seconds += SILENCE
+
+    thread = threading.Thread(target=tick, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        done.set()
+        thread.join()
 
 
 def _train_classifier(data: PhotoDigits, budget: Budget, options: argparse.Namespace) -> Path:
@@ -153,29 +230,35 @@ def _train_quantizer(data: PhotoDigits, budget: Budget, options: argparse.Namesp
 def _fit(
     task: pl.LightningModule, data: PhotoDigits, epochs: int, options: argparse.Namespace, name: str
 ) -> Path:
-    """Train, and return the last checkpoint."""
+    """Train, from the last checkpoint of an unfinished demo if there is one; return the last checkpoint."""
     from pytorch_lightning.callbacks import ModelCheckpoint
     from pytorch_lightning.loggers import TensorBoardLogger
 
+    from colorcnn.pretrained import find_device
     from colorcnn.tasks.callbacks import EpochSeed, Pictures, ScoreLog
     from colorcnn.tasks.checkpoints import WholeCheckpoints
+    from colorcnn.tasks.progress import Heartbeat
     from colorcnn.tasks.trainer import Trainer
 
+    path = options.out / name / "checkpoints" / "last.ckpt"
+    start = path if options.resumes and path.is_file() else None
+    place = find_device(options.device)
     last = ModelCheckpoint(filename="last", save_on_train_epoch_end=True, enable_version_counter=False)
     trainer = Trainer(
-        accelerator="cpu",
+        accelerator=place.type,
+        devices=[place.index] if place.index is not None else 1,
         precision="auto",
         max_epochs=epochs,
         check_val_every_n_epoch=min(5, epochs),
         num_sanity_val_steps=0,
         logger=TensorBoardLogger(options.out, name="", version=name),
         plugins=[WholeCheckpoints()],
-        callbacks=[EpochSeed(options.seed), ScoreLog(), Pictures(), last],
+        callbacks=[EpochSeed(options.seed), ScoreLog(), Pictures(), Heartbeat(_log.info, SILENCE), last],
         enable_progress_bar=sys.stderr.isatty(),
         enable_model_summary=False,
     )
-    trainer.fit(task, datamodule=data)
-    return Path(last.best_model_path)
+    trainer.fit(task, datamodule=data, ckpt_path=start, weights_only=True)
+    return path
 
 
 def _report(
@@ -194,7 +277,8 @@ def _report(
     methods = {"colorcnn-plus": load_quantizer(f"colorcnn-plus:{quantizer}")}
     methods |= {name: load_quantizer(name) for name in METHODS}
     sizes = [2**bits for bits in BITS]
-    result = evaluate(methods, classifier, data.test_dataloader(), sizes, num_classes=data.num_classes)
+    with _ticking("evaluating"):
+        result = evaluate(methods, classifier, data.test_dataloader(), sizes, num_classes=data.num_classes)
     record = clock.record(
         command,
         n=result.n,

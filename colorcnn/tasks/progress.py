@@ -89,6 +89,35 @@ class EpochLines(Callback):
         self.say(", ".join(parts))
 
 
+class Heartbeat(Callback):
+    """Prints how far a training is, and how long it will take, at most every so many seconds.
+
+    Args:
+        say: prints a line.
+        seconds: between two lines.
+    """
+
+    def __init__(self, say: Callable[[str], None], seconds: float = 20.0) -> None:
+        self.say = say
+        self.seconds = seconds
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Start the clock."""
+        self._start = self._last = time.perf_counter()
+        self._first = trainer.global_step
+
+    def on_train_batch_end(self, trainer: pl.Trainer, *_: Any, **__: Any) -> None:
+        """Print a line if it is time."""
+        now, steps = time.perf_counter(), trainer.global_step - self._first
+        if now - self._last < self.seconds or not steps:
+            return
+        self._last = now
+        whole = int(trainer.estimated_stepping_batches)
+        left = (now - self._start) / steps * (whole - trainer.global_step)
+        epoch = f"epoch {trainer.current_epoch + 1} of {trainer.max_epochs}"
+        self.say(f"{epoch}, {trainer.global_step / whole:.0%}, {duration(left)} left")
+
+
 def duration(seconds: float) -> str:
     """Write a time for people: ``40 s``, ``12 min`` or ``3 h 20 min``."""
     if seconds < 90:

@@ -48,3 +48,40 @@ def test_the_demo_does_not_overwrite_results(tiny_budget, capsys):
     assert main(["demo", "--fast", "--out", str(tiny_budget)]) == 1
     assert "--force" in capsys.readouterr().err
     assert (tiny_budget / "results.json").read_text() == "mine"
+
+
+def test_a_demo_that_is_stopped_goes_on_with_the_same_command(tiny_budget, capsys, monkeypatch):
+    argv = ["demo", "--fast", "--out", str(tiny_budget)]
+    usual = demo._report
+
+    def stop(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(demo, "_report", stop)
+    monkeypatch.setattr(demo, "SILENCE", 0.0001)
+    assert main(argv) == 130
+    shown = capsys.readouterr().err
+    assert f"go on with `colorcnn {' '.join(argv)}`" in shown
+    assert "epoch 1 of 1, " in shown
+    trained = {path: path.read_bytes() for path in tiny_budget.glob("*/checkpoints/last.ckpt")}
+    assert len(trained) == 2
+    monkeypatch.setattr(demo, "_report", usual)
+    assert main(argv) == 0
+    assert "going on with the unfinished demo" in capsys.readouterr().err
+    assert {path: path.read_bytes() for path in trained} == trained, "nothing is trained again"
+    assert (tiny_budget / "report.html").exists()
+    assert main(argv) == 1, "a finished demo is not overwritten"
+
+
+def test_an_unfinished_demo_of_other_options_is_forgotten(tmp_path):
+    options = demo._parse(["--fast", "--out", str(tmp_path)])
+    (tmp_path / demo.PROGRESS).write_text('{"fast": true, "seed": 0}')
+    assert demo._resumes(options)
+    options.seed = 1
+    assert not demo._resumes(options)
+    assert not (tmp_path / demo.PROGRESS).exists()
+
+
+def test_a_device_that_is_not_there_is_refused(tiny_budget, capsys):
+    assert main(["demo", "--fast", "--out", str(tiny_budget), "--device", "cuda:99"]) == 2
+    assert "Device 'cuda:99' is not available" in capsys.readouterr().err

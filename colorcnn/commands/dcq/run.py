@@ -9,9 +9,9 @@ import shlex
 import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from colorcnn.commands.console import Parser, check_seed, say
+from colorcnn.commands.console import Parser, check_seed
 from colorcnn.commands.dcq.options import add_build_options, add_data_options, add_jobs_option, build_settings
 from colorcnn.errors import UsageError
 
@@ -102,7 +102,7 @@ def main(argv: list[str]) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    shape = {"formatter_class": argparse.RawDescriptionHelpFormatter, "allow_abbrev": False}
+    shape: dict[str, Any] = {"formatter_class": argparse.RawDescriptionHelpFormatter, "allow_abbrev": False}
     parser = Parser(prog="colorcnn dcq", description=DESCRIPTION, epilog=EXAMPLES, **shape)
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
 
@@ -173,7 +173,7 @@ def _build(options: argparse.Namespace) -> int:
         manifest = build.run()
     except KeyboardInterrupt:
         words = shlex.join(word for word in options.argv if word != "--force")
-        say(f"stopped, the work so far is kept in {options.out}: go on with `colorcnn dcq {words}`.")
+        _log.info(f"stopped, the work so far is kept in {options.out}: go on with `colorcnn dcq {words}`.")
         raise
     _draw_examples(source, options.out)
     _print_sizes(manifest)
