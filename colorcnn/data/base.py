@@ -16,7 +16,7 @@ from torch.utils.data import DataLoader
 
 from colorcnn.data.cache import cache_folder
 from colorcnn.data.datasets import Batch, ImageSplit, as_is
-from colorcnn.data.sampling import EpochSampler, stratified_cut
+from colorcnn.data.sampling import EpochSampler, SharedBatches, stratified_cut
 from colorcnn.errors import ColorCNNError, UsageError, check_at_least
 from colorcnn.files import write_atomically
 
@@ -165,7 +165,13 @@ class ImageDataModule(pl.LightningDataModule, ABC):
                 f"batch_size is {self.batch_size} and {self.name} has {len(self.train)} training images: "
                 "choose a smaller batch."
             )
-        sampler = EpochSampler(len(self.train), self.seed)
+        rank, processes = self._place()
+        if len(self.train) < self.batch_size * processes:
+            raise UsageError(
+                f"{self.name} has {len(self.train)} training images, fewer than {processes} batches of "
+                f"batch_size {self.batch_size}: choose a smaller batch, or fewer devices."
+            )
+        sampler = EpochSampler(len(self.train), self.seed, rank, processes)
         if self.trainer is not None:
             sampler.set_epoch(self.trainer.current_epoch)
         return self._loader(self.train, sampler)
@@ -182,12 +188,21 @@ class ImageDataModule(pl.LightningDataModule, ABC):
         """Every test image, in order."""
         return self._loader(self.test)
 
+    def _place(self) -> tuple[int, int]:
+        """Number of this process among those that share the work, and how many they are."""
+        if self.trainer is None:
+            return 0, 1
+        return self.trainer.global_rank, self.trainer.world_size
+
     def _loader(self, split: ImageSplit, sampler: EpochSampler | None = None) -> DataLoader[Batch]:
+        rank, processes = self._place()
+        batches: dict[str, Any] = {"batch_size": self.batch_size, "sampler": sampler}
+        batches["drop_last"] = sampler is not None
+        if sampler is None and processes > 1:
+            batches = {"batch_sampler": SharedBatches(len(split), self.batch_size, rank, processes)}
         return DataLoader(
             split,
-            batch_size=self.batch_size,
-            sampler=sampler,
-            drop_last=sampler is not None,
+            **batches,
             num_workers=self.num_workers,
             persistent_workers=self.num_workers > 0,
             collate_fn=as_is,

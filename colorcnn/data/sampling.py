@@ -51,14 +51,21 @@ class EpochSampler(Sampler[int]):
 
     Lightning calls :meth:`set_epoch` before every epoch; a loop of one's own must do it too.
 
+    Several processes share an epoch: batch t of all of them together is batch t of one process with batches
+    that are as many times larger. The last positions are left out where they are fewer than the processes.
+
     Args:
         length: how many positions to shuffle.
         seed: any non-negative integer.
+        rank: number of this process, counted from 0.
+        processes: how many share an epoch.
     """
 
-    def __init__(self, length: int, seed: int = 0) -> None:
+    def __init__(self, length: int, seed: int = 0, rank: int = 0, processes: int = 1) -> None:
         self.length = length
         self.seed = seed
+        self.rank = rank
+        self.processes = processes
         self.epoch = 0
 
     def set_epoch(self, epoch: int) -> None:
@@ -66,9 +73,38 @@ class EpochSampler(Sampler[int]):
         self.epoch = epoch
 
     def __len__(self) -> int:
-        return self.length
+        return self.length // self.processes
 
     def __iter__(self) -> Iterator[int]:
         mixed = np.random.SeedSequence([self.seed, self.epoch]).generate_state(1)
         generator = torch.Generator().manual_seed(int(mixed[0]))
-        return iter(torch.randperm(self.length, generator=generator).tolist())
+        order = torch.randperm(self.length, generator=generator).tolist()
+        return iter(order[self.rank : len(self) * self.processes : self.processes])
+
+
+class SharedBatches(Sampler[list[int]]):
+    """The batches in which one of several processes looks at its part of a set, every image once.
+
+    All processes have equally many batches, none of them empty, so that none waits for another in vain.
+
+    Args:
+        length: images in the set, at least one for each process.
+        batch_size: images in a batch, at most; one more where there are hardly more images than processes.
+        rank: number of this process, counted from 0.
+        processes: how many share the set.
+
+    Raises:
+        UsageError: there are fewer images than processes.
+    """
+
+    def __init__(self, length: int, batch_size: int, rank: int, processes: int) -> None:
+        if length < processes:
+            raise UsageError(f"{length} images cannot be shared by {processes} processes: use fewer devices.")
+        self.positions = np.arange(rank, length, processes)
+        self.count = min(-(-length // (batch_size * processes)), length // processes)
+
+    def __len__(self) -> int:
+        return self.count
+
+    def __iter__(self) -> Iterator[list[int]]:
+        return (part.tolist() for part in np.array_split(self.positions, self.count))

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any, Literal
 
 import pytorch_lightning as pl
@@ -94,6 +95,17 @@ def copy_weights(source: object, target: nn.Module, name: str) -> None:
             f"start_from {name!r} holds another network than the configuration describes: "
             "name weights of this network, or change its options."
         ) from error
+
+
+@contextmanager
+def first_process_first(trainer: pl.Trainer) -> Iterator[None]:
+    """Let one process compute what the others then read from the disk."""
+    shared = getattr(trainer, "world_size", 1) > 1
+    if shared and not trainer.is_global_zero:
+        trainer.strategy.barrier()
+    yield
+    if shared and trainer.is_global_zero:
+        trainer.strategy.barrier()
 
 
 class Task(pl.LightningModule, ABC):

@@ -33,8 +33,9 @@ class EpochSeed(Callback):
         self.seed = seed
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Seed Python, NumPy and torch."""
-        state = np.random.SeedSequence([self.seed, trainer.current_epoch]).generate_state(1)
+        """Seed Python, NumPy and torch, each process in its own way."""
+        mixed = [self.seed, trainer.current_epoch, *([trainer.global_rank] if trainer.global_rank else [])]
+        state = np.random.SeedSequence(mixed).generate_state(1)
         pl.seed_everything(int(state[0]), verbose=False)
 
 

@@ -101,4 +101,5 @@ class ClassifierTask(ImageTask):
             {f"{split}/{name}": value for name, value in scores.items()},
             prog_bar=True,
             batch_size=len(batch.images),
+            sync_dist=True,
         )

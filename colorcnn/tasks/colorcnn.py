@@ -32,7 +32,7 @@ from colorcnn.models.colorcnn import ColorCNNPlus, expand_sizes, quantizer_optio
 from colorcnn.models.precision import full_precision
 from colorcnn.paletted import Paletted
 from colorcnn.recognition import accuracy
-from colorcnn.tasks.base import ImageTask, OptimizerName, ScheduleName, copy_weights
+from colorcnn.tasks.base import ImageTask, OptimizerName, ScheduleName, copy_weights, first_process_first
 from colorcnn.tasks.recognition import Judges
 from colorcnn.tasks.schedules import Schedules
 
@@ -222,6 +222,10 @@ class ColorCNNTask(ImageTask):
 
     def on_fit_start(self) -> None:
         """Compute or open what training looks up: start palettes, imitation targets."""
+        with first_process_first(self.trainer):
+            self._open_lookups()
+
+    def _open_lookups(self) -> None:
         data = self.trainer.datamodule  # type: ignore[attr-defined]
         if isinstance(self.quantizer, PaletteAttention) and not self.hparams["crop_before"]:
             starts = StartPalettes(data.train, self.sizes, self.quantizer.start)
@@ -238,7 +242,10 @@ class ColorCNNTask(ImageTask):
 
     def _select_task(self) -> int:
         weights = self.hparams["size_weights"] or [1.0] * len(self.sizes)
-        return self.sizes[int(torch.multinomial(torch.tensor(weights, dtype=torch.float32), 1))]
+        size = self.sizes[int(torch.multinomial(torch.tensor(weights, dtype=torch.float32), 1))]
+        if getattr(self.trainer, "world_size", 1) > 1:  # all processes train for the same number
+            size = self.trainer.strategy.broadcast(size)
+        return size
 
     @property
     def progress(self) -> float:
@@ -382,5 +389,5 @@ class ColorCNNTask(ImageTask):
                 scores[f"{split}/accuracy_{size}"] = torch.stack(right).mean()
                 scores[f"{split}/colors_{size}"] = paletted.num_colors.float().mean()
         of_all = torch.stack([scores[f"{split}/accuracy_{size}"] for size in self.scored_sizes]).mean()
-        self.log_dict(scores, batch_size=len(batch.images))
-        self.log(f"{split}/accuracy", of_all, prog_bar=True, batch_size=len(batch.images))
+        self.log_dict(scores, batch_size=len(batch.images), sync_dist=True)
+        self.log(f"{split}/accuracy", of_all, prog_bar=True, batch_size=len(batch.images), sync_dist=True)

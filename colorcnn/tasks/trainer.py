@@ -24,6 +24,8 @@ class Trainer(pl.Trainer):
         accelerator: as Lightning has it.
         benchmark: time cuDNN's algorithms for each new shape once, and use the fastest. By default so, unless
             ``deterministic`` is given: which algorithm wins can change the last digits of a result.
+        use_distributed_sampler: as Lightning has it. By default not: the data modules share their images
+            between the processes themselves, every image once.
         deterministic: as Lightning has it. By default GPU results vary in their last digits between runs.
         **options: every other option of Lightning's trainer.
     """
@@ -35,6 +37,7 @@ class Trainer(pl.Trainer):
         accelerator: str = "auto",
         benchmark: bool | None = None,
         deterministic: bool | Literal["warn"] | None = None,
+        use_distributed_sampler: bool = False,
         **options: Any,
     ) -> None:
         if precision == "auto":
@@ -45,6 +48,7 @@ class Trainer(pl.Trainer):
             accelerator=accelerator,
             benchmark=not deterministic if benchmark is None else benchmark,
             deterministic=deterministic,
+            use_distributed_sampler=use_distributed_sampler,
             **options,
         )
 
