@@ -73,7 +73,7 @@ def test_a_crop_is_that_of_the_cpu(images):
 @pytest.mark.parametrize("fits", [False, True])
 def test_targets_come_to_the_device_without_waiting(fits, images, tmp_path, monkeypatch):
     if not fits:
-        monkeypatch.setattr("colorcnn.data.imitation._SHARE_OF_DEVICE", 0.0)
+        monkeypatch.setattr("colorcnn.data.classical._SHARE_OF_DEVICE", 0.0)
     pixels = (images.permute(0, 2, 3, 1) * 255).byte().numpy()
     split = ImageSplit(pixels, torch.zeros(16, dtype=torch.int64).numpy())
     targets = ImitationTargets(split, [4], cache_dir=tmp_path)
