@@ -227,7 +227,7 @@ class Ours(Side):
             options["weight_decay"],
         )
         for owner, called, part in (
-            (targets, "lookup", "data"),
+            (targets, "of", "data"),
             (self.task.quantizer, "encode", "forward"),
             (self.task, "_assign", "assignment"),
             (self.task, "render", "assignment"),

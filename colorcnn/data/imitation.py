@@ -6,12 +6,21 @@ pixels share a colour matters, the numbering of the colours does not.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Literal
+
 import numpy as np
+import torch
+from torch import Tensor
 
 from colorcnn.data.classical import ClassicalResults, method_version
-from colorcnn.paletted import Paletted
+from colorcnn.data.datasets import ImageSplit
+from colorcnn.errors import unknown_name
+from colorcnn.paletted import Paletted, to_bytes
+from colorcnn.quantizers import QUANTIZERS
+from colorcnn.quantizers.batched_wu import wu_index_maps
 
-__all__ = ["ImitationTargets", "method_version"]
+__all__ = ["ComputedTargets", "ImitationTargets", "method_version", "open_targets"]
 
 
 class ImitationTargets(ClassicalResults):
@@ -30,3 +39,67 @@ class ImitationTargets(ClassicalResults):
     def kept(self, paletted: Paletted) -> np.ndarray:
         """See :meth:`ClassicalResults.kept`."""
         return paletted.indices.numpy()
+
+    def of(self, images: Tensor, index: Tensor, num_colors: int) -> Tensor:
+        """Return the index maps of a batch on the device of its images; see :meth:`lookup`."""
+        return self.lookup(index, num_colors, images.device)
+
+
+class ComputedTargets:
+    """Index maps that are made anew for every batch, for data sets whose maps are too many to keep.
+
+    The maps of all 1.3 million images of ImageNet at six palette sizes would take 390 GB. Wu's are made on
+    the GPU that holds the images; those of other quantizers, and all on a CPU, by the quantizer itself.
+
+    Args:
+        quantizer: a name in :data:`colorcnn.quantizers.QUANTIZERS`.
+
+    Raises:
+        UsageError: an unknown quantizer.
+    """
+
+    def __init__(self, quantizer: str = "median-cut") -> None:
+        if quantizer not in QUANTIZERS:
+            raise unknown_name("quantizer", quantizer, QUANTIZERS)
+        self.name = quantizer
+        self.quantizer = QUANTIZERS[quantizer]()
+
+    def of(self, images: Tensor, index: Tensor, num_colors: int) -> Tensor:
+        """Return the index maps of a batch.
+
+        Args:
+            images: float (B, 3, H, W) in [0, 1].
+            index: int64 (B,); not needed here.
+            num_colors: C.
+
+        Returns:
+            uint8 (B, H, W) on the device of the images, each entry below C.
+        """
+        del index
+        with torch.no_grad():
+            pixels = to_bytes(images)
+            if self.name == "wu" and images.device.type != "cpu":
+                return wu_index_maps(pixels, num_colors)
+            return self.quantizer(pixels, num_colors).indices
+
+
+def open_targets(
+    train: ImageSplit,
+    sizes: Sequence[int],
+    quantizer: str,
+    device: torch.device,
+    *,
+    maps: Literal["cached", "computed"] = "cached",
+) -> ImitationTargets | ComputedTargets:
+    """Open the imitation targets of a training.
+
+    Args:
+        train: the training images.
+        sizes: the palette sizes that imitate.
+        quantizer: a name in :data:`colorcnn.quantizers.QUANTIZERS`.
+        device: where the network trains.
+        maps: ``cached`` on the disk, or ``computed`` for each batch.
+    """
+    if maps == "computed":
+        return ComputedTargets(quantizer)
+    return ImitationTargets(train, sizes, quantizer).to(device)

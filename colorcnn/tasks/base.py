@@ -175,6 +175,17 @@ class Task(pl.LightningModule, ABC):
 class ImageTask(Task):
     """A training over batches of images."""
 
+    _index: Tensor | None = None
+
+    def on_before_batch_transfer(self, batch: Batch, dataloader_idx: int) -> Batch:
+        """Keep the batch's index on the host, where asking for it does not wait for a GPU."""
+        self._index = batch.index
+        return batch
+
+    def host_index(self, batch: Batch) -> Tensor:
+        """Return the index of the batch that was transferred last, on the host."""
+        return batch.index if self._index is None else self._index
+
     def on_after_batch_transfer(self, batch: Batch, dataloader_idx: int) -> Batch:
         """Turn uint8 images into floats in [0, 1] on the device, in the layout that convolutions like."""
         images = from_bytes(batch.images).contiguous(memory_format=torch.channels_last)

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from colorcnn.data.augment import Augment, random_flip
 from colorcnn.data.datasets import Batch
-from colorcnn.data.imitation import ImitationTargets
+from colorcnn.data.imitation import ComputedTargets, ImitationTargets, open_targets
 from colorcnn.data.jitter import contrast_jitter, gaussian_jitter, jitter_by_colors
 from colorcnn.data.start_palettes import StartPalettes
 from colorcnn.losses import (
@@ -36,6 +36,7 @@ from colorcnn.tasks.base import ImageTask, OptimizerName, ScheduleName, copy_wei
 from colorcnn.tasks.recognition import Judges
 from colorcnn.tasks.schedules import Schedules
 
+COMPILER = "inductor"  # of torch.compile
 POWERS_OF_TWO = (2, 4, 8, 16, 32, 64)
 AFTER_QUANTIZATION: dict[str, Any] = {"flip": True, "crop": "eighth", "rotation": 15.0, "erasing": 0.5}
 
@@ -77,6 +78,8 @@ class ColorCNNTask(ImageTask):
         imitation_weight: lambda; a list has one for each of the sizes.
         imitation_schedule: lambda's course over the numbers of colours, see :func:`imitation_factor`.
         imitation_method: the classical quantizer that is imitated.
+        imitation_maps: ``cached`` computes the maps of all training images once and keeps them on disk;
+            ``computed`` makes those of each batch anew, for data sets whose maps are too many to keep.
         imitation_until: share of the training for which anything is imitated; a list has one for each of the
             sizes. 1 is the paper's. A classical quantizer is a good start, and at 2 and 4 colours less than
             what the judge alone teaches afterwards.
@@ -111,6 +114,8 @@ class ColorCNNTask(ImageTask):
             padding of one eighth of the side, rotation 15, erasing 0.5 and flip.
         assignment_form: ``sparse`` keeps the K entries of a pixel that are not 0, ``dense`` all C; values and
             gradients are equal. ``auto`` is sparse on a CPU for more than 2 K colours, where it is faster.
+        compile: compile the backbone and the classifiers with torch.compile; worth its minutes in a long
+            training on a GPU. Results differ in their last digits.
         optimizer: ``sgd`` or ``adamw``.
         learning_rate: its peak.
         weight_decay: L2 penalty.
@@ -148,6 +153,7 @@ class ColorCNNTask(ImageTask):
         imitation_weight: float | list[float] = 3.0,
         imitation_schedule: Literal["constant", "large", "sigmoid"] = "constant",
         imitation_method: str = "median-cut",
+        imitation_maps: Literal["cached", "computed"] = "cached",
         imitation_until: float | list[float] = 1.0,
         imitation_pixels: float = 0.3,
         distillation: float = 0.0,
@@ -167,6 +173,7 @@ class ColorCNNTask(ImageTask):
         crop_before: int | Literal["eighth"] = 0,
         augment: dict[str, Any] | None = None,
         assignment_form: Literal["auto", "dense", "sparse"] = "auto",
+        compile: bool = False,
         optimizer: OptimizerName = "sgd",
         learning_rate: float = 0.01,
         weight_decay: float = 5e-4,
@@ -193,9 +200,8 @@ class ColorCNNTask(ImageTask):
         self.augment = Augment(**(AFTER_QUANTIZATION if augment is None else augment), fill=mean)
         self.crop = Augment(crop=crop_before, fill=mean)
         self.num_colors = self.sizes[0]
-        self.targets: ImitationTargets | None = None
+        self.targets: ImitationTargets | ComputedTargets | None = None
         self.starts: StartPalettes | None = None
-        self._host_index: Tensor | None = None
         self.register_buffer("mean", torch.tensor(mean).view(1, 3, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(std).view(1, 3, 1, 1), persistent=False)
 
@@ -224,6 +230,9 @@ class ColorCNNTask(ImageTask):
         """Compute or open what training looks up: start palettes, imitation targets."""
         with first_process_first(self.trainer):
             self._open_lookups()
+        if self.hparams["compile"]:
+            for network in (cast(nn.Module, self.quantizer.backbone), *self.judges):
+                network.compile(backend=COMPILER)  # in place: names of weights stay
 
     def _open_lookups(self) -> None:
         data = self.trainer.datamodule  # type: ignore[attr-defined]
@@ -232,13 +241,8 @@ class ColorCNNTask(ImageTask):
             self.starts = starts.to(self.device)
         sizes = [size for size in self.sizes if self._schedules.imitation_weight(size) > 0]
         if sizes:
-            targets = ImitationTargets(data.train, sizes, self.hparams["imitation_method"])
-            self.targets = targets.to(self.device)
-
-    def on_before_batch_transfer(self, batch: Batch, dataloader_idx: int) -> Batch:
-        """Keep the batch's index on the host, where asking for it does not wait for a GPU."""
-        self._host_index = batch.index
-        return batch
+            method, maps = self.hparams["imitation_method"], self.hparams["imitation_maps"]
+            self.targets = open_targets(data.train, sizes, method, self.device, maps=maps)
 
     def _select_task(self) -> int:
         weights = self.hparams["size_weights"] or [1.0] * len(self.sizes)
@@ -262,9 +266,9 @@ class ColorCNNTask(ImageTask):
             self.num_colors = self._select_task()
         size = self.num_colors
         images, targets = batch.images, None
-        index = batch.index if self._host_index is None else self._host_index
+        index = self.host_index(batch)
         if self._schedules.imitates(size, self.progress) and self.targets is not None:
-            targets = self.targets.lookup(index, size, images.device)
+            targets = self.targets.of(images, index, size)
         images, labels, targets = self._before(images, batch.labels, targets)
         temperature = self._schedules.temperature(self.progress)
         noise = self._schedules.score_noise(size, self.progress)

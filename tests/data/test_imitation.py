@@ -8,8 +8,11 @@ import torch
 
 from colorcnn.data import ImageSplit, ImitationTargets
 from colorcnn.data import classical as module
+from colorcnn.data.imitation import ComputedTargets, open_targets
 from colorcnn.errors import UsageError
+from colorcnn.paletted import from_bytes
 from colorcnn.quantizers import QUANTIZERS, MedianCut, Quantizer
+from colorcnn.quantizers.batched_wu import wu_index_maps
 
 
 def smooth_split(count: int = 6, height: int = 9, width: int = 12, seed: int = 0) -> ImageSplit:
@@ -115,3 +118,29 @@ def test_mistakes_are_named() -> None:
         ImitationTargets(split, [])
     with pytest.raises(UsageError, match="only of 2"):
         ImitationTargets(split, [2]).lookup(torch.tensor([0]), 4)
+
+
+@pytest.mark.parametrize("size", [1, 2, 7, 32, 200])
+def test_the_maps_made_on_the_device_are_those_of_wu(size: int) -> None:
+    """Also of images with one colour, with fewer colours than asked for, and of channels that never vary."""
+    pixels = torch.from_numpy(smooth_split(count=5, height=16, width=12).pixels(slice(0, 5)).copy())
+    pixels[1] = 77
+    pixels[2] = pixels[2] // 64 * 64
+    pixels[3, ..., 1] = 9
+    found = wu_index_maps(pixels.permute(0, 3, 1, 2), size).numpy()
+    expected = QUANTIZERS["wu"]()(pixels, size, channels_last=True).indices.numpy()
+    for ours, theirs in zip(found, expected):
+        assert np.array_equal(as_partition(ours), as_partition(theirs))
+
+
+@pytest.mark.parametrize("method", ["median-cut", "wu"])
+def test_computed_targets_are_the_cached_ones(method: str) -> None:
+    split, device = smooth_split(), torch.device("cpu")
+    index = torch.tensor([4, 0, 5])
+    images = from_bytes(torch.from_numpy(split.pixels(index.numpy()))).permute(0, 3, 1, 2)
+    cached = open_targets(split, [6], method, device)
+    computed = open_targets(split, [6], method, device, maps="computed")
+    assert isinstance(computed, ComputedTargets)
+    assert torch.equal(computed.of(images, index, 6), cached.of(images, index, 6))
+    with pytest.raises(UsageError, match="quantizer"):
+        ComputedTargets("nothing")

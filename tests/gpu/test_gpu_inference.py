@@ -5,7 +5,7 @@ import torch
 
 from colorcnn.data.augment import random_crop
 from colorcnn.data.datasets import ImageSplit
-from colorcnn.data.imitation import ImitationTargets
+from colorcnn.data.imitation import ComputedTargets, ImitationTargets
 from colorcnn.losses import color_appearance, confidence_entropy, imitation_loss, information_entropy
 from colorcnn.models import create_model
 from colorcnn.models.assignment import soft_palette, soft_render, top_k_softmax
@@ -102,3 +102,15 @@ def test_losses_are_looked_at_without_waiting():
     found = check.look()
     assert found is not None
     assert found.step == 1
+
+
+@pytest.mark.parametrize("size", [2, 16, 64])
+def test_targets_made_on_the_device_are_those_of_the_quantizer(size, images):
+    computed = ComputedTargets("wu")
+    index = torch.arange(len(images))
+    expected = computed.of(images, index, size)
+    found = computed.of(images.to(DEVICE), index, size)
+    assert found.device.type == DEVICE
+    for ours, theirs in zip(found.cpu().flatten(1), expected.flatten(1)):
+        pairs = torch.stack([ours, theirs]).unique(dim=1).shape[1]
+        assert pairs == len(ours.unique()) == len(theirs.unique())

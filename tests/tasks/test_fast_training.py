@@ -28,7 +28,7 @@ RECIPES = {"paper": {}, "light": LIGHT, "hardened": {"hardening": 0.8, "straight
 class Targets:
     """Imitation targets that cost nothing."""
 
-    def lookup(self, index, num_colors, device=None):
+    def of(self, images, index, num_colors):
         generator = torch.Generator().manual_seed(int(index[0]))
         return torch.randint(num_colors, (len(index), SIDE, SIDE), dtype=torch.uint8, generator=generator)
 
@@ -84,7 +84,7 @@ def test_on_a_cpu_the_sparse_form_is_used_for_many_colours(monkeypatch):
         task = ColorCNNTask(
             ["tiny:classifier"], 10, [0.5] * 3, [0.25] * 3, quantizer_kwargs=NETWORK, assignment_form=form
         )
-        return type(task._assign(torch.rand(1, 3, 8, 8), size, 1.0, 0.0)).__name__
+        return type(task._assign(torch.rand(1, 3, 8, 8), size, 1.0, 0.0, torch.arange(1))).__name__
 
     used = [made(form, size) for form in ("auto", "dense", "sparse") for size in (4, 8, 16)]
     tensor, sparse = "Tensor", "SparseAssignment"
@@ -118,3 +118,29 @@ def test_cudnn_chooses_by_speed_unless_results_are_to_repeat(options, benchmark,
     monkeypatch.setattr(torch.backends.cudnn, "benchmark", not benchmark)
     trainer.Trainer(accelerator="cpu", logger=False, enable_checkpointing=False, **options)
     assert torch.backends.cudnn.benchmark is benchmark
+
+
+def test_networks_are_compiled_in_place(monkeypatch):
+    """The names of the weights stay, and the results agree; the compiler is one that needs no C++."""
+    monkeypatch.setattr("colorcnn.tasks.colorcnn.COMPILER", "aot_eager")
+    images = torch.rand(2, 3, 8, 8)
+    outputs = []
+    for compiled in (False, True):
+        torch.manual_seed(0)
+        task = ColorCNNTask(
+            ["tiny:classifier"],
+            10,
+            [0.5] * 3,
+            [0.25] * 3,
+            quantizer_kwargs=NETWORK,
+            compile=compiled,
+            imitation_weight=0.0,
+        )
+        names = list(task.state_dict())
+        task._trainer = SimpleNamespace(world_size=1, is_global_zero=True, datamodule=None)
+        task.on_fit_start()
+        assert list(task.state_dict()) == names
+        assert (task.quantizer.backbone._compiled_call_impl is not None) is compiled
+        soft = task.quantizer.soft(images, 4)
+        outputs.append((soft.detach(), task.judges[0](images)))
+    torch.testing.assert_close(outputs[1], outputs[0], rtol=0, atol=1e-5)
