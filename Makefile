@@ -1,9 +1,9 @@
-# Two targets a newcomer needs: `make demo` and `make test`. Both make .venv when it is missing.
+# Targets for a newcomer: `make demo`, `make test` and `make docs`. Each makes .venv when it is missing.
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test test-gpu lint clean
+.PHONY: demo test test-gpu lint docs clean
 
 $(VENV)/.installed: setup.cfg pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -12,6 +12,10 @@ $(VENV)/.installed: setup.cfg pyproject.toml
 
 $(VENV)/.installed-test: $(VENV)/.installed
 	$(BIN)/pip install --quiet --disable-pip-version-check -e '.[test]'
+	touch $@
+
+$(VENV)/.installed-docs: $(VENV)/.installed
+	$(BIN)/pip install --quiet --disable-pip-version-check -e '.[docs]'
 	touch $@
 
 demo: $(VENV)/.installed
@@ -29,5 +33,9 @@ test: lint
 test-gpu: $(VENV)/.installed-test
 	$(BIN)/python -m pytest tests/gpu tests/reproduce/stages
 
+# The site of documentation, in site/. A warning, a broken link or a missing anchor fails.
+docs: $(VENV)/.installed-docs
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict -f docs/mkdocs.yml
+
 clean:
-	rm -rf $(VENV) build dist *.egg-info
+	rm -rf $(VENV) build dist site *.egg-info

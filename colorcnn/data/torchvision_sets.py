@@ -59,8 +59,7 @@ class TorchvisionArrays(ImageDataModule):
 class CIFAR10(TorchvisionArrays):
     """CIFAR-10: 50,000 and 10,000 images of 10 classes, 32x32 (A. Krizhevsky, 2009).
 
-    Args:
-        options: those of :class:`ImageDataModule`.
+    The options are those of :class:`ImageDataModule`.
     """
 
     name = "cifar10"
@@ -81,8 +80,7 @@ class CIFAR10(TorchvisionArrays):
 class CIFAR100(CIFAR10):
     """CIFAR-100: 50,000 and 10,000 images of 100 classes, 32x32 (A. Krizhevsky, 2009).
 
-    Args:
-        options: those of :class:`ImageDataModule`.
+    The options are those of :class:`ImageDataModule`.
     """
 
     name = "cifar100"

@@ -110,7 +110,7 @@ class StageKind(ABC):
 
         Args:
             description: what :meth:`describe` gave, with references resolved.
-            place: where to.
+            context: where to.
         """
 
     def output(self, folder: Path, part: str) -> Path:
