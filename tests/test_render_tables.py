@@ -44,3 +44,10 @@ def test_the_first_table_of_an_evaluation_can_stand_alone():
 def test_what_has_no_record_yet_is_said(tmp_path):
     page = "<!-- table: kodak -->\nNot measured yet.\n<!-- end -->\n"
     assert rendered(page, tmp_path) == page
+
+
+def test_links_of_the_overview_start_where_the_page_is():
+    results, page = ROOT / "experiments" / "results", "<!-- experiments -->\n<!-- end -->\n"
+    assert "](results/transfer_cpu.json)" in rendered(page, results, ROOT / "experiments")
+    deep = rendered(page, results, ROOT / "docs" / "pages" / "results")
+    assert "](../../../experiments/results/transfer_cpu.json)" in deep

@@ -16,7 +16,7 @@ DESCRIPTION = """\
 Run all stages of an experiment: train the classifier, train the quantizers, evaluate. What is done is not
 done again, what was interrupted goes on: give the same command; given in several terminals at once, they
 share the work. At the end a record, its figure and its table are written; in the repository the tables of
-README.md and experiments/README.md follow.
+README.md, experiments/README.md and docs/ follow.
 """
 EXAMPLES = """\
 examples:
@@ -158,10 +158,10 @@ def _parse(argv: list[str]) -> argparse.Namespace:
 def _render_pages(results: Path) -> None:
     """Bring the repository's pages up to date where the records are the repository's."""
     from colorcnn.reproduce.library import repository, results_folder
-    from colorcnn.reproduce.pages import render_pages
+    from colorcnn.reproduce.pages import render_pages, repository_pages
 
     home = repository()
     if home is None or results.resolve() != results_folder(results):
         return
-    for page in render_pages([home / "README.md", home / "experiments" / "README.md"], results):
+    for page in render_pages(repository_pages(home), results):
         _log.info(f"brought the tables of {page} up to date")

@@ -8,6 +8,7 @@ of an evaluation, of the benchmark of the quantizers, of how building a store sc
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterable
 from pathlib import Path
@@ -22,19 +23,26 @@ _TABLE = re.compile(r"(<!-- (table|accuracy): ([\w.+-]+) -->\n).*?(<!-- end -->)
 _OVERVIEW = re.compile(r"(<!-- experiments -->\n).*?(<!-- end -->)", re.DOTALL)
 
 
-def rendered(page: str, results: Path) -> str:
-    """The text of a page with every table made anew.
+def repository_pages(home: Path) -> list[Path]:
+    """Return the pages of a repository that may have tables, from the path of its folder."""
+    return [home / "README.md", home / "experiments" / "README.md", *sorted((home / "docs").rglob("*.md"))]
+
+
+def rendered(page: str, results: Path, folder: Path | None = None) -> str:
+    """Return the text of a page with every table made anew.
 
     Args:
         page: its text.
         results: the folder of the records.
+        folder: where the page is; links to records start there (default: beside ``results``).
     """
+    links = Path(os.path.relpath(results, folder or results.parent)).as_posix()
 
     def table(match: re.Match[str]) -> str:
         return match[1] + _table(results / f"{match[3]}.json", whole=match[2] == "table") + match[4]
 
     page = _TABLE.sub(table, page)
-    return _OVERVIEW.sub(lambda match: match[1] + overview(results) + match[2], page)
+    return _OVERVIEW.sub(lambda match: match[1] + overview(results, links) + match[2], page)
 
 
 def render_pages(pages: Iterable[Path], results: Path, *, write: bool = True) -> list[Path]:
@@ -51,7 +59,7 @@ def render_pages(pages: Iterable[Path], results: Path, *, write: bool = True) ->
     stale = []
     for page in pages:
         text = page.read_text(encoding="utf-8")
-        new = rendered(text, results)
+        new = rendered(text, results, page.parent)
         if new != text:
             stale.append(page)
             if write:
@@ -59,8 +67,13 @@ def render_pages(pages: Iterable[Path], results: Path, *, write: bool = True) ->
     return stale
 
 
-def overview(results: Path) -> str:
-    """All experiments as a Markdown table: the command, what is published, what was measured, the record."""
+def overview(results: Path, links: str = "results") -> str:
+    """Return all experiments as a Markdown table: command, published and measured numbers, record.
+
+    Args:
+        results: the folder of the records.
+        links: the same folder, as links of the page name it.
+    """
     lines = ["| command | published | measured | record |", "|---|---|---|---|"]
     for name in experiment_files():
         experiment = find_experiment(name)
@@ -71,7 +84,7 @@ def overview(results: Path) -> str:
                 record = read_record(path)
                 with showing(path):
                     measured, published = kind_of_record(record).digest(record)
-                link = f"[{title or 'record'}](results/{path.name})"
+                link = f"[{title or 'record'}]({links}/{path.name})"
                 lines.append(f"| {command} | {published} | {measured} | {link} |")
                 command = ""
             if not run:
