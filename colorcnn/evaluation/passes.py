@@ -11,6 +11,7 @@ from torch import Tensor
 
 from colorcnn.errors import ColorCNNError, UsageError
 from colorcnn.evaluation.accumulator import MetricAccumulator
+from colorcnn.evaluation.background import Background, overlaps
 from colorcnn.evaluation.classifier_set import ClassifierSet
 from colorcnn.evaluation.scores import Score
 from colorcnn.paletted import Paletted, from_bytes
@@ -54,6 +55,7 @@ class QuantizerPass:
         self.unavailable: dict[int, str] = {}
         self.accepted = False
         self.first: tuple[int, float] | None = None
+        self.background = Background(overlaps(device))
         self.made, self.seconds = 0, 0.0
 
     @property
@@ -64,6 +66,7 @@ class QuantizerPass:
 
     def state(self) -> dict[str, Any]:
         """Return the progress as plain values."""
+        self.background.wait()
         return {
             "tallies": {size: tally.state() for size, tally in self.tallies.items()},
             "unavailable": self.unavailable,
@@ -80,6 +83,7 @@ class QuantizerPass:
 
     def scores(self, rank: Tensor) -> dict[int, Score]:
         """Return palette size -> score; ``rank`` (n,) sorts the images."""
+        self.background.wait()
         return {size: tally.score(rank) for size, tally in self.tallies.items()}
 
     def step(self, classifiers: ClassifierSet, originals: Tensor, labels: Tensor) -> None:
@@ -96,7 +100,9 @@ class QuantizerPass:
         for size, paletted in self._quantize(images).items():
             _check_contract(self.name, size, paletted, originals)
             pixels = paletted.render(torch.uint8)
-            self.tallies[size].add(paletted, pixels.cpu(), originals, classifiers.ask(pixels, labels), labels)
+            answers = classifiers.ask(pixels, labels)
+            given = (paletted.to("cpu"), pixels.cpu(), originals, answers, labels)
+            self.background.submit(self.tallies[size].add, *given)
 
     def _quantize(self, images: Tensor) -> dict[int, Paletted]:
         try:
