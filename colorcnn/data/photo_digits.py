@@ -42,13 +42,8 @@ def photo_digits(
     Returns:
         for each of "train", "val" and "test": uint8 (n, 32, 32, 3) images and int64 (n,) labels, 0..9.
     """
-    result = {}
-    for part in _parts(seed, {"train": train, "val": val, "test": test}):
-        which = part.choose(part.count)
-        crops = _crops(part.photos, _BANDS[part.name], part.count, part.random)
-        drawn = _draw(_resample(part.strokes[which], part.random), crops, part.random)
-        result[part.name] = drawn, part.labels[which]
-    return result
+    parts = _one_digit_each(seed, {"train": train, "val": val, "test": test})
+    return {name: (images, labels) for name, images, labels, _ in parts}
 
 
 def photo_digit_masks(
@@ -67,12 +62,8 @@ def photo_digit_masks(
         the photograph, 1..10 are the pixels that the strokes of the digits 0..9 cover by at least a half.
     """
     result = {}
-    for part in _parts(seed, {"train": train, "val": val, "test": test}):
-        which = part.choose(part.count)
-        crops = _crops(part.photos, _BANDS[part.name], part.count, part.random)
-        strokes = _resample(part.strokes[which], part.random)
-        masks = np.where(strokes >= 0.5, part.labels[which][:, None, None] + 1, 0).astype(np.uint8)
-        result[part.name] = _draw(strokes, crops, part.random), masks
+    for name, images, labels, strokes in _one_digit_each(seed, {"train": train, "val": val, "test": test}):
+        result[name] = images, np.where(strokes >= 0.5, labels[:, None, None] + 1, 0).astype(np.uint8)
     return result
 
 
@@ -105,6 +96,17 @@ def photo_digit_scenes(
         labels[rows, part.labels[which[rows, places]]] = 1
         result[part.name] = np.ascontiguousarray(drawn).reshape(crops.shape), labels
     return result
+
+
+def _one_digit_each(
+    seed: int, counts: dict[str, int]
+) -> Iterator[tuple[str, np.ndarray, np.ndarray, np.ndarray]]:
+    """Yield each split's name, images, labels (n,) and strokes (n, 32, 32) in [0, 1]."""
+    for part in _parts(seed, counts):
+        which = part.choose(part.count)
+        crops = _crops(part.photos, _BANDS[part.name], part.count, part.random)
+        strokes = _resample(part.strokes[which], part.random)
+        yield part.name, _draw(strokes, crops, part.random), part.labels[which], strokes
 
 
 @dataclass(frozen=True)
