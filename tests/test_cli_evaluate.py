@@ -254,7 +254,7 @@ def test_results_are_not_overwritten_unasked(folder, capsys):
     assert (folder / "out" / "report.html").read_text() != "mine"
 
 
-def test_several_labels_per_image_are_measured_without_a_grid(folder, capsys, monkeypatch):
+def test_several_labels_per_image_are_measured_and_drawn(folder, capsys, monkeypatch):
     from colorcnn.data import base, datasets
 
     class Labelled(base.ImageDataModule):
@@ -267,7 +267,9 @@ def test_several_labels_per_image_are_measured_without_a_grid(folder, capsys, mo
     monkeypatch.setattr("colorcnn.data.datamodule.open_data", lambda spec, **options: Labelled(**options))
     assert run("labelled", "--colors", "2", "-o", "out", "--limit", "5") == 0
     assert "mAP %" in capsys.readouterr().out
-    assert (folder / "out" / "report.html").read_text().count("<img") == 2
+    page = (folder / "out" / "report.html").read_text()
+    assert page.count("<img") == 3
+    assert (folder / "out" / "grid.png").is_file()
 
 
 def test_image_files_are_measured_beside_quantizers(folder, capsys):

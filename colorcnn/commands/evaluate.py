@@ -42,8 +42,8 @@ examples:
 
 exit status: 0 when something was measured, 1 when the work failed, 2 for a wrong option.
 """
-FILES = ("record.json", "figure.png", "report.html", "grid.png")
-CAM_FILE = "cam.png"
+FILES = ("record.json", "figure.png", "report.html")
+DRAWN = "grid.png, depths.png"
 CURES = data_cures(lambda name: f"--{name.replace('_', '-')}", originals="originals in a configuration")
 
 
@@ -136,8 +136,8 @@ def _parse(argv: list[str]) -> argparse.Namespace:
         metavar="TABLE",
         help="set a paper's numbers beside the measured ones, such as cifar100-resnet18",
     )
-    add("--cam", action="store_true", help=f"draw where the classifier looks, into the report and {CAM_FILE}")
-    add("-o", "--out", type=Path, metavar="DIR", help=f"folder to write {', '.join(FILES)} into")
+    add("--cam", action="store_true", help="draw where the classifier looks, into the report and cam*.png")
+    add("-o", "--out", type=Path, metavar="DIR", help=f"folder to write {', '.join(FILES)}, {DRAWN} into")
     add("--force", action="store_true", help="overwrite results that exist (default: refuse)")
     add("--json", action="store_true", help="print the record as JSON instead of the table")
     options = parser.parse_args(argv)
@@ -217,7 +217,9 @@ def _check_out(options: argparse.Namespace) -> None:
     if options.out.exists() and not options.out.is_dir():
         raise UsageError(f"{options.out} is a file: name a folder with --out.")
     if not options.force:
-        for name in (*FILES, *([CAM_FILE] if options.cam else [])):
+        from colorcnn.reporting.naming import PICTURES
+
+        for name in (*FILES, *(f"{picture}.png" for picture in PICTURES)):
             refuse_existing(options.out / name)
 
 

@@ -125,14 +125,13 @@ def _records(folder: Path) -> dict[Path, Record]:
 
 def _pictures(file: Path, record: Record) -> list[Picture]:
     """The grids beside a record; of one whose curves are not drawn anew, also its figure."""
-    from colorcnn.reporting.figures import cam, gallery
+    from colorcnn.reporting.figures import cam, depths, gallery
     from colorcnn.reporting.markup import Picture
+    from colorcnn.reporting.naming import PICTURES
 
     stem = "" if file.stem == "record" else f"{file.stem}_"
-    kinds = [
-        (f"{stem}grid.png", "What the classifier sees", gallery.CAPTION),
-        (f"{stem}cam.png", "Where the classifier looks", cam.CAPTION),
-    ]
+    captions = {"grid": gallery.CAPTION, "cam": cam.CAPTION, "depths": depths.DEPTHS_CAPTION}
+    kinds = [(f"{stem}{name}.png", title, captions.get(name, "")) for name, title in PICTURES.items()]
     if "methods" not in record.metrics or "temperatures" in record.metrics:
         kinds.append((f"{file.stem}.png", "Figure", ""))
     kinds += [(f"{stem}{ending}.png", title, "") for ending, title in _DRAWN_ONCE.items()]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -13,7 +13,8 @@ from torch import Tensor, nn
 from colorcnn.errors import UsageError
 from colorcnn.evaluation.classifier_set import evaluating, modules_of, predict
 from colorcnn.evaluation.passes import QuantizesMany
-from colorcnn.paletted import from_bytes
+from colorcnn.models.assignment import soft_palette, soft_render
+from colorcnn.paletted import from_bytes, to_bytes
 
 if TYPE_CHECKING:
     from colorcnn.data.datasets import Batch, ImageSplit
@@ -26,12 +27,18 @@ class Shown:
     Attributes:
         pixels: (N, 3, H, W) uint8.
         predictions: (N,) int64 class numbers.
-        confidence: (N,) probabilities of the true classes, to be told instead of the predictions' names.
+        confidence: (N,) probabilities of the true classes, shown in place of the predictions' names.
+        captions: N texts, shown in place of the predictions' names.
+        right: (N,) bool, the pictures that are recognised; by default those whose prediction is the label.
+        present: (N,) bool, the pictures that exist; by default all.
     """
 
     pixels: Tensor
     predictions: Tensor
     confidence: Tensor | None = None
+    captions: Sequence[str] | None = None
+    right: Tensor | None = None
+    present: Tensor | None = None
 
 
 @dataclass(frozen=True)
@@ -39,14 +46,58 @@ class Gallery:
     """What :func:`colorcnn.reporting.figures.gallery.image_grid` draws.
 
     Attributes:
-        labels: (N,) int64 true class numbers.
-        original: the images in full colour.
-        rows: number of colours -> method -> its pictures; methods that cannot give a number are left out.
+        labels: (N,) int64 true class numbers, or as the recognition task has them.
+        original: the images in full colour; None where the rows have them.
+        rows: number of colours, or the title of a section -> method -> its pictures; methods that cannot
+            give a number are left out.
+        heads: titles of the N columns; by default the names of the true classes.
     """
 
     labels: Tensor
-    original: Shown
-    rows: Mapping[int, Mapping[str, Shown]]
+    original: Shown | None
+    rows: Mapping[int | str, Mapping[str, Shown]]
+    heads: Sequence[str] | None = None
+
+
+Look = Callable[[Tensor, Tensor], Shown]
+"""Makes a row of a gallery from uint8 pixels (N, 3, H, W) and the classifier's logits."""
+
+
+def likeliest_class(pixels: Tensor, logits: Tensor) -> Shown:
+    """Show pictures with the class that the classifier finds likeliest.
+
+    Args:
+        pixels: (N, 3, H, W) uint8.
+        logits: (N, K).
+    """
+    return Shown(pixels, logits.argmax(dim=1))
+
+
+class SoftImages:
+    """The soft images of a learned quantizer (Eq 6) in place of the pixels of its files, for pictures.
+
+    Args:
+        quantizer: has ``soft(images, num_colors)``.
+    """
+
+    def __init__(self, quantizer: Any) -> None:
+        self.quantizer = quantizer
+
+    def quantize_many(self, images: Tensor, sizes: Sequence[int]) -> dict[int, Any]:
+        """Return the soft image of each palette size, which renders as a :class:`Paletted` does."""
+        found = {}
+        for size in sizes:
+            assignment = self.quantizer.soft(images, size)
+            found[size] = _SoftImage(soft_render(soft_palette(images, assignment), assignment))
+        return found
+
+
+@dataclass(frozen=True)
+class _SoftImage:
+    pixels: Tensor
+
+    def render(self, dtype: torch.dtype) -> Tensor:
+        return to_bytes(self.pixels) if dtype == torch.uint8 else self.pixels.to(dtype)
 
 
 def make_gallery(
@@ -57,7 +108,7 @@ def make_gallery(
     sizes: Sequence[int],
     *,
     device: torch.device | str = "cpu",
-    look: Callable[[Tensor, Tensor], Shown] = Shown,
+    look: Look = likeliest_class,
 ) -> Gallery:
     """Quantize a few images with every method and ask the classifier about each.
 
@@ -68,11 +119,11 @@ def make_gallery(
         labels: (N,) class numbers.
         sizes: the numbers of colours to show.
         device: where classifier and quantizers run.
-        look: makes what is shown of uint8 pixels (N, 3, H, W) and the predictions (N,).
+        look: makes a row of uint8 pixels (N, 3, H, W) and the classifier's logits.
     """
     device = torch.device(device)
     modules = [classifier, *(module for method in methods.values() for module in modules_of(method))]
-    rows: dict[int, dict[str, Shown]] = {}
+    rows: dict[int | str, dict[str, Shown]] = {}
     with evaluating(modules, device):
         floats = from_bytes(images.to(device))
         for size in sizes:
@@ -82,9 +133,9 @@ def make_gallery(
                 except UsageError:  # a model made for another number of colours
                     continue
                 pixels = paletted.render(torch.uint8).cpu()
-                found = predict(classifier, pixels, device).argmax(dim=1)
-                rows.setdefault(size, {})[name] = look(pixels, found)
-        original = look(images.cpu(), predict(classifier, images, device).argmax(dim=1))
+                logits = predict(classifier, pixels, device)
+                rows.setdefault(size, {})[name] = look(pixels, logits)
+        original = look(images.cpu(), predict(classifier, images, device))
     return Gallery(labels.cpu(), original, rows)
 
 

@@ -33,6 +33,15 @@ _NAMES = {
     "webp": "WebP",
     "wu": "Wu",
 }
+PICTURES = {
+    "grid": "What the classifier sees",
+    "depths": "Every number of colours",
+    "cam": "Where the classifier looks",
+    "cam-depths": "Where the classifier looks, at every number of colours",
+    "soft": "Soft images beside the files",
+}
+"""Pictures of an evaluation, by the name of their file; their titles."""
+
 _PATHS = {"": "", "adaptive": ", through the quantizer", "soft": ", through its soft image"}
 
 

@@ -2,33 +2,65 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
+from colorcnn.evaluation.gallery import SoftImages
 from colorcnn.evaluation.loaded import LoadedEvaluation
-from colorcnn.reporting.figures.cam import cam_picture
+from colorcnn.reporting.figures.cam import cam_depths_picture, cam_picture
+from colorcnn.reporting.figures.depths import depths_picture, labels_picture
 from colorcnn.reporting.figures.gallery import grid_picture
 from colorcnn.reporting.markup import Picture
+from colorcnn.reporting.naming import PICTURES
 
 _SHOWN_IMAGES = 8
 _SHOWN_SIZES = 2
 
 
-def draw_pictures(loaded: LoadedEvaluation, *, cam: bool, dark: bool = True) -> dict[str, Picture]:
-    """Draw some images through the methods: ``grid``, the results, and ``cam``, where the classifier looks.
+def draw_soft_pictures(loaded: LoadedEvaluation) -> dict[str, Picture]:
+    """Draw the soft images of learned quantizers beside the pixels of their files (Fig 7), as ``soft``.
 
-    There are none of images with several labels or masks, and without methods.
+    Args:
+        loaded: the evaluation, loaded. Without learned quantizers there is nothing to draw.
+    """
+    rows: dict[str, Any] = {}
+    for name, method in loaded.methods.items():
+        if hasattr(method, "soft"):
+            rows |= {f"{name} (soft image)": SoftImages(method), name: method}
+    if not rows or loaded.data.multi_label or loaded.data.masks:
+        return {}
+    asked = rows, loaded.classifier, loaded.split, loaded.data.class_names
+    few = loaded.config.colors[:_SHOWN_SIZES]
+    picture = grid_picture(*asked, few, count=_SHOWN_IMAGES, device=loaded.config.device, dark=False)
+    return {"soft": replace(picture, title=PICTURES["soft"])}
+
+
+def draw_pictures(loaded: LoadedEvaluation, *, cam: bool, dark: bool = True) -> dict[str, Picture]:
+    """Draw some images through the methods, and the classifier's answers.
 
     Args:
         loaded: the evaluation, loaded.
-        cam: draw activation maps, too, with the fewest colours.
+        cam: draw activation maps, too.
         dark: draw for a dark page, too.
+
+    Returns:
+        ``grid``: some images with the fewest colours; ``depths``: two images at every number of colours;
+        with ``cam`` also ``cam`` and ``cam-depths``, the activation maps of both. Images with several labels
+        or masks have ``grid`` alone. Without methods there is nothing to draw.
     """
-    if loaded.data.multi_label or loaded.data.masks or not loaded.methods:
+    if not loaded.methods:
         return {}
-    names, sizes = loaded.data.class_names, loaded.config.colors[:_SHOWN_SIZES]
-    options: dict[str, Any] = {"count": _SHOWN_IMAGES, "device": loaded.config.device, "dark": dark}
+    names, colors = loaded.data.class_names, loaded.config.colors
+    options: dict[str, Any] = {"device": loaded.config.device, "dark": dark}
     asked = loaded.methods, loaded.classifier, loaded.split, names
-    found = {"grid": grid_picture(*asked, sizes, **options)}
+    few = colors[:_SHOWN_SIZES]
+    if loaded.data.multi_label or loaded.data.masks:
+        return {"grid": labels_picture(*asked, few, count=_SHOWN_IMAGES, **options)}
+    found = {"grid": grid_picture(*asked, few, count=_SHOWN_IMAGES, **options)}
+    if len(colors) > _SHOWN_SIZES:
+        found["depths"] = depths_picture(*asked, colors, **options)
     if cam:
-        found["cam"] = cam_picture(*asked, [min(sizes)], **options)
+        found["cam"] = cam_picture(*asked, [min(colors)], count=_SHOWN_IMAGES, **options)
+        if len(colors) > _SHOWN_SIZES:
+            found["cam-depths"] = cam_depths_picture(*asked, colors, **options)
     return found

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from colorcnn.evaluation.gallery import Shown, make_gallery, spread_over
+from colorcnn.evaluation.gallery import Look, Shown, make_gallery, spread_over
 from colorcnn.evaluation.passes import QuantizesMany
 from colorcnn.evaluation.saliency import activation_maps
 from colorcnn.paletted import from_bytes, to_bytes
+from colorcnn.reporting.figures.depths import depths_picture
 from colorcnn.reporting.figures.gallery import CELL, enlarge, gallery_picture
 from colorcnn.reporting.markup import Picture
 
@@ -71,12 +72,45 @@ def cam_picture(
         dark: draw for a dark page, too.
     """
     batch = spread_over(split, count)
-
-    def look(pixels: Tensor, predictions: Tensor) -> Shown:
-        labels = batch.labels.to(device)
-        maps, confidence = activation_maps(classifier, from_bytes(pixels.to(device)), labels)
-        return Shown(overlay(pixels, maps, CELL), predictions, confidence.cpu())
-
+    look = _maps_of(classifier, batch.labels, device)
     gallery = make_gallery(methods, classifier, batch.images, batch.labels, sizes, device=device, look=look)
     alt = "Rows of pictures under coloured maps: the originals, then every method."
     return gallery_picture(gallery, class_names, "Where the classifier looks", CAPTION, alt, dark=dark)
+
+
+def cam_depths_picture(
+    methods: Mapping[str, QuantizesMany],
+    classifier: nn.Module,
+    split: ImageSplit,
+    class_names: Sequence[str],
+    sizes: Sequence[int],
+    *,
+    device: torch.device | str = "cpu",
+    dark: bool = True,
+) -> Picture:
+    """Draw the activation maps and the confidence of one image at every number of colours (Fig 1).
+
+    Args:
+        methods: name -> quantizer.
+        classifier: maps images (N, 3, H, W) in [0, 1] to logits (N, K).
+        split: the images; one label each.
+        class_names: names of the classes, by number.
+        sizes: the numbers of colours.
+        device: where classifier and quantizers run.
+        dark: draw for a dark page, too.
+    """
+    look = _maps_of(classifier, spread_over(split, 1).labels, device)
+    title = "Where the classifier looks, at every number of colours"
+    options: dict[str, Any] = {"count": 1, "look": look, "title": title, "device": device, "dark": dark}
+    return depths_picture(methods, classifier, split, class_names, sizes, **options)
+
+
+def _maps_of(classifier: nn.Module, labels: Tensor, device: torch.device | str) -> Look:
+    """Return a look that lays the activation maps of the true classes over the pictures."""
+
+    def look(pixels: Tensor, logits: Tensor) -> Shown:
+        images = from_bytes(pixels.to(device))
+        maps, confidence = activation_maps(classifier, images, labels.to(device))
+        return Shown(overlay(pixels, maps, CELL), logits.argmax(dim=1), confidence.cpu())
+
+    return look

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from colorcnn.data.datasets import ImageSplit
 
+ORIGINAL = "Original"
 CELL = 192
 """Pixels of a cell: 32-pixel images six times enlarged; larger images get up to twice that."""
 
@@ -92,9 +93,10 @@ def image_grid(gallery: Gallery, class_names: Sequence[str], *, dark: bool = Fal
     names = {method: shortened(name, _LONGEST) for method, name in names.items()}
     grid = _Grid(gallery, class_names, theme(dark), dark, max(map(len, names.values()), default=0))
     grid.add_heads()
-    grid.add_row("Original", grid.colors.ink, gallery.original)
-    for size, row in gallery.rows.items():
-        grid.add_section(colors_and_bits(size))
+    if gallery.original is not None:
+        grid.add_row(ORIGINAL, grid.colors.ink, gallery.original)
+    for title, row in gallery.rows.items():
+        grid.add_section(title if isinstance(title, str) else colors_and_bits(title))
         for method, shown in row.items():
             grid.add_row(names[method], looks[method].color, shown)
     return grid.finish()
@@ -134,14 +136,16 @@ class _Grid:
     def __init__(
         self, gallery: Gallery, class_names: Sequence[str], colors: Theme, dark: bool, longest_name: int
     ) -> None:
-        self.labels = gallery.labels.tolist()
+        self.labels = gallery.labels
         self.class_names = class_names
         self.colors = colors
-        longest = max(gallery.original.pixels.shape[2:])
-        self.cell = min(max(CELL, longest), 2 * CELL)
-        rows = 1 + sum(len(row) for row in gallery.rows.values())
+        shown = [shown for row in gallery.rows.values() for shown in row.values()]
+        shown += [] if gallery.original is None else [gallery.original]
+        self.cell = min(max(CELL, *shown[0].pixels.shape[2:]), 2 * CELL)
+        self.heads = gallery.heads or [self._name(label, 15) for label in gallery.labels.tolist()]
+        rows = len(shown)
         self.margin = max(_MARGIN, _EDGE + _CHARACTER * longest_name)
-        self.width = self.margin + len(self.labels) * (self.cell + _GAP)
+        self.width = self.margin + len(self.heads) * (self.cell + _GAP)
         self.height = _HEADING * (1 + len(gallery.rows)) + rows * (self.cell + _CAPTION)
         self.top = 0
         paper = [int(colors.paper[place : place + 2], 16) for place in (1, 3, 5)]
@@ -158,10 +162,9 @@ class _Grid:
         return self.figure
 
     def add_heads(self) -> None:
-        """The true classes, above the columns."""
-        for column, label in enumerate(self.labels):
-            name = self._name(label, 15)
-            self._text(self._centre(column), _HEADING - 24, name, 9.5, self.colors.ink, bold=True)
+        """Write the titles above the columns: the true classes, unless the gallery has others."""
+        for column, title in enumerate(self.heads):
+            self._text(self._centre(column), _HEADING - 24, title, 9.5, self.colors.ink, bold=True)
         self.top = _HEADING
 
     def add_section(self, text: str) -> None:
@@ -171,28 +174,35 @@ class _Grid:
         self.top += _HEADING
 
     def add_row(self, name: str, color: str, shown: Shown) -> None:
-        predictions = shown.predictions.tolist()
-        right = sum(found == label for found, label in zip(predictions, self.labels))
+        """Draw a method's pictures, each with the classifier's answer below it."""
+        right = shown.predictions == self.labels if shown.right is None else shown.right
+        present = torch.ones(len(right), dtype=torch.bool) if shown.present is None else shown.present
         middle = self.top + self.cell / 2
         self._text(_EDGE, middle - 16, name, 11, color, bold=True, align="left")
-        tally = f"{right} of {len(self.labels)} recognised"
+        tally = f"{int((right & present).sum())} of {int(present.sum())} recognised"
         self._text(_EDGE, middle + 22, tally, 8.5, self.colors.muted, align="left")
-        for column, (found, label) in enumerate(zip(predictions, self.labels)):
+        for column in present.nonzero().flatten().tolist():
             picture = enlarge(shown.pixels[column].permute(1, 2, 0).numpy(), self.cell)
             high, wide = picture.shape[:2]
             x = round(self._centre(column) - wide / 2)
             y = self.top + (self.cell - high) // 2
             self.canvas[y : y + high, x : x + wide] = picture
             below = y + high + 24
-            text = self._name(found, 16 if found == label else 21)  # room for the cross
-            if shown.confidence is not None:
-                text = f"{100 * float(shown.confidence[column]):.0f} %"
-            if found == label:
+            text = self._caption(shown, column, right=bool(right[column]))
+            if right[column]:
                 self._text(self._centre(column), below, text, 8.5, self.colors.muted)
             else:
                 self._mark_wrong(x, y, wide, high)
                 self._text(self._centre(column), below, f"✗ {text}", 8.5, self.colors.wrong, bold=True)
         self.top += self.cell + _CAPTION
+
+    def _caption(self, shown: Shown, column: int, *, right: bool) -> str:
+        points = 16 if right else 21  # room for the cross
+        if shown.captions is not None:
+            return self._cut(shown.captions[column], points)
+        if shown.confidence is not None:
+            return f"{100 * float(shown.confidence[column]):.0f} %"
+        return self._name(int(shown.predictions[column]), points)
 
     def _mark_wrong(self, x: int, y: int, wide: int, high: int) -> None:
         from matplotlib.patches import Rectangle
@@ -226,8 +236,10 @@ class _Grid:
         return self.margin + column * (self.cell + _GAP) + self.cell / 2
 
     def _name(self, label: int, points: float) -> str:
-        """A class name cut to what fits a column: so many pixels a letter."""
-        name = self.class_names[label]
+        return self._cut(self.class_names[label], points)
+
+    def _cut(self, name: str, points: float) -> str:
+        """Cut a text to the width of a column: so many pixels a letter."""
         length = int(self.cell // points)
         return name if len(name) <= length else f"{name[: length - 1]}…"
 

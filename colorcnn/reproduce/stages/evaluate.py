@@ -157,8 +157,10 @@ class EvaluateStage(MeasuringKind):
         return {**description, "classifier": next(iter(judges.values())), "judges": dict(judges)}
 
     def pictures(self, folder: Path) -> dict[str, Path]:
-        """See :meth:`MeasuringKind.pictures`: some images, and where the classifier looks."""
-        paths = {name: folder / f"{name}.png" for name in ("grid", "cam")}
+        """See :meth:`MeasuringKind.pictures`."""
+        from colorcnn.reporting.naming import PICTURES
+
+        paths = {name: folder / f"{name}.png" for name in PICTURES}
         return {name: path for name, path in paths.items() if path.exists()}
 
     def figure(self, record: Record) -> Figure:

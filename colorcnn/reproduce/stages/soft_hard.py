@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from colorcnn.errors import UsageError
+from colorcnn.files import write_atomically
 from colorcnn.records import Clock, Record
 from colorcnn.reproduce.stages.base import StageContext
 from colorcnn.reproduce.stages.evaluate import EvaluateStage
@@ -51,6 +52,7 @@ class SoftHardStage(EvaluateStage):
         from colorcnn.evaluation.loaded import load_evaluation
         from colorcnn.evaluation.soft_hard import measure_soft
         from colorcnn.models import LearnedQuantizer
+        from colorcnn.reporting.pictures import draw_soft_pictures
 
         clock, device = Clock(), context.torch_device()
         loaded = load_evaluation(self.config(description, context))
@@ -65,6 +67,8 @@ class SoftHardStage(EvaluateStage):
                     label=f"soft images of {name}",
                 )
                 result = result.with_soft(name, soft)
+        for name, picture in draw_soft_pictures(loaded).items():
+            write_atomically(context.folder / f"{name}.png", picture.light)
         context.write_record(
             clock, n=len(loaded.split), metrics=result.to_json(), config=loaded.record_config(), device=device
         )

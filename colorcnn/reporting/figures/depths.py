@@ -1,0 +1,171 @@
+"""Images at every number of colours, and images of tasks with several labels or masks (Fig 2, 11, 13, 15)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor, nn
+
+from colorcnn.evaluation.gallery import Gallery, Look, Shown, likeliest_class, make_gallery, spread_over
+from colorcnn.evaluation.passes import QuantizesMany
+from colorcnn.paletted import from_bytes, to_bytes
+from colorcnn.recognition import IGNORED, Masks, mean_iou, recognition_of
+from colorcnn.reporting.figures.gallery import CAPTION, ORIGINAL, gallery_picture
+from colorcnn.reporting.markup import Picture
+from colorcnn.reporting.naming import colors_and_bits
+
+if TYPE_CHECKING:
+    from colorcnn.data.datasets import ImageSplit
+
+DEPTHS_CAPTION = (
+    "Each image at every number of colours. Images spread evenly over the split, not chosen. Below each "
+    "picture the answer of the classifier, framed and crossed in red where it is wrong."
+)
+_TINT = 0.5  # share of a mask's colour in an overlay
+
+
+def depths_picture(
+    methods: Mapping[str, QuantizesMany],
+    classifier: nn.Module,
+    split: ImageSplit,
+    class_names: Sequence[str],
+    sizes: Sequence[int],
+    *,
+    count: int = 2,
+    look: Look = likeliest_class,
+    title: str = "Every number of colours",
+    device: torch.device | str = "cpu",
+    dark: bool = True,
+) -> Picture:
+    """Draw a few images at every number of colours: a column for each number, a section for each image.
+
+    Args:
+        methods: name -> quantizer.
+        classifier: maps images (N, 3, H, W) in [0, 1] to logits (N, K).
+        split: the images; one label each.
+        class_names: names of the classes, by number.
+        sizes: the numbers of colours.
+        count: how many images, at most.
+        look: makes a row of pixels and logits; activation maps are one use.
+        title: heading of the picture.
+        device: where classifier and quantizers run.
+        dark: draw for a dark page, too.
+    """
+    batch = spread_over(split, count)
+    gallery = make_gallery(methods, classifier, batch.images, batch.labels, sizes, device=device, look=look)
+    alt = "A section for each image: the original, then every method, a column for each number of colours."
+    turned = by_size(gallery, sizes, class_names)
+    return gallery_picture(turned, class_names, title, DEPTHS_CAPTION, alt, dark=dark)
+
+
+def by_size(gallery: Gallery, sizes: Sequence[int], class_names: Sequence[str]) -> Gallery:
+    """Turn a gallery: its images become sections, and its numbers of colours become columns.
+
+    Args:
+        gallery: has a column for each image; all of its pictures have one size.
+        sizes: the numbers of colours, in the order of the columns.
+        class_names: names of the classes, by number.
+    """
+    methods = list(dict.fromkeys(name for row in gallery.rows.values() for name in row))
+    sections: dict[int | str, dict[str, Shown]] = {}
+    for image, label in enumerate(gallery.labels.tolist()):
+        title = f"Image {image + 1}: {class_names[label]}"
+        original = [gallery.original, *[None] * (len(sizes) - 1)]
+        sections[title] = {ORIGINAL: _column(original, image, label)}
+        for method in methods:
+            shown = [gallery.rows.get(size, {}).get(method) for size in sizes]
+            sections[title][method] = _column(shown, image, label)
+    heads = [colors_and_bits(size) for size in sizes]
+    return Gallery(gallery.labels, None, sections, heads)
+
+
+def _column(shown: Sequence[Shown | None], image: int, label: int) -> Shown:
+    """Gather one image out of several rows; rows that do not exist leave a gap."""
+    some = next(row for row in shown if row is not None)
+    present = torch.tensor([row is not None for row in shown])
+    rows = [some if row is None else row for row in shown]
+    predictions = torch.stack([row.predictions[image] for row in rows])
+    confidence = None
+    if some.confidence is not None:
+        confidence = torch.stack([row.confidence[image] for row in rows if row.confidence is not None])
+    pixels = torch.stack([row.pixels[image] for row in rows])
+    return Shown(pixels, predictions, confidence, right=predictions == label, present=present)
+
+
+def labels_picture(
+    methods: Mapping[str, QuantizesMany],
+    classifier: nn.Module,
+    split: ImageSplit,
+    class_names: Sequence[str],
+    sizes: Sequence[int],
+    *,
+    count: int,
+    device: torch.device | str = "cpu",
+    dark: bool = True,
+) -> Picture:
+    """Draw images with several labels, or with masks, and the answers of the classifier (Fig 13).
+
+    Args:
+        methods: name -> quantizer.
+        classifier: maps images (N, 3, H, W) in [0, 1] to logits (N, K) or (N, K, H, W).
+        split: the images; labels (N, K) of 0 and 1, or masks (N, H, W).
+        class_names: names of the classes, by number.
+        sizes: the numbers of colours to show.
+        count: how many images, at most.
+        device: where classifier and quantizers run.
+        dark: draw for a dark page, too.
+    """
+    batch = spread_over(split, count)
+    masks = batch.labels.ndim == 3
+
+    def look(pixels: Tensor, logits: Tensor) -> Shown:
+        right = recognition_of(batch.labels).correct(logits, batch.labels)
+        if masks:
+            found = Masks.confusion(logits, batch.labels)
+            captions = [f"IoU {100 * float(mean_iou(counts)):.0f} %" for counts in found]
+            return Shown(tinted(pixels, logits.argmax(dim=1)), right.long(), captions=captions, right=right)
+        return Shown(pixels, right.long(), captions=_names(logits > 0, class_names), right=right)
+
+    gallery = make_gallery(methods, classifier, batch.images, batch.labels, sizes, device=device, look=look)
+    heads = [str(name) for name in range(1, len(batch.labels) + 1)]
+    if not masks:
+        heads = _names(batch.labels > 0, class_names)
+    gallery = replace(gallery, heads=heads)
+    caption = CAPTION.replace("its class", "its labels") if not masks else _MASKS_CAPTION
+    alt = "Rows of pictures: the originals, then every method at the smallest numbers of colours."
+    return gallery_picture(gallery, class_names, "What the classifier sees", caption, alt, dark=dark)
+
+
+_MASKS_CAPTION = (
+    "The masks that the segmentation network finds, as tints over the pictures. Below each picture its "
+    "mean IoU, framed and crossed in red where it is below one half. Images spread evenly over the split, "
+    "not chosen."
+)
+
+
+def tinted(pixels: Tensor, masks: Tensor) -> Tensor:
+    """Lay the colours of classes over images; class 0, the background, keeps the image.
+
+    Args:
+        pixels: (N, 3, H, W) uint8.
+        masks: (N, H, W) class numbers.
+
+    Returns:
+        (N, 3, H, W) uint8.
+    """
+    from matplotlib import colormaps
+
+    palette = torch.tensor(colormaps["tab20"].colors, dtype=torch.float32)  # type: ignore[attr-defined]
+    colors = palette[masks.long() % len(palette)].permute(0, 3, 1, 2)
+    shown = from_bytes(pixels)
+    covered = ((masks > 0) & (masks != IGNORED))[:, None]
+    return to_bytes(torch.where(covered, (1 - _TINT) * shown + _TINT * colors, shown))
+
+
+def _names(present: Tensor, class_names: Sequence[str]) -> list[str]:
+    """Return the names of each image's labels, (N, K) bool, in a line."""
+    labels = [row.nonzero().flatten().tolist() for row in present]
+    return [", ".join(class_names[label] for label in found) or "none" for found in labels]
