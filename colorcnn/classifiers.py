@@ -7,13 +7,16 @@ import importlib
 import inspect
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
-from torch import nn
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
 
 from colorcnn import trust
-from colorcnn.errors import ColorCNNError, UsageError
+from colorcnn.errors import ColorCNNError, UnknownName, UsageError
 from colorcnn.pretrained import load_any
 
 
@@ -21,9 +24,10 @@ def load_classifier(spec: str | os.PathLike[str], num_classes: int | None = None
     """Load the network that recognises images.
 
     Args:
-        spec: a pretrained name, a checkpoint folder, a Lightning .ckpt of ClassifierTask, or
-            ``module:function`` for one's own, where the function returns a network that takes images
-            (B, 3, H, W) in [0, 1] and gives logits; the current folder is searched for the module, too.
+        spec: a pretrained name, a checkpoint folder, a Lightning .ckpt of ClassifierTask, the folder of its
+            run, ``timm:NAME`` or ``torchvision:NAME`` for a network of these libraries with its pretrained
+            weights, or ``module:function`` for one's own, where the function returns a network that takes
+            images (B, 3, H, W) in [0, 1] and gives logits. The module may lie in the current folder.
         num_classes: handed to a function that has such a parameter.
 
     Returns:
@@ -34,12 +38,97 @@ def load_classifier(spec: str | os.PathLike[str], num_classes: int | None = None
         ColorCNNError: it is damaged, or it is no classifier.
     """
     name = os.fspath(spec)
-    if ":" in name and not Path(name).exists():
+    library, colon, network = name.partition(":")
+    if colon and library in LIBRARIES and not Path(name).exists():
+        return LIBRARIES[library](network)
+    if colon and not Path(name).exists():
         return _own_classifier(name, num_classes)
     model, config = load_any(name)
     if config.kind != "classifier":
         raise UsageError(f"{name} is a {config.kind}: name a classifier to judge the images.")
     return model
+
+
+class Prepared(nn.Module):
+    """A network with the size and the normalisation of its images in front.
+
+    Args:
+        network: takes normalised images (B, 3, size, size) and gives logits (B, num_classes).
+        mean: of the three channels, in [0, 1].
+        std: likewise.
+        size: (height, width) in pixels; images of another size are scaled.
+        num_classes: the number of logits.
+        classes: their names, or none.
+    """
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(
+        self,
+        network: nn.Module,
+        mean: Sequence[float],
+        std: Sequence[float],
+        size: tuple[int, int],
+        num_classes: int,
+        classes: Sequence[str] = (),
+    ) -> None:
+        super().__init__()
+        self.network = network
+        self.register_buffer("mean", torch.tensor(mean).view(3, 1, 1))
+        self.register_buffer("std", torch.tensor(std).view(3, 1, 1))
+        self.size = size
+        self.num_classes = num_classes
+        self.classes = tuple(classes)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Return the logits of images (B, 3, H, W) in [0, 1]."""
+        if tuple(images.shape[-2:]) != self.size:
+            images = functional.interpolate(images, self.size, mode="bilinear", antialias=True)
+        logits: Tensor = self.network((images - self.mean) / self.std)
+        return logits
+
+
+def _from_timm(name: str) -> nn.Module:
+    import timm
+
+    resolve: Any = timm.data.resolve_model_data_config
+
+    if not timm.is_model(name):
+        raise UnknownName("network of timm", name, timm.list_models())
+    network = _fetched(f"timm:{name}", lambda: timm.create_model(name, pretrained=True))
+    config = resolve(network)
+    size = tuple(config["input_size"][1:])
+    return Prepared(network, config["mean"], config["std"], size, network.num_classes).eval()
+
+
+def _from_torchvision(name: str) -> nn.Module:
+    from torchvision import models
+
+    known = models.list_models(module=models)
+    if name not in known:
+        raise UnknownName("network of torchvision", name, known)
+    weights = models.get_model_weights(name).DEFAULT
+    network = _fetched(f"torchvision:{name}", lambda: models.get_model(name, weights=weights))
+    preset, classes = weights.transforms(), weights.meta["categories"]
+    size = (preset.crop_size[0], preset.crop_size[0])
+    return Prepared(network, preset.mean, preset.std, size, len(classes), classes).eval()
+
+
+def _fetched(spec: str, build: Callable[[], Any]) -> Any:
+    try:
+        return build()
+    except Exception as error:  # the libraries fetch weights, which fails in many ways
+        reason = (str(error) or type(error).__name__).splitlines()[0].rstrip(".")
+        raise ColorCNNError(
+            f"The weights of {spec} could not be fetched ({reason})",
+            "check the connection, or put them into the library's cache",
+            code="no-weights",
+        ) from error
+
+
+LIBRARIES: dict[str, Callable[[str], nn.Module]] = {"timm": _from_timm, "torchvision": _from_torchvision}
+"""Library -> what builds one of its networks with pretrained weights."""
 
 
 def _own_classifier(spec: str, num_classes: int | None) -> nn.Module:

@@ -11,6 +11,8 @@ from numbers import Integral
 from pathlib import Path
 from typing import Any
 
+_LISTED = 60  # names in one message at most
+
 Cure = str | Callable[..., str]
 """What to do about an error: text with the error's parts in braces, or a function of the parts."""
 
@@ -117,7 +119,7 @@ class UnknownName(UsageError):
         meant = f" (did you mean {similar}?)" if similar else ""
         super().__init__(
             f"Unknown {kind} {name!r}{meant}",
-            f"choose one of {', '.join(names)}",
+            f"choose one of {', '.join(names[:_LISTED])}{', ...' if len(names) > _LISTED else ''}",
             kind=kind,
             name=name,
             known=names,

@@ -11,19 +11,19 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor, nn
 
-from colorcnn.errors import UsageError, check_at_least, unknown_name
+from colorcnn.errors import UnknownName, UsageError, check_at_least
 from colorcnn.paletted import Paletted
-from colorcnn.pretrained import available, find_device, load_any
+from colorcnn.pretrained import available, find_checkpoint, find_device, find_lightning, load_any
 from colorcnn.quantizers import DITHERS, QUANTIZERS, Dithered
 from colorcnn.quantizers.palettes import Keeping
 
 LEARNED_METHODS = ("colorcnn", "colorcnn-plus", "palette-attention")
-DEFAULTS = {"colorcnn-plus": "colorcnn-plus-cifar10"}
+DEFAULTS = {"colorcnn": "colorcnn-1bit-cifar10", "colorcnn-plus": "colorcnn-plus-cifar10"}
 """The pretrained model that stands behind a learned method's bare name."""
 
 
 class AnyQuantizer(Protocol):
-    """What classical and learned quantizers share."""
+    """The calls that classical and learned quantizers answer."""
 
     def __call__(self, images: Tensor, num_colors: int, *, channels_last: bool = False) -> Paletted:
         """Quantize a batch."""
@@ -42,27 +42,48 @@ class Method:
 
 
 def parse_method(method: str) -> Method:
-    """Take ``NAME[:CHECKPOINT][+DITHER]`` apart and check it, without loading anything.
+    """Take a method apart and check it, without loading any weights.
+
+    Args:
+        method: ``NAME[:CHECKPOINT][+DITHER]``, or the name or path of a learned quantizer's checkpoint in the
+            place of ``NAME:CHECKPOINT``.
 
     Raises:
         UsageError: an unknown name or dither, a learned method without a checkpoint, or a classical one with.
     """
     head, plus, dither = method.rpartition("+")
-    if not plus or (dither not in DITHERS and _is_checkpoint_path(method)):
+    if not plus or (dither not in DITHERS and (_is_checkpoint_path(method) or Path(method).exists())):
         head, dither = method, ""
     elif dither not in DITHERS:
-        raise unknown_name("dither", dither, DITHERS)
+        raise UnknownName("dither", dither, DITHERS)
     name, colon, checkpoint = head.partition(":")
     if name in QUANTIZERS:
         if colon:
             raise UsageError(f"{name} is a classical method and has no checkpoints: write {name}.")
     elif name not in LEARNED_METHODS:
-        raise unknown_name("method", name, [*QUANTIZERS, *LEARNED_METHODS])
+        return Method(_architecture(head), head, dither or None)
     elif not checkpoint and name not in DEFAULTS:
         raise UsageError(
             f"{name} needs a checkpoint: write {name}:NAME or {name}:FOLDER; {_pretrained_names()}."
         )
     return Method(name, checkpoint or DEFAULTS.get(name), dither or None)
+
+
+def _architecture(checkpoint: str) -> str:
+    """Return the learned method that a checkpoint, named without one, is of."""
+    known = available()
+    if not checkpoint or (checkpoint not in known and not Path(checkpoint).exists()):
+        raise UnknownName("method", checkpoint.partition(":")[0], [*QUANTIZERS, *LEARNED_METHODS])
+    from colorcnn.weights import load_lightning, read_config
+
+    lightning = None if checkpoint in known else find_lightning(checkpoint)
+    if lightning is not None and not (Path(checkpoint) / "config.json").is_file():
+        config = load_lightning(lightning)[1]
+    else:
+        config = read_config(find_checkpoint(checkpoint))
+    if config.kind != "quantizer":
+        raise UsageError(f"{checkpoint} is a {config.kind}: name a quantizer; {_pretrained_names()}.")
+    return config.architecture
 
 
 def load_quantizer(
@@ -93,7 +114,7 @@ def load_quantizer(
         A quantizer that takes batches, as :class:`AnyQuantizer` says.
 
     Raises:
-        UsageError: the method cannot be meant.
+        UsageError: the method is invalid.
         ColorCNNError: its checkpoint is damaged.
     """
     parsed = parse_method(method)

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import contextlib
+import fnmatch
 import os
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import torch
 from torch import nn
 
-from colorcnn.errors import ColorCNNError, UsageError, unknown_name
+from colorcnn.errors import ColorCNNError, UnknownName, UsageError, similar_name
 
 if TYPE_CHECKING:
     from colorcnn.vq.compressor import ImageCompressor, VectorCompressor
@@ -36,32 +37,46 @@ def checkpoint_folders() -> list[Path]:
     return [folder for folder in candidates if folder.is_dir()]
 
 
-def available(kind: str | None = None) -> list[str]:
-    """Names of the pretrained weights :func:`from_pretrained` finds, in alphabetical order.
+def available(kind: str | None = None, pattern: str | None = None) -> list[str]:
+    """Return the names of the pretrained weights that :func:`from_pretrained` finds, in alphabetical order.
 
     Args:
-        kind: ``quantizer`` or ``classifier`` for these alone; a damaged checkpoint is neither.
+        kind: a name in :data:`colorcnn.weights.KINDS`, such as ``quantizer`` or ``classifier``, for these
+            alone. A damaged checkpoint has no kind.
+        pattern: a wildcard, such as ``"*cifar10"``, for the names that match it.
 
     Raises:
         UsageError: there is no such kind.
     """
-    names = sorted(
-        {path.parent.name for folder in checkpoint_folders() for path in folder.glob("*/config.json")}
-    )
-    return names if kind is None else _of_kind(names, kind)
+    names = {path.parent.name for folder in checkpoint_folders() for path in folder.glob("*/config.json")}
+    found = sorted(fnmatch.filter(names, pattern or "*"))
+    return found if kind is None else _of_kind(found, kind)
 
 
 def _of_kind(names: list[str], kind: str) -> list[str]:
     from colorcnn.weights import KINDS, read_config
 
     if kind not in KINDS:
-        raise unknown_name("kind of checkpoint", kind, KINDS)
+        raise UnknownName("kind of checkpoint", kind, KINDS)
     chosen = []
     for name in names:
         with contextlib.suppress(ColorCNNError):
             if read_config(find_checkpoint(name)).kind == kind:
                 chosen.append(name)
     return chosen
+
+
+def find_lightning(path: str | os.PathLike[str]) -> Path | None:
+    """Return the Lightning checkpoint of a .ckpt file, a run's folder or its ``checkpoints`` folder, or None.
+
+    Args:
+        path: of a folder, the best checkpoint is taken before the last.
+    """
+    path = Path(path)
+    if path.suffix == ".ckpt":
+        return path
+    places = [folder / f"{name}.ckpt" for folder in (path, path / "checkpoints") for name in ("best", "last")]
+    return next((place for place in places if place.is_file()), None)
 
 
 def find_checkpoint(name_or_dir: str | os.PathLike[str]) -> Path:
@@ -81,12 +96,21 @@ def find_checkpoint(name_or_dir: str | os.PathLike[str]) -> Path:
                 return folder / name
     if path.is_dir():
         raise UsageError(
-            f"{name} is no checkpoint: give a folder that holds config.json and model.safetensors."
+            f"{name} is no checkpoint: give a folder that holds config.json and model.safetensors, or one of "
+            "a run that holds checkpoints."
         )
-    names = ", ".join(available()) or f"none is installed, set {ENVIRONMENT} to a folder of them"
+    known = available()
+    names = ", ".join(known) or f"none is installed, set {ENVIRONMENT} to a folder of them"
     what = "pretrained model" if looks_like_name else "checkpoint folder"
+    similar = similar_name(name, known) if looks_like_name else None
+    meant = f" (did you mean {similar}?)" if similar else ""
     raise UsageError(
-        f"There is no {what} {name!r}: give a checkpoint folder, or one of these names: {names}."
+        f"There is no {what} {name!r}{meant}",
+        f"give a checkpoint folder, or one of these names: {names}",
+        code="unknown-checkpoint",
+        name=name,
+        known=known,
+        similar=similar,
     )
 
 
@@ -106,20 +130,20 @@ def from_pretrained(name_or_dir: str | os.PathLike[str], device: str | torch.dev
     """Load a pretrained network, in evaluation mode.
 
     Args:
-        name_or_dir: a name from :func:`available`, or a checkpoint folder.
-        device: where to put it.
+        name_or_dir: a name from :func:`available`, a checkpoint folder, a Lightning .ckpt, a run's folder, or
+            its ``checkpoints`` folder.
+        device: the torch device to put the network on.
 
     Returns:
-        A quantizer with ``.quantize(images, num_colors)``; a classifier or a codec is called with images.
+        A quantizer with ``.quantize(images, num_colors)``. A classifier or a codec is called with images.
+        Its ``config`` is a :class:`colorcnn.weights.Config`, and ``classes`` are the names of its outputs.
 
     Raises:
         UsageError: no such name, folder or device.
         ColorCNNError: the checkpoint is incomplete, damaged, or made for a later version.
     """
-    from colorcnn.weights import load_folder
-
     place = find_device(device)
-    return load_folder(find_checkpoint(name_or_dir)).to(place)
+    return load_any(os.fspath(name_or_dir))[0].to(place)
 
 
 def find_device(device: str | torch.device) -> torch.device:
@@ -142,13 +166,24 @@ def find_device(device: str | torch.device) -> torch.device:
 
 
 def load_any(name: str) -> tuple[nn.Module, Config]:
-    """A network and its configuration from a pretrained name, a folder or a Lightning .ckpt."""
+    """Load a network and its configuration, on the CPU in evaluation mode.
+
+    Args:
+        name: as :func:`from_pretrained` takes it.
+    """
     from colorcnn.weights import load_folder, load_lightning, read_config
 
-    if name.endswith(".ckpt"):
-        return load_lightning(name)
-    folder = find_checkpoint(name)
-    return load_folder(folder), read_config(folder)
+    folder = Path(name)
+    lightning = None if (folder / "config.json").is_file() else find_lightning(name)
+    if lightning is not None:
+        model, config = load_lightning(lightning)
+    else:
+        folder = find_checkpoint(name)
+        model, config = load_folder(folder), read_config(folder)
+    described: Any = model
+    described.config = config
+    described.classes = config.classes
+    return model, config
 
 
 def load_compressor(spec: str | os.PathLike[str]) -> ImageCompressor:

@@ -77,7 +77,7 @@ class TestMethods:
             ("", "Unknown method ''"),
             ("octree+noise", "Unknown dither 'noise'"),
             ("octree:x", "has no checkpoints"),
-            ("colorcnn", "needs a checkpoint"),
+            ("palette-attention", "needs a checkpoint"),
             ("colorcnn-plus:nothing", "no pretrained model 'nothing'"),
             ("colorcnn-plus:toy-net", "toy-net is a classifier"),
             ("colorcnn-plus:toy-two", "write colorcnn:toy-two"),
