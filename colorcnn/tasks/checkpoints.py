@@ -12,6 +12,8 @@ from lightning_fabric.plugins.io.torch_io import TorchCheckpointIO
 from colorcnn.errors import UsageError
 from colorcnn.files import write_atomically
 
+_ONLY_TO_RESUME = {"optimizer_states", "lr_schedulers", "callbacks", "loops"}
+
 
 class WholeCheckpoints(TorchCheckpointIO):
     """Lightning's own moves a finished file from the system's temporary folder.
@@ -33,3 +35,26 @@ class WholeCheckpoints(TorchCheckpointIO):
         buffer = io.BytesIO()
         torch.save(checkpoint, buffer)
         write_atomically(path, buffer.getvalue())
+
+
+def keep_weights(path: str | os.PathLike[str]) -> None:
+    """Rewrite the checkpoint of a finished training without what only resuming needs.
+
+    Momentum and schedules take two thirds of a file. What is left can be used, tested and started from.
+
+    Args:
+        path: the Lightning .ckpt.
+
+    Raises:
+        ColorCNNError: the disk or the rights do not allow it; the checkpoint is left as it was.
+    """
+    checkpoint = torch.load(path, map_location="cpu", weights_only=True)
+    buffer = io.BytesIO()
+    torch.save({key: value for key, value in checkpoint.items() if key not in _ONLY_TO_RESUME}, buffer)
+    write_atomically(path, buffer.getvalue())
+
+
+def has_weights_alone(path: str | os.PathLike[str]) -> bool:
+    """Tell if a checkpoint is that of a finished training after :func:`keep_weights`."""
+    checkpoint = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+    return not _ONLY_TO_RESUME & checkpoint.keys()

@@ -20,6 +20,7 @@ from colorcnn.reproduce.stages.base import StageContext, StageKind
 from colorcnn.reproduce.yaml_file import read_yaml
 
 CHECKPOINTS = ("last", "best")
+SAVED = ("whole", "weights")
 _SECTIONS = ("kind", "seed_everything", "model", "data", "trainer")
 
 
@@ -33,12 +34,15 @@ class FitStage(StageKind):
         model: changes to it: options of the task, or ``class_path`` and ``init_args`` to replace it.
         data: likewise of the data set.
         trainer: changes to the trainer's options.
+        save: ``whole`` checkpoints stay behind, or their ``weights`` alone: a third of the size, for an
+            experiment of many trainings. While a stage trains, both can be resumed.
 
     Changes are a mapping or a list of them, made in turn. They go into the mappings they change, whose other
     entries stay; an empty mapping inside a change empties.
     """
 
-    optional: ClassVar = {"config": {}, "model": {}, "data": {}, "trainer": {}}
+    optional: ClassVar = {"config": {}, "model": {}, "data": {}, "trainer": {}, "save": "whole"}
+    cosmetic_options = ("save",)
     resumes = True
 
     def check(self, options: Mapping[str, Any], where: str) -> None:
@@ -46,6 +50,8 @@ class FitStage(StageKind):
         super().check(options, where)
         if not isinstance(options.get("config", {}), str | Mapping):
             raise UsageError(f"{where}: config is {options['config']!r}; name a file, or give a mapping.")
+        if options.get("save", "whole") not in SAVED:
+            raise unknown_name("value of save", str(options["save"]), SAVED)
         for key in ("model", "data", "trainer"):
             if not all(isinstance(change, Mapping) for change in changes_of(options, key)):
                 raise UsageError(f"{where}: {key} is {options[key]!r}; give a mapping, or a list of them.")
@@ -72,17 +78,21 @@ class FitStage(StageKind):
             whole["trainer"] = merged(whole["trainer"], change)
         _check_names(whole)
         whole.pop("seed_everything", None)  # that of the run counts
-        return {**whole, "kind": "fit"}
+        return {**whole, "kind": "fit", "save": options.get("save", self.optional["save"])}
 
     def run(self, description: Mapping[str, Any], context: StageContext) -> None:
         """See :meth:`StageKind.run`."""
+        from colorcnn.tasks.checkpoints import has_weights_alone, keep_weights
+
         folder = context.folder
         config = folder / "fit.yaml"
         content = self._with_surroundings(description, context)
         write_atomically(config, yaml.safe_dump(content, sort_keys=False, allow_unicode=True).encode())
         argv = ["fit", "--config", str(config), "--name", folder.name]
-        last = self.output(folder, "last")
+        last, slim = self.output(folder, "last"), description.get("save") == "weights"
         if last.exists():
+            if slim and has_weights_alone(last):
+                return  # the training had ended
             argv += ["--ckpt_path", "last"]
         try:
             context.fit(argv, folder.parent)
@@ -92,6 +102,10 @@ class FitStage(StageKind):
             raise KeyboardInterrupt from stop
         if not last.exists():
             raise ColorCNNError(f"The training left no {last}: give it at least one epoch to train.")
+        if slim:
+            for name in reversed(CHECKPOINTS):  # the last one at last: it says that all are done
+                if self.output(folder, name).exists():
+                    keep_weights(self.output(folder, name))
 
     def output(self, folder: Path, part: str) -> Path:
         """See :meth:`StageKind.output`."""
@@ -113,7 +127,8 @@ class FitStage(StageKind):
             trainer["accelerator"] = "gpu" if kind == "cuda" else kind
         # Several would each run this process's own command line, all of the experiment.
         trainer.setdefault("devices", [int(index)] if index else 1)
-        return {**description, "seed_everything": context.seed, "data": data, "trainer": trainer}
+        config = {name: value for name, value in description.items() if name != "save"}
+        return {**config, "seed_everything": context.seed, "data": data, "trainer": trainer}
 
 
 def _check_names(config: Mapping[str, Any]) -> None:
