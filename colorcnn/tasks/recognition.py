@@ -13,6 +13,8 @@ from colorcnn.dcq.attention import Probe
 from colorcnn.errors import UsageError
 from colorcnn.losses import distillation_loss
 from colorcnn.models import frozen
+from colorcnn.models.classifiers import Classifier
+from colorcnn.models.fusing import fused
 from colorcnn.recognition import recognition_of
 
 _LAST = "final"
@@ -39,7 +41,8 @@ class Judges(nn.ModuleList):
         distillation: float = 0.0,
         perceptual: bool = False,
     ) -> None:
-        judges = [load_judge(spec, num_classes) for spec in specs]
+        loaded = [load_judge(spec, num_classes) for spec in specs]
+        judges = [fused(judge) if isinstance(judge, Classifier) else judge for judge in loaded]
         super().__init__(frozen(judge) for judge in judges)
         self.distillation = distillation
         self.probes = [Probe(judge, (_LAST,)) for judge in judges] if perceptual else []
