@@ -15,7 +15,6 @@ from colorcnn.paletted import from_bytes, to_bytes
 from colorcnn.recognition import IGNORED, Masks, mean_iou, recognition_of
 from colorcnn.reporting.figures.gallery import CAPTION, ORIGINAL, gallery_picture
 from colorcnn.reporting.markup import Picture
-from colorcnn.reporting.naming import colors_and_bits
 
 if TYPE_CHECKING:
     from colorcnn.data.datasets import ImageSplit
@@ -78,7 +77,7 @@ def by_size(gallery: Gallery, sizes: Sequence[int], class_names: Sequence[str]) 
         for method in methods:
             shown = [gallery.rows.get(size, {}).get(method) for size in sizes]
             sections[title][method] = _column(shown, image, label)
-    heads = [colors_and_bits(size) for size in sizes]
+    heads = [f"{size} colour{'s' * (size != 1)}" for size in sizes]
     return Gallery(gallery.labels, None, sections, heads)
 
 
