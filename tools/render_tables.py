@@ -1,7 +1,7 @@
-"""Render the tables of README.md, experiments/README.md and docs/ from the committed result records.
+"""Render the tables of README.md, experiments/README.md and docs/ from committed records.
 
-``python tools/render_tables.py`` rewrites the tables in place; ``--check`` only says which would change, and
-exits with 1 if one would. What a table is, :mod:`colorcnn.reproduce.pages` says.
+``python tools/render_tables.py`` rewrites the tables in place; ``--check`` only names the pages that would
+change, and exits with 1 if one would. :mod:`colorcnn.reproduce.pages` describes the tables.
 """
 
 from __future__ import annotations
@@ -11,10 +11,9 @@ import sys
 from pathlib import Path
 
 from colorcnn.errors import ColorCNNError
-from colorcnn.reproduce.pages import render_pages
+from colorcnn.reproduce.pages import render_pages, repository_pages
 
 ROOT = Path(__file__).resolve().parent.parent
-PAGES = (ROOT / "README.md", ROOT / "experiments" / "README.md", *sorted((ROOT / "docs").rglob("*.md")))
 RESULTS = ROOT / "experiments" / "results"
 
 
@@ -26,7 +25,7 @@ def main() -> int:
     parser.add_argument("--check", action="store_true", help="change nothing; exit with 1 if a page is stale")
     check = parser.parse_args().check
     try:
-        stale = render_pages(PAGES, RESULTS, write=not check)
+        stale = render_pages(repository_pages(ROOT), RESULTS, write=not check)
     except ColorCNNError as error:
         print(f"render_tables: error: {error}", file=sys.stderr)
         return error.exit_code
