@@ -9,10 +9,35 @@ import stat
 import tempfile
 from pathlib import Path
 
-from colorcnn.errors import ColorCNNError, FileExists
+from colorcnn.errors import ColorCNNError, FileExists, UsageError
+
+IMAGE_SUFFIXES = frozenset(
+    {".avif", ".bmp", ".gif", ".jfif", ".jp2", ".jpeg", ".jpg", ".pbm", ".pgm", ".png"}
+    | {".pnm", ".ppm", ".tga", ".tif", ".tiff", ".webp"}
+)
+"""The endings of the names of image files, in lower case."""
 
 _NO_LINKS = (errno.EPERM, errno.EACCES, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK)
 """Answers of file systems that have no hard links, such as FAT and some network shares."""
+
+
+def check_png_name(path: str | os.PathLike[str]) -> None:
+    """Check that a file's name does not promise another image format than PNG.
+
+    Args:
+        path: of the file that is to be written; any ending that is of no image format is allowed.
+
+    Raises:
+        UsageError: the name ends as that of another image format.
+    """
+    suffix = Path(path).suffix.lower()
+    if suffix != ".png" and suffix in IMAGE_SUFFIXES:
+        raise UsageError(
+            f"{os.fspath(path)} would hold a PNG file",
+            "give it a name that ends in .png",
+            code="wrong-suffix",
+            path=path,
+        )
 
 
 def write_atomically(path: str | os.PathLike[str], data: bytes, *, overwrite: bool = True) -> Path:

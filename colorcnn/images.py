@@ -18,15 +18,9 @@ from PIL import ExifTags, Image, ImageCms, ImageColor, UnidentifiedImageError
 from torch import Tensor
 
 from colorcnn.errors import ColorCNNError, UsageError
-from colorcnn.files import cure
+from colorcnn.files import IMAGE_SUFFIXES, cure
 
 Source = str | os.PathLike[str] | bytes | BinaryIO
-
-IMAGE_SUFFIXES = frozenset(
-    {".avif", ".bmp", ".gif", ".jfif", ".jp2", ".jpeg", ".jpg", ".pbm", ".pgm", ".png"}
-    | {".pnm", ".ppm", ".tga", ".tif", ".tiff", ".webp"}
-)
-"""The file names a folder of images is searched for, in lower case."""
 
 FORMATS = (
     *("AVIF", "BMP", "DDS", "DIB", "GIF", "ICNS", "ICO", "JPEG", "JPEG2000", "PCX", "PNG", "PPM", "PSD"),

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import io
 import os
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor
+from torch.utils.data._utils.collate import default_collate_fn_map
 
 from colorcnn.errors import UsageError
-from colorcnn.files import write_atomically
+from colorcnn.files import check_png_name, write_atomically
 
 _INTEGERS = (torch.uint8, torch.int16, torch.int32, torch.int64)
 
@@ -79,8 +83,50 @@ class Paletted:
         return Paletted(self.indices[image], self.palette[image])
 
     def __repr__(self) -> str:
-        batch, height, width = self.indices.shape
-        return f"Paletted({batch} x {height} x {width}, palettes of {self.palette.shape[1]})"
+        size = " x ".join(map(str, self.indices.shape))
+        counts = sorted(set(self.num_colors.tolist()))
+        shown = "no" if not counts else f"{counts[0]} to {counts[-1]}" if len(counts) > 1 else f"{counts[0]}"
+        colors = "colour" if counts == [1] else "colours"
+        return f"Paletted({size}, palettes of {self.palette.shape[1]}, {shown} {colors} shown)"
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+        """Return the pixels for NumPy: (H, W, 3) uint8 for one image, (B, H, W, 3) for a batch.
+
+        Args:
+            dtype: of the array; uint8 by default.
+            copy: False is refused, since pixels are always looked up anew.
+
+        Raises:
+            ValueError: ``copy`` is False.
+        """
+        if copy is False:
+            raise ValueError("Pixels are looked up in the palette, which makes a copy: leave copy=False out.")
+        pixels = self.render(torch.uint8).permute(0, 2, 3, 1).contiguous().cpu().numpy()
+        pixels = pixels[0] if len(self) == 1 else pixels
+        return pixels if dtype is None else pixels.astype(dtype, copy=False)
+
+    def _repr_png_(self) -> bytes | None:
+        """Show one image in a notebook; several have no picture."""
+        return self.png() if len(self) == 1 and self.palette.shape[1] <= 256 else None
+
+    @classmethod
+    def stack(cls, parts: Sequence[Paletted]) -> Paletted:
+        """Join batches of images of one size, as ``torch.utils.data.default_collate`` does too.
+
+        Args:
+            parts: at least one; palettes of fewer rows get unused rows.
+
+        Raises:
+            UsageError: there is none, or the images differ in size.
+        """
+        if not parts:
+            raise UsageError("There is no image to stack: give at least one Paletted.")
+        sizes = sorted({f"{part.indices.shape[1]} x {part.indices.shape[2]}" for part in parts})
+        if len(sizes) > 1:
+            raise UsageError(f"The images are {' and '.join(sizes[:2])}: stack images of one size.")
+        rows = max(part.palette.shape[1] for part in parts)
+        palettes = [F.pad(part.palette, (0, 0, 0, rows - part.palette.shape[1])) for part in parts]
+        return cls(torch.cat([part.indices for part in parts]), torch.cat(palettes))
 
     def to(self, device: torch.device | str) -> Paletted:
         """The same value on another device."""
@@ -90,7 +136,7 @@ class Paletted:
     def usage(self) -> Tensor:
         """(B, C) int64: how many pixels use each palette row."""
         batch, colors = self.palette.shape[:2]
-        flat = self.indices.reshape(batch, -1).long()
+        flat = self.indices.flatten(1).long()
         counts = torch.zeros(batch, colors, dtype=torch.int64, device=flat.device)
         return counts.scatter_add_(1, flat, torch.ones_like(flat))
 
@@ -193,11 +239,19 @@ class Paletted:
         """Write a single image as an indexed PNG, atomically.
 
         Raises:
-            UsageError: the batch holds more than one image.
+            UsageError: the batch holds more than one image, or the name ends as that of another format.
             ColorCNNError: the file exists and ``overwrite`` is false, or it cannot be written.
         """
         if len(self) != 1:
             raise UsageError(
                 f"This batch holds {len(self)} images: save them one by one, as batch[i].save(path)."
             )
+        check_png_name(path)
         return write_atomically(path, self.png(), overwrite=overwrite)
+
+
+def _collate(batch: Sequence[Paletted], *, collate_fn_map: Any = None) -> Paletted:
+    return Paletted.stack(batch)
+
+
+default_collate_fn_map[Paletted] = _collate  # PyTorch's documented way to teach default_collate a type

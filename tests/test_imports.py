@@ -14,10 +14,10 @@ PACKAGE = Path(colorcnn.__file__).parent
 ROOMS = [
     "errors", "compiled", "schema", "trust", "version", "files", "paletted", "images", "arrays", "records",
     "vq", "quantizers", "models", "losses", "recognition", "alpha",
-    "weights", "pretrained", "classifiers", "methods", "api", "zoo",
+    "weights", "pretrained", "classifiers", "methods", "api",
     "dcq", "data", "evaluation", "reporting", "tasks", "reproduce", "commands", "cli", "__main__",
 ]  # fmt: skip
-NAMED = {"models", "weights", "pretrained", "classifiers", "methods", "api", "zoo"}
+NAMED = {"models", "weights", "pretrained", "classifiers", "methods", "api"}
 FORBIDDEN = {"data": NAMED, "evaluation.metrics": {*NAMED, "data"}}
 MAY_IMPORT_LIGHTNING = ("tasks.", "data.", "commands.")
 

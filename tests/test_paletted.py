@@ -6,6 +6,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
+from torch.utils.data import default_collate
 
 from colorcnn.errors import ColorCNNError, UsageError
 from colorcnn.paletted import Paletted, count_indices, from_bytes, map_indices, to_bytes
@@ -127,7 +128,7 @@ def test_parts_of_a_batch_are_batches():
     assert [entry.indices.item() for entry in batch] == [0, 1, 1]
     with pytest.raises(IndexError):
         batch[3]
-    assert repr(batch) == "Paletted(3 x 1 x 1, palettes of 2)"
+    assert repr(batch) == "Paletted(3 x 1 x 1, palettes of 2, 1 colour shown)"
 
 
 def test_saving_is_for_one_picture_and_overwrites_only_when_allowed(tmp_path):
@@ -138,6 +139,45 @@ def test_saving_is_for_one_picture_and_overwrites_only_when_allowed(tmp_path):
         TWO.save(path, overwrite=False)
     with pytest.raises(UsageError, match="holds 2 images"):
         Paletted(torch.zeros(2, 1, 1, dtype=torch.uint8), torch.zeros(2, 1, 3)).save(path)
+
+
+def test_a_name_of_another_image_format_is_refused(tmp_path):
+    for name in ("picture.jpg", "picture.WEBP"):
+        with pytest.raises(UsageError, match=r"would hold a PNG file: give it a name that ends in \.png"):
+            TWO.save(tmp_path / name)
+    assert not list(tmp_path.iterdir())
+    assert TWO.save(tmp_path / "picture.new").is_file()
+
+
+def test_numpy_sees_the_pixels():
+    np.testing.assert_array_equal(np.asarray(TWO), [[[255, 0, 0], [0, 0, 255], [0, 0, 255]]])
+    assert np.asarray(TWO).dtype == np.uint8
+    assert np.asarray(TWO, dtype=np.float32).max() == 255
+    assert np.asarray(Paletted.stack([TWO, TWO])).shape == (2, 1, 3, 3)
+    Image.fromarray(np.asarray(TWO))
+
+
+def test_a_notebook_shows_one_image_and_no_batch():
+    assert TWO._repr_png_() == TWO.png()
+    assert Paletted.stack([TWO, TWO])._repr_png_() is None
+
+
+def test_the_repr_tells_the_number_of_colours():
+    assert repr(TWO) == "Paletted(1 x 1 x 3, palettes of 3, 2 colours shown)"
+    one = Paletted(torch.zeros(1, 1, 3, dtype=torch.uint8), torch.ones(1, 1, 3))
+    assert repr(Paletted.stack([TWO, one])) == "Paletted(2 x 1 x 3, palettes of 3, 1 to 2 colours shown)"
+    assert repr(TWO[:0]) == "Paletted(0 x 1 x 3, palettes of 3, no colours shown)"
+
+
+def test_a_data_loader_batches_images_of_one_size():
+    one = Paletted(torch.zeros(1, 1, 3, dtype=torch.int64), torch.ones(1, 1, 3))
+    batch, labels = default_collate([(TWO, 3), (one, 4)])
+    assert labels.tolist() == [3, 4]
+    assert torch.equal(batch.render(), torch.cat([TWO.render(), one.render()]))
+    with pytest.raises(UsageError, match="The images are 1 x 1 and 1 x 3"):
+        Paletted.stack([TWO, Paletted(torch.zeros(1, 1, 1, dtype=torch.uint8), torch.ones(1, 1, 3))])
+    with pytest.raises(UsageError, match="no image to stack"):
+        Paletted.stack([])
 
 
 @pytest.mark.parametrize(

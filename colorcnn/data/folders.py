@@ -16,7 +16,7 @@ from colorcnn.data.datasets import ImageSplit
 from colorcnn.data.decode import ON_CORRUPT, decode_files
 from colorcnn.data.sampling import stratified_cut
 from colorcnn.errors import UsageError, unknown_name
-from colorcnn.images import IMAGE_SUFFIXES
+from colorcnn.files import IMAGE_SUFFIXES
 
 _log = logging.getLogger(__name__)
 _VAL_NAMES = ("val", "valid", "validation")

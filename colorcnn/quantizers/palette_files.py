@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 
 from colorcnn.errors import ColorCNNError, UsageError
-from colorcnn.files import cure
-from colorcnn.images import IMAGE_SUFFIXES, flatten, read_image
+from colorcnn.files import IMAGE_SUFFIXES, cure
+from colorcnn.images import flatten, read_image
 from colorcnn.quantizers.base import MAX_COLORS
 from colorcnn.quantizers.designed import distinct
 from colorcnn.quantizers.histogram import Histogram

@@ -12,7 +12,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from colorcnn.errors import UsageError
+from colorcnn.errors import ColorCNNError
 
 KEY_LENGTH = 12
 
@@ -68,7 +68,7 @@ def _weights(description: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
 def _checkpoint_of_method(text: str) -> str | None:
     from colorcnn.methods import parse_method
 
-    with suppress(UsageError):
+    with suppress(ColorCNNError):
         return parse_method(text).checkpoint
     return None
 

@@ -92,7 +92,7 @@ def fit(*argv, **changes):
                 "trainer__callbacks": [
                     {
                         "class_path": "pytorch_lightning.callbacks.LambdaCallback",
-                        "init_args": {"on_fit_start": "colorcnn.zoo.load_any"},
+                        "init_args": {"on_fit_start": "colorcnn.pretrained.load_any"},
                     }
                 ]
             },

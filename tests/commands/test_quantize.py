@@ -595,3 +595,14 @@ class TestPalettes:
         assert run(picture("a.png"), *arguments) in (1, 2)
         assert problem in errors(capsys)[0]
         assert os.listdir() == ["a.png"]
+
+
+def test_a_model_for_another_number_of_colours_is_refused_in_one_sentence(checkpoints, tmp_path, capsys):
+    Image.fromarray(np.zeros((8, 8, 3), np.uint8)).save(tmp_path / "a.png")
+    argv = ["quantize", str(tmp_path / "a.png"), "--method", "colorcnn:toy-two", "--colors", "8"]
+    assert main(argv) == 2
+    assert capsys.readouterr().err == (
+        "colorcnn: error: This ColorCNN was made for 2 colours and cannot give 8: "
+        "ask for 2, or use a ColorCNN+ model.\n"
+    )
+    assert [path.name for path in tmp_path.glob("*.png")] == ["a.png"]

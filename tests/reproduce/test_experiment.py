@@ -378,3 +378,8 @@ def test_sizes_is_another_word_for_scales(write, tmp_path):
     new.write_text(old.read_text() + "\nscales: {}\n")
     with pytest.raises(UsageError, match="give one of them"):
         read_experiment(new)
+
+
+def test_a_damaged_checkpoint_in_a_description_has_a_key(tmp_path):
+    (tmp_path / "last.ckpt").write_bytes(b"no checkpoint")
+    assert key_of("evaluate", {"methods": [str(tmp_path / "last.ckpt")]}, 1)

@@ -13,7 +13,8 @@ from colorcnn.commands.console import Parser, add_device_option, check_seed
 from colorcnn.commands.quantize.palette import add_palette_options, names_palette, parse_colors
 from colorcnn.commands.quantize.quality import QualityRange, parse_quality
 from colorcnn.errors import UsageError
-from colorcnn.images import IMAGE_SUFFIXES, parse_color
+from colorcnn.files import check_png_name
+from colorcnn.images import parse_color
 from colorcnn.methods import LEARNED_METHODS, parse_method
 from colorcnn.pretrained import available
 from colorcnn.quantizers import DITHERS, QUANTIZERS, check_num_colors
@@ -237,9 +238,7 @@ def _check_output(options: QuantizeOptions) -> None:
     if options.output is not None:
         if options.out_dir is not None:
             raise UsageError("-o and --out-dir both say where the result goes: give one of them.")
-        suffix = Path(options.output).suffix.lower()
-        if suffix != ".png" and suffix in IMAGE_SUFFIXES:
-            raise UsageError(f"{options.output} would hold a PNG file: give it a name that ends in .png.")
+        check_png_name(options.output)
         if os.path.isdir(options.output):
             raise UsageError(f"{options.output} is a folder: write --out-dir {options.output}.")
         if options.all_frames:
