@@ -7,7 +7,9 @@ from typing import Any
 import torch
 
 from colorcnn.arrays import as_batch
+from colorcnn.errors import UsageError
 from colorcnn.methods import load_quantizer, parse_method
+from colorcnn.models.budget import LEARNED_PIXELS
 from colorcnn.paletted import Paletted
 from colorcnn.pretrained import find_device
 from colorcnn.quantizers import QUANTIZERS
@@ -15,11 +17,15 @@ from colorcnn.quantizers import QUANTIZERS
 
 def quantize(
     image: Any,
-    num_colors: int,
+    num_colors: int | None = None,
     method: str = "colorcnn-plus",
     *,
+    dither: str | bool | None = None,
+    palette: Any = None,
+    keep: Any = (),
     channels_last: bool | None = None,
-    background: str = "white",
+    background: Any = "white",
+    max_pixels: int | None = None,
     device: str | torch.device = "cpu",
     seed: int = 0,
     **options: Any,
@@ -27,28 +33,44 @@ def quantize(
     """Quantize one image or a batch.
 
     Args:
-        image: a path, a Pillow image, or a NumPy array or torch tensor: uint8, or floats in [0, 1], as
-            (H, W) grey, (H, W, 3), (3, H, W), (B, H, W, 3) or (B, 3, H, W).
-        num_colors: the most colours an image may keep, 1..256.
+        image: a path, the bytes of an image file or an open one, a Pillow image, or a NumPy array or torch
+            tensor: uint8, or floats in [0, 1], as (H, W), (H, W, C), (C, H, W) or a batch of the last two,
+            where C is 1 (grey), 3 or 4 (with alpha). A list holds one image of the same size in each element.
+        num_colors: the most colours an image may keep, 1..256; may be left out with ``palette``.
         method: as :func:`load_quantizer` takes it; load a quantizer once to quantize many images.
+        dither: spread the rounding error: True (Floyd-Steinberg), or a name in
+            :data:`colorcnn.quantizers.DITHERS`.
+        palette: a palette file, or colours, in the place of those of a method.
+        keep: colours that every palette has: ``"red"``, ``"#ff0000"``, three bytes, or floats in [0, 1].
         channels_last: whether the colours are an array's last dimension; needed only where its shape leaves
             it open.
-        background: what transparent parts of a file or Pillow image are laid over.
+        background: the colour that transparent parts are laid over.
+        max_pixels: refuse images of more pixels. By default a learned method takes
+            :data:`colorcnn.models.budget.LEARNED_PIXELS`, and others take any image.
         device: where a learned model computes.
         seed: for the methods that draw random numbers.
         options: of the method, as :func:`load_quantizer` takes them: ``quality="best"``, ``space="oklab"``,
-            ``keep=[(0, 0, 0)]``, ``serpentine=True``.
+            ``serpentine=True``.
 
     Returns:
         Paletted with one entry per image, on the device of a given tensor, else on the CPU.
 
     Raises:
-        UsageError: the image, the number of colours or the method cannot be meant.
-        ColorCNNError: a file is missing or damaged.
+        UsageError: the image, the number of colours, the method or an option is invalid.
+        ColorCNNError: a file is missing or damaged, or an image has too many pixels.
     """
-    images, channels_last = as_batch(image, channels_last, background)
-    quantizer = load_quantizer(method, device, seed, **options)
+    quantizer: Any = load_quantizer(
+        method, device, seed, dither=dither, palette=palette, keep=keep, **options
+    )
+    classical = palette is not None or parse_method(method).name in QUANTIZERS
+    if max_pixels is None and not classical:
+        max_pixels = LEARNED_PIXELS
+    images, channels_last = as_batch(image, channels_last, background, max_pixels)
+    if num_colors is None:
+        if palette is None:
+            raise UsageError("num_colors is missing: give the most colours an image may keep, 1 to 256.")
+        num_colors = len(getattr(quantizer, "quantizer", quantizer).palette)
     # Classical methods work on the CPU whatever the device, and hand the result back to where images are.
-    place = images.device if parse_method(method).name in QUANTIZERS else find_device(device)
-    result = quantizer(images.to(place), num_colors, channels_last=channels_last)
+    place = images.device if classical else find_device(device)
+    result: Paletted = quantizer(images.to(place), num_colors, channels_last=channels_last)
     return result.to(images.device)

@@ -10,51 +10,109 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from colorcnn.colors import parse_color
 from colorcnn.errors import ColorCNNError, UsageError
 from colorcnn.images import flatten, normalize, read_image
+from colorcnn.paletted import from_bytes
 
 
-def as_batch(image: Any, channels_last: bool | None = None, background: str = "white") -> tuple[Tensor, bool]:
+def as_batch(
+    image: Any,
+    channels_last: bool | None = None,
+    background: Any = "white",
+    max_pixels: int | None = None,
+) -> tuple[Tensor, bool]:
     """Turn whatever holds one image or several into a batch.
 
     Args:
-        image: a path, a Pillow image, or a NumPy array or torch tensor: uint8, or floats in [0, 1], as
-            (H, W) grey, (H, W, 3), (3, H, W), (B, H, W, 3) or (B, 3, H, W).
+        image: a path, the bytes of an image file or an open one, a Pillow image, or a NumPy array or torch
+            tensor: uint8, or floats in [0, 1], as (H, W), (H, W, C), (C, H, W) or a batch of the last two,
+            where C is 1 (grey), 3 or 4 (with alpha). A list holds one image of the same size in each element.
         channels_last: whether the colours are an array's last dimension; None where its shape tells.
-        background: what transparent parts of a file or Pillow image are laid over.
+        background: a colour that transparent parts are laid over.
+        max_pixels: the most pixels of an image; None is any number, and for files Pillow's limit.
 
     Returns:
         uint8 or float32 images (B, 3, H, W) or (B, H, W, 3), and whether the colours are the last dimension.
 
     Raises:
         UsageError: this is no image, or its shape leaves it open where the colours are.
-        ColorCNNError: a file is missing or damaged.
+        ColorCNNError: a file is missing or damaged, or an image is too large.
     """
-    if isinstance(image, str | os.PathLike):
-        image = read_image(image)
+    if isinstance(image, list | tuple):
+        return _joined([as_batch(one, channels_last, background, max_pixels) for one in image])
+    if isinstance(image, str | bytes | bytearray | memoryview | os.PathLike) or hasattr(image, "read"):
+        image = read_image(image, max_pixels=max_pixels)
     if isinstance(image, Image.Image):
+        _check_size(image.height, image.width, max_pixels)
         image, channels_last = np.array(flatten(_intact(image), background)), True
     image = _as_tensor(image)
     shape = tuple(image.shape)
     if 0 in shape:
         raise UsageError(f"The image is {shape}: give at least one pixel.")
     if image.ndim == 2:
-        return image.expand(1, 3, *shape), False
+        image, channels_last = image[None], False
     if image.ndim == 3:
         image = image[None]
     if image.ndim != 4:
         raise UsageError(
             f"The image is {shape}: give (H, W), (H, W, 3), (3, H, W) or a batch of the last two."
         )
-    fits = {False: image.shape[1] == 3, True: image.shape[3] == 3}
-    if channels_last is None and all(fits.values()):
-        raise UsageError(f"The image is {shape}, colours first or last: say channels_last=True or False.")
-    last = fits[True] if channels_last is None else channels_last
-    if not fits[last]:
-        raise UsageError(
-            f"The image is {shape}, and no dimension for colours holds 3: give RGB, without alpha."
-        )
+    last, channels = _find_colors(image, shape, channels_last)
+    height, width = image.shape[1:3] if last else image.shape[2:]
+    _check_size(height, width, max_pixels)
+    if channels == 1:
+        image = image.expand(*image.shape[:3], 3) if last else image.expand(-1, 3, -1, -1)
+    elif channels == 4:
+        image = _laid_over(image if last else image.permute(0, 2, 3, 1), background)
+        last = True
     return image, last
+
+
+def _find_colors(image: Tensor, shape: tuple[int, ...], channels_last: bool | None) -> tuple[bool, int]:
+    """Return whether the colours are the last dimension of a batch, and how many channels there are."""
+    sizes = {False: image.shape[1], True: image.shape[3]}
+    for channels in (3, 4, 1):
+        fits = [last for last, size in sizes.items() if size == channels and channels_last in (None, last)]
+        if len(fits) > 1:
+            raise UsageError(f"The image is {shape}, colours first or last: say channels_last=True or False.")
+        if fits:
+            return fits[0], channels
+    raise UsageError(f"The image is {shape}, and no dimension for colours holds 3: give RGB, RGBA or grey.")
+
+
+def _laid_over(images: Tensor, background: Any) -> Tensor:
+    """Lay images (B, H, W, 4), whose last channel is alpha, over a colour."""
+    if images.dtype == torch.uint8:
+        pictures = [Image.fromarray(pixels) for pixels in images.cpu().numpy()]
+        pixels = np.stack([np.asarray(flatten(picture, background)) for picture in pictures])
+        return torch.from_numpy(pixels).to(images.device)
+    colors, alpha = images[..., :3], images[..., 3:]
+    canvas = from_bytes(torch.tensor(parse_color(background), device=images.device))
+    return colors * alpha + canvas * (1 - alpha)
+
+
+def _joined(parts: list[tuple[Tensor, bool]]) -> tuple[Tensor, bool]:
+    """Join batches of images of one size, colours last; bytes beside floats become floats."""
+    if not parts:
+        raise UsageError("The list of images is empty: give at least one image.")
+    batches = [images if last else images.permute(0, 2, 3, 1) for images, last in parts]
+    sizes = sorted({tuple(images.shape[1:3]) for images in batches})
+    if len(sizes) > 1:
+        named = " and ".join(f"{height} x {width}" for height, width in sizes[:2])
+        raise UsageError(f"The images of the list are {named}: give images of one size, or one by one.")
+    if len({images.dtype for images in batches}) > 1:
+        batches = [from_bytes(images) if images.dtype == torch.uint8 else images for images in batches]
+    return torch.cat(batches), True
+
+
+def _check_size(height: int, width: int, max_pixels: int | None) -> None:
+    if max_pixels is not None and height * width > max_pixels:
+        raise ColorCNNError(
+            f"The image is {width} x {height}, more than {max_pixels} pixels",
+            "scale it down, or allow more with max_pixels",
+            code="too-many-pixels",
+        )
 
 
 def _as_tensor(image: Any) -> Tensor:

@@ -14,9 +14,10 @@ from typing import Any, BinaryIO
 
 import numpy as np
 import torch
-from PIL import ExifTags, Image, ImageCms, ImageColor, UnidentifiedImageError
+from PIL import ExifTags, Image, ImageCms, UnidentifiedImageError
 from torch import Tensor
 
+from colorcnn.colors import parse_color
 from colorcnn.errors import ColorCNNError, UsageError
 from colorcnn.files import IMAGE_SUFFIXES, cure
 
@@ -53,7 +54,6 @@ _SIXTEEN_TO_EIGHT = ((np.arange(65536, dtype=np.uint32) + 128) // 257).astype(np
 _pillow_limit = threading.Lock()
 
 _STREAM_BYTES = 1 << 29
-_SHOWN = 40  # characters of a wrong value in a message
 
 
 def read_image(
@@ -140,24 +140,7 @@ def find_images(folder: str | os.PathLike[str], *, recursive: bool = False) -> l
     ]
 
 
-def parse_color(color: str) -> tuple[int, int, int]:
-    """Turn a colour as CSS writes it, ``white``, ``#ff8800`` or ``rgb(255, 136, 0)``, into three bytes.
-
-    Raises:
-        UsageError: it is no colour, or a part of it is above 255.
-    """
-    try:
-        red, green, blue = ImageColor.getrgb(color)[:3]
-        bytes((red, green, blue))
-    except ValueError as error:
-        shown = color if len(color) <= _SHOWN else f"{color[:_SHOWN]}..."
-        raise UsageError(
-            f"{shown!r} is no colour: write a name such as white, or #rrggbb, or rgb(r, g, b) up to 255."
-        ) from error
-    return red, green, blue
-
-
-def flatten(picture: Image.Image, background: str = "white") -> Image.Image:
+def flatten(picture: Image.Image, background: Any = "white") -> Image.Image:
     """Lay a picture over a plain background: mode RGB; one that has no alpha is returned as it is."""
     if picture.mode == "RGB":
         return picture

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Protocol
@@ -11,11 +12,14 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor, nn
 
+from colorcnn.colors import parse_colors
 from colorcnn.errors import UnknownName, UsageError, check_at_least
 from colorcnn.paletted import Paletted
 from colorcnn.pretrained import available, find_checkpoint, find_device, find_lightning, load_any
 from colorcnn.quantizers import DITHERS, QUANTIZERS, Dithered
-from colorcnn.quantizers.palettes import Keeping
+from colorcnn.quantizers.designed import check_kept
+from colorcnn.quantizers.palette_files import read_palette
+from colorcnn.quantizers.palettes import Fixed, Keeping
 
 LEARNED_METHODS = ("colorcnn", "colorcnn-plus", "palette-attention")
 DEFAULTS = {"colorcnn": "colorcnn-1bit-cifar10", "colorcnn-plus": "colorcnn-plus-cifar10"}
@@ -91,7 +95,9 @@ def load_quantizer(
     device: str | torch.device = "cpu",
     seed: int = 0,
     *,
-    keep: Sequence[tuple[int, int, int]] = (),
+    dither: str | bool | None = None,
+    palette: Any = None,
+    keep: Any = (),
     serpentine: bool = False,
     space: str | None = None,
     **options: Any,
@@ -104,7 +110,11 @@ def load_quantizer(
             of ColorCNNTask; DITHER is in :data:`colorcnn.quantizers.DITHERS`.
         device: where a learned model computes; images are handed to it there.
         seed: for the methods that draw random numbers.
-        keep: colours of three bytes that are part of every palette.
+        dither: a name in DITHERS in the place of ``+DITHER``; True is ``floyd-steinberg``.
+        palette: take these colours in the place of a method's; a palette file, or colours as ``keep`` has
+            them. Of the method only the dither is used.
+        keep: colours that are part of every palette, as :func:`colorcnn.colors.parse_colors` takes them:
+            names, ``#rrggbb``, three bytes, or three floats in [0, 1].
         serpentine: whether Floyd-Steinberg turns at the end of a row.
         space: where distances are measured, a name in :data:`colorcnn.quantizers.spaces.SPACES`; methods that
             have no choice leave it to their dithering.
@@ -117,10 +127,13 @@ def load_quantizer(
         UsageError: the method is invalid.
         ColorCNNError: its checkpoint is damaged.
     """
-    parsed = parse_method(method)
+    parsed = _with_dither(method, dither)
+    keep = parse_colors(keep)
     check_at_least(0, seed=seed)
     if serpentine and not parsed.dither:
         raise UsageError(f"{method} does not dither, so no row of it can turn: add +floyd-steinberg.")
+    if palette is not None:
+        return _given_palette(palette, parsed.dither, space, serpentine, {**options, "keep": keep})
     takes = _options_of(parsed.name)
     if space is not None and ("space" in takes or not parsed.dither):
         options["space"] = space
@@ -136,11 +149,38 @@ def load_quantizer(
         quantizer: Any = QUANTIZERS[parsed.name](**options)
     else:
         quantizer = _learned_quantizer(parsed).to(find_device(device))
-    if len(keep) and "keep" not in takes:
+    if keep and "keep" not in takes:
         quantizer = Keeping(quantizer, keep)
     if parsed.dither:
         return Dithered(quantizer, parsed.dither, space=space, serpentine=serpentine)
     return quantizer
+
+
+def _with_dither(method: str, dither: str | bool | None) -> Method:
+    """Take a method apart, with a dither that is given beside it."""
+    parsed = parse_method(method)
+    if dither is None or dither is False:
+        return parsed
+    if parsed.dither is not None:
+        raise UsageError(f"{method} names a dither and dither is {dither!r}: give one of them.")
+    name = "floyd-steinberg" if dither is True else dither
+    if name not in DITHERS:
+        raise UnknownName("dither", name, DITHERS)
+    return dataclasses.replace(parsed, dither=name)
+
+
+def _given_palette(
+    palette: Any, dither: str | None, space: str | None, serpentine: bool, others: dict[str, Any]
+) -> AnyQuantizer:
+    """Build a quantizer whose colours are given."""
+    useless = sorted(name for name, value in others.items() if value)
+    if useless:
+        raise UsageError(f"palette gives all colours, so {useless[0]} changes nothing: leave it out.")
+    rows = read_palette(palette) if isinstance(palette, str | os.PathLike) else check_kept(palette)
+    if not len(rows):
+        raise UsageError("The palette has no colour: give at least one.")
+    fixed = Fixed(rows, space=space or "srgb")
+    return fixed if dither is None else Dithered(fixed, dither, serpentine=serpentine)
 
 
 def _options_of(method: str) -> set[str]:

@@ -1,12 +1,14 @@
 """Names: methods, classifiers and pretrained models, and the one call that quantizes an image."""
 
+import io
+
 import numpy as np
 import pytest
 import torch
 from PIL import Image
 
 import colorcnn
-from colorcnn import methods, models
+from colorcnn import api, methods, models
 from colorcnn.classifiers import load_classifier
 from colorcnn.errors import ColorCNNError, UsageError
 from colorcnn.methods import Method, load_quantizer, parse_method
@@ -174,10 +176,83 @@ class TestQuantize:
             self.PIXELS / 255,
             self.PIXELS[::-1][::-1],
             tensor.permute(2, 0, 1)[None],
+            (tmp_path / "a.png").read_bytes(),
+            io.BytesIO((tmp_path / "a.png").read_bytes()),
+            [picture],
+            np.dstack([self.PIXELS, np.full((6, 9), 255, np.uint8)]),
+            np.dstack([self.PIXELS / 255, np.ones((6, 9))]).transpose(2, 0, 1),
         ):
             result = colorcnn.quantize(image, 4, "median-cut")
             assert torch.equal(result.indices, expected.indices)
             assert torch.equal(result.palette, expected.palette)
+
+    def test_a_list_of_images_of_one_size_gives_a_batch(self, tmp_path):
+        Image.fromarray(self.PIXELS).save(tmp_path / "a.png")
+        grey = self.PIXELS[..., 0]
+        images = [tmp_path / "a.png", torch.from_numpy(self.PIXELS).permute(2, 0, 1), grey]
+        result = colorcnn.quantize(images, 4, "median-cut")
+        expected = [colorcnn.quantize(image, 4, "median-cut") for image in images]
+        assert torch.equal(result.render(), torch.cat([one.render() for one in expected]))
+        floats = colorcnn.quantize([self.PIXELS, self.PIXELS / 255], 4, "median-cut")
+        assert torch.equal(floats[0].render(), floats[1].render())
+
+    def test_grey_arrays_may_have_a_dimension_of_one_channel(self):
+        grey = self.PIXELS[..., 0]
+        expected = colorcnn.quantize(grey, 4, "median-cut").render()
+        for image in (grey[None], grey[..., None], grey[None, None]):
+            assert torch.equal(colorcnn.quantize(image, 4, "median-cut").render(), expected)
+
+    @pytest.mark.parametrize("scale", [1, 255.0])
+    def test_arrays_with_alpha_are_laid_over_the_background(self, scale):
+        image = np.zeros((4, 2, 5), np.uint8)
+        result = colorcnn.quantize(image / scale if scale > 1 else image, 2, "octree", background=(1.0, 0, 0))
+        assert np.asarray(result).reshape(-1, 3).tolist() == [[255, 0, 0]] * 10
+
+    def test_options_of_the_command_are_options_here(self, tmp_path):
+        dithered = colorcnn.quantize(self.PIXELS, 4, "median-cut+floyd-steinberg")
+        for dither in (True, "floyd-steinberg"):
+            result = colorcnn.quantize(self.PIXELS, 4, "median-cut", dither=dither)
+            assert torch.equal(result.render(), dithered.render())
+        (tmp_path / "two.hex").write_text("000000\nff0000\n")
+        for palette in (tmp_path / "two.hex", ["black", "#f00"], np.array([[0, 0, 0], [1.0, 0, 0]])):
+            result = colorcnn.quantize(self.PIXELS, palette=palette)
+            assert result.palette[0].tolist() == [[0, 0, 0], [1, 0, 0]]
+        kept = colorcnn.quantize(np.zeros((2, 2, 3), np.uint8), 4, "k-means", keep=["black"])
+        assert kept.num_colors.tolist() == [1]
+
+    @pytest.mark.parametrize(
+        ("options", "problem"),
+        [
+            ({"method": "octree"}, "num_colors is missing"),
+            ({"num_colors": 2, "method": "octree+ordered", "dither": True}, "give one of them"),
+            ({"num_colors": 2, "method": "octree", "dither": "noise"}, "Unknown dither 'noise'"),
+            ({"palette": ["red"], "keep": ["blue"]}, "so keep changes nothing"),
+            ({"palette": []}, "has no colour"),
+            ({"num_colors": 1, "palette": ["red", "blue"]}, "has 2 colours, not 1"),
+        ],
+    )
+    def test_options_that_conflict_are_refused(self, options, problem):
+        with pytest.raises(UsageError, match=problem):
+            colorcnn.quantize(self.PIXELS, **options)
+
+    def test_one_limit_of_pixels_holds_for_learned_methods(self, checkpoints, tmp_path, monkeypatch):
+        monkeypatch.setattr(api, "LEARNED_PIXELS", 50)
+        Image.fromarray(self.PIXELS).save(tmp_path / "a.png")
+        for image in (self.PIXELS, tmp_path / "a.png", Image.fromarray(self.PIXELS), [self.PIXELS]):
+            with pytest.raises(ColorCNNError, match="is 9 x 6, more than 50 pixels"):
+                colorcnn.quantize(image, 4, "colorcnn-plus:toy-plus")
+            colorcnn.quantize(image, 4, "colorcnn-plus:toy-plus", max_pixels=54)
+            colorcnn.quantize(image, 4, "octree")
+
+    def test_a_model_takes_the_same_images(self, checkpoints, tmp_path):
+        model = colorcnn.from_pretrained("toy-plus")
+        picture = Image.fromarray(self.PIXELS)
+        picture.save(tmp_path / "a.png")
+        expected = model.quantize(torch.from_numpy(self.PIXELS).permute(2, 0, 1)[None], 4)
+        for image in (picture, [picture], tmp_path / "a.png", (tmp_path / "a.png").read_bytes(), self.PIXELS):
+            assert torch.equal(model.quantize(image, 4).indices, expected.indices)
+        with pytest.raises(ColorCNNError, match="more than 50 pixels"):
+            model.quantize(picture, 4, max_pixels=50)
 
     def test_a_batch_gives_a_batch(self):
         assert len(colorcnn.quantize(np.stack([self.PIXELS] * 3), 4, "octree")) == 3
@@ -196,7 +271,10 @@ class TestQuantize:
     @pytest.mark.parametrize(
         ("image", "problem"),
         [
-            (np.zeros((4, 4, 4), np.uint8), "without alpha"),
+            (np.zeros((4, 4, 4), np.uint8), "say channels_last=True or False"),
+            (np.zeros((5, 4, 2), np.uint8), "give RGB, RGBA or grey"),
+            ([], "list of images is empty"),
+            ([np.zeros((4, 5, 3), np.uint8), np.zeros((5, 5, 3), np.uint8)], "are 4 x 5 and 5 x 5"),
             (np.zeros((4, 5, 3), np.int64), "torch.int64"),
             (np.zeros((4, 5, 3), object), "object"),
             (np.full((4, 5, 3), 255.0), r"lie in \[0, 1\]"),
@@ -204,11 +282,13 @@ class TestQuantize:
             (np.zeros((0, 5, 3), np.uint8), "at least one pixel"),
             (np.zeros(5, np.uint8), r"give \(H, W\)"),
             (3, "A int is no image"),
-            (b"", "A bytes is no image"),
+            ([3], "A int is no image"),
+            (b"", "is empty"),
+            (b"no image", "not an image of a known format"),
         ],
     )
     def test_what_is_no_image_is_refused(self, image, problem):
-        with pytest.raises(UsageError, match=problem):
+        with pytest.raises(ColorCNNError, match=problem):
             colorcnn.quantize(image, 2, "octree")
 
     def test_a_read_only_array_is_neither_changed_nor_warned_about(self, recwarn):

@@ -12,8 +12,8 @@ import colorcnn
 
 PACKAGE = Path(colorcnn.__file__).parent
 ROOMS = [
-    "errors", "compiled", "schema", "trust", "version", "files", "paletted", "images", "arrays", "records",
-    "vq", "quantizers", "models", "losses", "recognition", "alpha",
+    "errors", "compiled", "schema", "trust", "version", "files", "colors", "paletted", "images", "arrays",
+    "records", "vq", "quantizers", "models", "losses", "recognition", "alpha",
     "weights", "pretrained", "classifiers", "methods", "api",
     "dcq", "data", "evaluation", "reporting", "tasks", "reproduce", "commands", "cli", "__main__",
 ]  # fmt: skip

@@ -11,9 +11,10 @@ from pathlib import Path
 from PIL import Image
 from torch import Tensor
 
+from colorcnn.colors import parse_color
 from colorcnn.errors import ColorCNNError, UsageError
 from colorcnn.files import refuse_existing, write_atomically
-from colorcnn.images import parse_color, read_image, to_tensor
+from colorcnn.images import read_image, to_tensor
 from colorcnn.pretrained import DEFAULT_CODEC, available, find_device, load_compressor
 from colorcnn.vq.bitstream import SUFFIX, unpack
 from colorcnn.vq.codec import MAX_PIXELS, compress_pixels, decompress_pixels

@@ -13,6 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from colorcnn.arrays import as_batch
 from colorcnn.errors import UsageError, check_at_least, unknown_name
 from colorcnn.models.assignment import (
     gumbel_noise,
@@ -25,6 +26,7 @@ from colorcnn.models.assignment import (
     top_k_softmax,
 )
 from colorcnn.models.backbones import create_backbone
+from colorcnn.models.budget import LEARNED_PIXELS
 from colorcnn.models.precision import full_precision
 from colorcnn.models.sparse import SparseAssignment, top_k_of_product
 from colorcnn.paletted import Paletted, from_bytes
@@ -78,20 +80,34 @@ class LearnedQuantizer(nn.Module, ABC):
         scores = self.logits(self.encode(images), num_colors) / temperature
         return self.assign(gumbel_noise(scores, noise) if noise else scores)
 
-    def quantize(self, images: Tensor, num_colors: int, *, channels_last: bool = False) -> Paletted:
+    def quantize(
+        self,
+        images: Any,
+        num_colors: int,
+        *,
+        channels_last: bool | None = None,
+        background: Any = "white",
+        max_pixels: int = LEARNED_PIXELS,
+    ) -> Paletted:
         """Quantize a batch: hard indices (Eq 2) and the mean colour of each (Eq 3).
 
         Args:
-            images: (B, 3, H, W), float in [0, 1] or uint8; (B, H, W, 3) with ``channels_last``.
+            images: (B, 3, H, W), float in [0, 1] or uint8; (B, H, W, 3) with ``channels_last``; or what else
+                :func:`colorcnn.quantize` takes: a path, a Pillow image, an array, or a list of them.
             num_colors: C.
             channels_last: the colours are the last dimension of ``images``.
+            background: a colour that transparent parts are laid over.
+            max_pixels: refuse images of more pixels; a batch (B, 3, H, W) is of any size.
 
         Returns:
             Paletted with uint8 indices and palettes of C rows, on the device of ``images``.
 
         Raises:
-            UsageError: this model cannot give C colours.
+            UsageError: this model cannot give C colours, or these are no images.
+            ColorCNNError: a file is missing or damaged, or an image has too many pixels.
         """
+        if not (isinstance(images, Tensor) and images.ndim == 4):
+            images, channels_last = as_batch(images, channels_last, background, max_pixels)
         images = images.permute(0, 3, 1, 2) if channels_last else images
         return self.quantize_many(images, [num_colors])[num_colors]
 
@@ -143,7 +159,7 @@ class LearnedQuantizer(nn.Module, ABC):
         """
         return hard_palette(images, indices, logits.shape[1])
 
-    def forward(self, images: Tensor, num_colors: int, **options: Any) -> Paletted:
+    def forward(self, images: Any, num_colors: int, **options: Any) -> Paletted:
         """See :meth:`quantize`."""
         return self.quantize(images, num_colors, **options)
 

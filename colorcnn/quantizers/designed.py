@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Iterable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
+from colorcnn.colors import parse_colors
 from colorcnn.errors import UsageError
 from colorcnn.paletted import count_indices, map_indices
 from colorcnn.quantizers.base import MAX_COLORS, Quantizer
@@ -104,16 +105,17 @@ class Designed(Quantizer):
         """
 
 
-def check_kept(keep: Iterable[tuple[int, int, int]]) -> np.ndarray:
-    """Given colours as (m, 3) uint8, each once; raises UsageError where they are none, or too many."""
-    colors = list(keep)
-    try:
-        rows = np.array(colors, dtype=np.int64).reshape(len(colors), 3)
-    except (TypeError, ValueError) as error:
-        raise UsageError(f"The colours to be kept are {colors!r}: give three bytes for each.") from error
-    if rows.size and (rows.min() < 0 or rows.max() > 255):
-        raise UsageError("A colour to be kept lies outside 0..255: give three bytes for each.")
-    kept = distinct(rows.astype(np.uint8))
+def check_kept(keep: Any) -> np.ndarray:
+    """Return given colours as (m, 3) uint8, each once.
+
+    Args:
+        keep: colours, as :func:`colorcnn.colors.parse_colors` takes them.
+
+    Raises:
+        UsageError: one of them is no colour, or there are too many.
+    """
+    rows = np.array(parse_colors(keep), dtype=np.uint8).reshape(-1, 3)
+    kept = distinct(rows)
     if len(kept) > MAX_COLORS:
         raise UsageError(f"{len(kept)} colours are to be kept: a palette holds at most {MAX_COLORS}.")
     return kept

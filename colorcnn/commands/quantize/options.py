@@ -9,18 +9,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from colorcnn.colors import parse_color, parse_colors
 from colorcnn.commands.console import Parser, add_device_option, check_seed
-from colorcnn.commands.quantize.palette import add_palette_options, names_palette, parse_colors
+from colorcnn.commands.quantize.palette import add_palette_options, names_palette
 from colorcnn.commands.quantize.quality import QualityRange, parse_quality
 from colorcnn.errors import UsageError
 from colorcnn.files import check_png_name
-from colorcnn.images import parse_color
 from colorcnn.methods import LEARNED_METHODS, parse_method
+from colorcnn.models.budget import LEARNED_PIXELS
 from colorcnn.pretrained import available
 from colorcnn.quantizers import DITHERS, QUANTIZERS, check_num_colors
 
 CLASSICAL_PIXELS = 178_956_970  # where Pillow, too, stops trusting a file
-LEARNED_PIXELS = 4_194_304  # at 0.7 (4 colours) to 1.2 kB (256) a pixel in a light U-Net of width 16
 OPAQUE = 128  # the least alpha that is seen
 ALPHAS = ("threshold", "full")
 

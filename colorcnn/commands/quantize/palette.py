@@ -6,7 +6,6 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from colorcnn.images import parse_color
 from colorcnn.quantizers.k_means import QUALITIES
 from colorcnn.quantizers.spaces import SPACES
 
@@ -56,19 +55,3 @@ def add_palette_options(parser: argparse.ArgumentParser) -> None:
 def names_palette(argv: Sequence[str]) -> bool:
     """Tell whether the arguments name a palette file, so that the number of colours may be left out."""
     return any(word == "--palette" or word.startswith("--palette=") for word in argv)
-
-
-def parse_colors(text: str) -> list[tuple[int, int, int]]:
-    """Colours as the command line lists them, separated by commas outside brackets.
-
-    Raises:
-        UsageError: one of them is no colour.
-    """
-    words, depth = [""], 0
-    for letter in text:
-        depth += (letter == "(") - (letter == ")")
-        if letter == "," and depth == 0:
-            words.append("")
-        else:
-            words[-1] += letter
-    return [parse_color(word.strip()) for word in words]

@@ -22,7 +22,7 @@ from colorcnn.commands.console import Results, say
 from colorcnn.commands.messages import CURES
 from colorcnn.commands.quantize.advice import advice
 from colorcnn.commands.quantize.jobs import Job, make_plan, strip_path, unreadable
-from colorcnn.commands.quantize.options import CLASSICAL_PIXELS, LEARNED_PIXELS, QuantizeOptions, parse
+from colorcnn.commands.quantize.options import CLASSICAL_PIXELS, QuantizeOptions, parse
 from colorcnn.commands.quantize.quality import BELOW_QUALITY, LARGER, largest_error, quality_of
 from colorcnn.commands.quantize.quantizer import build_quantizer, with_palette
 from colorcnn.commands.quantize.reduce import Reduced, read_pixels, reduce
@@ -30,6 +30,7 @@ from colorcnn.errors import ColorCNNError, FileExists, UsageError, apply_cure
 from colorcnn.files import is_taken, write_atomically
 from colorcnn.images import frames, num_frames, read_bounded, read_image
 from colorcnn.methods import parse_method
+from colorcnn.models.budget import LEARNED_PIXELS
 from colorcnn.pretrained import find_device
 from colorcnn.quantizers import QUANTIZERS, Dithered
 from colorcnn.quantizers.designed import Designed

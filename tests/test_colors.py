@@ -1,0 +1,50 @@
+"""Colours as users write them."""
+
+import numpy as np
+import pytest
+import torch
+
+from colorcnn.colors import parse_color, parse_colors
+from colorcnn.errors import UsageError
+
+
+@pytest.mark.parametrize(
+    "colors",
+    [
+        "red,#0080ff",
+        "rgb(255, 0, 0), #0080ff",
+        ["red", (0, 128, 255)],
+        [(255, 0, 0), b"\x00\x80\xff"],
+        [(1.0, 0, 0), (0, 0.5, 1)],
+        np.array([[255, 0, 0], [0, 128, 255]], np.uint8),
+        torch.tensor([[1.0, 0, 0], [0, 0.5, 1]]),
+    ],
+)
+def test_every_way_to_write_colours_gives_bytes(colors):
+    assert parse_colors(colors) == [(255, 0, 0), (0, 128, 255)]
+
+
+def test_one_colour_is_written_the_same_ways():
+    for color in ("red", "#ff0000", (255, 0, 0), (1.0, 0.0, 0.0), np.array([255, 0, 0])):
+        assert parse_color(color) == (255, 0, 0)
+
+
+@pytest.mark.parametrize(
+    ("colors", "problem"),
+    [
+        ([(0.5, 0, 200)], "200 stands beside floats"),
+        ([(255, 0, 0), (0.5, 0.5, 0.5)], "255 stands beside floats"),
+        ([(255.0, 0, 0)], r"255.0 lies outside \[0, 1\]"),
+        ([(float("nan"), 0, 0)], r"nan lies outside"),
+        ([(256, 0, 0)], r"256 lies outside 0\.\.255"),
+        ([(-1, 0, 0)], "-1 lies outside"),
+        ([(1, 2)], "is no colour"),
+        ([(1, 2, "3")], "is no colour"),
+        (3, "no list of colours"),
+        ([3], "no list of colours"),
+        (["reed"], "'reed' is no colour"),
+    ],
+)
+def test_what_is_no_colour_is_refused_in_one_sentence(colors, problem):
+    with pytest.raises(UsageError, match=problem):
+        parse_colors(colors)
