@@ -93,11 +93,11 @@ class LearnedQuantizer(nn.Module, ABC):
 
         Args:
             images: (B, 3, H, W), float in [0, 1] or uint8; (B, H, W, 3) with ``channels_last``; or what else
-                :func:`colorcnn.quantize` takes: a path, a Pillow image, an array, or a list of them.
+                :func:`colorcnn.quantize` takes: a path, a Pillow image, a NumPy array, or a list of them.
             num_colors: C.
             channels_last: the colours are the last dimension of ``images``.
             background: a colour that transparent parts are laid over.
-            max_pixels: refuse images of more pixels; a batch (B, 3, H, W) is of any size.
+            max_pixels: refuse images of more pixels; those of a tensor are of any size.
 
         Returns:
             Paletted with uint8 indices and palettes of C rows, on the device of ``images``.
@@ -106,7 +106,7 @@ class LearnedQuantizer(nn.Module, ABC):
             UsageError: this model cannot give C colours, or these are no images.
             ColorCNNError: a file is missing or damaged, or an image has too many pixels.
         """
-        if not (isinstance(images, Tensor) and images.ndim == 4):
+        if not isinstance(images, Tensor):  # a tensor is always a batch, as the contract of quantizers says
             images, channels_last = as_batch(images, channels_last, background, max_pixels)
         images = images.permute(0, 3, 1, 2) if channels_last else images
         return self.quantize_many(images, [num_colors])[num_colors]
