@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -66,9 +67,12 @@ def _weights(description: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
 
 
 def _checkpoint_of_method(text: str) -> str | None:
+    """Return the checkpoint in a method; None for a text that is no method, or that is a checkpoint."""
     from colorcnn.methods import parse_method
 
-    with suppress(ColorCNNError):
+    if os.path.exists(text):  # its weights are hashed as they are; parsing would load them
+        return None
+    with suppress(ColorCNNError, OSError):
         return parse_method(text).checkpoint
     return None
 

@@ -1,11 +1,95 @@
-"""Options in experiment files: checks of their names."""
+"""Options of experiment files: read into frozen dataclasses by jsonargparse, refused in one sentence.
+
+An option's type says what it takes. Checks of several options together belong into ``__post_init__``.
+References to other stages are texts such as ``${name}``; they fit wherever a text fits.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+import copy
+import functools
+import types
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import MISSING, Field, fields, is_dataclass
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, Union, cast, get_args, get_origin, get_type_hints
 
 from colorcnn.errors import UsageError
+
+if TYPE_CHECKING:
+    Text = str
+    PositiveInt = int
+    PositiveFloat = float
+    PaletteSize = int
+    Content = dict[str, Any]
+    from jsonargparse import ArgumentParser
+else:
+    from jsonargparse.typing import NotEmptyStr as Text
+    from jsonargparse.typing import PositiveFloat, PositiveInt, restricted_number_type
+
+    PaletteSize = restricted_number_type("PaletteSize", int, [(">=", 1), ("<=", 256)])
+    Content = dict  # a mapping that another reader checks: the parser does not look into it
+
+Options = TypeVar("Options")
+
+_WORDS: dict[Any, tuple[str, str]] = {
+    str: ("a text", "texts"),
+    Text: ("a text", "texts"),
+    bool: ("true or false", "values true or false"),
+    int: ("a whole number", "whole numbers"),
+    float: ("a number", "numbers"),
+    PositiveInt: ("a whole number from 1 up", "whole numbers from 1 up"),
+    PositiveFloat: ("a number above 0", "numbers above 0"),
+    PaletteSize: ("a whole number from 1 to 256", "whole numbers from 1 to 256"),
+    types.NoneType: ("null", "nulls"),
+}
+"""A type in words for messages: one, and many."""
+
+
+def give(words: str) -> dict[str, str]:
+    """Return the metadata of a dataclass field whose values a message describes in other words."""
+    return {"give": words}
+
+
+def read_options(cls: type[Options], given: Mapping[str, Any], where: str) -> Options:
+    """Read options from a file into a dataclass.
+
+    Args:
+        cls: a frozen dataclass, with a field for each option.
+        given: the options, of YAML's types.
+        where: the place in the file, for messages.
+
+    Raises:
+        UsageError: an option is unknown, missing, of the wrong type, or in conflict with another.
+    """
+    check_options(given, option_names(cls), required_options(cls), where)
+    text = f"{cls.__qualname__} {given!r}"
+    if text not in _read:
+        _read[text] = _parse(cls, given, where)
+    return cast(Options, _read[text])
+
+
+_read: dict[str, Any] = {}
+"""Options that were read, by class and content: variants of an experiment have many in common."""
+
+
+def option_names(cls: type) -> list[str]:
+    """Return the names of all options of a dataclass."""
+    return [each.name for each in _fields(cls)]
+
+
+def required_options(cls: type) -> list[str]:
+    """Return the names of the options that must be given."""
+    return [each.name for each in _fields(cls) if _is_required(each)]
+
+
+def default_options(cls: type) -> dict[str, Any]:
+    """Return the defaults of the other options, as values of YAML's types."""
+    defaults = {}
+    for each in _fields(cls):
+        if not _is_required(each):
+            factory = each.default_factory
+            defaults[each.name] = each.default if factory is MISSING else factory()
+    return defaults
 
 
 def check_options(
@@ -26,7 +110,118 @@ def check_options(
         raise UsageError(f"{where}: there is {content!r} in place of a mapping with {', '.join(required)}.")
     for key in content:
         if key not in allowed:
-            raise UsageError(f"{where}: there is no option {key!r}; choose among {', '.join(allowed)}.")
+            raise UsageError(
+                f"{where}: there is no option {key!r}; choose among {', '.join(allowed)}.",
+                code="unknown-option",
+                option=key,
+            )
     for key in required:
         if content.get(key) is None:
-            raise UsageError(f"{where}: {key} is missing; give it.")
+            raise UsageError(f"{where}: {key} is missing; give it.", code="missing-option", option=key)
+
+
+def _parse(cls: type[Options], given: Mapping[str, Any], where: str) -> Options:
+    from jsonargparse import ArgumentError
+
+    hints, parser = _hints(cast(type, cls)), _parser(cast(type, cls))
+    refused = [name for name, value in given.items() if value is None and not _takes(hints[name], None)]
+    try:
+        if not refused:
+            # the parser changes nested mappings in place
+            parsed = parser.parse_object(copy.deepcopy(dict(given)), defaults=False)
+            build = getattr(parser, "instantiate", None) or parser.instantiate_classes  # older versions
+            return cls(**vars(build(parsed)))
+    except UsageError as error:
+        raise UsageError(f"{where}: {error}", code=error.code, **error.parts) from error
+    except (ArgumentError, TypeError, ValueError):
+        refused = [name for name, value in given.items() if not _takes(hints[name], value)]
+    for each in _fields(cls):
+        if each.name in refused:
+            problem = _problem(each.name, hints[each.name], given[each.name], each)
+            raise UsageError(f"{where}: {problem}.", code="invalid-option", option=each.name)
+    raise UsageError(f"{where}: these options do not fit together: {dict(given)!r}; correct them.")
+
+
+def _problem(name: str, hint: Any, value: Any, of: Field[Any] | None = None) -> str:
+    """Say which part of a value its type refuses, and what to give instead."""
+    for inner_name, inner_hint, inner in _parts(name, hint, value):
+        if not _takes(inner_hint, inner):
+            return _problem(inner_name, inner_hint, inner)
+    for kind in filter(is_dataclass, _alternatives(hint)):
+        if isinstance(value, Mapping):
+            try:
+                check_options(value, option_names(cast(type, kind)), required_options(cast(type, kind)), name)
+            except UsageError as error:
+                return str(error).removesuffix(".")
+    words = of.metadata.get("give") if of else None
+    return f"{name} is {value!r}; give {words or _words(hint)}"
+
+
+def _parts(name: str, hint: Any, value: Any) -> Iterator[tuple[str, Any, Any]]:
+    """Yield the parts of a list or mapping: a name for messages, the type, and the value of each."""
+    for kind in _alternatives(hint):
+        arguments = get_args(kind)
+        if get_origin(kind) is list and isinstance(value, list):
+            yield from ((f"{name}, entry {at},", arguments[0], item) for at, item in enumerate(value, 1))
+        elif get_origin(kind) is dict and isinstance(value, Mapping):
+            yield from ((f"{name} {key!r}", arguments[1], item) for key, item in value.items())
+        elif is_dataclass(kind) and isinstance(value, Mapping):
+            hints = _hints(cast(type, kind))
+            yield from ((f"{name}, {key}", hints[key], item) for key, item in value.items() if key in hints)
+
+
+def _takes(hint: Any, value: Any) -> bool:
+    """Whether a type takes a value."""
+    from jsonargparse import ArgumentError, ArgumentParser
+
+    if value is None:
+        return hint is Any or any(kind is types.NoneType for kind in _alternatives(hint))
+    parser = ArgumentParser(exit_on_error=False)
+    parser.add_argument("--value", type=hint)
+    try:
+        parser.parse_object({"value": copy.deepcopy(value)})
+    except (ArgumentError, TypeError, ValueError):
+        return False
+    return True
+
+
+def _words(hint: Any, *, many: bool = False) -> str:
+    """Return a type in words, for messages."""
+    if hint in _WORDS:
+        return _WORDS[hint][many]
+    arguments = get_args(hint)
+    if get_origin(hint) is Literal:
+        return f"one of {', '.join(map(str, arguments))}"
+    if hint is list or get_origin(hint) is list:
+        inner = f" of {_words(arguments[0], many=True)}" if arguments else ""
+        return f"lists{inner}" if many else f"a list{inner}"
+    if get_origin(hint) in (Union, types.UnionType):
+        return ", or ".join(_words(each, many=many) for each in arguments)
+    return "mappings" if many else "a mapping"
+
+
+def _alternatives(hint: Any) -> tuple[Any, ...]:
+    return get_args(hint) if get_origin(hint) in (Union, types.UnionType) else (hint,)
+
+
+def _fields(cls: type) -> tuple[Field[Any], ...]:
+    return fields(cast(Any, cls))
+
+
+def _is_required(option: Field[Any]) -> bool:
+    return option.default is MISSING and option.default_factory is MISSING
+
+
+@functools.cache
+def _hints(cls: type) -> dict[str, Any]:
+    return get_type_hints(cls)
+
+
+@functools.cache
+def _parser(cls: type) -> ArgumentParser:
+    from jsonargparse import ArgumentParser
+
+    parser = ArgumentParser(exit_on_error=False)
+    for name, hint in _hints(cls).items():
+        parser.add_argument(f"--{name}", type=hint)
+    return parser

@@ -1,4 +1,4 @@
-"""What a kind of stage has to tell and to do."""
+"""Base classes for experiment stages."""
 
 from __future__ import annotations
 
@@ -11,31 +11,31 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from colorcnn.errors import UsageError
 from colorcnn.records import Clock, Record
-from colorcnn.reproduce.options import check_options
+from colorcnn.reproduce.options import default_options, read_options
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 RECORD = "record.json"
-"""What a measuring stage leaves in its folder, for one seed."""
+"""The record that a measuring stage leaves in its folder, for one seed."""
 
-_KEPT = "kept"
+_PROGRESS = "kept"
 
 Fit = Callable[[list[str], Path], int]
-"""``colorcnn fit``: its arguments, and the folder that holds the runs."""
+"""``colorcnn fit``: it takes arguments and the folder of the runs, and returns an exit status."""
 
 
 @dataclass(frozen=True)
 class StageContext:
-    """Where and with what a stage is done; none of it changes what is done.
+    """The place and the means of a stage. Except for the seed, they do not change the result.
 
     Attributes:
-        folder: the stage's own, below the runs.
-        seed: of everything random.
+        folder: the stage's own folder, below the runs.
+        seed: the seed of everything random.
         device: ``auto``, ``cpu``, ``cuda`` ...
-        download: whether data sets may be fetched.
+        download: True to fetch data sets that are missing.
         fit: runs ``colorcnn fit``.
-        say: tells the user something.
+        say: prints a message for the user.
     """
 
     folder: Path
@@ -46,7 +46,7 @@ class StageContext:
     say: Callable[[str], None]
 
     def torch_device(self) -> str:
-        """The device that ``auto`` stands for here, or the one that was named."""
+        """Return the device; ``auto`` becomes a GPU if there is one."""
         if self.device != "auto":
             return self.device
         import torch
@@ -54,67 +54,91 @@ class StageContext:
         return "cuda" if torch.cuda.is_available() else "cpu"
 
     def data_options(self) -> dict[str, Any] | None:
-        """Options of data sets that are opened."""
+        """Return options for opening data sets."""
         return {"download": True} if self.download else None
 
     @property
-    def kept(self) -> Path:
-        """A folder for how far a measurement is; it goes when its record is written."""
-        return self.folder / _KEPT
+    def progress(self) -> Path:
+        """The folder for saved progress of a measurement. It is deleted when the record is written."""
+        return self.folder / _PROGRESS
 
     def write_record(self, clock: Clock, **found: Any) -> None:
-        """Leave what was measured in the stage's folder; ``found`` as :meth:`Clock.record` takes it."""
+        """Write the record of a measurement into the stage's folder.
+
+        Args:
+            clock: a clock that was started when the work started.
+            found: further arguments of :meth:`Clock.record`, such as ``n`` and ``metrics``.
+        """
         seeds = {"seed": self.seed}
         clock.record("colorcnn reproduce", seeds=seeds, **found).write(self.folder / RECORD)
-        shutil.rmtree(self.kept, ignore_errors=True)
+        shutil.rmtree(self.progress, ignore_errors=True)
 
 
 class StageKind(ABC):
     """A kind of stage.
 
     Attributes:
-        required: options that must be given.
-        optional: the other options and their defaults.
-        cosmetic_options: those of them that change nothing of what is measured.
-        order_sensitive: those whose mappings mean something else in another order.
-        resumes: whether interrupted work goes on; if not, it begins again.
+        options_type: a frozen dataclass of the options. Fields without a default must be given.
+        cosmetic_options: options that change tables and figures, but nothing that is measured. They are not
+            part of the key.
+        order_sensitive: options whose mappings mean something else in another order.
+        resumes: True if interrupted work resumes. Otherwise it begins again.
     """
 
-    required: ClassVar[tuple[str, ...]] = ()
-    optional: ClassVar[Mapping[str, Any]] = {}
+    options_type: ClassVar[type]
     cosmetic_options: ClassVar[tuple[str, ...]] = ()
     order_sensitive: ClassVar[tuple[str, ...]] = ()
     resumes: ClassVar[bool] = False
 
     def check(self, options: Mapping[str, Any], where: str) -> None:
-        """Refuse options that cannot be meant; references in them are not resolved yet.
-
-        Raises:
-            UsageError: names what is wrong, and what there is.
-        """
-        check_options(options, [*self.required, *self.optional], self.required, where)
-
-    def describe(self, options: Mapping[str, Any], home: Path) -> dict[str, Any]:
-        """Everything that decides the result, as JSON values: the options with their defaults.
+        """Refuse invalid options. References to other stages are not resolved yet.
 
         Args:
-            options: of the stage, with references.
+            options: options as they stand in the file.
+            where: the place in the file, for messages.
+
+        Raises:
+            UsageError: an option is invalid. The message names it.
+        """
+        self.read(options, where)
+
+    def read(self, options: Mapping[str, Any], where: str = "the stage") -> Any:
+        """Return the options as a value of :attr:`options_type`.
+
+        Args:
+            options: options as they stand in the file, or a description.
+            where: the place in the file, for messages.
+
+        Raises:
+            UsageError: an option is invalid. The message names it.
+        """
+        return read_options(self.options_type, options, where)
+
+    def describe(self, options: Mapping[str, Any], home: Path) -> dict[str, Any]:
+        """Return everything that decides the result, as JSON values: the options with their defaults.
+
+        Args:
+            options: options as they stand in the file, with references.
             home: the folder of the experiment's file.
         """
         del home
-        return {**self.optional, **options}
+        return {**default_options(self.options_type), **options}
 
     @abstractmethod
     def run(self, description: Mapping[str, Any], context: StageContext) -> None:
-        """Do the stage, or go on with it where it stopped.
+        """Do the stage, or resume it if it was interrupted.
 
         Args:
-            description: what :meth:`describe` gave, with references resolved.
-            context: where to.
+            description: the result of :meth:`describe`, with references resolved to paths.
+            context: the folder, seed and device of the work.
         """
 
     def output(self, folder: Path, part: str) -> Path:
-        """The file that a reference stands for: ``part`` is empty, or what follows the stage's name.
+        """Return the file that a reference stands for.
+
+        Args:
+            folder: the stage's folder.
+            part: what follows the stage's name in the reference; empty if there is nothing.
 
         Raises:
             UsageError: the stage has no such output.
@@ -123,10 +147,18 @@ class StageKind(ABC):
 
 
 class MeasuringKind(StageKind):
-    """A kind that ends in numbers: its stage leaves a record in its folder, which is gathered over seeds."""
+    """A kind that ends in numbers: its stage leaves a record, which is gathered over the seeds."""
 
     def complete(self, description: Mapping[str, Any], metrics: dict[str, Any]) -> dict[str, Any]:
-        """Add what does not depend on the seed to the gathered metrics: the ``published`` table, by name."""
+        """Add to the gathered metrics what does not depend on the seed: the published table.
+
+        Args:
+            description: the result of :meth:`describe`.
+            metrics: the metrics over all seeds.
+
+        Returns:
+            The metrics, with the published table under ``published``, if the options name one.
+        """
         if description.get("published") is None:
             return metrics
         from colorcnn.reporting.published import published_table
@@ -138,26 +170,31 @@ class MeasuringKind(StageKind):
         """Draw the record."""
 
     def more_figures(self, record: Record) -> dict[str, Figure]:
-        """Further drawings: what their files' names end in, before ``.png``, and the figures."""
+        """Draw further figures, by the endings of their files' names before ``.png``."""
         del record
         return {}
 
     def record_config(self, description: Mapping[str, Any]) -> dict[str, Any]:
-        """The description as the configuration of a record tells it."""
+        """Return the description as it stands in the configuration of a record."""
         return dict(description)
 
     def pictures(self, folder: Path) -> Mapping[str, Path]:
-        """What a stage drew of the trained networks themselves: endings of names, and PNG files.
+        """Return the PNG files that a stage drew of the trained networks, by the endings of their names.
 
-        Those of the first seed are put beside the record.
+        Those of the first seed are copied beside the record.
         """
         del folder
         return {}
 
     @abstractmethod
     def table(self, record: Record) -> str:
-        """The record as Markdown: a table and a line about how it was measured."""
+        """Return the record as Markdown: a table, and a line about the measurement."""
 
     @abstractmethod
     def digest(self, record: Record) -> tuple[str, str]:
-        """What was measured and what was published, each in a few words for an overview."""
+        """Return what was measured and what was published, each in a few words for an overview."""
+
+    def digest_columns(self, record: Record) -> str:
+        """Return the meaning of the numbers in the digest, such as the numbers of colours; or nothing."""
+        del record
+        return ""

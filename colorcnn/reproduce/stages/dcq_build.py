@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
+from colorcnn.reproduce.options import Content, PositiveInt, option_names
 from colorcnn.reproduce.stages.base import StageContext, StageKind
 from colorcnn.reproduce.stages.dcq_images import (
     COSTS,
-    check_pruning,
+    Pruning,
     open_training_data,
     pruned,
     training_split,
@@ -27,40 +29,38 @@ if TYPE_CHECKING:
 STORE = "store"
 
 
-class DcqBuildStage(StageKind):
-    """Builds a store of the images that a training on the same data would see; its output is the folder.
+@dataclass(frozen=True)
+class DcqBuildOptions:
+    """Options of :class:`DcqBuildStage`.
 
-    Options:
+    Attributes:
         data: the training set, as a training takes it: ``class_path`` and ``init_args``.
-        recipe: a name in :data:`colorcnn.dcq.settings.RECIPES`; ``paper`` unless given, unlike the command's.
-        settings: what differs from it, as :class:`colorcnn.dcq.settings.Settings` has it; a mapping, or a
-            list of mappings, made in turn.
-        classifier: whose features and attention are used by settings that ask for those, and which others
-            leave alone.
-        prune: keep only some of the images: ``method``, ``share``, ``dynamics`` and ``dropped``, as
-            :func:`colorcnn.dcq.pruning.prune` takes them.
-        shorter_side: bring larger images to this side first.
-        classifier_size: side of the images the classifier sees.
+        recipe: a name in :data:`colorcnn.dcq.settings.RECIPES`. Unlike the command, the default is ``paper``.
+        settings: changes to the recipe, with the names of :class:`colorcnn.dcq.settings.Settings`: a mapping,
+            or a list of mappings that are applied in turn.
+        classifier: the network whose features and attention are used by settings that need them.
+        prune: keep only some of the images.
+        shorter_side: scale larger images down to this shorter side first.
+        classifier_size: side of the images that the classifier sees.
     """
 
-    required = ("data",)
-    resumes = True
-    optional: ClassVar = {
-        "recipe": "paper",
-        "settings": {},
-        "classifier": None,
-        "prune": None,
-        "shorter_side": None,
-        "classifier_size": None,
-    }
+    data: str | Content
+    recipe: str = "paper"
+    settings: Content | list[Content] = field(default_factory=dict)
+    classifier: str | None = None
+    prune: Pruning | None = None
+    shorter_side: PositiveInt | None = None
+    classifier_size: PositiveInt | None = None
 
-    def check(self, options: Mapping[str, Any], where: str) -> None:
-        """See :meth:`StageKind.check`."""
-        super().check(options, where)
-        check_pruning(options, where)
+
+class DcqBuildStage(StageKind):
+    """Builds a store of the images that a training on the same data would see; its output is the folder."""
+
+    options_type = DcqBuildOptions
+    resumes = True
 
     def describe(self, options: Mapping[str, Any], home: Path) -> dict[str, Any]:
-        """See :meth:`StageKind.describe`: all settings, and a classifier only where they ask for one."""
+        """See :meth:`StageKind.describe`: all settings, and a classifier only if the settings need one."""
         found = super().describe(options, home)
         settings, space = _settings(found, 0)
         uses_classifier = settings.layer is not None or settings.attends
@@ -73,12 +73,15 @@ class DcqBuildStage(StageKind):
         """See :meth:`StageKind.run`."""
         from colorcnn.dcq.storage import MANIFEST, Store
 
-        data, name = open_training_data(description["data"], context)
-        whole = training_split(data, description["shorter_side"])
-        kept = pruned(whole, description["prune"], None, context.seed)
+        names = option_names(DcqBuildOptions)
+        options: DcqBuildOptions = self.read({name: description[name] for name in names})
+        data, name = open_training_data(options.data, context)
+        whole = training_split(data, options.shorter_side)
+        kept = pruned(whole, options.prune, None, context.seed)
         store = self.output(context.folder, "")
         if not (store / MANIFEST).exists():
-            _build(description, context, kept, data, name)
+            settings = _resolved_settings(description["settings"], context.seed)
+            _build(options, settings, description["method_space"], context, kept, data, name)
         found = Store(store)
         manifest = found.manifest
         palettes = int(manifest.palettes["count"])
@@ -100,7 +103,7 @@ class DcqBuildStage(StageKind):
 
 
 def _settings(description: Mapping[str, Any], seed: int) -> tuple[Settings, str | None]:
-    """The settings, and the colour space where one was asked for."""
+    """Return the settings, and the colour space if one was asked for."""
     from colorcnn.dcq.settings import described
     from colorcnn.errors import UsageError
 
@@ -115,43 +118,53 @@ def _settings(description: Mapping[str, Any], seed: int) -> tuple[Settings, str 
     return settings, given.get("space")
 
 
-def _build(
-    description: Mapping[str, Any], context: StageContext, kept: ImageSource, data: ImageDataModule, name: str
-) -> None:
-    from colorcnn import methods
-    from colorcnn.dcq.build import Build
+def _resolved_settings(described: Mapping[str, Any], seed: int) -> Settings:
+    """Return the settings of a description, with the seed of the run."""
     from colorcnn.dcq.refine import Refinement
     from colorcnn.dcq.settings import Settings
 
-    values, classifier = dict(description["settings"]), description["classifier"]
-    refinement = Refinement(**values.pop("refinement"), seed=context.seed)
-    settings = Settings(**values, refinement=refinement, seed=context.seed)
+    values = dict(described)
+    refinement = Refinement(**values.pop("refinement"), seed=seed)
+    return Settings(**values, refinement=refinement, seed=seed)
+
+
+def _build(
+    options: DcqBuildOptions,
+    settings: Settings,
+    space: str | None,
+    context: StageContext,
+    kept: ImageSource,
+    data: ImageDataModule,
+    name: str,
+) -> None:
+    from colorcnn import methods
+    from colorcnn.dcq.build import Build
+
     quantizer = None
     if settings.method is not None:
-        space, device = description["method_space"], context.torch_device()
-        quantizer = methods.load_quantizer(settings.method, device, context.seed, space=space)
+        quantizer = methods.load_quantizer(settings.method, context.torch_device(), context.seed, space=space)
     Build(
         kept,
         settings,
         context.folder / STORE,
-        extract=_extract(description, context, data),
+        extract=_extract(options, context, data),
         quantizer=quantizer,
         data=name,
-        classifier=classifier and _name_of(classifier),
+        classifier=options.classifier and _name_of(options.classifier),
         say=context.say,
     ).run()
 
 
 def _name_of(classifier: str) -> str:
-    """What a store says of the classifier: the run of a checkpoint, wherever that lies."""
+    """Return the name of a classifier that a store records: of a checkpoint, the name of its run."""
     return Path(classifier).parent.parent.name if classifier.endswith(".ckpt") else classifier
 
 
-def _extract(description: Mapping[str, Any], context: StageContext, data: ImageDataModule) -> Extract | None:
-    if description["classifier"] is None:
+def _extract(options: DcqBuildOptions, context: StageContext, data: ImageDataModule) -> Extract | None:
+    if options.classifier is None:
         return None
     from colorcnn import classifiers
     from colorcnn.tasks.extract import extract
 
-    network = classifiers.load_classifier(description["classifier"], data.num_classes)
-    return partial(extract, network, device=context.torch_device(), image_size=description["classifier_size"])
+    network = classifiers.load_classifier(options.classifier, data.num_classes)
+    return partial(extract, network, device=context.torch_device(), image_size=options.classifier_size)

@@ -1,15 +1,16 @@
-"""What the stages that store a training set share: its images, which of them are kept, and what it costs."""
+"""Parts that the stages that store a training set share: images, pruning, and the costs of a store."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from colorcnn.errors import UsageError
 from colorcnn.files import write_atomically
-from colorcnn.reproduce.options import check_options
+from colorcnn.reproduce.options import Text
 from colorcnn.reproduce.stages.base import StageContext
 
 if TYPE_CHECKING:
@@ -17,20 +18,36 @@ if TYPE_CHECKING:
     from colorcnn.dcq.sources import ImageSource
 
 COSTS = "costs.json"
-"""Where a stage that stores a training set says what it costs, see :func:`costs`; beside its output."""
-
-PRUNE = {"method": None, "share": None, "dynamics": None, "dropped": 0.0}
-"""Options of pruning: see :func:`colorcnn.dcq.pruning.prune`. ``dynamics`` is ``${training.dynamics}``."""
+"""The file with the costs of a stored training set, see :func:`costs`. It lies beside the stage's output."""
 
 
-def check_pruning(options: Mapping[str, Any], where: str) -> None:
-    """Refuse an option ``prune`` that cannot be meant."""
-    if options.get("prune") is not None:
-        check_options(options["prune"], list(PRUNE), ["method"], f"{where}, prune")
+@dataclass(frozen=True)
+class Pruning:
+    """Options that keep only some of the images, see :func:`colorcnn.dcq.pruning.prune`.
+
+    Attributes:
+        method: the order in which images are kept.
+        share: the share of the images to keep, from 0 to 1.
+        dynamics: ``${training.dynamics}``, for methods that need the dynamics of a training.
+        dropped: the share of the hardest images that is dropped first.
+    """
+
+    method: Text
+    share: float | None = None
+    dynamics: str | None = None
+    dropped: float = 0.0
 
 
 def open_training_data(spec: str | Mapping[str, Any], context: StageContext) -> tuple[ImageDataModule, str]:
-    """A data set, and the name that opens it again without its options."""
+    """Open a data set.
+
+    Args:
+        spec: a name, or ``class_path`` and ``init_args``.
+        context: says whether data sets may be fetched.
+
+    Returns:
+        The data set, and the name that opens it again without its options.
+    """
     from colorcnn.data import open_described
 
     data = open_described(spec, **(context.data_options() or {}))
@@ -40,7 +57,12 @@ def open_training_data(spec: str | Mapping[str, Any], context: StageContext) -> 
 
 
 def training_split(data: ImageDataModule, shorter_side: int | None = None) -> ImageSource:
-    """The images that a training on these data sees: neither val nor what ``train_limit`` leaves out."""
+    """Return the images that a training on a data set sees, without val and what ``train_limit`` leaves out.
+
+    Args:
+        data: the data set.
+        shorter_side: scale larger images down to this shorter side; None leaves them as they are.
+    """
     import numpy as np
 
     from colorcnn.data import training_images
@@ -49,50 +71,47 @@ def training_split(data: ImageDataModule, shorter_side: int | None = None) -> Im
     return Chosen(training_images(data, shorter_side), np.sort(data.train.rows))
 
 
-def pruned(
-    source: ImageSource, options: Mapping[str, Any] | None, share: float | None, seed: int
-) -> ImageSource:
-    """The images that pruning keeps.
+def pruned(source: ImageSource, pruning: Pruning | None, share: float | None, seed: int) -> ImageSource:
+    """Return the images that pruning keeps.
 
     Args:
         source: the images of a training.
-        options: with the keys of :data:`PRUNE`; None keeps all.
-        share: of the images to keep; None takes that of the options.
-        seed: of what is drawn.
+        pruning: the options; None keeps all images.
+        share: the share of the images to keep, from 0 to 1; None takes that of the options.
+        seed: the seed of random choices.
 
     Raises:
-        UsageError: there is no share, or the dynamics are of a training on other images.
+        UsageError: no share is given, or the dynamics are of a training on other images.
     """
-    if options is None:
+    if pruning is None:
         return source
     import numpy as np
 
     from colorcnn.dcq.pruning import prune, read_dynamics
     from colorcnn.dcq.sources import Chosen
 
-    options = {**PRUNE, **options}
-    kept = options["share"] if share is None else share
+    kept = pruning.share if share is None else share
     if kept is None:
         raise UsageError("Pruning has no share of the images to keep: give prune a share.")
     dynamics = None
-    if options["dynamics"] is not None:
-        found = read_dynamics(options["dynamics"])
+    if pruning.dynamics is not None:
+        found = read_dynamics(pruning.dynamics)
         if not np.array_equal(np.sort(found.rows), source.rows):
             raise UsageError(
-                f"{options['dynamics']} is of a training on other images: give both stages the same data."
+                f"{pruning.dynamics} is of a training on other images: give both stages the same data."
             )
         dynamics = found._replace(rows=np.searchsorted(source.rows, found.rows))
-    rows = prune(options["method"], len(source), kept, dynamics, dropped=options["dropped"], seed=seed)
+    rows = prune(pruning.method, len(source), kept, dynamics, dropped=pruning.dropped, seed=seed)
     return Chosen(source, rows)
 
 
 def open_copies(stored: str | Path, name: str, *, download: bool = False) -> ImageSource:
-    """The images of a stored training set.
+    """Open the images of a stored training set.
 
     Args:
         stored: its folder, as ``${stage}`` gives it.
-        name: opens the originals.
-        download: whether these may be fetched.
+        name: the name that opens the originals.
+        download: True to fetch the originals if they are missing.
     """
     from colorcnn.data import RecodedFolder
     from colorcnn.dcq.sources import FileImages
@@ -110,11 +129,11 @@ def write_costs(
     """Write what a stored training set costs and loses.
 
     Args:
-        folder: of the stage.
+        folder: the stage's folder.
         whole: all images of the training set.
-        kept: those that are stored.
-        copies: as they are stored.
-        found: what else is known; ``bytes`` are those of all images that are stored.
+        kept: the images that are stored.
+        copies: the stored copies of them.
+        found: further entries; ``bytes`` are those of all images that are stored.
     """
     from colorcnn.dcq.fidelity import fidelity
 
@@ -123,15 +142,16 @@ def write_costs(
 
 
 def costs(stored: str) -> dict[str, Any]:
-    """What a stored training set costs.
+    """Read what a stored training set costs.
 
     Args:
         stored: its folder, as ``${stage}`` gives it.
 
     Returns:
-        ``images`` that are stored ``of`` so many; ``bytes``: ``coded`` as stored (of image files: less the
-        headers and tables that a set could share), ``files`` of image files with everything, and what a
-        store's manifest says; ``mse`` and ``inconsistency`` of :func:`colorcnn.dcq.fidelity.fidelity`;
-        ``quality`` of JPEG and WebP; ``palettes`` of a store.
+        ``images``: the number of images that are stored. ``of``: the number of images of the whole set.
+        ``bytes``: ``coded`` as stored (of image files: without the headers and tables that a set could
+        share), ``files`` of image files with everything, and the entries of a store's manifest. ``mse`` and
+        ``inconsistency`` of :func:`colorcnn.dcq.fidelity.fidelity`. ``quality`` of JPEG and WebP.
+        ``palettes`` of a store.
     """
     return json.loads((Path(stored).parent / COSTS).read_text())

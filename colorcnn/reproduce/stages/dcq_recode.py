@@ -1,17 +1,19 @@
-"""Stages of kind ``dcq-recode``: a training set as image files of few bytes, or fewer of its files."""
+"""Stages of kind ``dcq-recode``: a training set as small image files, or as fewer of its files."""
 
 from __future__ import annotations
 
 import shutil
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, Literal
 
 from colorcnn.errors import UsageError
+from colorcnn.reproduce.options import Content, PositiveFloat, PositiveInt
 from colorcnn.reproduce.stages.base import StageContext, StageKind
 from colorcnn.reproduce.stages.dcq_images import (
     COSTS,
-    check_pruning,
+    Pruning,
     costs,
     open_copies,
     open_training_data,
@@ -23,58 +25,64 @@ from colorcnn.reproduce.stages.dcq_images import (
 FILES = "files"
 
 
-class DcqRecodeStage(StageKind):
-    """Writes the images that a training on the same data would see as files; its output is the folder.
+@dataclass(frozen=True)
+class DcqRecodeOptions:
+    """Options of :class:`DcqRecodeStage`. At most one of them may decide how large the files are.
 
-    Options:
+    Attributes:
         data: the training set, as a training takes it: ``class_path`` and ``init_args``.
-        format: ``jpeg`` or ``webp``; ``png``, or ``source`` for the images' own files, to keep some of them.
-        like: a store whose coded bytes an image shall have in the mean: decides the quality, or the share of
-            the images that pruning keeps.
-        bytes: so many bytes an image in the mean, in place of ``like``.
-        quality: of JPEG and WebP, in place of ``like``.
-        prune: keep only some of the images: ``method``, ``share``, ``dynamics`` and ``dropped``, as
-            :func:`colorcnn.dcq.pruning.prune` takes them.
+        format: ``jpeg`` or ``webp``; ``png``; or ``source`` for the images' own files, to keep some of them.
+        like: a store. An image gets as many coded bytes in the mean as there. This decides the quality, or
+            the share of the images that pruning keeps.
+        bytes: the mean number of bytes of an image, in place of ``like``.
+        quality: the quality of JPEG and WebP, in place of ``like``.
+        prune: keep only some of the images.
     """
 
-    required = ("data", "format")
-    optional: ClassVar = {"like": None, "bytes": None, "quality": None, "prune": None}
+    data: str | Content
+    format: Literal["jpeg", "webp", "png", "source"]
+    like: str | None = None
+    bytes: PositiveFloat | None = None
+    quality: PositiveInt | None = None
+    prune: Pruning | None = None
 
-    def check(self, options: Mapping[str, Any], where: str) -> None:
-        """See :meth:`StageKind.check`."""
+    def __post_init__(self) -> None:
         from colorcnn.dcq.export import LOSSLESS
 
-        super().check(options, where)
-        check_pruning(options, where)
-        chosen = [key for key in ("like", "bytes", "quality") if options.get(key) is not None]
-        chosen += ["share"] * ((options.get("prune") or {}).get("share") is not None)
+        chosen = [key for key in ("like", "bytes", "quality") if getattr(self, key) is not None]
+        chosen += ["share"] * (self.prune is not None and self.prune.share is not None)
         if len(chosen) > 1:
-            raise UsageError(f"{where}: {' and '.join(chosen)} both say how large the files are; give one.")
-        if chosen and options["format"] in LOSSLESS and not options.get("prune"):
+            raise UsageError(f"{' and '.join(chosen)} both decide how large the files are; give one.")
+        if chosen and self.format in LOSSLESS and self.prune is None:
             raise UsageError(
-                f"{where}: {options['format']} files have the size they have, whatever {chosen[0]} says; "
+                f"{chosen[0]} cannot change the size of {self.format} files; "
                 "keep fewer of them with prune, or leave it out."
             )
 
+
+class DcqRecodeStage(StageKind):
+    """Writes the images that a training on the same data would see as files; its output is the folder."""
+
+    options_type = DcqRecodeOptions
+
     def run(self, description: Mapping[str, Any], context: StageContext) -> None:
-        """See :meth:`StageKind.run`; files of an interrupted stage are written again."""
+        """See :meth:`StageKind.run`. The files of an interrupted stage are written again."""
         from colorcnn.dcq.export import LOSSLESS, mean_payload, recode
 
-        data, name = open_training_data(description["data"], context)
+        options: DcqRecodeOptions = self.read(description)
+        data, name = open_training_data(options.data, context)
         whole = training_split(data)
-        target, share = description["bytes"], None
-        if description["like"] is not None:
-            like = costs(description["like"])
+        target, share = options.bytes, None
+        if options.like is not None:
+            like = costs(options.like)
             target = like["bytes"]["coded"] / like["of"]
-        if description["format"] in LOSSLESS and target is not None:
-            share = min(1.0, target / mean_payload(whole, description["format"], seed=context.seed))
+        if options.format in LOSSLESS and target is not None:
+            share = min(1.0, target / mean_payload(whole, options.format, seed=context.seed))
             target = None
-        kept = pruned(whole, description["prune"], share, context.seed)
+        kept = pruned(whole, options.prune, share, context.seed)
         out = self.output(context.folder, "")
         shutil.rmtree(out, ignore_errors=True)
-        found = recode(
-            kept, out, description["format"], target=target, quality=description["quality"], seed=context.seed
-        )
+        found = recode(kept, out, options.format, target=target, quality=options.quality, seed=context.seed)
         write_costs(
             context.folder,
             whole,

@@ -1,15 +1,17 @@
-"""Stages of kind ``evaluate``: methods, numbers of colours and a classifier, put to the one evaluator."""
+"""Stages of kind ``evaluate``: the one evaluator, with methods, numbers of colours and classifiers."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import colorcnn.data
-from colorcnn.errors import UsageError, check_at_least, unknown_name
+from colorcnn.errors import UsageError, unknown_name
 from colorcnn.files import write_atomically
 from colorcnn.records import Clock, Record
+from colorcnn.reproduce.options import Content, PaletteSize, PositiveInt, Text, give
 from colorcnn.reproduce.references import references
 from colorcnn.reproduce.stages.base import MeasuringKind, StageContext
 from colorcnn.reproduce.stages.fit import check_class
@@ -21,61 +23,91 @@ if TYPE_CHECKING:
 
 _OF_ATTACKS = ("attacks", "epsilons", "attack_steps")
 _SAMPLE_SEED = 0
-"""Every seed is measured on the same images."""
+"""Seed of the sample of images: runs with different seeds measure the same images."""
+
+_DATA = give("a name, or class_path and init_args")
+_CLASSIFIERS = give("one name, or a mapping of names to classifiers")
+_METHODS = give("a mapping of names to methods, each NAME[:CHECKPOINT][+DITHER] or a list of them")
 
 
-class EvaluateStage(MeasuringKind):
-    """Measures what a classifier recognises of quantized images, their error and their size.
+@dataclass(frozen=True)
+class MeasuredOptions:
+    """Options of all stages that measure methods before a classifier.
 
-    Options:
+    Attributes:
         data: as ``colorcnn evaluate`` takes it, or ``class_path`` and ``init_args``.
-        classifier: as ``colorcnn evaluate`` takes it, such as ``${name}`` of a training; or several by name,
-            the first of which the main table and all attacks are about.
-        methods: what a method is called -> ``NAME[:CHECKPOINT][+DITHER]``, or a list of ColorCNNs, each for
-            another number of colours, or a codec: ``jpeg[:QUALITY]``, ``webp[:QUALITY]`` or ``png``. Names of
-            published curves find their numbers.
+        classifier: as ``colorcnn evaluate`` takes it, such as ``${name}`` of a training. It may be several by
+            name: the main table and all attacks are about the first.
+        methods: name -> ``NAME[:CHECKPOINT][+DITHER]``; or a list of ColorCNNs, each for another number of
+            colours; or a codec: ``jpeg[:QUALITY]``, ``webp[:QUALITY]`` or ``png``. The names of published
+            curves find their published numbers.
         colors: the numbers of colours.
-        split: ``test``; ``val`` to choose by.
-        limit: a sample of that many images.
+        split: ``test``, or ``val`` to choose by.
+        limit: measure a sample of that many images; null measures all.
         batch_size: images at a time.
+    """
+
+    data: str | Content = field(metadata=_DATA)
+    classifier: Text | dict[str, Text] = field(metadata=_CLASSIFIERS)
+    methods: dict[str, Text | list[Text]] = field(metadata=_METHODS)
+    colors: list[PaletteSize] = field(default_factory=lambda: [2, 4, 8, 16, 32, 64])
+    split: str = "test"
+    limit: PositiveInt | None = None
+    batch_size: PositiveInt = 128
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.data, str) and "class_path" not in self.data:
+            raise UsageError(f"data is {self.data!r}; give {_DATA['give']}.")
+        if not self.classifier:
+            raise UsageError(f"classifier is {self.classifier!r}; give {_CLASSIFIERS['give']}.")
+        if not self.methods:
+            raise UsageError(f"methods is {self.methods!r}; give {_METHODS['give']}.")
+        for name, method in self.methods.items():
+            if not method:
+                raise UsageError(f"the method {name!r} is {method!r}; give NAME[:CHECKPOINT][+DITHER].")
+        if not self.colors:
+            raise UsageError("colors is []; give a list of whole numbers from 1 to 256.")
+
+
+@dataclass(frozen=True)
+class EvaluateOptions(MeasuredOptions):
+    """Options of :class:`EvaluateStage`, besides those of :class:`MeasuredOptions`.
+
+    Attributes:
         attacks: as :func:`colorcnn.evaluation.attacks.parse_attack` takes them.
-        epsilons: how much an attack may change a value, of 255.
-        attack_steps: of PGD.
-        cam: draw where the classifier looks, too (the paper's Fig 1).
+        epsilons: the largest change of a value under attack, of 255.
+        attack_steps: the number of steps of PGD.
+        cam: true to draw activation maps, too (the paper's Fig 1).
         published: a table of :data:`colorcnn.reporting.published.PUBLISHED` to stand beside.
     """
 
-    required = ("data", "classifier", "methods")
-    optional: ClassVar = {
-        "colors": [2, 4, 8, 16, 32, 64],
-        "split": "test",
-        "limit": None,
-        "batch_size": 128,
-        "attacks": [],
-        "epsilons": [2, 4, 8],
-        "attack_steps": 10,
-        "cam": False,
-        "published": None,
-    }
+    attacks: list[Text] = field(default_factory=list)
+    epsilons: list[int] = field(default_factory=lambda: [2, 4, 8])
+    attack_steps: PositiveInt = 10
+    cam: bool = False
+    published: str | None = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.published is not None:
+            from colorcnn.reporting.published import published_table
+
+            published_table(self.published)
+
+
+class EvaluateStage(MeasuringKind):
+    """Measures accuracy on quantized images, their error and their size."""
+
+    options_type: ClassVar[type] = EvaluateOptions
     cosmetic_options: ClassVar[tuple[str, ...]] = ("published", "cam")
     order_sensitive = ("methods", "classifier")  # the first method is compared with, the first scores
     resumes = True
 
-    def check(self, options: Mapping[str, Any], where: str) -> None:
-        """See :meth:`StageKind.check`."""
-        super().check(options, where)
-        _check_texts(options, where)
-        _check_numbers({**self.optional, **options}, where)
-        if options.get("published") is not None:
-            from colorcnn.reporting.published import published_table
-
-            published_table(options["published"])
-
     def describe(self, options: Mapping[str, Any], home: Path) -> dict[str, Any]:
-        """See :meth:`StageKind.describe`; what attacks are like is told where there are any.
+        """See :meth:`StageKind.describe`. Options of attacks are left out if no attack is asked for.
 
         Raises:
-            UsageError: a method, the split or an attack is unknown, or a number of it out of range.
+            UsageError: a method, the split or an attack is unknown, or a number is out of range.
         """
         from colorcnn.evaluation.codecs import find_codecs
         from colorcnn.evaluation.config import SPLITS
@@ -113,13 +145,15 @@ class EvaluateStage(MeasuringKind):
         from colorcnn.reporting.pictures import draw_pictures
 
         clock = Clock()
-        loaded = load_evaluation(self.config(description, context))
+        options: EvaluateOptions = self.read(description)
+        attacks = {name: getattr(options, name) for name in _OF_ATTACKS if options.attacks}
+        loaded = load_evaluation(self.config(options, context, **attacks))
         for remark in loaded.remarks():
             context.say(remark)
-        if description["cam"]:
+        if options.cam:
             loaded.check_maps()
-        metrics = loaded.measure(context.kept).to_json()
-        for name, picture in draw_pictures(loaded, cam=description["cam"], dark=False).items():
+        metrics = loaded.measure(context.progress).to_json()
+        for name, picture in draw_pictures(loaded, cam=options.cam, dark=False).items():
             write_atomically(context.folder / f"{name}.png", picture.light)
         context.write_record(
             clock,
@@ -130,27 +164,33 @@ class EvaluateStage(MeasuringKind):
         )
 
     @staticmethod
-    def config(description: Mapping[str, Any], context: StageContext) -> EvaluationConfig:
-        """Return the configuration of the evaluation."""
+    def config(options: MeasuredOptions, context: StageContext, **more: Any) -> EvaluationConfig:
+        """Return the configuration of the evaluation.
+
+        Args:
+            options: options with references resolved to paths.
+            context: seed and device.
+            more: further fields of the configuration.
+        """
         from colorcnn.evaluation.config import EvaluationConfig
 
         return EvaluationConfig(
-            data=description["data"],
-            classifier=description["classifier"],
-            methods=description["methods"],
-            colors=description["colors"],
-            split=description["split"],
-            limit=description["limit"],
-            batch_size=description["batch_size"],
+            data=options.data,
+            classifier=options.classifier,
+            methods=options.methods,
+            colors=options.colors,
+            split=options.split,
+            limit=options.limit,
+            batch_size=options.batch_size,
             seed=context.seed,
             sample_seed=_SAMPLE_SEED,
             device=context.torch_device(),
             options=context.data_options(),
-            **{name: description[name] for name in _OF_ATTACKS if name in description},
+            **more,
         )
 
     def record_config(self, description: Mapping[str, Any]) -> dict[str, Any]:
-        """See :meth:`MeasuringKind.record_config`: the classifier is the first of several."""
+        """See :meth:`MeasuringKind.record_config`: of several classifiers, the first is the classifier."""
         judges = description["classifier"]
         if not isinstance(judges, Mapping):
             return dict(description)
@@ -164,13 +204,13 @@ class EvaluateStage(MeasuringKind):
         return {name: path for name, path in paths.items() if path.exists()}
 
     def figure(self, record: Record) -> Figure:
-        """Accuracy over colours and over bits per pixel."""
+        """Draw accuracy over colours and over bits per pixel."""
         from colorcnn.reporting.figures.curves import both_curves
 
         return both_curves(record.metrics)
 
     def more_figures(self, record: Record) -> dict[str, Figure]:
-        """Accuracy under attack and before several classifiers, for each number of colours."""
+        """Draw accuracy under attack and with several classifiers, for each number of colours."""
         from colorcnn.reporting.figures.robustness import robustness_curves
         from colorcnn.reporting.figures.transfer import transfer_map
 
@@ -184,56 +224,15 @@ class EvaluateStage(MeasuringKind):
         }
 
     def table(self, record: Record) -> str:
-        """Accuracy: a row for each method, a column for each number of colours; and what else was asked."""
+        """Return accuracies, a row for each method, and tables of everything else that was asked for."""
         from colorcnn.reporting.markdown import evaluation_tables
 
         return evaluation_tables(record)
 
     def digest(self, record: Record) -> tuple[str, str]:
-        """The accuracies of ColorCNN+, else of the first ColorCNN, else of the first method."""
+        """Return the accuracies of ColorCNN+, else of the first ColorCNN, else of the first method."""
         from colorcnn.evaluation.statistics import leading_method
         from colorcnn.reporting.markdown import digest_of
 
         methods = record.metrics["methods"]
         return digest_of(record.metrics, leading_method(record.metrics) or next(iter(methods), None))
-
-
-def _check_texts(options: Mapping[str, Any], where: str) -> None:
-    """Refuse what names no data, classifier or method."""
-    data, judges, methods = options["data"], options["classifier"], options["methods"]
-    if not isinstance(data, str) and not (isinstance(data, Mapping) and "class_path" in data):
-        raise UsageError(f"{where}: data is {data!r}; give a name, or class_path and init_args.")
-    several = list(judges.values()) if isinstance(judges, Mapping) else [judges]
-    if not several or not all(map(_is_text, several)):
-        raise UsageError(f"{where}: classifier is {judges!r}; name one, or give a mapping of names to them.")
-    if not isinstance(methods, Mapping) or not methods:
-        raise UsageError(f"{where}: methods is {methods!r}; give a mapping of names to methods.")
-    if not isinstance(options.get("cam", False), bool):
-        raise UsageError(f"{where}: cam is {options['cam']!r}; give true or false.")
-    for name in ("attacks", "epsilons"):
-        if not isinstance(options.get(name, []), list):
-            raise UsageError(f"{where}: {name} is {options[name]!r}; give a list.")
-    for attack in options.get("attacks", []):
-        if not _is_text(attack):
-            raise UsageError(f"{where}: the attack is {attack!r}; name fgsm or pgd.")
-    for name, method in methods.items():
-        listed = method if isinstance(method, list) else [method]
-        if not listed or not all(map(_is_text, listed)):
-            raise UsageError(f"{where}: the method {name!r} is {method!r}; give NAME[:CHECKPOINT][+DITHER].")
-
-
-def _is_text(value: object) -> bool:
-    return isinstance(value, str) and bool(value)
-
-
-def _check_numbers(options: Mapping[str, Any], where: str) -> None:
-    """Refuse numbers that are none, or cannot be meant."""
-    colors = options["colors"]
-    listed = isinstance(colors, list) and colors
-    if not listed or not all(type(each) is int and 1 <= each <= 256 for each in colors):
-        raise UsageError(f"{where}: colors is {colors!r}; give a list of numbers from 1 to 256.")
-    numbers = {name: options[name] for name in ("limit", "batch_size", "attack_steps") if name in options}
-    try:
-        check_at_least(1, **numbers)
-    except UsageError as error:
-        raise UsageError(f"{where}: {error}") from error

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import ModuleType
-from typing import Any, ClassVar
+from typing import Any, Literal
 
 import yaml
 
@@ -16,51 +17,55 @@ from colorcnn.dcq.pruning import DYNAMICS
 from colorcnn.errors import ColorCNNError, UsageError, unknown_name
 from colorcnn.files import write_atomically
 from colorcnn.pretrained import check_pretrained
+from colorcnn.reproduce.options import Content, give
 from colorcnn.reproduce.stages.base import StageContext, StageKind
 from colorcnn.reproduce.yaml_file import read_yaml
 
 CHECKPOINTS = ("last", "best")
-SAVED = ("whole", "weights")
 _SECTIONS = ("kind", "seed_everything", "model", "data", "trainer")
+
+
+_CHANGES = give("a mapping, or a list of mappings")
+
+
+@dataclass(frozen=True)
+class FitOptions:
+    """Options of :class:`FitStage`.
+
+    A change is a mapping. It is merged into the mapping it changes: other entries stay, and an empty mapping
+    inside a change empties. Several changes are a list, and are applied in turn.
+
+    Attributes:
+        config: a file of ``kind: fit`` beside the experiment's file, or a whole configuration.
+        model: changes to the options of the task; or ``class_path`` and ``init_args`` to replace the task.
+        data: changes to the data set, likewise.
+        trainer: changes to the options of the trainer.
+        save: ``whole`` keeps whole checkpoints. ``weights`` keeps their weights alone, a third of the size,
+            for an experiment of many trainings. While a stage trains, both can be resumed.
+    """
+
+    config: str | Content = field(default_factory=dict, metadata=give("a file's name, or a mapping"))
+    model: Content | list[Content] = field(default_factory=dict, metadata=_CHANGES)
+    data: Content | list[Content] = field(default_factory=dict, metadata=_CHANGES)
+    trainer: Content | list[Content] = field(default_factory=dict, metadata=_CHANGES)
+    save: Literal["whole", "weights"] = "whole"
 
 
 class FitStage(StageKind):
     """Trains; its output is the last checkpoint (``${name}``), or the best on validation (``${name.best}``).
 
-    ``${name.dynamics}`` is what the callback TrainingDynamics recorded, where the trainer has that.
-
-    Options:
-        config: a file of ``kind: fit`` beside the experiment's, or all of a configuration.
-        model: changes to it: options of the task, or ``class_path`` and ``init_args`` to replace it.
-        data: likewise of the data set.
-        trainer: changes to the trainer's options.
-        save: ``whole`` checkpoints stay behind, or their ``weights`` alone: a third of the size, for an
-            experiment of many trainings. While a stage trains, both can be resumed.
-
-    Changes are a mapping or a list of them, made in turn. They go into the mappings they change, whose other
-    entries stay; an empty mapping inside a change empties.
+    ``${name.dynamics}`` is the record of the callback TrainingDynamics, if the trainer has that callback.
     """
 
-    optional: ClassVar = {"config": {}, "model": {}, "data": {}, "trainer": {}, "save": "whole"}
+    options_type = FitOptions
     cosmetic_options = ("save",)
     resumes = True
 
-    def check(self, options: Mapping[str, Any], where: str) -> None:
-        """See :meth:`StageKind.check`."""
-        super().check(options, where)
-        if not isinstance(options.get("config", {}), str | Mapping):
-            raise UsageError(f"{where}: config is {options['config']!r}; name a file, or give a mapping.")
-        if options.get("save", "whole") not in SAVED:
-            raise unknown_name("value of save", str(options["save"]), SAVED)
-        for key in ("model", "data", "trainer"):
-            if not all(isinstance(change, Mapping) for change in changes_of(options, key)):
-                raise UsageError(f"{where}: {key} is {options[key]!r}; give a mapping, or a list of them.")
-
     def describe(self, options: Mapping[str, Any], home: Path) -> dict[str, Any]:
-        """The whole configuration.
+        """See :meth:`StageKind.describe`: the whole configuration.
 
         Raises:
-            UsageError: it names no class, or an option that one of ours does not have.
+            UsageError: it names no class, or an option that a class does not have.
         """
         config = options.get("config", {})
         whole = read_yaml(home / config) if isinstance(config, str) else dict(config)
@@ -77,8 +82,8 @@ class FitStage(StageKind):
         for change in changes_of(options, "trainer"):
             whole["trainer"] = merged(whole["trainer"], change)
         _check_names(whole)
-        whole.pop("seed_everything", None)  # that of the run counts
-        return {**whole, "kind": "fit", "save": options.get("save", self.optional["save"])}
+        whole.pop("seed_everything", None)  # the seed of the run is used
+        return {**whole, "kind": "fit", "save": options.get("save", FitOptions.save)}
 
     def run(self, description: Mapping[str, Any], context: StageContext) -> None:
         """See :meth:`StageKind.run`."""
@@ -89,21 +94,21 @@ class FitStage(StageKind):
         content = self._with_surroundings(description, context)
         write_atomically(config, yaml.safe_dump(content, sort_keys=False, allow_unicode=True).encode())
         argv = ["fit", "--config", str(config), "--name", folder.name]
-        last, slim = self.output(folder, "last"), description.get("save") == "weights"
+        last, weights_alone = self.output(folder, "last"), description.get("save") == "weights"
         if last.exists():
-            if slim and has_weights_alone(last):
+            if weights_alone and has_weights_alone(last):
                 return  # the training had ended
             argv += ["--ckpt_path", "last"]
         try:
             context.fit(argv, folder.parent)
         except UsageError as error:
             raise UsageError(f"{config}: {error}") from error
-        except SystemExit as stop:  # how the trainer ends after an interrupt
+        except SystemExit as stop:  # the trainer ends so after an interrupt
             raise KeyboardInterrupt from stop
         if not last.exists():
             raise ColorCNNError(f"The training left no {last}: give it at least one epoch to train.")
-        if slim:
-            for name in reversed(CHECKPOINTS):  # the last one at last: it says that all are done
+        if weights_alone:
+            for name in reversed(CHECKPOINTS):  # last.ckpt comes last: its change says that all are done
                 if self.output(folder, name).exists():
                     keep_weights(self.output(folder, name))
 
@@ -117,7 +122,7 @@ class FitStage(StageKind):
 
     @staticmethod
     def _with_surroundings(description: Mapping[str, Any], context: StageContext) -> dict[str, Any]:
-        """The configuration with what depends on the machine, and not on the experiment."""
+        """Return the configuration with options that depend on the machine, not on the experiment."""
         data = dict(description["data"])
         if context.download and _can_download(data["class_path"]):
             data["init_args"] = {**(data.get("init_args") or {}), "download": True}
@@ -125,14 +130,14 @@ class FitStage(StageKind):
         kind, _, index = context.device.partition(":")
         if kind != "auto":
             trainer["accelerator"] = "gpu" if kind == "cuda" else kind
-        # Several would each run this process's own command line, all of the experiment.
+        # Each of several devices would run this process's whole command line: all of the experiment.
         trainer.setdefault("devices", [int(index)] if index else 1)
         config = {name: value for name, value in description.items() if name != "save"}
         return {**config, "seed_everything": context.seed, "data": data, "trainer": trainer}
 
 
 def _check_names(config: Mapping[str, Any]) -> None:
-    """Refuse, before any stage has trained, options that nothing has."""
+    """Refuse unknown options before any stage has trained."""
     for key in config:
         if key not in _SECTIONS:
             raise unknown_name("section of the configuration", key, _SECTIONS)
@@ -149,15 +154,15 @@ def _check_names(config: Mapping[str, Any]) -> None:
 
 
 def check_class(section: str, described: Mapping[str, Any], module: ModuleType) -> None:
-    """Refuse options that one of our classes does not have; others are not known.
+    """Refuse options that a class of this package does not have. Other classes are not checked.
 
     Args:
         section: ``model`` or ``data``.
         described: ``class_path`` and ``init_args``.
-        module: the package of our classes.
+        module: the package of the classes that are checked.
 
     Raises:
-        UsageError: names the option, and those there are.
+        UsageError: an option is unknown. The message lists the known ones.
     """
     for key in described:
         if key not in ("class_path", "init_args"):
@@ -177,7 +182,7 @@ def check_class(section: str, described: Mapping[str, Any], module: ModuleType) 
 
 
 def _options(cls: type) -> dict[str, Any]:
-    """What a class takes, with what it hands on to the classes it is made of."""
+    """Return the options of a class, with those that it passes on to its base classes."""
     known: dict[str, Any] = {}
     for base in cls.__mro__:
         if "__init__" not in vars(base):
@@ -191,19 +196,29 @@ def _options(cls: type) -> dict[str, Any]:
 
 
 def _can_download(class_path: str) -> bool:
-    """Whether a data set takes the option; those that draw or cut vectors and crops do not."""
+    """Return whether a data set has the option ``download``. Those that draw vectors or cut crops do not."""
     known = getattr(colorcnn.data, class_path.rpartition(".")[2], None)
     return known is None or bool({"download", "options"} & inspect.signature(known).parameters.keys())
 
 
 def changes_of(options: Mapping[str, Any], section: str) -> list[Any]:
-    """The changes that an option holds, a mapping or a list of them, as a list."""
+    """Return the changes of a section as a list.
+
+    Args:
+        options: options of a stage.
+        section: the name of the option: a mapping, or a list of them.
+    """
     changes = options.get(section, {})
     return changes if isinstance(changes, list) else [changes]
 
 
 def merged(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
-    """A mapping with changes put in, mapping by mapping; an empty mapping replaces what it changes."""
+    """Return a mapping with changes merged into it, mapping by mapping.
+
+    Args:
+        base: the mapping to change; it stays as it is.
+        changes: values by key. An empty mapping replaces the value it changes.
+    """
     result = dict(base)
     for key, value in changes.items():
         old = result.get(key)

@@ -3,43 +3,48 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 from colorcnn.errors import UsageError
 from colorcnn.records import Clock, Record
+from colorcnn.reproduce.options import Text, give
 from colorcnn.reproduce.stages.base import MeasuringKind, StageContext
-from colorcnn.reproduce.stages.vq_measure import check_rows
+from colorcnn.reproduce.stages.vq_measure import Rows, check_rows
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
-class VQKodakStage(MeasuringKind):
-    """Measures the files of ``colorcnn compress`` and of image formats, every one of them decoded again.
+@dataclass(frozen=True)
+class VQKodakOptions:
+    """Options of :class:`VQKodakStage`.
 
-    Options:
+    Attributes:
         rows: name -> lambda -> a checkpoint of VQTask for images, such as ``${name}`` of a training. A file
-            holds its model's name; it is taken to be that of the row.
-        pictures: a folder of pictures, absolute, relative, or below the data sets.
+            holds its model's name: it is taken to be the name of the row.
+        pictures: a folder of pictures: absolute, relative, or below the data sets.
         codecs: ``jpeg`` or ``webp`` at the usual qualities, or ``jpeg:30`` at one.
         anchor: the row that BD-rates are against.
-        published: whether the BD-rates of the paper stand beside, those against its own UQ-AUN.
+        published: true to put the paper's BD-rates beside. They are against the paper's own UQ-AUN.
     """
 
-    required = ("rows",)
-    optional: ClassVar = {
-        "pictures": "kodak",
-        "codecs": ["jpeg", "webp"],
-        "anchor": None,
-        "published": True,
-    }
-    cosmetic_options = ("published",)
+    rows: Rows = field(metadata=give("a mapping of names to trainings"))
+    pictures: Text = "kodak"
+    codecs: list[Text] = field(default_factory=lambda: ["jpeg", "webp"])
+    anchor: str | None = None
+    published: bool = True
 
-    def check(self, options: Mapping[str, Any], where: str) -> None:
-        """See :meth:`StageKind.check`."""
-        super().check(options, where)
-        check_rows(options, where)
+    def __post_init__(self) -> None:
+        check_rows(self.rows, [self.anchor])
+
+
+class VQKodakStage(MeasuringKind):
+    """Measures the files of ``colorcnn compress`` and of image formats. Every file is decoded again."""
+
+    options_type = VQKodakOptions
+    cosmetic_options = ("published",)
 
     def describe(self, options: Mapping[str, Any], home: Path) -> dict[str, Any]:
         """See :meth:`StageKind.describe`.
@@ -67,20 +72,20 @@ class VQKodakStage(MeasuringKind):
         from colorcnn.vq.sources import list_pictures
 
         clock = Clock()
+        options: VQKodakOptions = self.read(description)
         device = find_device("cpu" if context.device == "auto" else context.device)
-        files = list_pictures(find_folder(description["pictures"], data_root(None)))
+        files = list_pictures(find_folder(options.pictures, data_root(None)))
         curves: dict[str, dict[str, Any]] = {}
-        rows = description["rows"]
-        todo = [(name, at, path) for name, row in rows.items() for at, path in row.items()]
+        todo = [(name, at, path) for name, row in options.rows.items() for at, path in row.items()]
         for name, at, path in tqdm(todo, desc="Coding", unit="model", disable=None):
             measured = measure_pictures(load_compressor(path).to(device), files, name)
             curves.setdefault(name, {})[str(at)] = measured
-        codecs = [codec for name in description["codecs"] for codec in find_codecs(name)]
+        codecs = [codec for name in options.codecs for codec in find_codecs(name)]
         for codec in tqdm(codecs, desc="Image formats", disable=None):
             curves.setdefault(codec.name, {})[str(codec.quality)] = measure_codec(codec, files)
         metrics: dict[str, Any] = {"rows": curves}
-        if description["anchor"] is not None:
-            metrics["bd_rate"] = bd_rates(curves, description["anchor"])
+        if options.anchor is not None:
+            metrics["bd_rate"] = bd_rates(curves, options.anchor)
         context.write_record(clock, n=len(files), metrics=metrics, device=str(device))
 
     def complete(self, description: Mapping[str, Any], metrics: dict[str, Any]) -> dict[str, Any]:

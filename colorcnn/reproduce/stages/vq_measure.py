@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, Literal
 
 from colorcnn.errors import ColorCNNError, UsageError
 from colorcnn.files import write_atomically
 from colorcnn.records import Clock, Record
+from colorcnn.reproduce.options import PositiveInt, Text, give
 from colorcnn.reproduce.stages.base import MeasuringKind, StageContext
 from colorcnn.reproduce.stages.vq_reference import OfSource
 
@@ -19,45 +21,47 @@ if TYPE_CHECKING:
     from colorcnn.vq.compressor import VectorCompressor
 
 _PICTURES = ("mappings", "cells")
-_SPLITS = ("test", "val")
+Rows = dict[str, dict[int | float, str]]
+"""Name -> lambda -> a checkpoint of VQTask, such as ``${name}`` of a training."""
 
 
-class VQMeasureStage(OfSource, MeasuringKind):
-    """Measures rate, error and coded size of compressors of one source, always on the same vectors.
+@dataclass(frozen=True)
+class VQMeasureOptions:
+    """Options of :class:`VQMeasureStage`.
 
-    Options:
+    Attributes:
         source: a name in :data:`colorcnn.vq.sources.SOURCES`.
         rows: name -> lambda -> a checkpoint of VQTask, such as ``${name}`` of a training.
-        dimension: d; the source's own by default.
+        dimension: d; null takes the source's own.
         references: ``${name}`` of a ``vq-reference``.
         anchor: the row that BD-rates are against.
-        compare: row -> the row it is held against, lambda by lambda and seed by seed.
-        drawn: of the networks of which lambda mappings and gradients (1-D) or cells (2-D) are drawn.
-        test_size: how many vectors.
+        compare: row -> the row it is compared with, lambda by lambda and seed by seed.
+        drawn: the lambda of the networks whose mappings and gradients (1-D) or cells (2-D) are drawn.
+        test_size: the number of vectors.
         split: ``test``, or ``val`` to choose by.
     """
 
-    required = ("source", "rows")
-    optional: ClassVar = {
-        "dimension": None,
-        "references": None,
-        "anchor": None,
-        "compare": {},
-        "drawn": None,
-        "test_size": 1_000_000,
-        "split": "test",
-    }
-    cosmetic_options = ("compare",)
+    source: Text
+    rows: Rows = field(metadata=give("a mapping of names to trainings"))
+    dimension: PositiveInt | None = None
+    references: str | None = None
+    anchor: str | None = None
+    compare: dict[str, str] = field(default_factory=dict)
+    drawn: int | float | None = None
+    test_size: PositiveInt = 1_000_000
+    split: Literal["test", "val"] = "test"
 
-    def check(self, options: Mapping[str, Any], where: str) -> None:
-        """See :meth:`StageKind.check`."""
-        super().check(options, where)
-        check_rows(options, where)
-        if options.get("split", "test") not in _SPLITS:
-            raise UsageError(f"{where}: split is {options['split']!r}; give one of {', '.join(_SPLITS)}.")
-        drawn = options.get("drawn")
-        if drawn is not None and not any(drawn in row for row in options["rows"].values()):
-            raise UsageError(f"{where}: drawn is {drawn!r}; give a lambda of one of the rows.")
+    def __post_init__(self) -> None:
+        check_rows(self.rows, [self.anchor, *self.compare, *self.compare.values()])
+        if self.drawn is not None and not any(self.drawn in row for row in self.rows.values()):
+            raise UsageError(f"drawn is {self.drawn!r}; give a lambda of one of the rows.")
+
+
+class VQMeasureStage(OfSource, MeasuringKind):
+    """Measures rate, error and coded size of compressors of one source, always on the same vectors."""
+
+    options_type = VQMeasureOptions
+    cosmetic_options = ("compare",)
 
     def run(self, description: Mapping[str, Any], context: StageContext) -> None:
         """See :meth:`StageKind.run`."""
@@ -68,19 +72,20 @@ class VQMeasureStage(OfSource, MeasuringKind):
 
         clock = Clock()
         _seed(context.seed)
-        source = create_source(description["source"], description["dimension"])
-        compressors = _load(description["rows"], source.dimension)
-        draw = source.val_set if description["split"] == "val" else source.test_set
-        vectors = draw(description["test_size"])
-        rows: dict[str, dict[str, Any]] = {name: {} for name in description["rows"]}
+        options: VQMeasureOptions = self.read(description)
+        source = create_source(options.source, options.dimension)
+        compressors = _load(options.rows, source.dimension)
+        draw = source.val_set if options.split == "val" else source.test_set
+        vectors = draw(options.test_size)
+        rows: dict[str, dict[str, Any]] = {name: {} for name in options.rows}
         for (name, trade_off), compressor in tqdm(compressors.items(), desc="Measuring", disable=None):
             rows[name][trade_off] = measure_vectors(compressor, vectors)
         metrics: dict[str, Any] = {"source": source.name, "dimension": source.dimension, "rows": rows}
-        if description["references"] is not None:
-            metrics["references"] = json.loads(Path(description["references"]).read_text())
-        if description["anchor"] is not None:
-            metrics["bd_rate"] = bd_rates(rows, description["anchor"])
-        drawn = str(description["drawn"])
+        if options.references is not None:
+            metrics["references"] = json.loads(Path(options.references).read_text())
+        if options.anchor is not None:
+            metrics["bd_rate"] = bd_rates(rows, options.anchor)
+        drawn = str(options.drawn)
         _draw({name: one for (name, at), one in compressors.items() if at == drawn}, context.folder)
         context.write_record(clock, n=len(vectors), metrics=metrics)
 
@@ -114,25 +119,24 @@ class VQMeasureStage(OfSource, MeasuringKind):
         return vector_digest(record)
 
 
-def check_rows(options: Mapping[str, Any], where: str) -> None:
-    """Refuse rows that are no mappings of mappings, and names that are not among them.
+def check_rows(rows: Rows, named: Iterable[str | None]) -> None:
+    """Refuse rows that are empty, and names that are not among the rows.
+
+    Args:
+        rows: name -> lambda -> training.
+        named: names of rows that other options give; None stands for no row.
 
     Raises:
-        UsageError: names what is wrong.
+        UsageError: a row is empty, or a name is no row.
     """
-    rows = options["rows"]
-    if not isinstance(rows, Mapping) or not rows:
-        raise UsageError(f"{where}: rows is {rows!r}; give a mapping of names to trainings.")
-    for name, row in rows.items():
-        if not isinstance(row, Mapping) or not row:
-            raise UsageError(f"{where}: the row {name} is {row!r}; give a mapping of lambdas to trainings.")
-    compare = options.get("compare") or {}
-    for name in [options.get("anchor"), *compare, *compare.values()]:
+    if not rows or not all(rows.values()):
+        raise UsageError(f"rows is {rows!r}; give a mapping of names to trainings, with one or more each.")
+    for name in named:
         if name is not None and name not in rows:
-            raise UsageError(f"{where}: {name!r} is no row; there are {', '.join(map(str, rows))}.")
+            raise UsageError(f"{name!r} is no row; there are {', '.join(rows)}.")
 
 
-def _load(rows: Mapping[str, Mapping[Any, str]], dimension: int) -> dict[tuple[str, str], VectorCompressor]:
+def _load(rows: Rows, dimension: int) -> dict[tuple[str, str], VectorCompressor]:
     from colorcnn.pretrained import load_vector_compressor
 
     found = {}
@@ -150,7 +154,7 @@ def _load(rows: Mapping[str, Mapping[Any, str]], dimension: int) -> dict[tuple[s
 
 
 def _draw(compressors: Mapping[str, VectorCompressor], folder: Path) -> None:
-    """Draw what the dimension of the compressors allows, for the folder's own seed."""
+    """Draw mappings or cells into the stage's folder, if the compressors have one or two dimensions."""
     from colorcnn.reporting.figures.curves import to_png
     from colorcnn.reporting.figures.vectors import cells_figure, mappings_figure
 
@@ -162,7 +166,7 @@ def _draw(compressors: Mapping[str, VectorCompressor], folder: Path) -> None:
 
 
 def _seed(seed: int) -> None:
-    """The noise of drawn gradients is the only thing that is random here."""
+    """Seed the noise of drawn gradients. Nothing else is random here."""
     import torch
 
     torch.manual_seed(seed)

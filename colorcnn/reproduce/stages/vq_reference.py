@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 from colorcnn.errors import UsageError
 from colorcnn.files import write_atomically
+from colorcnn.reproduce.options import PositiveInt, Text, give
 from colorcnn.reproduce.stages.base import StageContext, StageKind
 
 _REFERENCES = "references.json"
 
 
 class OfSource(StageKind):
-    """A kind of stage with the options ``source`` and ``dimension``."""
+    """Base class of stages with the options ``source`` and ``dimension``."""
 
     def describe(self, options: Mapping[str, Any], home: Path) -> dict[str, Any]:
         """See :meth:`StageKind.describe`.
@@ -29,43 +31,48 @@ class OfSource(StageKind):
         return super().describe(options, home)
 
 
-class VQReferenceStage(OfSource):
-    """Designs ECVQ, and for the 1-D Gaussian the exact ECSQ; its output (``${name}``) holds their scores.
+@dataclass(frozen=True)
+class VQReferenceOptions:
+    """Options of :class:`VQReferenceStage`.
 
-    Options:
+    Attributes:
         source: a name in :data:`colorcnn.vq.sources.SOURCES`.
         trade_offs: lambdas.
-        dimension: d; the source's own by default.
-        design_size: how many vectors ECVQ is designed on.
-        test_size: how many it is measured on.
-        codewords: the most ECVQ starts with.
+        dimension: d; null takes the source's own.
+        design_size: the number of vectors that ECVQ is designed on.
+        test_size: the number of vectors that it is measured on.
+        codewords: the largest number of codewords that ECVQ starts with.
     """
 
-    required = ("source", "trade_offs")
-    optional: ClassVar = {
-        "dimension": None,
-        "design_size": 200_000,
-        "test_size": 1_000_000,
-        "codewords": 1024,
-    }
+    source: Text
+    trade_offs: list[int | float] = field(metadata=give("a list of numbers"))
+    dimension: PositiveInt | None = None
+    design_size: PositiveInt = 200_000
+    test_size: PositiveInt = 1_000_000
+    codewords: PositiveInt = 1024
 
-    def check(self, options: Mapping[str, Any], where: str) -> None:
-        """See :meth:`StageKind.check`."""
-        super().check(options, where)
-        if not isinstance(options["trade_offs"], list) or not options["trade_offs"]:
-            raise UsageError(f"{where}: trade_offs is {options['trade_offs']!r}; give a list of numbers.")
+    def __post_init__(self) -> None:
+        if not self.trade_offs:
+            raise UsageError("trade_offs is []; give a list of numbers.")
+
+
+class VQReferenceStage(OfSource):
+    """Designs ECVQ, and for the 1-D Gaussian the exact ECSQ; its output (``${name}``) holds their scores."""
+
+    options_type = VQReferenceOptions
 
     def run(self, description: Mapping[str, Any], context: StageContext) -> None:
         """See :meth:`StageKind.run`."""
         from colorcnn.evaluation.vq_measures import measure_references
         from colorcnn.vq.sources import create_source
 
+        options: VQReferenceOptions = self.read(description)
         found = measure_references(
-            create_source(description["source"], description["dimension"]),
-            description["trade_offs"],
-            description["design_size"],
-            description["test_size"],
-            description["codewords"],
+            create_source(options.source, options.dimension),
+            options.trade_offs,
+            options.design_size,
+            options.test_size,
+            options.codewords,
         )
         write_atomically(context.folder / _REFERENCES, (json.dumps(found, indent=1) + "\n").encode())
 

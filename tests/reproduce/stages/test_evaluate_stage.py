@@ -40,6 +40,7 @@ def folder(tmp_path_factory):
     content = {"kind": "experiment", "title": "Everything", "sizes": {"cpu": {"stages": stages}}}
     (folder / "everything.yaml").write_text(yaml.safe_dump(content, sort_keys=False))
     argv = ["-o", str(folder / "runs"), "--results", str(folder / "results"), "--seeds", "2"]
+    argv += ["--allow-module", "tiny"]
     with torch.random.fork_rng():
         assert main(["reproduce", str(folder / "everything.yaml"), *argv]) == 0
     return folder

@@ -178,7 +178,7 @@ def changed(tmp_path, stage, **options):
     ("stage", "options", "problem"),
     [
         ("vectors", {"rows": []}, "give a mapping of names to trainings"),
-        ("vectors", {"rows": {"a": "${uq-aun-8}"}}, "give a mapping of lambdas to trainings"),
+        ("vectors", {"rows": {"a": "${uq-aun-8}"}}, "rows 'a' is '${uq-aun-8}'; give a mapping"),
         ("vectors", {"anchor": "magic"}, "'magic' is no row; there are uq-aun, sphere"),
         ("vectors", {"compare": {"sphere": "magic"}}, "'magic' is no row"),
         ("vectors", {"drawn": 9}, "drawn is 9; give a lambda of one of the rows"),
