@@ -14,16 +14,18 @@ if TYPE_CHECKING:
     from colorcnn.api import quantize
     from colorcnn.paletted import Paletted
     from colorcnn.pretrained import available, from_pretrained
+    from colorcnn.transforms import Quantize
 
 _HOME = {
     "Paletted": "colorcnn.paletted",
+    "Quantize": "colorcnn.transforms",
     "available": "colorcnn.pretrained",
     "from_pretrained": "colorcnn.pretrained",
     "quantize": "colorcnn.api",
 }
 _MODULES = ("data", "dcq", "evaluation", "losses", "models", "paletted", "quantizers", "tasks")
 
-__all__ = ["Paletted", "__version__", "available", "from_pretrained", "quantize"]
+__all__ = ["Paletted", "Quantize", "__version__", "available", "from_pretrained", "quantize"]
 
 
 def __getattr__(name: str) -> Any:

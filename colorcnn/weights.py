@@ -78,7 +78,7 @@ def read_config(folder: str | os.PathLike[str]) -> Config:
         ColorCNNError: the file is missing, damaged, incomplete, or of a later format.
     """
     path = Path(folder) / CONFIG
-    cure = f"give a folder that holds {CONFIG} and {WEIGHTS}, as tools/publish_checkpoint.py writes it"
+    cure = f"give a folder that holds {CONFIG} and {WEIGHTS}, as `colorcnn publish` writes it"
     try:
         content = schema.parse_json(schema.read_file(path, cure, _MOST_CONFIG), path, cure)
     except FileNotFoundError as error:
@@ -261,7 +261,7 @@ def _read_weights(path: Path, sha256: str) -> dict[str, Tensor]:
     if hashlib.sha256(data).hexdigest() != sha256:
         raise ColorCNNError(
             f"{path} does not have the sha256 that {CONFIG} names: fetch both files again, "
-            "or publish changed weights with tools/publish_checkpoint.py."
+            "or publish changed weights with `colorcnn publish`."
         )
     return state
 

@@ -14,7 +14,7 @@ PACKAGE = Path(colorcnn.__file__).parent
 ROOMS = [
     "errors", "compiled", "schema", "trust", "version", "files", "colors", "paletted", "images", "arrays",
     "records", "vq", "quantizers", "models", "losses", "recognition", "alpha",
-    "weights", "pretrained", "classifiers", "methods", "api",
+    "weights", "pretrained", "publishing", "classifiers", "methods", "api", "transforms",
     "dcq", "data", "evaluation", "reporting", "tasks", "reproduce", "commands", "cli", "__main__",
 ]  # fmt: skip
 NAMED = {"models", "weights", "pretrained", "classifiers", "methods", "api"}

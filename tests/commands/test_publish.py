@@ -7,17 +7,16 @@ import torch
 from toy_checkpoints import CLASSES, PLUS
 
 import colorcnn
+from colorcnn.cli import main
 from colorcnn.methods import load_quantizer
 from colorcnn.models import create_model
+from colorcnn.publishing import publish
 from colorcnn.vq.compressor import ImageCompressor
+from colorcnn.weights import Config
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
+LARGEST = 60_000_000  # bytes of a file; a repository is no place for more
 IMAGES = torch.rand(1, 3, 8, 8, generator=torch.Generator().manual_seed(0))
-
-
-@pytest.fixture
-def tool(import_tool):
-    return import_tool("publish_checkpoint")
 
 
 @pytest.fixture
@@ -30,7 +29,7 @@ def ckpt(tmp_path):
     return tmp_path / "last.ckpt"
 
 
-def test_a_codec_is_published_with_the_configuration_of_its_stage(tool, tmp_path, monkeypatch, capsys):
+def test_a_codec_is_published_with_the_configuration_of_its_stage(tmp_path, monkeypatch, capsys):
     compressor = ImageCompressor(0.01, "vq-ste", {"size": 4}, width=4)
     options = {"source_dimension": None, "trade_off": 0.01, "method": "vq-ste", "options": {"size": 4}}
     state = {f"compressor.{key}": value for key, value in compressor.state_dict().items()}
@@ -41,7 +40,7 @@ def test_a_codec_is_published_with_the_configuration_of_its_stage(tool, tmp_path
     hyper_parameters = {**options, "network_kwargs": {"width": 4}}
     torch.save({"state_dict": state, "hyper_parameters": hyper_parameters}, run / "checkpoints" / "last.ckpt")
     root = tmp_path / "checkpoints"
-    assert tool.main([str(run / "checkpoints" / "last.ckpt"), "codec", "--root", str(root)]) == 0
+    assert main(["publish", str(run), str(root / "codec")]) == 0
     assert (root / "codec" / "config.yaml").read_text() == "kind: fit\n"
     assert "colorcnn compress photo.png --model codec" in (root / "codec" / "README.md").read_text()
     monkeypatch.setenv("COLORCNN_CHECKPOINTS", str(root))
@@ -50,18 +49,17 @@ def test_a_codec_is_published_with_the_configuration_of_its_stage(tool, tmp_path
     assert quantized.bits.sum() > 0
 
 
-def test_a_training_becomes_a_checkpoint_with_its_card_and_an_index(
-    tool, ckpt, tmp_path, monkeypatch, capsys
-):
+def test_a_training_becomes_a_checkpoint_with_its_card_and_an_index(ckpt, tmp_path, monkeypatch, capsys):
     (tmp_path / "record.json").write_text(json.dumps({"metrics": {"accuracy": {"1": 0.51239}}, "n": 3}))
     (tmp_path / "classes.txt").write_text("cat\nsea lion\n")
     root = tmp_path / "checkpoints"
     arguments = [
-        str(ckpt), "toy", "--root", str(root), "--dataset", "toys", "--recipe", "experiments/toy.yaml",
+        "publish", str(ckpt), str(root / "toy"), "--index", str(root), "--dataset", "toys",
+        "--recipe", "experiments/toy.yaml",
         "--seed", "7", "--metrics", str(tmp_path / "record.json"), "--classes", str(tmp_path / "classes.txt"),
         "--note", "Only a toy.",
     ]  # fmt: skip
-    assert tool.main(arguments) == 0
+    assert main(arguments) == 0
     assert capsys.readouterr().out.split() == [str(root / "toy"), str(root / "index.json")]
     monkeypatch.setenv("COLORCNN_CHECKPOINTS", str(root))
     assert "toy" in colorcnn.available()
@@ -74,40 +72,56 @@ def test_a_training_becomes_a_checkpoint_with_its_card_and_an_index(
                   "| accuracy, 1 | 0.5124 |", "--method colorcnn-plus:toy"):  # fmt: skip
         assert words in card
     entry = json.loads((root / "index.json").read_text())["checkpoints"]["toy"]
+    (root / "index.json").unlink()
+    assert main(["publish", "--index", str(root)]) == 0
+    assert set(json.loads((root / "index.json").read_text())["checkpoints"]) == {"toy"}
     assert entry["metrics"] == {"accuracy": {"1": 0.51239}}
     assert entry["bytes"] == (root / "toy" / "model.safetensors").stat().st_size
-    assert tool.main(arguments) == 1
+    assert main(arguments) == 1
     assert "holds a checkpoint already" in capsys.readouterr().err
-    assert tool.main([*arguments, "--force"]) == 0
+    assert main([*arguments, "--force"]) == 0
 
 
-def test_a_classifier_has_a_card_of_its_own(tool, tmp_path):
-    config = tool.Config("classifier", "resnet9", CLASSES)
-    tool.publish(create_model("resnet9", **CLASSES), tmp_path / "net", config)
+def test_the_card_may_have_another_name_than_the_folder(ckpt, tmp_path):
+    assert main(["publish", str(ckpt), str(tmp_path / "out"), "--name", "mine"]) == 0
+    assert (tmp_path / "out" / "README.md").read_text().startswith("# mine\n")
+
+
+def test_a_classifier_has_a_card_of_its_own(tmp_path):
+    config = Config("classifier", "resnet9", CLASSES)
+    publish(create_model("resnet9", **CLASSES), tmp_path / "net", config)
     card = (tmp_path / "net" / "README.md").read_text()
     assert "--classifier net" in card
     assert "No scores are recorded." in card
 
 
-def test_what_cannot_be_published_is_refused(tool, ckpt, tmp_path, capsys, monkeypatch):
-    root = ["--root", str(tmp_path / "checkpoints")]
-    assert tool.main([str(tmp_path / "none.ckpt"), "toy", *root]) == 1
-    assert "none.ckpt does not exist" in capsys.readouterr().err
+def test_what_cannot_be_published_is_refused(ckpt, tmp_path, capsys):
+    out = str(tmp_path / "out")
     (tmp_path / "bad.json").write_text("[]")
-    assert tool.main([str(ckpt), "toy", *root, "--metrics", str(tmp_path / "bad.json")]) == 2
-    monkeypatch.setattr(tool, "LARGEST", 10)
-    assert tool.main([str(ckpt), "toy", *root]) == 2
-    assert "publish it elsewhere" in capsys.readouterr().err
-    for arguments in ([str(ckpt)], [str(ckpt), "a/b"]):
-        with pytest.raises(SystemExit):
-            tool.main(arguments)
+    (tmp_path / "empty").mkdir()
+    for arguments, status, problem in (
+        ([str(tmp_path / "none.ckpt"), out], 1, "none.ckpt does not exist"),
+        ([str(tmp_path / "empty"), out], 2, "empty holds no checkpoint"),
+        ([str(ckpt), out, "--metrics", str(tmp_path / "bad.json")], 2, "holds no JSON object"),
+        ([str(ckpt), out, "--metrics", str(tmp_path / "none.json")], 2, "could not be read"),
+        ([str(ckpt), out, "--classes", str(tmp_path / "none.txt")], 2, "could not be read"),
+        ([str(ckpt)], 2, "needs RUN and OUT"),
+        ([], 2, "needs RUN and OUT"),
+        (["--index", str(tmp_path / "none")], 2, "is no folder"),
+    ):
+        assert main(["publish", *arguments]) == status
+        message = capsys.readouterr().err
+        assert problem in message
+        assert message.count("\n") == 1
+    assert not Path(out).exists()
 
 
-def test_the_index_of_the_repository_is_up_to_date(tool, tmp_path):
+def test_the_index_of_the_repository_is_up_to_date(tmp_path):
     published = ROOT / "checkpoints" / "index.json"
     entries = json.loads(published.read_text())["checkpoints"]
     assert sorted(entries) == sorted(path.parent.name for path in published.parent.glob("*/config.json"))
     for name, entry in entries.items():
+        assert entry["bytes"] <= LARGEST
         assert entry["sha256"] == json.loads((published.parent / name / "config.json").read_text())["sha256"]
 
 
@@ -127,7 +141,7 @@ def test_every_package_is_listed_for_the_wheel():
     assert listed == found | {"colorcnn.checkpoints", "colorcnn.experiments"}
 
 
-def test_the_log_and_the_configuration_of_the_run_go_with_the_weights(tool, ckpt, tmp_path):
+def test_the_log_and_the_configuration_of_the_run_go_with_the_weights(ckpt, tmp_path):
     run = tmp_path / "runs" / "plus"
     (run / "checkpoints").mkdir(parents=True)
     moved = ckpt.rename(run / "checkpoints" / "last.ckpt")
@@ -142,8 +156,8 @@ def test_the_log_and_the_configuration_of_the_run_go_with_the_weights(tool, ckpt
     }
     (tmp_path / "record.json").write_text(json.dumps(record))
     root = tmp_path / "published"
-    argv = [str(moved), "plus", "--root", str(root), "--metrics", str(tmp_path / "record.json")]
-    assert tool.main(argv) == 0
+    argv = ["publish", str(moved), str(root / "plus"), "--metrics", str(tmp_path / "record.json")]
+    assert main(argv) == 0
     assert (root / "plus" / "scores.jsonl").read_text() == '{"epoch": 0}\n'
     assert (root / "plus" / "config.yaml").exists()
     metrics = json.loads((root / "plus" / "config.json").read_text())["metrics"]

@@ -1,96 +1,62 @@
-#!/usr/bin/env python
-"""Turn a Lightning .ckpt into a checkpoint folder with a model card, and rebuild the index of all of them.
-
-    python tools/publish_checkpoint.py runs/plus/last.ckpt colorcnn-plus-cifar10 --dataset cifar10 \\
-        --recipe experiments/colorcnn/cifar10_resnet9.yaml --seed 0 --metrics runs/plus/record.json
-
-The weights are read without running any code the file may hold. `--index` only rebuilds the index.
-"""
+"""Checkpoint folders made of trainings: the weights, their configuration, and a model card."""
 
 from __future__ import annotations
 
-import argparse
-import dataclasses
 import json
-import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from torch import nn
 
-from colorcnn.errors import ColorCNNError, UsageError
+from colorcnn.errors import UsageError
 from colorcnn.files import write_atomically
 from colorcnn.version import __version__
-from colorcnn.weights import (
-    CONFIG,
-    FORMAT_VERSION,
-    WEIGHTS,
-    Config,
-    load_lightning,
-    read_config,
-    save_pretrained,
-)
+from colorcnn.weights import CONFIG, FORMAT_VERSION, WEIGHTS, Config, read_config, save_pretrained
 
-ROOT = Path(__file__).resolve().parents[1] / "checkpoints"
 RUN_FILES = {"config.yaml": ("fit.yaml", "config.yaml"), "scores.jsonl": ("scores.jsonl",)}
-"""What is put beside the weights, and what it is called in a run: a stage's own configuration comes first."""
-LARGEST = 60_000_000  # bytes; a repository is no place for more
-
-
-def main(argv: list[str] | None = None) -> int:
-    """Run the tool; returns its exit status."""
-    options = _parse(argv)
-    try:
-        if not options.index:
-            model, config = load_lightning(options.ckpt)
-            config = dataclasses.replace(
-                config,
-                dataset=options.dataset,
-                recipe=options.recipe,
-                seed=options.seed,
-                metrics=_read_json(options.metrics) if options.metrics else {},
-                classes=tuple(options.classes.read_text().splitlines()) if options.classes else (),
-            )
-            folder = options.root / options.name
-            print(publish(model, folder, config, note=options.note, overwrite=options.force))
-            copy_run(options.ckpt, folder)
-        print(write_index(options.root))
-    except (ColorCNNError, OSError) as error:
-        print(f"publish_checkpoint: error: {error}", file=sys.stderr)
-        return error.exit_code if isinstance(error, ColorCNNError) else 1
-    return 0
+"""The files put beside the weights, and their names in a run: a stage's own configuration comes first."""
 
 
 def publish(
-    model: nn.Module, folder: Path, config: Config, *, note: str = "", overwrite: bool = False
+    model: nn.Module,
+    folder: Path,
+    config: Config,
+    *,
+    name: str | None = None,
+    note: str = "",
+    overwrite: bool = False,
 ) -> Path:
     """Write a checkpoint folder and its model card.
 
     Args:
         model: the trained network.
-        folder: ``<root>/<name>``.
+        folder: the folder to write.
         config: everything but the hash of the weights.
-        note: a paragraph for the model card: what to know before using it.
+        name: of the checkpoint on its card; the folder's by default.
+        note: a paragraph for the model card about what to know before using it.
         overwrite: replace a checkpoint that is there.
+
+    Returns:
+        The folder.
 
     Raises:
         ColorCNNError: a checkpoint is there already, or the files cannot be written.
-        UsageError: the network is too large for a repository.
     """
-    size = sum(value.numel() * value.element_size() for value in model.state_dict().values())
-    if size > LARGEST:
-        raise UsageError(
-            f"{folder.name} has {size} bytes of weights, more than {LARGEST}: publish it elsewhere."
-        )
     config = save_pretrained(model, folder, config, overwrite=overwrite)
     parameters = sum(parameter.numel() for parameter in model.parameters())
-    write_atomically(folder / "README.md", model_card(folder.name, config, parameters, note).encode())
+    card = model_card(name or folder.resolve().name, config, parameters, note)
+    write_atomically(folder / "README.md", card.encode())
     return folder
 
 
 def copy_run(ckpt: Path, folder: Path) -> None:
-    """Put the configuration and the log of scores of the run, where it has them, beside the weights."""
+    """Put the configuration and the log of scores of a run, where it has them, beside the weights.
+
+    Args:
+        ckpt: the Lightning checkpoint, in the run's ``checkpoints`` folder.
+        folder: of the published checkpoint.
+    """
     for name, candidates in RUN_FILES.items():
         sources = [ckpt.parent.parent / candidate for candidate in candidates]
         source = next((source for source in sources if source.is_file()), None)
@@ -99,7 +65,14 @@ def copy_run(ckpt: Path, folder: Path) -> None:
 
 
 def model_card(name: str, config: Config, parameters: int, note: str = "") -> str:
-    """The text of a checkpoint's README.md."""
+    """Return the text of a checkpoint's README.md.
+
+    Args:
+        name: of the checkpoint.
+        config: with the hash of the weights.
+        parameters: the number of weights.
+        note: a paragraph about what to know before using it.
+    """
     if config.kind == "quantizer":
         colors = config.kwargs.get("num_colors", 4)
         use = (
@@ -141,7 +114,17 @@ def model_card(name: str, config: Config, parameters: int, note: str = "") -> st
 
 
 def write_index(root: Path) -> Path:
-    """Write index.json: what each checkpoint's config.json says, by name."""
+    """Write index.json, a list of the checkpoints in a folder.
+
+    Args:
+        root: the folder.
+
+    Returns:
+        The path of index.json.
+
+    Raises:
+        ColorCNNError: a config.json is damaged, or the file cannot be written.
+    """
     entries = {}
     for path in sorted(root.glob(f"*/{CONFIG}")):
         config = read_config(path.parent)
@@ -167,9 +150,19 @@ def _flat(scores: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, An
             yield f"{prefix}{key}", round(value, 4) if isinstance(value, float) else value
 
 
-def _read_json(path: Path) -> dict[str, Any]:
+def read_scores(path: Path) -> dict[str, Any]:
+    """Read the scores for a model card.
+
+    Args:
+        path: a JSON object of scores, or a record, which has ``metrics``.
+
+    Raises:
+        UsageError: the file does not exist, or is neither.
+    """
     try:
         content = json.loads(path.read_text())
+    except OSError as error:
+        raise UsageError(f"{path} could not be read ({error.strerror}): check the path.") from error
     except ValueError as error:
         raise UsageError(f"{path} is not valid JSON ({error}): give a JSON object of scores.") from error
     if not isinstance(content, dict):
@@ -181,31 +174,3 @@ def _read_json(path: Path) -> dict[str, Any]:
     for method, results in metrics["methods"].items():
         accuracy[method] = {size: score["accuracy"] for size, score in results["scores"].items()}
     return {"n": content.get("n"), "test accuracy": accuracy}
-
-
-def _parse(argv: list[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        prog="publish_checkpoint", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    add = parser.add_argument
-    add("ckpt", nargs="?", type=Path, help="the .ckpt that `colorcnn fit` wrote")
-    add("name", nargs="?", help="the checkpoint's name, such as colorcnn-plus-cifar10")
-    add("--dataset", default="", help="what it was trained on")
-    add("--recipe", default="", help="its experiment file, as a path in the repository")
-    add("--seed", type=int, help="of its training")
-    add("--metrics", type=Path, metavar="JSON", help="its scores: a JSON object, or a record with `metrics`")
-    add("--classes", type=Path, metavar="TXT", help="names of a classifier's classes, one a line, in order")
-    add("--note", default="", help="a paragraph for the model card: what to know before using it")
-    add("--root", type=Path, default=ROOT, help=f"where checkpoints lie (default: {ROOT.name}/)")
-    add("--force", action="store_true", help="replace a checkpoint of that name")
-    add("--index", action="store_true", help="only rebuild index.json")
-    options = parser.parse_args(argv)
-    if not options.index and options.name is None:
-        parser.error("name a .ckpt and the name to publish it under, or --index")
-    if options.name is not None and Path(options.name).name != options.name:
-        parser.error(f"{options.name!r} is a path: give a plain name, and its folder with --root")
-    return options
-
-
-if __name__ == "__main__":
-    sys.exit(main())

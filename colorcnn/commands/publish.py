@@ -1,0 +1,111 @@
+"""``colorcnn publish``: a checkpoint folder made of a run."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from colorcnn.commands.console import Parser
+from colorcnn.errors import UsageError
+
+DESCRIPTION = """\
+Make a checkpoint folder of a training: model.safetensors, config.json and a model card, README.md. The folder
+goes wherever a checkpoint is asked for: --method colorcnn-plus:OUT, --classifier OUT, from_pretrained("OUT").
+The weights are read without running any code that the run's file may hold.
+"""
+EXAMPLES = """\
+examples:
+  colorcnn publish runs/my-quantizer checkpoints/my-quantizer
+  colorcnn publish runs/plus/checkpoints/last.ckpt mine --name colorcnn-plus-cifar10 --dataset cifar10 \\
+      --recipe experiments/colorcnn/cifar10_resnet18_colorcnn-plus.yaml --seed 0 --metrics record.json
+  colorcnn publish --index checkpoints
+
+exit status: 0 when the folder was written, 1 when the work failed, 2 for a wrong option.
+"""
+
+
+def main(argv: list[str]) -> int:
+    """Run the command.
+
+    Args:
+        argv: its arguments.
+
+    Returns:
+        0.
+
+    Raises:
+        UsageError: an option is invalid, or the run holds no checkpoint.
+        ColorCNNError: the checkpoint is damaged, or the folder exists or cannot be written.
+    """
+    options = _parse(argv)
+    from colorcnn.publishing import write_index
+
+    if options.run is not None:
+        print(_publish(options))
+    if options.index is not None:
+        if not options.index.is_dir():
+            raise UsageError(f"{options.index} is no folder: name one that holds checkpoint folders.")
+        print(write_index(options.index))
+    return 0
+
+
+def _publish(options: argparse.Namespace) -> Path:
+    import dataclasses
+
+    from colorcnn.pretrained import find_lightning
+    from colorcnn.publishing import copy_run, publish, read_scores
+    from colorcnn.weights import load_lightning
+
+    ckpt = find_lightning(options.run)
+    if ckpt is None:
+        raise UsageError(
+            f"{options.run} holds no checkpoint: name a .ckpt that `colorcnn fit` wrote, or a run's folder."
+        )
+    model, config = load_lightning(ckpt)
+    config = dataclasses.replace(
+        config,
+        dataset=options.dataset,
+        recipe=options.recipe,
+        seed=options.seed,
+        metrics=read_scores(options.metrics) if options.metrics else {},
+        classes=_lines(options.classes) if options.classes else (),
+    )
+    folder = publish(
+        model, options.out, config, name=options.name, note=options.note, overwrite=options.force
+    )
+    copy_run(ckpt, folder)
+    return folder
+
+
+def _lines(path: Path) -> tuple[str, ...]:
+    try:
+        return tuple(path.read_text(encoding="utf-8").splitlines())
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or "it is no text"
+        raise UsageError(f"{path} could not be read ({reason}): name a text file of classes.") from error
+
+
+def _parse(argv: list[str]) -> argparse.Namespace:
+    parser = Parser(
+        prog="colorcnn publish",
+        description=DESCRIPTION,
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    add = parser.add_argument
+    add("run", nargs="?", metavar="RUN", help="a run's folder, its checkpoints folder, or a .ckpt")
+    add("out", nargs="?", metavar="OUT", type=Path, help="the checkpoint folder to write")
+    add("--name", help="the checkpoint's name on its card (default: that of OUT)")
+    add("--dataset", default="", help="the training data (default: not recorded)")
+    add("--recipe", default="", help="its experiment file, or a sentence (default: not recorded)")
+    add("--seed", type=int, metavar="N", help="of the training (default: not recorded)")
+    add("--metrics", type=Path, metavar="JSON", help="its scores: a JSON object, or a record with metrics")
+    add("--classes", type=Path, metavar="TXT", help="names of a classifier's classes, one a line, in order")
+    add("--note", default="", help="a paragraph for the model card about what to know before using it")
+    add("--force", action="store_true", help="replace a checkpoint that is there (default: refuse)")
+    add("--index", type=Path, metavar="DIR", help="write index.json, a list of the checkpoints in DIR, too")
+    options = parser.parse_args(argv)
+    if (options.run is None) != (options.out is None) or (options.run is None and options.index is None):
+        raise UsageError("publish needs RUN and OUT: name a run and the folder to write, or --index DIR.")
+    return options

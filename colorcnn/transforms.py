@@ -1,0 +1,85 @@
+"""Quantizing as a step of a data pipeline: a transform for :mod:`torchvision.transforms.v2`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import nn
+from torchvision import tv_tensors
+from torchvision.transforms import v2
+
+from colorcnn.arrays import as_batch
+from colorcnn.methods import load_quantizer
+from colorcnn.models.budget import LEARNED_PIXELS
+from colorcnn.quantizers import check_num_colors
+
+
+class Quantize(v2.Transform):
+    """Reduce images to a few colours.
+
+    Takes uint8 and float tensors (3, H, W) or (..., 3, H, W), and Pillow images; gives back RGB of the same
+    kind and type. Labels, masks and boxes of a sample are left alone.
+
+    Args:
+        num_colors: the most colours an image may keep, 1..256.
+        method: as :func:`colorcnn.methods.load_quantizer` takes it.
+        background: the colour that transparent parts are laid over.
+        max_pixels: refuse images of more pixels. By default a learned method takes
+            :data:`colorcnn.models.budget.LEARNED_PIXELS`, and others take any image.
+        options: as :func:`colorcnn.methods.load_quantizer` takes them: ``device``, ``seed``, ``dither``,
+            ``palette``, ``keep``, and those of the method.
+
+    Raises:
+        UsageError: the method, the number of colours or an option is invalid.
+        ColorCNNError: the method's checkpoint is damaged.
+
+    Example:
+        >>> transform = v2.Compose([colorcnn.Quantize(4, "median-cut", dither=True), v2.ToImage()])
+    """
+
+    _transformed_types = (v2.functional.is_pure_tensor, tv_tensors.Image, tv_tensors.Video, Image.Image)
+
+    def __init__(
+        self,
+        num_colors: int,
+        method: str = "k-means",
+        *,
+        background: Any = "white",
+        max_pixels: int | None = None,
+        **options: Any,
+    ) -> None:
+        super().__init__()
+        self.num_colors = check_num_colors(num_colors)
+        self.method = method
+        self.background = background
+        self.quantizer: Any = load_quantizer(method, **options)
+        learned = isinstance(getattr(self.quantizer, "quantizer", self.quantizer), nn.Module)
+        self.max_pixels = LEARNED_PIXELS if max_pixels is None and learned else max_pixels
+
+    def train(self, mode: bool = True) -> Quantize:
+        """Stay in evaluation mode: a learned quantizer must not change with the images it is shown."""
+        return super().train(False)
+
+    def transform(self, inpt: Any, params: dict[str, Any]) -> Any:
+        """Quantize one image, or a tensor of several.
+
+        Args:
+            inpt: a tensor or a Pillow image.
+            params: unused; torchvision hands them to every transform.
+        """
+        if isinstance(inpt, Image.Image):
+            images, last = as_batch(inpt, None, self.background, self.max_pixels)
+            return Image.fromarray(np.asarray(self.quantizer(images, self.num_colors, channels_last=last)))
+        tensor = inpt.as_subclass(torch.Tensor)
+        flat = tensor.flatten(0, -4) if tensor.ndim > 4 else tensor
+        images, last = as_batch(flat, False, self.background, self.max_pixels)
+        result = self.quantizer(images, self.num_colors, channels_last=last).render(tensor.dtype)
+        result = result.to(tensor.device).reshape(*tensor.shape[:-3], *result.shape[-3:])
+        return tv_tensors.wrap(result, like=inpt) if isinstance(inpt, tv_tensors.TVTensor) else result
+
+    def extra_repr(self) -> str:
+        """Name the number of colours and the method."""
+        return f"num_colors={self.num_colors}, method={self.method!r}"
