@@ -213,6 +213,7 @@ class ColorCNNCLI(LightningCLI):
 
     def after_fit(self) -> None:
         """Say where the run is, what it has reached, and how to use it."""
+        folder = self._checkpoint("last").parent.parent  # every process takes part in finding it
         if not self.trainer.is_global_zero:
             return
         found = best_checkpoint(self.trainer)
@@ -224,7 +225,7 @@ class ColorCNNCLI(LightningCLI):
             say(f"{reached} at step {step}: {path}")
             if command := _use(self.model, path):
                 say(f"use it with: {command}")
-        say(f"the run is in {self._checkpoint('last').parent.parent}")
+        say(f"the run is in {folder}")
 
     def after_predict(self) -> None:
         """Tell where the predictions lie."""

@@ -182,6 +182,13 @@ class ImageTask(Task):
         self._index = batch.index
         return batch
 
+    def shares(self, batch: Batch) -> int:
+        """Return the weight of a batch in the mean of all processes.
+
+        Lightning divides the sum of the weights by the number of processes and drops the remainder.
+        """
+        return len(batch.images) * getattr(self.trainer, "world_size", 1)
+
     def host_index(self, batch: Batch) -> Tensor:
         """Return the index of the batch that was transferred last, on the host."""
         return batch.index if self._index is None else self._index

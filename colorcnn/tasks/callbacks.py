@@ -57,8 +57,8 @@ class ScoreLog(Callback):
         line: dict[str, Any] = {"epoch": trainer.current_epoch, "step": trainer.global_step}
         line["seconds"], self._last = round(now - self._last, 1), now
         line |= {name: round(float(value), 6) for name, value in sorted(trainer.callback_metrics.items())}
+        path = self._path(trainer)  # every process takes part in finding it
         if trainer.is_global_zero and not trainer.fast_dev_run:  # type: ignore[attr-defined]
-            path = self._path(trainer)
             path.parent.mkdir(parents=True, exist_ok=True)
             with path.open("a") as stream:
                 stream.write(json.dumps(line) + "\n")

@@ -100,6 +100,6 @@ class ClassifierTask(ImageTask):
         self.log_dict(
             {f"{split}/{name}": value for name, value in scores.items()},
             prog_bar=True,
-            batch_size=len(batch.images),
+            batch_size=self.shares(batch),
             sync_dist=True,
         )

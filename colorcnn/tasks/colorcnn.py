@@ -393,5 +393,5 @@ class ColorCNNTask(ImageTask):
                 scores[f"{split}/accuracy_{size}"] = torch.stack(right).mean()
                 scores[f"{split}/colors_{size}"] = paletted.num_colors.float().mean()
         of_all = torch.stack([scores[f"{split}/accuracy_{size}"] for size in self.scored_sizes]).mean()
-        self.log_dict(scores, batch_size=len(batch.images), sync_dist=True)
-        self.log(f"{split}/accuracy", of_all, prog_bar=True, batch_size=len(batch.images), sync_dist=True)
+        self.log_dict(scores, batch_size=self.shares(batch), sync_dist=True)
+        self.log(f"{split}/accuracy", of_all, prog_bar=True, batch_size=self.shares(batch), sync_dist=True)

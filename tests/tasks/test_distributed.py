@@ -51,7 +51,7 @@ def fit(folder, name, batch, *options):
     }
     command = [sys.executable, "-m", "colorcnn", "fit", "--config", "two.yaml", "--name", name]
     command += ["--allow-module", "tiny", "--data.init_args.batch_size", str(batch), *options]
-    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True)
+    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
     return [json.loads(line) for line in (folder / "runs" / name / "scores.jsonl").read_text().splitlines()]
 
