@@ -185,6 +185,15 @@ def shortened(value: Any, length: int = 80) -> str:
     return text if len(text) <= length else f"{text[: length - 3]}..."
 
 
+def quoted(value: Any) -> str:
+    """Write a value of a file or an option as Python would, cut to the length of a line.
+
+    Args:
+        value: a string, or anything that has a text.
+    """
+    return repr(shortened(value)) if isinstance(value, str) else shortened(value)
+
+
 @contextmanager
 def cures(by_code: Mapping[str, Cure]) -> Iterator[None]:
     """Give errors another cure on their way out, so that a command speaks of its own options.

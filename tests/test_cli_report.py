@@ -67,7 +67,7 @@ def test_a_single_record_needs_no_overview(results):
     [
         (["nowhere"], 2, "nowhere does not exist"),
         (["empty"], 2, "empty holds no records"),
-        (["results/state.json"], 1, "results/state.json is no record"),
+        (["results/state.json"], 1, "results/state.json is invalid (object missing required field"),
         (["results", "-o", "results/third.png"], 1, "exists already"),
     ],
 )

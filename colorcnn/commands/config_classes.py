@@ -7,14 +7,17 @@ import re
 import typing
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from pathlib import PurePath
+from itertools import pairwise
+from pathlib import Path, PurePath
 from types import UnionType
-from typing import Any
+from typing import Annotated, Any
 
+import msgspec
 from jsonargparse import Namespace, set_parsing_settings
 
-from colorcnn import trust
+from colorcnn import schema, trust
 from colorcnn.errors import UsageError
+from colorcnn.reproduce.yaml_file import read_yaml
 
 _PLAIN = (bool, int, float, complex, str, bytes, type(None), dict, list, tuple, set, object)
 _CONTAINERS = (typing.Union, UnionType, list, tuple, set, Sequence, Iterable)
@@ -44,6 +47,30 @@ def limited_parser(allowed: Iterable[str]) -> Iterator[None]:
     finally:
         if names:  # the parser's settings are those of the process
             set_parsing_settings(import_path_denylist=names)
+
+
+class _Fit(msgspec.Struct):
+    """The sections of a configuration; the parser knows what is in them."""
+
+    model: str | dict[str, Any] | None = None
+    data: str | dict[str, Any] | None = None
+    trainer: dict[str, Any] = {}
+    seed_everything: bool | Annotated[int, msgspec.Meta(ge=0, le=2**32 - 1)] | None = None
+
+
+def check_configs(argv: Sequence[str]) -> None:
+    """Refuse configuration files over the budgets, and files whose sections are of wrong types.
+
+    Args:
+        argv: the command line that names them.
+
+    Raises:
+        ColorCNNError: names the file and the problem.
+    """
+    words = [part for word in argv for part in (word.split("=", 1) if word.startswith("-") else [word])]
+    for word, after in pairwise(words):
+        if word in ("--config", "-c") and Path(after).is_file():
+            schema.convert(read_yaml(Path(after)), _Fit, after, "correct it there")
 
 
 def denied_import(message: str) -> UsageError | None:

@@ -31,11 +31,16 @@ import colorcnn.tasks.colorcnn
 import colorcnn.tasks.dynamics
 import colorcnn.tasks.vq  # noqa: F401 (imported so that configurations may name their classes)
 from colorcnn import trust
-from colorcnn.commands.config_classes import denied_import, limited_parser, refuse_hidden_classes
+from colorcnn.commands.config_classes import (
+    check_configs,
+    denied_import,
+    limited_parser,
+    refuse_hidden_classes,
+)
 from colorcnn.commands.console import say
 from colorcnn.commands.fit_arguments import prepare_arguments, resuming_command
 from colorcnn.commands.messages import data_cures
-from colorcnn.errors import ColorCNNError, UsageError
+from colorcnn.errors import ColorCNNError, UsageError, shortened
 from colorcnn.reproduce.state import ClaimedError, claimed
 from colorcnn.tasks.base import Task
 from colorcnn.tasks.callbacks import EpochSeed, Pictures, PredictionFiles, ScoreLog, predictions_folder
@@ -158,6 +163,14 @@ class ColorCNNCLI(LightningCLI):
     def before_instantiate_classes(self) -> None:
         """Refuse classes in places for plain values."""
         refuse_hidden_classes(self.config[self.subcommand])
+
+    def instantiate_classes(self) -> None:
+        """Build the task, the data set and the trainer; their options are the user's to correct."""
+        try:
+            super().instantiate_classes()
+        except (TypeError, LookupError, ArithmeticError, AttributeError, AssertionError) as error:
+            reason = shortened(f"{type(error).__name__}: {error}", 200)
+            raise UsageError(f"The configuration's values do not work ({reason}): correct them.") from error
 
     def instantiate_trainer(self, **kwargs: Any) -> pl.Trainer:
         """Build the trainer; what it refuses, such as a GPU where there is none, is the user's to mend."""
@@ -288,6 +301,7 @@ def main(argv: list[str], runs: Path = RUNS) -> int:
     _quiet_lightning()
     argv, modules = trust.take_allowed(argv)
     argv = prepare_arguments(argv)
+    check_configs(argv)
     with _held, trust.limited(modules) as allowed, limited_parser(allowed):
         _run(argv, runs)
     return 0
@@ -336,6 +350,10 @@ def _told(error: Exception, argv: list[str], runs: Path) -> Exception:
         kind = UsageError if isinstance(ours, UsageError) else ColorCNNError
         ours = kind(str(ours).strip().splitlines()[-1].partition(": ")[2])
     ours = denied_import(str(error)) or ours
+    if isinstance(error, MemoryError):
+        ours = ColorCNNError(
+            f"There is not enough memory ({shortened(str(error))}): train on less at a time."
+        )
     if ours is None and (isinstance(error, argparse.ArgumentError) or str(error).startswith(_LAYOUT)):
         ours = UsageError(f"{_essence(str(error))}: see `colorcnn {argv[0]} --help`.")
     return ours or error
@@ -377,7 +395,7 @@ def _essence(message: str) -> str:
     lines = [line.strip().removeprefix("- ") for line in message.splitlines()]
     told = [line for line in lines if line and not line.startswith(_LAYOUT)]
     short = [line for line in told if not line.startswith("Given value:") or "(" not in line]
-    return " ".join(short).rstrip(".:")
+    return shortened(" ".join(short).rstrip(".:"), 500)
 
 
 def _use(task: pl.LightningModule, path: Path) -> str | None:

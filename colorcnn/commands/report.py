@@ -47,7 +47,7 @@ def main(argv: list[str]) -> int:
         argv: its arguments.
 
     Returns:
-        0.
+        0, or 1 when a record was left out because it is damaged.
 
     Raises:
         UsageError: a path does not exist, or holds no records.
@@ -59,9 +59,13 @@ def main(argv: list[str]) -> int:
     if not options.force:
         refuse_existing(options.out)
     entries = [entry for path in dict.fromkeys(options.paths) for entry in _entries(path)]
-    write_report(entries, options.out, title=options.title, overwrite=options.force)
-    _log.info(f"wrote {options.out}, of {len(entries)} record{'s' * (len(entries) != 1)}")
-    return 0
+    left_out: list[ColorCNNError] = []
+    write_report(entries, options.out, title=options.title, overwrite=options.force, skip=left_out.append)
+    for error in left_out:
+        _log.error(f"left out: {error}")
+    count = len(entries) - len(left_out)
+    _log.info(f"wrote {options.out}, of {count} record{'s' * (count != 1)}")
+    return int(bool(left_out))
 
 
 def _parse(argv: list[str]) -> argparse.Namespace:

@@ -12,6 +12,7 @@ from typing import Any
 
 from tqdm import tqdm
 
+from colorcnn.errors import ColorCNNError
 from colorcnn.evaluation.statistics import against_first, stars, stars_explained
 from colorcnn.files import write_atomically
 from colorcnn.records import Record, showing
@@ -68,6 +69,7 @@ def write_report(
     title: str = "What a few colours keep",
     pictures: Sequence[Picture] = (),
     overwrite: bool = True,
+    skip: Callable[[ColorCNNError], None] | None = None,
 ) -> Path:
     """Write records as one HTML file: a summary, curves, pictures and tables, and an overview of several.
 
@@ -80,19 +82,31 @@ def write_report(
         title: heading of the page.
         pictures: shown after the curves of the first record.
         overwrite: replace an existing file.
+        skip: is called with the error of a record that does not hold what it should. The page is then made
+            of the others.
 
     Raises:
         ColorCNNError: the file exists and ``overwrite`` is false, it cannot be written, or a record does not
-            hold what it should.
+            hold what it should and ``skip`` is None, or no other is left.
     """
     given = [records] if isinstance(records, Record) else list(records)
-    entries = [entry if isinstance(entry, Entry) else Entry("", entry) for entry in given]
-    body = []
-    for place, entry in enumerate(tqdm(entries, desc="report", unit=" records", disable=None, leave=False)):
+    entries: list[Entry] = []
+    body: list[str] = []
+    for each in tqdm(given, desc="report", unit=" records", disable=None, leave=False):
+        entry, place = each if isinstance(each, Entry) else Entry("", each), len(entries)
         own = [*entry.pictures, *(pictures if place == 0 else ())]
-        heading = f'<h2 id="{place}">{escape(_heading(entry))}</h2>' if len(entries) > 1 else ""
-        with showing(_heading(entry)):
-            body += [heading, _question(entry.record), _section(entry.record, own), _provenance(entry.record)]
+        heading = f'<h2 id="{place}">{escape(_heading(entry))}</h2>' if len(given) > 1 else ""
+        try:
+            with showing(_heading(entry)):
+                _overview([entry])
+                section, provenance = _section(entry.record, own), _provenance(entry.record)
+        except ColorCNNError as error:
+            if skip is None or (each is given[-1] and not entries):
+                raise
+            skip(error)
+        else:
+            entries.append(entry)
+            body += [heading, _question(entry.record), section, provenance]
     if len(entries) > 1:
         body.insert(0, _overview(entries))
     page = Template(_PAGE.read_text(encoding="utf-8")).substitute(
