@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import MISSING, Field, fields, is_dataclass
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, Union, cast, get_args, get_origin, get_type_hints
 
-from colorcnn.errors import UsageError
+from colorcnn.errors import UsageError, quoted
 
 if TYPE_CHECKING:
     Text = str
@@ -62,7 +62,7 @@ def read_options(cls: type[Options], given: Mapping[str, Any], where: str) -> Op
         UsageError: an option is unknown, missing, of the wrong type, or in conflict with another.
     """
     check_options(given, option_names(cls), required_options(cls), where)
-    text = f"{cls.__qualname__} {given!r}"
+    text = f"{cls.__qualname__} {quoted(given)}"
     if text not in _read:
         _read[text] = _parse(cls, given, where)
     return cast(Options, _read[text])
@@ -107,11 +107,13 @@ def check_options(
         UsageError: an option is unknown or missing. The message names it.
     """
     if not isinstance(content, Mapping):
-        raise UsageError(f"{where}: there is {content!r} in place of a mapping with {', '.join(required)}.")
+        raise UsageError(
+            f"{where}: there is {quoted(content)} in place of a mapping with {', '.join(required)}."
+        )
     for key in content:
         if key not in allowed:
             raise UsageError(
-                f"{where}: there is no option {key!r}; choose among {', '.join(allowed)}.",
+                f"{where}: there is no option {quoted(key)}; choose among {', '.join(allowed)}.",
                 code="unknown-option",
                 option=key,
             )
@@ -139,7 +141,7 @@ def _parse(cls: type[Options], given: Mapping[str, Any], where: str) -> Options:
         if each.name in refused:
             problem = _problem(each.name, hints[each.name], given[each.name], each)
             raise UsageError(f"{where}: {problem}.", code="invalid-option", option=each.name)
-    raise UsageError(f"{where}: these options do not fit together: {dict(given)!r}; correct them.")
+    raise UsageError(f"{where}: these options do not fit together: {quoted(dict(given))}; correct them.")
 
 
 def _problem(name: str, hint: Any, value: Any, of: Field[Any] | None = None) -> str:
@@ -154,7 +156,7 @@ def _problem(name: str, hint: Any, value: Any, of: Field[Any] | None = None) -> 
             except UsageError as error:
                 return str(error).removesuffix(".")
     words = of.metadata.get("give") if of else None
-    return f"{name} is {value!r}; give {words or _words(hint)}"
+    return f"{name} is {quoted(value)}; give {words or _words(hint)}"
 
 
 def _parts(name: str, hint: Any, value: Any) -> Iterator[tuple[str, Any, Any]]:
@@ -164,7 +166,7 @@ def _parts(name: str, hint: Any, value: Any) -> Iterator[tuple[str, Any, Any]]:
         if get_origin(kind) is list and isinstance(value, list):
             yield from ((f"{name}, entry {at},", arguments[0], item) for at, item in enumerate(value, 1))
         elif get_origin(kind) is dict and isinstance(value, Mapping):
-            yield from ((f"{name} {key!r}", arguments[1], item) for key, item in value.items())
+            yield from ((f"{name} {quoted(key)}", arguments[1], item) for key, item in value.items())
         elif is_dataclass(kind) and isinstance(value, Mapping):
             hints = _hints(cast(type, kind))
             yield from ((f"{name}, {key}", hints[key], item) for key, item in value.items() if key in hints)

@@ -38,7 +38,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from colorcnn.errors import UsageError, unknown_name
+from colorcnn.errors import UsageError, quoted, unknown_name
 from colorcnn.reproduce.experiment import SCALES, Experiment, Scale, Stage, Variant
 from colorcnn.reproduce.options import check_options
 from colorcnn.reproduce.references import producer, references, substitute
@@ -67,7 +67,9 @@ def read_experiment(path: Path) -> Experiment:
     """
     content = read_yaml(path)
     if content.get("kind") != "experiment":
-        raise UsageError(f"{path} is of kind {content.get('kind')!r}: give a file of `kind: experiment`.")
+        raise UsageError(
+            f"{path} is of kind {quoted(content.get('kind'))}: give a file of `kind: experiment`."
+        )
     if "sizes" in content and "scales" in content:
         raise UsageError(f"{path} has sizes and scales, which are the same: give one of them.")
     word = "sizes" if "sizes" in content else "scales"
@@ -98,7 +100,7 @@ def check_seeds(seeds: Any, where: str) -> None:
         UsageError: it is no whole number from 1 to :data:`MAX_SEEDS`.
     """
     if type(seeds) is not int or not 1 <= seeds <= MAX_SEEDS:
-        raise UsageError(f"{where} is {seeds!r}: give a whole number from 1 to {MAX_SEEDS}.")
+        raise UsageError(f"{where} is {quoted(seeds)}: give a whole number from 1 to {MAX_SEEDS}.")
 
 
 def _scale(spec: Mapping[str, Any], where: str) -> Scale:
@@ -111,8 +113,8 @@ def _scale(spec: Mapping[str, Any], where: str) -> Scale:
     for name, chosen in _combinations(spec.get("matrix") or {}, where):
         if name in variants or (name and not _NAME.fullmatch(name)):
             raise UsageError(
-                f"{where}: a combination of the matrix is called {name!r}, as another is, or as no file can "
-                "be; give the values other names, of letters, digits, and the signs . + - _"
+                f"{where}: a combination of the matrix is called {quoted(name)}, as another is, or as no "
+                "file can be; give the values other names, of letters, digits, and the signs . + - _"
             )
         stages = tuple(itertools.islice(_stages(spec["stages"], variables.extended(chosen), where), left + 1))
         left -= len(stages)
@@ -127,7 +129,7 @@ def _scale(spec: Mapping[str, Any], where: str) -> Scale:
 def _combinations(matrix: Mapping[str, Any], where: str) -> Iterator[tuple[str, dict[str, Any]]]:
     """Yield every choice of one value for each axis: its name, and the variables it sets."""
     if not isinstance(matrix, Mapping):
-        raise UsageError(f"{where}: matrix is {matrix!r}; give a mapping of axes to their values.")
+        raise UsageError(f"{where}: matrix is {quoted(matrix)}; give a mapping of axes to their values.")
     axes = [_axis(axis, values, where) for axis, values in matrix.items()]
     if math.prod(map(len, axes)) > MAX_STAGES:
         raise UsageError(f"{where}: the matrix has more than {MAX_STAGES:,} combinations; take fewer values.")
@@ -146,7 +148,7 @@ def _axis(axis: str, values: Any, where: str) -> list[tuple[str, dict[str, Any]]
             for name, attributes in values.items()
         ]
     raise UsageError(
-        f"{where}: the axis {axis} of a matrix is {values!r}; give a list of values, or a mapping "
+        f"{where}: the axis {axis} of a matrix is {quoted(values)}; give a list of values, or a mapping "
         "of their names to attributes."
     )
 
@@ -154,9 +156,9 @@ def _axis(axis: str, values: Any, where: str) -> list[tuple[str, dict[str, Any]]
 def _stages(specs: Sequence[Any], variables: _Variables, where: str) -> Iterator[Stage]:
     known: dict[str, Stage] = {}
     for spec in specs:
-        place = f"{where}, stage {spec.get('name')!r}" if isinstance(spec, Mapping) else where
+        place = f"{where}, stage {quoted(spec.get('name'))}" if isinstance(spec, Mapping) else where
         if not isinstance(spec, Mapping):
-            raise UsageError(f"{where}: a stage is {spec!r}; give a mapping with a name and a kind.")
+            raise UsageError(f"{where}: a stage is {quoted(spec)}; give a mapping with a name and a kind.")
         matrix = variables.inserted(spec.get("matrix") or {})
         for _, chosen in _combinations(matrix, place):
             stage = _stage(spec, variables.extended(chosen, place), known, place)
@@ -170,14 +172,14 @@ def _stage(spec: Mapping[str, Any], variables: _Variables, known: Mapping[str, S
     kind = str(content.pop("kind", None))
     shared = content.pop("shared", False)
     if not isinstance(shared, bool):
-        raise UsageError(f"{where}: shared is {shared!r}; give true or false.")
+        raise UsageError(f"{where}: shared is {quoted(shared)}; give true or false.")
     if not _NAME.fullmatch(name):
         raise UsageError(f"{where}: give a name of letters, digits, and the signs . + - _")
     if name in known or name in variables.values:
         raise UsageError(f"{where}: the name {name} is taken by another stage or variable; choose another.")
     stray = re.search(r"\$\{[\w.+-]*\}?", str(substitute(content, lambda name: "")))
     if stray:
-        raise UsageError(f"{where}: {stray[0]!r} has a ${{ that names nothing; write ${{NAME}}.")
+        raise UsageError(f"{where}: {quoted(stray[0])} has a ${{ that names nothing; write ${{NAME}}.")
     for reference in references(content):
         source = producer(reference, known)
         if source is None:
@@ -261,6 +263,6 @@ def _check_keys(
     check_options(content, allowed, required, where)
     for key in ("scales", "sizes", "variables", "matrix"):
         if not isinstance(content.get(key) or {}, Mapping):
-            raise UsageError(f"{where}: {key} is {content[key]!r}; give a mapping.")
+            raise UsageError(f"{where}: {key} is {quoted(content[key])}; give a mapping.")
     if not isinstance(content.get("stages") or [], list):
-        raise UsageError(f"{where}: stages is {content['stages']!r}; give a list.")
+        raise UsageError(f"{where}: stages is {quoted(content['stages'])}; give a list.")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import cast
 
-from colorcnn.errors import UsageError, unknown_name
+from colorcnn.errors import UsageError, quoted, unknown_name
 from colorcnn.records import Record
 from colorcnn.reproduce.experiment import Experiment, Stage
 from colorcnn.reproduce.stages.base import MeasuringKind, StageKind
@@ -51,7 +51,7 @@ def check_stages(experiment: Experiment) -> None:
     for name, scale in experiment.scales.items():
         for variant in scale.variants:
             for stage in variant.stages:
-                where = f"{experiment.path}, scale {name}, stage {stage.name!r}"
+                where = f"{experiment.path}, scale {name}, stage {quoted(stage.name)}"
                 if stage.kind not in KINDS:
                     raise unknown_name(f"kind of stage in {where}:", stage.kind, KINDS)
                 kind_of(stage).check(stage.options, where)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from colorcnn.errors import UsageError
+from colorcnn.errors import UsageError, quoted
 from colorcnn.records import Clock, Record
 from colorcnn.reproduce.options import default_options, read_options
 
@@ -143,7 +143,9 @@ class StageKind(ABC):
         Raises:
             UsageError: the stage has no such output.
         """
-        raise UsageError(f"A stage of this kind has no output {part!r} for others: refer to another stage.")
+        raise UsageError(
+            f"A stage of this kind has no output {quoted(part)} for others: refer to another stage."
+        )
 
 
 class MeasuringKind(StageKind):

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from colorcnn.errors import UsageError
+from colorcnn.errors import UsageError, quoted
 from colorcnn.files import write_atomically
 from colorcnn.records import Clock, Record
 from colorcnn.reproduce.options import Content, PaletteSize, PositiveInt, Text, give
@@ -79,11 +79,11 @@ class DcqJudgeOptions:
         for name, row in self.rows.items():
             if not len(row.stores) == len(row.classifiers) == len(self.colors):
                 raise UsageError(
-                    f"the row {name!r} does not fit: give a store and a classifier for each of the "
+                    f"the row {quoted(name)} does not fit: give a store and a classifier for each of the "
                     f"{len(self.colors)} numbers of colours, or null."
                 )
         if self.anchor is not None and self.anchor not in self.rows:
-            raise UsageError(f"the anchor {self.anchor!r} is no row: name one of the rows.")
+            raise UsageError(f"the anchor {quoted(self.anchor)} is no row: name one of the rows.")
         if self.published is not None:
             from colorcnn.reporting.published import published_table
 

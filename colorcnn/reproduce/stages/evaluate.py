@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import colorcnn.data
-from colorcnn.errors import UsageError, unknown_name
+from colorcnn.errors import UsageError, quoted, unknown_name
 from colorcnn.files import write_atomically
 from colorcnn.records import Clock, Record
 from colorcnn.reproduce.options import Content, PaletteSize, PositiveInt, Text, give
@@ -57,14 +57,16 @@ class MeasuredOptions:
 
     def __post_init__(self) -> None:
         if not isinstance(self.data, str) and "class_path" not in self.data:
-            raise UsageError(f"data is {self.data!r}; give {_DATA['give']}.")
+            raise UsageError(f"data is {quoted(self.data)}; give {_DATA['give']}.")
         if not self.classifier:
-            raise UsageError(f"classifier is {self.classifier!r}; give {_CLASSIFIERS['give']}.")
+            raise UsageError(f"classifier is {quoted(self.classifier)}; give {_CLASSIFIERS['give']}.")
         if not self.methods:
-            raise UsageError(f"methods is {self.methods!r}; give {_METHODS['give']}.")
+            raise UsageError(f"methods is {quoted(self.methods)}; give {_METHODS['give']}.")
         for name, method in self.methods.items():
             if not method:
-                raise UsageError(f"the method {name!r} is {method!r}; give NAME[:CHECKPOINT][+DITHER].")
+                raise UsageError(
+                    f"the method {quoted(name)} is {quoted(method)}; give NAME[:CHECKPOINT][+DITHER]."
+                )
         if not self.colors:
             raise UsageError("colors is []; give a list of whole numbers from 1 to 256.")
 
@@ -123,7 +125,7 @@ class EvaluateStage(MeasuringKind):
             for each in method if isinstance(method, list) else [method]:
                 if isinstance(method, list) and each.partition(":")[0] not in LEARNED_METHODS:
                     raise UsageError(
-                        f"{each!r} is in a list: list ColorCNNs, each for another number of colours."
+                        f"{quoted(each)} is in a list: list ColorCNNs, each for another number of colours."
                     )
                 if not references(each) and not find_codecs(each):
                     check_pretrained(parse_method(each).checkpoint)

@@ -14,7 +14,7 @@ import yaml
 import colorcnn.data
 import colorcnn.tasks
 from colorcnn.dcq.pruning import DYNAMICS
-from colorcnn.errors import ColorCNNError, UsageError, unknown_name
+from colorcnn.errors import ColorCNNError, UsageError, quoted, unknown_name
 from colorcnn.files import write_atomically
 from colorcnn.pretrained import check_pretrained
 from colorcnn.reproduce.options import Content, give
@@ -75,7 +75,7 @@ class FitStage(StageKind):
                 whole[section] = _changed_class(whole[section], change)
             if "class_path" not in whole[section]:
                 raise UsageError(
-                    f"The configuration {config!r} names no class for {section}: "
+                    f"The configuration {quoted(config)} names no class for {section}: "
                     f"give {section} with class_path and init_args."
                 )
         whole.setdefault("trainer", {})
@@ -166,10 +166,10 @@ def check_class(section: str, described: Mapping[str, Any], module: ModuleType) 
     """
     for key in described:
         if key not in ("class_path", "init_args"):
-            raise UsageError(f"{section} has {key!r}: give class_path, and options below init_args.")
+            raise UsageError(f"{section} has {quoted(key)}: give class_path, and options below init_args.")
     options = described.get("init_args") or {}
     if not isinstance(options, Mapping):
-        raise UsageError(f"{section} has the init_args {options!r}: give a mapping of options.")
+        raise UsageError(f"{section} has the init_args {quoted(options)}: give a mapping of options.")
     package, _, name = described["class_path"].rpartition(".")
     if package not in ("", module.__name__):
         return

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from colorcnn.errors import UsageError
+from colorcnn.errors import UsageError, quoted
 from colorcnn.files import write_atomically
 from colorcnn.records import Clock, Record
 from colorcnn.reproduce.options import PositiveFloat, Text, give
@@ -39,7 +39,7 @@ class SoftHardOptions(MeasuredOptions):
         super().__post_init__()
         for name, method in self.methods.items():
             if isinstance(method, str) and find_codecs(method):
-                raise UsageError(f"the method {name!r} is a codec: it has no soft images.")
+                raise UsageError(f"the method {quoted(name)} is a codec: it has no soft images.")
 
 
 class SoftHardStage(EvaluateStage):

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from colorcnn.errors import UsageError
+from colorcnn.errors import UsageError, quoted
 from colorcnn.records import Clock, Record
 from colorcnn.reproduce.options import Text, give
 from colorcnn.reproduce.stages.base import MeasuringKind, StageContext
@@ -57,7 +57,7 @@ class VQKodakStage(MeasuringKind):
         described = super().describe(options, home)
         for name in described["codecs"]:
             if not find_codecs(name) or name in LOSSLESS:
-                raise UsageError(f"There is no curve of the codec {name!r}: choose jpeg or webp.")
+                raise UsageError(f"There is no curve of the codec {quoted(name)}: choose jpeg or webp.")
         return described
 
     def run(self, description: Mapping[str, Any], context: StageContext) -> None:

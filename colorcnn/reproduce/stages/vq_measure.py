@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from colorcnn.errors import ColorCNNError, UsageError
+from colorcnn.errors import ColorCNNError, UsageError, quoted
 from colorcnn.files import write_atomically
 from colorcnn.records import Clock, Record
 from colorcnn.reproduce.options import PositiveInt, Text, give
@@ -54,7 +54,7 @@ class VQMeasureOptions:
     def __post_init__(self) -> None:
         check_rows(self.rows, [self.anchor, *self.compare, *self.compare.values()])
         if self.drawn is not None and not any(self.drawn in row for row in self.rows.values()):
-            raise UsageError(f"drawn is {self.drawn!r}; give a lambda of one of the rows.")
+            raise UsageError(f"drawn is {quoted(self.drawn)}; give a lambda of one of the rows.")
 
 
 class VQMeasureStage(OfSource, MeasuringKind):
@@ -130,10 +130,12 @@ def check_rows(rows: Rows, named: Iterable[str | None]) -> None:
         UsageError: a row is empty, or a name is no row.
     """
     if not rows or not all(rows.values()):
-        raise UsageError(f"rows is {rows!r}; give a mapping of names to trainings, with one or more each.")
+        raise UsageError(
+            f"rows is {quoted(rows)}; give a mapping of names to trainings, with one or more each."
+        )
     for name in named:
         if name is not None and name not in rows:
-            raise UsageError(f"{name!r} is no row; there are {', '.join(rows)}.")
+            raise UsageError(f"{quoted(name)} is no row; there are {', '.join(rows)}.")
 
 
 def _load(rows: Rows, dimension: int) -> dict[tuple[str, str], VectorCompressor]:
