@@ -47,6 +47,7 @@ COMMANDS = {
     "dcq": Command("colorcnn.commands.dcq", "compress a training set by its colours, and keep it in a store"),
     "compress": Command("colorcnn.commands.compress", "a picture as a small file of a learned codec", True),
     "decompress": Command("colorcnn.commands.compress", "the picture in such a file, as PNG", True),
+    "init": Command("colorcnn.commands.init", "write YAML files that train on a folder of images"),
     "publish": Command("colorcnn.commands.publish", "make a checkpoint folder of a run"),
     "fit": Command("colorcnn.commands.lightning", "train a network from a YAML file", True),
     "validate": Command("colorcnn.commands.lightning", "score a checkpoint on the validation split", True),
