@@ -145,7 +145,9 @@ def test_qualities_are_named():
     assert set(QUALITIES) == {"fast", "default", "best"}
 
 
-@pytest.mark.parametrize("kept", [[(0, 0)], ["red"], [(1, 2, 3), (4, 5)], [None], [(0, 0, 256)]])
-def test_colors_to_keep_that_are_no_three_bytes_are_refused(kept):
-    with pytest.raises(UsageError, match="give three bytes for each"):
+@pytest.mark.parametrize("kept", [[(0, 0)], [(1, 2, 3), (4, 5)], [None], [(0, 0, 256)]])
+def test_colors_to_keep_that_are_no_colors_are_refused(kept):
+    with pytest.raises(UsageError, match="give a name such as red, #rrggbb, three bytes"):
         QUANTIZERS["k-means"](keep=kept)
+    with pytest.raises(UsageError, match="'reed' is no colour"):
+        QUANTIZERS["k-means"](keep=["reed"])
