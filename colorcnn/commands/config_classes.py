@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import inspect
 import re
 import typing
@@ -13,7 +14,7 @@ from types import UnionType
 from typing import Annotated, Any
 
 import msgspec
-from jsonargparse import Namespace, set_parsing_settings
+from jsonargparse import Namespace, _common, set_parsing_settings
 
 from colorcnn import schema, trust
 from colorcnn.errors import UsageError
@@ -21,6 +22,8 @@ from colorcnn.reproduce.yaml_file import read_yaml
 
 _PLAIN = (bool, int, float, complex, str, bytes, type(None), dict, list, tuple, set, object)
 _CONTAINERS = (typing.Union, UnionType, list, tuple, set, Sequence, Iterable)
+_PARSER_STATE: dict[str, Any] = getattr(_common, "parsing_settings", {})
+"""The parser's settings, which are those of the process: the library has no public way to put them back."""
 _DENIED = re.compile(r"Importing '([^']*)' is not allowed")
 
 
@@ -33,10 +36,10 @@ def limited_parser(allowed: Iterable[str]) -> Iterator[None]:
     Args:
         allowed: modules and packages that the user trusts beside :data:`colorcnn.trust.PACKAGES`.
     """
-    names = list(allowed)
+    before = copy.deepcopy(_PARSER_STATE)
     set_parsing_settings(
         import_path_denylist=["*", *trust.REFUSED],
-        import_path_allowlist=[*trust.PACKAGES, *names],
+        import_path_allowlist=[*trust.PACKAGES, *allowed],
         instantiate_subclass_spec_in_any=False,
         validate_subclass_spec_in_any=False,  # refuse_hidden_classes names the place in our words
         config_read_mode_urls_enabled=False,
@@ -45,8 +48,8 @@ def limited_parser(allowed: Iterable[str]) -> Iterator[None]:
     try:
         yield
     finally:
-        if names:  # the parser's settings are those of the process
-            set_parsing_settings(import_path_denylist=names)
+        _PARSER_STATE.clear()
+        _PARSER_STATE.update(before)
 
 
 class _Fit(msgspec.Struct):

@@ -42,7 +42,7 @@ def folder(tmp_path_factory):
     argv = ["-o", str(folder / "runs"), "--results", str(folder / "results"), "--seeds", "2"]
     argv += ["--allow-module", "tiny"]
     with torch.random.fork_rng():
-        assert main(["reproduce", str(folder / "everything.yaml"), *argv]) == 0
+        assert main(["reproduce", str(folder / "everything.yaml"), "--allow-module", "tiny", *argv]) == 0
     return folder
 
 
@@ -64,7 +64,7 @@ def test_figures_and_tables_follow_from_the_record(folder, capsys):
     endings = ("", "_attack-2", "_attack-4", "_classifiers-2", "_classifiers-4", "_grid", "_cam")
     assert names == {f"everything_cpu{ending}.png" for ending in endings}
     argv = [str(folder / "everything.yaml"), "--list", "--results", str(folder / "results")]
-    assert main(["reproduce", *argv]) == 0
+    assert main(["reproduce", "--allow-module", "tiny", *argv]) == 0
     told = capsys.readouterr().out
     assert "| accuracy % before | colours | trained | other |" in told
     assert "| accuracy % under FGSM, through the quantizer, change of 255 | colours | 0 | 8 |" in told
