@@ -102,7 +102,8 @@ class FitStage(StageKind):
         try:
             context.fit(argv, folder.parent)
         except UsageError as error:
-            raise UsageError(f"{config}: {error}") from error
+            error.problem = f"{config}: {error.problem}"  # the command still knows the error by its code
+            raise
         except SystemExit as stop:  # the trainer ends so after an interrupt
             raise KeyboardInterrupt from stop
         if not last.exists():
