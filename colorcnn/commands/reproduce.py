@@ -23,6 +23,7 @@ examples:
   colorcnn reproduce --list                          what there is, what was run, measured beside published
   colorcnn reproduce plus-variants --list            one experiment in full
   colorcnn reproduce plus-variants                   the scale for a CPU
+  colorcnn reproduce plus-variants --dry-run         its stages, what is done, and the expected time
   colorcnn reproduce accuracy-bits --scale paper --variant cifar10_resnet18 --seeds 3 --download
   colorcnn reproduce mine.yaml -o runs/mine          one's own experiment
 
@@ -71,14 +72,20 @@ def main(argv: list[str]) -> int:
     experiment.scale(options.scale)  # refuse a wrong name before heavy imports
     from colorcnn.commands import lightning
     from colorcnn.records import read_record
+    from colorcnn.reproduce.listing import dry_run, expected_time
     from colorcnn.reproduce.plan import Plan
     from colorcnn.reproduce.runner import Run
     from colorcnn.reproduce.stages import kind_of_record
 
     # Its remarks on every training would bury ours.
     logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
+    plan = Plan(experiment, options.scale, options.seeds, options.out, options.variant)
+    if options.dry_run:
+        print(dry_run(plan), end="")
+        return 0
+    _log.info(expected_time(plan))
     run = Run(
-        plan=Plan(experiment, options.scale, options.seeds, options.out, options.variant),
+        plan=plan,
         results=results,
         fit=lightning.main,
         say=_log.info,
@@ -118,6 +125,11 @@ def _parse(argv: list[str]) -> argparse.Namespace:
         help="run only this variant of the matrix, as --list names it; --panel is the same",
     )
     add("--list", action="store_true", help="tell what there is and what was run; run nothing")
+    add(
+        "--dry-run",
+        action="store_true",
+        help="print stages, what is done and the expected time; run nothing",
+    )
     add(
         "-o",
         "--out",

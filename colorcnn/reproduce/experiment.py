@@ -56,8 +56,8 @@ class Scale:
     """
 
     variants: tuple[Variant, ...]
-    seeds: int = 1
-    time: str = ""
+    seeds: int
+    time: str
 
 
 @dataclass(frozen=True)

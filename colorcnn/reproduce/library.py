@@ -93,7 +93,12 @@ def record_paths(experiment: Experiment, scale: str, results: Path) -> Iterator[
         The title (variant and stage; empty if the scale has a single record) and the path.
     """
     for variant in experiment.scale(scale).variants:
-        stages = measuring_stages(variant)
-        for stage in stages:
-            title = " ".join(part for part in (variant.name, stage.name if len(stages) > 1 else "") if part)
+        for title, stage in titled_stages(variant):
             yield title, record_path(results, experiment, scale, variant, stage)
+
+
+def titled_stages(variant: Variant) -> list[tuple[str, Stage]]:
+    """Return the measuring stages of a variant, each with the title of its record."""
+    stages = measuring_stages(variant)
+    several = len(stages) > 1
+    return [(" ".join(filter(None, (variant.name, each.name if several else ""))), each) for each in stages]

@@ -62,7 +62,7 @@ def read_options(cls: type[Options], given: Mapping[str, Any], where: str) -> Op
         UsageError: an option is unknown, missing, of the wrong type, or in conflict with another.
     """
     check_options(given, option_names(cls), required_options(cls), where)
-    text = f"{cls.__qualname__} {quoted(given)}"
+    text = f"{cls.__qualname__} {repr(given)}"  # noqa: RUF010 (the whole text, never a shortened one)
     if text not in _read:
         _read[text] = _parse(cls, given, where)
     return cast(Options, _read[text])

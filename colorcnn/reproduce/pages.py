@@ -16,7 +16,8 @@ from pathlib import Path
 from colorcnn.files import write_atomically
 from colorcnn.records import read_record, showing
 from colorcnn.reporting.markdown import accuracy_table, quantizer_table, scale_table, stores_table
-from colorcnn.reproduce.library import experiment_files, find_experiment, record_paths
+from colorcnn.reproduce.library import experiment_files, record_paths
+from colorcnn.reproduce.reading import read_experiment
 from colorcnn.reproduce.stages import kind_of_record
 
 _TABLE = re.compile(r"(<!-- (table|accuracy): ([\w.+-]+) -->\n).*?(<!-- end -->)", re.DOTALL)
@@ -75,8 +76,8 @@ def overview(results: Path, links: str = "results") -> str:
         links: the same folder, as links of the page name it.
     """
     lines = ["| command | published | measured | record |", "|---|---|---|---|"]
-    for name in experiment_files():
-        experiment = find_experiment(name)
+    for name, file in experiment_files().items():
+        experiment = read_experiment(file)
         for scale in experiment.scales:
             command = f"`colorcnn reproduce {name} --size {scale}`<br>{experiment.title}"
             run = [(title, path) for title, path in record_paths(experiment, scale, results) if path.exists()]

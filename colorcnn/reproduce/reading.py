@@ -10,7 +10,7 @@ An experiment is YAML of ``kind: experiment``::
     scales:                        # `sizes` is accepted, too
       cpu:
         seeds: 3                   # the number of seeds, unless the command line gives one
-        time: half an hour on two cores
+        time: half an hour on two cores   # the expected time, in words
         variables: {epochs: 4}     # ${epochs} in the stages
         matrix:                    # every combination is a variant: it has its own stages, record and figure
           network: [alexnet, resnet18]
@@ -104,7 +104,7 @@ def check_seeds(seeds: Any, where: str) -> None:
 
 
 def _scale(spec: Mapping[str, Any], where: str) -> Scale:
-    _check_keys(spec, _SCALE, ("stages",), where)
+    _check_keys(spec, _SCALE, ("stages", "time"), where)
     seeds = spec.get("seeds", 1)
     check_seeds(seeds, f"{where}: seeds")
     variables = _Variables(dict(spec.get("variables") or {}), where)
@@ -123,7 +123,7 @@ def _scale(spec: Mapping[str, Any], where: str) -> Scale:
         variants[name] = Variant(name, stages)
     if not variants:
         raise UsageError(f"{where}: the matrix has an axis without values; give it some, or leave it out.")
-    return Scale(tuple(variants.values()), seeds, str(spec.get("time", "")))
+    return Scale(tuple(variants.values()), seeds, str(spec["time"]))
 
 
 def _combinations(matrix: Mapping[str, Any], where: str) -> Iterator[tuple[str, dict[str, Any]]]:

@@ -178,7 +178,8 @@ def test_an_experiment_of_a_stranger_runs_nothing(workplace, capsys, stage):
     fit_stage = {"name": "judge", "kind": "fit", "config": {**base, **stage}}
     evaluation = {"name": "score", "kind": "evaluate", "data": "photo-digits", "classifier": "${judge}"}
     evaluation["methods"] = {"median-cut": "median-cut"}
-    content = {"kind": "experiment", "title": "t", "sizes": {"cpu": {"stages": [fit_stage, evaluation]}}}
+    scales = {"cpu": {"time": "seconds", "stages": [fit_stage, evaluation]}}
+    content = {"kind": "experiment", "title": "t", "scales": scales}
     (workplace / "mine.yaml").write_text(yaml.safe_dump(content))
     assert main(["reproduce", "mine.yaml", "-o", "runs"]) == 2
     assert "Traceback" not in capsys.readouterr().err

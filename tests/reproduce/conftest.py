@@ -17,6 +17,7 @@ title: Stores of hardly any images
 source: no paper
 sizes:
   cpu:
+    time: seconds
     variables:
       copies: {batch_size: 12, val_size: 0.2}
       data:

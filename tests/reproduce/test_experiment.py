@@ -36,7 +36,11 @@ def write(tmp_path):
     """Write an experiment of one size; changes replace what is in the file, or in its size."""
 
     def write(stages=(FIT, EVALUATE), name="mine", whole=(), **size):
-        content = {"kind": "experiment", "title": "t", "sizes": {"cpu": {"stages": list(stages), **size}}}
+        content = {
+            "kind": "experiment",
+            "title": "t",
+            "sizes": {"cpu": {"time": "1h", "stages": list(stages), **size}},
+        }
         path = tmp_path / f"{name}.yaml"
         path.write_text(yaml.safe_dump({**content, **dict(whole)}, sort_keys=False))
         return str(path)
@@ -150,18 +154,22 @@ def test_a_wrong_stage_is_told_in_one_sentence(stages, problem, write):
         ({"title": None}, "title is missing"),
         ({"sizes": [1]}, "sizes is"),
         ({"sizes": {}}, "sizes is"),
-        ({"sizes": {"cpu": {"stages": [], "seeds": True}}}, "seeds is True"),
+        ({"sizes": {"cpu": {"time": "1h", "stages": [], "seeds": True}}}, "seeds is True"),
         ({"sizes": {"huge": {}}}, "Unknown scale .*'huge': choose one of cpu, paper"),
         ({"sizes": {"cpu": {}}}, "stages is missing"),
-        ({"sizes": {"cpu": {"stages": "fit"}}}, "stages is 'fit'; give a list"),
-        ({"sizes": {"cpu": {"stages": [], "seeds": 0}}}, "seeds is 0"),
+        ({"sizes": {"cpu": {"stages": []}}}, "time is missing"),
+        ({"sizes": {"cpu": {"time": "1h", "stages": "fit"}}}, "stages is 'fit'; give a list"),
+        ({"sizes": {"cpu": {"time": "1h", "stages": [], "seeds": 0}}}, "seeds is 0"),
         ({"sizes": {"cpu": None}}, "in place of a mapping"),
-        ({"sizes": {"cpu": {"stages": [], "matrix": {"a": []}}}}, "an axis without values"),
+        ({"sizes": {"cpu": {"time": "1h", "stages": [], "matrix": {"a": []}}}}, "an axis without values"),
         (
-            {"sizes": {"cpu": {"stages": [], "matrix": {"a": ["b_c", "b"], "d": ["e", "c_e"]}}}},
+            {"sizes": {"cpu": {"time": "1h", "stages": [], "matrix": ALIKE}}},
             "'b_c_e', as another",
         ),
-        ({"sizes": {"cpu": {"stages": [], "matrix": {"a": ["x/y"]}}}}, "'x/y', .* as no file can be"),
+        (
+            {"sizes": {"cpu": {"time": "1h", "stages": [], "matrix": {"a": ["x/y"]}}}},
+            "'x/y', .* as no file can be",
+        ),
     ],
 )
 def test_a_wrong_file_is_told_in_one_sentence(whole, problem, write):
@@ -389,3 +397,10 @@ def test_sizes_is_another_word_for_scales(write, tmp_path):
 def test_a_damaged_checkpoint_in_a_description_has_a_key(tmp_path):
     (tmp_path / "last.ckpt").write_bytes(b"no checkpoint")
     assert key_of("evaluate", {"methods": [str(tmp_path / "last.ckpt")]}, 1)
+
+
+def test_long_options_that_differ_at_their_end_alone_are_told_apart():
+    methods = {f"{name} ({'long name ' * 20})": "wu" for name in "abcdefgh"}
+    ones = [{**EVALUATE, "methods": {**methods, "last": last}} for last in ("octree", "k-means")]
+    read = [EvaluateStage().read({k: v for k, v in one.items() if k not in ("name", "kind")}) for one in ones]
+    assert [options.methods["last"] for options in read] == ["octree", "k-means"]

@@ -117,6 +117,7 @@ def test_what_is_done_is_not_done_again(copy, monkeypatch, capsys):
     assert (copy / "results" / "experiment_cpu.json").read_bytes() == before
     told = capsys.readouterr()
     assert told.err.count("done already") == 5
+    assert "5 done and 0 begun already; expected time of all stages: seconds" in told.err
     assert "is up to date" in told.err
     assert "| ColorCNN+, *published* | 19.9 |" in told.out
 
@@ -351,6 +352,20 @@ def test_wrong_options_are_told_in_one_sentence(argv, problem, capsys):
     error = capsys.readouterr().err
     assert problem in error
     assert "Traceback" not in error
+
+
+def test_a_dry_run_tells_what_is_done_and_what_is_expected(copy, capsys):
+    shutil.rmtree(stage_folder(copy, "accuracy"))
+    (stage_folder(copy, "plus") / "state.json").unlink()
+    assert reproduce(copy, "--seeds", "1", "--dry-run") == 0
+    shown = capsys.readouterr().out.splitlines()
+    assert shown[0] == "experiment, scale cpu: Every kind of stage, on hardly any data"
+    assert re.fullmatch(r"  \[1/5\] judge, seed 1: done, in \d+\.\d minutes", shown[1])
+    assert shown[4] == "  [4/5] plus, seed 1: begun, and resumes"
+    assert shown[5] == "  [5/5] accuracy, seed 1: to do"
+    last = "5 stages with 1 seed, 3 done and 1 begun already; expected time of all stages: seconds"
+    assert shown[6:] == [last]
+    assert not list((copy / "runs").glob("accuracy-*")), "nothing was done"
 
 
 def test_the_list_sets_measured_beside_published(whole, capsys):

@@ -133,6 +133,16 @@ class StageKind(ABC):
             context: the folder, seed and device of the work.
         """
 
+    def data_specs(self, options: Mapping[str, Any], home: Path) -> list[Mapping[str, Any]]:
+        """Return the data sets that the stage opens, as ``class_path`` and ``init_args``.
+
+        Args:
+            options: options as they stand in the file.
+            home: the folder of the experiment's file.
+        """
+        del home
+        return [options["data"]] if isinstance(options.get("data"), Mapping) else []
+
     def output(self, folder: Path, part: str) -> Path:
         """Return the file that a reference stands for.
 
@@ -197,6 +207,5 @@ class MeasuringKind(StageKind):
         """Return what was measured and what was published, each in a few words for an overview."""
 
     def digest_columns(self, record: Record) -> str:
-        """Return the meaning of the numbers in the digest, such as the numbers of colours; or nothing."""
-        del record
-        return ""
+        """Return what the numbers of the digest stand for, one by one: the numbers of colours, or nothing."""
+        return ", ".join(map(str, record.metrics.get("sizes", [])))

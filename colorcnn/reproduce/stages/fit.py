@@ -85,6 +85,14 @@ class FitStage(StageKind):
         whole.pop("seed_everything", None)  # the seed of the run is used
         return {**whole, "kind": "fit", "save": options.get("save", FitOptions.save)}
 
+    def data_specs(self, options: Mapping[str, Any], home: Path) -> list[Mapping[str, Any]]:
+        """See :meth:`StageKind.data_specs`: the data of the configuration, with the changes to it."""
+        config = options.get("config", {})
+        data = (read_yaml(home / config) if isinstance(config, str) else config).get("data") or {}
+        for change in changes_of(options, "data"):
+            data = _changed_class(data, change)
+        return [data]
+
     def run(self, description: Mapping[str, Any], context: StageContext) -> None:
         """See :meth:`StageKind.run`."""
         from colorcnn.tasks.checkpoints import has_weights_alone, keep_weights

@@ -60,6 +60,11 @@ class VQKodakStage(MeasuringKind):
                 raise UsageError(f"There is no curve of the codec {quoted(name)}: choose jpeg or webp.")
         return described
 
+    def data_specs(self, options: Mapping[str, Any], home: Path) -> list[Mapping[str, Any]]:
+        """See :meth:`StageKind.data_specs`: the folder of pictures."""
+        path = options.get("pictures", VQKodakOptions.pictures)
+        return [{"class_path": "ImageFolder", "init_args": {"path": path}}]
+
     def run(self, description: Mapping[str, Any], context: StageContext) -> None:
         """See :meth:`StageKind.run`."""
         from tqdm import tqdm

@@ -37,7 +37,11 @@ def folder(tmp_path_factory):
         "cam": True,
     }
     stages = [{"name": "judge", "shared": True, **judge}, {"name": "asked", "kind": "evaluate", **measure}]
-    content = {"kind": "experiment", "title": "Everything", "sizes": {"cpu": {"stages": stages}}}
+    content = {
+        "kind": "experiment",
+        "title": "Everything",
+        "scales": {"cpu": {"time": "seconds", "stages": stages}},
+    }
     (folder / "everything.yaml").write_text(yaml.safe_dump(content, sort_keys=False))
     argv = ["-o", str(folder / "runs"), "--results", str(folder / "results"), "--seeds", "2"]
     argv += ["--allow-module", "tiny"]

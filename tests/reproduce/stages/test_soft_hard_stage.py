@@ -77,7 +77,9 @@ def experiment(folder, **options):
     }
     path = folder / "gap.yaml"
     path.write_text(
-        yaml.safe_dump({"kind": "experiment", "title": "Gap", "sizes": {"cpu": {"stages": [measure]}}})
+        yaml.safe_dump(
+            {"kind": "experiment", "title": "Gap", "scales": {"cpu": {"time": "now", "stages": [measure]}}}
+        )
     )
     return ["reproduce", str(path), "-o", str(folder / "runs"), "--results", str(folder / "results")]
 
