@@ -6,33 +6,43 @@ import argparse
 import io
 import logging
 import math
+import os
+import sys
+from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 from PIL import Image
 from torch import Tensor
 
 from colorcnn.colors import parse_color
-from colorcnn.errors import ColorCNNError, UsageError
-from colorcnn.files import refuse_existing, write_atomically
-from colorcnn.images import read_image, to_tensor
+from colorcnn.commands.console import Parser, Results, add_device_option
+from colorcnn.commands.messages import CURES
+from colorcnn.errors import ColorCNNError, UsageError, apply_cure
+from colorcnn.files import cure, refuse_existing, write_atomically
+from colorcnn.images import read_bounded, read_image, to_tensor
 from colorcnn.pretrained import DEFAULT_CODEC, available, find_device, load_compressor
-from colorcnn.vq.bitstream import SUFFIX, unpack
+from colorcnn.vq.bitstream import MAGIC, SUFFIX, unpack
 from colorcnn.vq.codec import MAX_PIXELS, compress_pixels, decompress_pixels
+from colorcnn.vq.compressor import ImageCompressor
 
 _log = logging.getLogger(__name__)
 
 COMPRESS = f"""\
 Compress a picture with a learned codec: a factorized-prior autoencoder whose latent is quantized by scalars
 or vectors and range coded. The file ({SUFFIX}) names the model that wrote it, which is needed to read it.
+Transparency is not kept: --background is laid under it.
 """
 DECOMPRESS = "Read a file of colorcnn compress and write the picture as a PNG file."
 EXAMPLES = """\
 examples:
   colorcnn compress photo.png -o photo.cvq
+  colorcnn compress a.png b.png --out-dir small
+  cat photo.png | colorcnn compress - > photo.cvq
   colorcnn decompress photo.cvq -o photo-back.png
   colorcnn compress photo.png --model runs/vq-tiny/checkpoints/best.ckpt     a codec of one's own
 
-exit status: 0 when the file was written, 1 when the work failed, 2 for a wrong option.
+exit status: 0 when all files were written, 1 when some failed (the others are written), 2 for a wrong option.
 """
 
 
@@ -43,21 +53,36 @@ def main(argv: list[str]) -> int:
         argv: the command's name and its arguments.
 
     Returns:
-        The exit code.
+        The exit code: 0, or 1 when some of the files failed.
 
     Raises:
-        ColorCNNError: the work failed, or the request cannot be meant.
+        ColorCNNError: the only file failed, or the request is invalid.
     """
     name, rest = argv[0], argv[1:]
     options = _parser(name).parse_args(rest)
     if options.max_pixels < 1:
         raise UsageError(f"--max-pixels is {options.max_pixels}: give at least 1.")
-    return _compress(options) if name == "compress" else _decompress(options)
+    suffix = SUFFIX if name == "compress" else ".png"
+    _check(options, suffix)
+    work = _compressing(options) if name == "compress" else _decompress
+    results, failed = Results(), 0
+    for source in options.inputs:
+        target = _target(source, options, suffix)
+        try:
+            _write(work(source, target, options), target, options, results)
+        except ColorCNNError as error:
+            if len(options.inputs) == 1:
+                raise
+            failed += 1
+            apply_cure(error, CURES)
+            _log.error("%s", error)
+    results.finish()
+    return 1 if failed else 0
 
 
 def _parser(name: str) -> argparse.ArgumentParser:
     packing = name == "compress"
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog=f"colorcnn {name}",
         description=COMPRESS if packing else DECOMPRESS,
         epilog=EXAMPLES,
@@ -65,15 +90,15 @@ def _parser(name: str) -> argparse.ArgumentParser:
         allow_abbrev=False,
     )
     add = parser.add_argument
-    add("input", type=Path, metavar="IMG" if packing else "FILE", help="the file to read")
+    add("inputs", nargs="+", metavar="IMG|-" if packing else "FILE|-", help="files; - is standard input")
     suffix = SUFFIX if packing else ".png"
     add(
         "-o",
         "--output",
-        type=Path,
         metavar="FILE",
-        help=f"the result (default: the input's name and {suffix})",
+        help=f"the result of a single file; - is standard output (default: the input's name and {suffix})",
     )
+    add("--out-dir", type=Path, metavar="DIR", help="folder for the results (default: beside each file)")
     add(
         "--model",
         default=DEFAULT_CODEC if packing else None,
@@ -83,7 +108,7 @@ def _parser(name: str) -> argparse.ArgumentParser:
     )
     if packing:
         add("--background", default="white", metavar="COLOR", help="laid under what is transparent (white)")
-    add("--device", default="cpu", help="where the networks compute (default: cpu)")
+    add_device_option(parser)
     add(
         "--max-pixels", type=int, default=MAX_PIXELS, metavar="N", help=f"refuse more (default: {MAX_PIXELS})"
     )
@@ -91,70 +116,115 @@ def _parser(name: str) -> argparse.ArgumentParser:
     return parser
 
 
-def _compress(options: argparse.Namespace) -> int:
-    target = _target(options, SUFFIX)
-    parse_color(options.background)
-    _check_target(target, options)
-    picture = read_image(options.input, max_pixels=options.max_pixels)
-    pixels = to_tensor(picture, options.background)
-    compressor = load_compressor(options.model).to(find_device(options.device))
-    data = compress_pixels(compressor, pixels, _model_name(options.model))
-    kept = decompress_pixels(compressor, data, str(target), options.max_pixels)
-    write_atomically(target, data, overwrite=options.force)
-    size = pixels.shape[1] * pixels.shape[2]
-    _log.info(
-        f"{pixels.shape[2]} x {pixels.shape[1]}, {len(data)} bytes, {8 * len(data) / size:.3f} bits a pixel, "
-        f"PSNR {_psnr(pixels, kept):.2f} dB"
-    )
-    print(target)
-    return 0
+def _check(options: argparse.Namespace, suffix: str) -> None:
+    """Refuse options that conflict, and results that would overwrite each other."""
+    if options.output is not None and options.out_dir is not None:
+        raise UsageError("-o and --out-dir both say where the result goes: give one of them.")
+    if options.output is not None and len(options.inputs) > 1:
+        raise UsageError("-o names one file and there are several inputs: use --out-dir.")
+    targets = [_target(source, options, suffix) for source in options.inputs]
+    if None in targets and len(targets) > 1:
+        raise UsageError("Standard output can hold one file: give a single input, or use --out-dir.")
+    named = [target for target in targets if target is not None]
+    if suffix == ".png" and (wrong := [target for target in named if target.suffix.lower() != ".png"]):
+        raise UsageError(f"{wrong[0]} would hold a PNG file: give it a name that ends in .png.")
+    if len({os.path.realpath(target) for target in named}) < len(named):
+        raise UsageError("Two inputs would become one file: rename one, or name the results with -o.")
+    if None in targets and sys.stdout.isatty():
+        raise UsageError("The file would be printed on the terminal: add > FILE, or -o FILE.")
+    if "background" in options:
+        parse_color(options.background)
 
 
-def _decompress(options: argparse.Namespace) -> int:
-    target = _target(options, ".png")
-    if target.suffix.lower() != ".png":
-        raise UsageError(f"{target} would hold a PNG file: give it a name that ends in .png.")
-    _check_target(target, options)
-    data = _read(options.input)
-    header, _ = unpack(data, str(options.input))
-    # What a stranger's file names is a name, never a path.
-    if options.model is None and header.model not in available("compressor"):
-        raise ColorCNNError(
-            f"{options.input} was written by the model {header.model!r}, which is not installed: "
-            "name its checkpoint with --model."
-        )
-    compressor = load_compressor(options.model or header.model)
-    compressor = compressor.to(find_device(options.device))
-    pixels = decompress_pixels(compressor, data, str(options.input), options.max_pixels)
-    buffer = io.BytesIO()
-    Image.fromarray(pixels.permute(1, 2, 0).numpy()).save(buffer, "PNG")
-    write_atomically(target, buffer.getvalue(), overwrite=options.force)
-    print(target)
-    return 0
+def _target(source: str, options: argparse.Namespace, suffix: str) -> Path | None:
+    """Return the place of a result; None is standard output."""
+    if options.output is not None:
+        return None if options.output == "-" else Path(options.output)
+    if source == "-":
+        return None if options.out_dir is None else options.out_dir / f"stdin{suffix}"
+    if not Path(source).name:
+        raise UsageError(f"{source} is a folder: name a file.")
+    place = Path(source).with_suffix(suffix)
+    return place if options.out_dir is None else options.out_dir / place.name
 
 
-def _target(options: argparse.Namespace, suffix: str) -> Path:
-    if not options.input.name:
-        raise UsageError(f"{options.input} is a folder: name a file.")
-    return options.output or options.input.with_suffix(suffix)
-
-
-def _check_target(target: Path, options: argparse.Namespace) -> None:
-    if target.resolve() == options.input.resolve():
+def _check_target(source: str, target: Path | None, options: argparse.Namespace) -> None:
+    if target is None:
+        return
+    if source != "-" and os.path.realpath(target) == os.path.realpath(source):
         raise UsageError(f"{target} would overwrite the input: name another file with -o.")
     if not options.force:
         refuse_existing(target)
 
 
-def _read(path: Path) -> bytes:
+def _write(data: bytes, target: Path | None, options: argparse.Namespace, results: Results) -> None:
+    if target is None:
+        results.write(data)
+    else:
+        write_atomically(target, data, overwrite=options.force)
+        results.print(str(target))
+
+
+def _compressing(options: argparse.Namespace) -> Callable[[str, Path | None, argparse.Namespace], bytes]:
+    """Return the function that compresses one picture; the model is loaded for the first."""
+    loaded: list[ImageCompressor] = []
+
+    def compress(source: str, target: Path | None, options: argparse.Namespace) -> bytes:
+        _check_target(source, target, options)
+        content: str | bytes = _read(source) if source == "-" else source
+        name = "standard input" if source == "-" else source
+        picture = read_image(content, max_pixels=options.max_pixels, name=name)
+        if picture.mode == "RGBA" and np.asarray(picture.getchannel("A")).min() < 255:
+            _log.info(f"note: the transparency of {name} is not kept: {options.background} is laid under it.")
+        pixels = to_tensor(picture, options.background)
+        if not loaded:
+            loaded.append(load_compressor(options.model).to(find_device(options.device)))
+        data = compress_pixels(loaded[0], pixels, _model_name(options.model))
+        kept = decompress_pixels(loaded[0], data, str(target or name), options.max_pixels)
+        size = pixels.shape[1] * pixels.shape[2]
+        _log.info(
+            f"{pixels.shape[2]} x {pixels.shape[1]}, {len(data)} bytes, "
+            f"{8 * len(data) / size:.3f} bits a pixel, PSNR {_psnr(pixels, kept):.2f} dB"
+        )
+        return data
+
+    return compress
+
+
+def _decompress(source: str, target: Path | None, options: argparse.Namespace) -> bytes:
+    name = "standard input" if source == "-" else source
+    data = _read(source)
+    header, _ = unpack(data, name)
+    _check_target(source, target, options)
+    # What a stranger's file names is a name, never a path.
+    if options.model is None and header.model not in available("compressor"):
+        raise ColorCNNError(
+            f"{name} was written by the model {header.model!r}, which is not installed: "
+            "name its checkpoint with --model."
+        )
+    compressor = load_compressor(options.model or header.model)
+    compressor = compressor.to(find_device(options.device))
+    pixels = decompress_pixels(compressor, data, name, options.max_pixels)
+    buffer = io.BytesIO()
+    Image.fromarray(pixels.permute(1, 2, 0).numpy()).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+def _read(source: str) -> bytes:
+    """Read a file or standard input; a file of another kind is read to its signature only."""
     try:
-        return path.read_bytes()
+        if source == "-":
+            return read_bounded(sys.stdin.buffer, "standard input")
+        with open(source, "rb") as stream:
+            start = stream.read(len(MAGIC))
+            return start if start != MAGIC else start + read_bounded(stream, source)
     except FileNotFoundError as error:
-        raise ColorCNNError(f"{path} does not exist: check the path.") from error
+        raise ColorCNNError(f"{source} does not exist: check the path.") from error
     except IsADirectoryError as error:
-        raise UsageError(f"{path} is a folder: name a file.") from error
+        raise UsageError(f"{source} is a folder: name a file.") from error
     except OSError as error:
-        raise ColorCNNError(f"{path} could not be read ({error.strerror}): check its rights.") from error
+        advice = cure(error, "check its rights")
+        raise ColorCNNError(f"{source} could not be read ({error.strerror}): {advice}.") from error
 
 
 def _model_name(spec: str) -> str:
