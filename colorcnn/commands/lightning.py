@@ -41,7 +41,7 @@ from colorcnn.commands.console import say
 from colorcnn.commands.fit_arguments import prepare_arguments, resuming_command
 from colorcnn.commands.messages import data_cures
 from colorcnn.errors import ColorCNNError, UsageError, shortened
-from colorcnn.reproduce.state import ClaimedError, claimed
+from colorcnn.reproduce.locks import ClaimedError, claimed
 from colorcnn.tasks.base import Task
 from colorcnn.tasks.callbacks import EpochSeed, Pictures, PredictionFiles, ScoreLog, predictions_folder
 from colorcnn.tasks.classifier import ClassifierTask

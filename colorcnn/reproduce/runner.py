@@ -15,11 +15,12 @@ from colorcnn.files import make_folder
 from colorcnn.pretrained import find_device
 from colorcnn.reproduce.experiment import Stage, Variant
 from colorcnn.reproduce.library import measuring_stages, record_path
+from colorcnn.reproduce.locks import ClaimedError, claimed
 from colorcnn.reproduce.plan import Job, Plan
 from colorcnn.reproduce.results import check_replaceable, write_results
 from colorcnn.reproduce.stages import kind_of
 from colorcnn.reproduce.stages.base import Fit, StageContext
-from colorcnn.reproduce.state import ClaimedError, begun, claimed, working
+from colorcnn.reproduce.state import begun, working
 
 _LOCKS = "locks"  # a folder beside those of the stages: a file for each that is being worked on
 _PAUSE = 1.0  # seconds between two looks at what other processes work on

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
@@ -87,30 +86,3 @@ def working(folder: Path, key: str, device: str) -> Iterator[None]:
             note(done=False)
         raise
     note(done=True)
-
-
-class ClaimedError(ColorCNNError):
-    """Another process works on the stage."""
-
-
-@contextmanager
-def claimed(lock: Path) -> Iterator[None]:
-    """Hold a file against other processes; the system lets go of it however this one ends.
-
-    Raises:
-        ClaimedError: another process holds it.
-    """
-    lock.parent.mkdir(parents=True, exist_ok=True)
-    if sys.platform == "win32":  # which has no such lock
-        yield
-        return
-    import fcntl
-
-    with lock.open("w") as stream:
-        try:
-            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            raise ClaimedError(
-                f"{lock} is held by another process: wait for it, or choose other runs with -o."
-            ) from error
-        yield

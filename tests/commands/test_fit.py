@@ -15,7 +15,7 @@ from torch import nn
 from colorcnn.cli import main
 from colorcnn.commands.fit_arguments import find_config, prepare_arguments, resuming_command
 from colorcnn.errors import UsageError
-from colorcnn.reproduce.state import claimed
+from colorcnn.reproduce.locks import claimed
 from colorcnn.tasks.progress import doubts, duration
 
 TESTS = Path(__file__).resolve().parents[1]

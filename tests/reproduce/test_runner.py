@@ -24,7 +24,8 @@ from colorcnn.evaluation.classifier_set import ClassifierSet
 from colorcnn.evaluation.progress_file import ProgressFile
 from colorcnn.records import read_record
 from colorcnn.reproduce import runner
-from colorcnn.reproduce.state import State, claimed
+from colorcnn.reproduce.locks import claimed
+from colorcnn.reproduce.state import State
 
 CONF = Path(__file__).resolve().parent.parent / "conf" / "experiment.yaml"
 
