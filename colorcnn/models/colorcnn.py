@@ -62,7 +62,14 @@ class LearnedQuantizer(nn.Module, ABC):
         """Turn scores (B, C, H, W) into the soft assignment m(x)."""
         return logits.softmax(dim=1)
 
-    def soft(self, images: Tensor, num_colors: int, temperature: float = 1.0, noise: float = 0.0) -> Tensor:
+    def soft(
+        self,
+        images: Tensor,
+        num_colors: int,
+        temperature: float = 1.0,
+        noise: float = 0.0,
+        features: Any = None,
+    ) -> Tensor:
         """Soft assignment m_C(x), for training.
 
         Args:
@@ -70,6 +77,7 @@ class LearnedQuantizer(nn.Module, ABC):
             num_colors: C.
             temperature: what the scores are divided by; below 1 the assignment is harder.
             noise: scale of the Gumbel noise that is added to them then; see :func:`gumbel_noise`.
+            features: what :meth:`encode` gives for the images, where that is known already.
 
         Returns:
             (B, C, H, W), summing to 1 over C.
@@ -77,7 +85,8 @@ class LearnedQuantizer(nn.Module, ABC):
         Raises:
             UsageError: this model cannot give C colours.
         """
-        scores = self.logits(self.encode(images), num_colors) / temperature
+        features = self.encode(images) if features is None else features
+        scores = self.logits(features, num_colors) / temperature
         return self.assign(gumbel_noise(scores, noise) if noise else scores)
 
     def quantize(

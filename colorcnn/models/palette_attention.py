@@ -165,10 +165,12 @@ class PaletteAttention(LearnedQuantizer):
         num_colors: int,
         temperature: float = 1.0,
         noise: float = 0.0,
+        features: Encoded | None = None,
         start: Tensor | None = None,
     ) -> Tensor:
         """Soft assignment m_C(x), see :meth:`LearnedQuantizer.soft`; ``start`` as :meth:`logits` takes it."""
-        scores = self.logits(self.encode(images), num_colors, start) / temperature
+        features = self.encode(images) if features is None else features
+        scores = self.logits(features, num_colors, start) / temperature
         return self.assign(gumbel_noise(scores, noise) if noise else scores)
 
     def sharpness(self, num_colors: int) -> Tensor | float:

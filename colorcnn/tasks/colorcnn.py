@@ -65,6 +65,8 @@ class ColorCNNTask(ImageTask):
             from 1 to 64, as the paper's text has it; validation then looks at the powers of two.
         size_weights: how often each is drawn, in proportion; equally often by default.
         task_batches: a new number of colours is drawn every so many batches (section 3.6.3).
+        sizes_per_batch: how many different sizes are drawn each time; they share the pass through the
+            backbone, and the loss is their mean. More than 1 needs ``imitation_weight`` 0.
         recognition_weight: of the recognition loss; 10 for Pascal VOC in the authors' code.
         regularization_weight: gamma.
         information_weight: alpha.
@@ -143,6 +145,7 @@ class ColorCNNTask(ImageTask):
         sizes: list[int] | Literal["all"] = list(POWERS_OF_TWO),  # noqa: B006 (never changed)
         size_weights: list[float] | None = None,
         task_batches: int = 20,
+        sizes_per_batch: int = 1,
         recognition_weight: float = 1.0,
         regularization_weight: float = 1.0,
         information_weight: float = 1.0,
@@ -200,6 +203,7 @@ class ColorCNNTask(ImageTask):
         self.augment = Augment(**(AFTER_QUANTIZATION if augment is None else augment), fill=mean)
         self.crop = Augment(crop=crop_before, fill=mean)
         self.num_colors = self.sizes[0]
+        self.also: list[int] = []
         self.targets: ImitationTargets | ComputedTargets | None = None
         self.starts: StartPalettes | None = None
         self.register_buffer("mean", torch.tensor(mean).view(1, 3, 1, 1), persistent=False)
@@ -244,12 +248,12 @@ class ColorCNNTask(ImageTask):
             method, maps = self.hparams["imitation_method"], self.hparams["imitation_maps"]
             self.targets = open_targets(data.train, sizes, method, self.device, maps=maps)
 
-    def _select_task(self) -> int:
-        weights = self.hparams["size_weights"] or [1.0] * len(self.sizes)
-        size = self.sizes[int(torch.multinomial(torch.tensor(weights, dtype=torch.float32), 1))]
-        if getattr(self.trainer, "world_size", 1) > 1:  # all processes train for the same number
-            size = self.trainer.strategy.broadcast(size)
-        return size
+    def _select_tasks(self) -> list[int]:
+        weights = torch.tensor(self.hparams["size_weights"] or [1.0] * len(self.sizes), dtype=torch.float32)
+        sizes = [self.sizes[drawn] for drawn in weights.multinomial(self.hparams["sizes_per_batch"]).tolist()]
+        if getattr(self.trainer, "world_size", 1) > 1:  # all processes train for the same numbers
+            sizes = self.trainer.strategy.broadcast(sizes)
+        return sizes
 
     @property
     def progress(self) -> float:
@@ -263,37 +267,47 @@ class ColorCNNTask(ImageTask):
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """One batch of the training split, at the number of colours that is drawn every so many batches."""
         if batch_idx % self.hparams["task_batches"] == 0:
-            self.num_colors = self._select_task()
+            self.num_colors, *self.also = self._select_tasks()
         size = self.num_colors
         images, targets = batch.images, None
         index = self.host_index(batch)
         if self._schedules.imitates(size, self.progress) and self.targets is not None:
             targets = self.targets.of(images, index, size)
         images, labels, targets = self._before(images, batch.labels, targets)
-        temperature = self._schedules.temperature(self.progress)
-        noise = self._schedules.score_noise(size, self.progress)
-        assignment = self._assign(images, size, temperature, noise, index)
-        quantized = self.render(images, assignment)
-        with full_precision(images.device):
-            terms = self._regularizers(assignment, targets, size)
-        terms |= self._recognition(quantized, images, labels, size)
+        features = self.quantizer.encode(images) if self.also else None
+        terms = self._terms(Batch(images, labels, index), targets, size, features)
+        for other in self.also:
+            more = self._terms(Batch(images, labels, index), None, other, features)
+            terms = {name: value + more[name] for name, value in terms.items()}
+        terms = {name: value / (1 + len(self.also)) for name, value in terms.items()}
         loss = self.checked(torch.stack(list(terms.values())).sum())
         self.log("train/loss", loss, prog_bar=True)
         self.log("train/num_colors", float(size), prog_bar=True)
         self.log_dict({f"train/{name}": value for name, value in terms.items()})
         return loss
 
-    def _assign(
-        self, images: Tensor, size: int, temperature: float, noise: float, index: Tensor
-    ) -> Assignment:
+    def _terms(self, batch: Batch, targets: Tensor | None, size: int, features: Any) -> dict[str, Tensor]:
+        """The terms of the loss at one number of colours; ``features`` where several sizes share them."""
+        images = batch.images
+        assignment = self._assign(images, size, batch.index, features)
+        quantized = self.render(images, assignment)
+        with full_precision(images.device):
+            terms = self._regularizers(assignment, targets, size)
+        return terms | self._recognition(quantized, images, batch.labels, size)
+
+    def _assign(self, images: Tensor, size: int, index: Tensor, features: Any) -> Assignment:
         """The soft assignment, in the form that costs least where nothing else is asked for."""
+        temperature = self._schedules.temperature(self.progress)
+        noise = self._schedules.score_noise(size, self.progress)
         form, model = self.hparams["assignment_form"], self.quantizer
         kept = model.top_k if isinstance(model, ColorCNNPlus) else 0
         from_size = 2 * kept + 1 if form == "auto" else kept + 1
         usual = form == "sparse" or (form == "auto" and images.device.type == "cpu")
-        if isinstance(model, ColorCNNPlus) and kept and usual and size >= from_size:
+        if isinstance(model, ColorCNNPlus) and kept and usual and size >= from_size and features is None:
             return model.soft_top_k(images, size, temperature, noise)
-        known = {} if self.starts is None else {"start": self.starts.lookup(index, size, images.device)}
+        known = {} if features is None else {"features": features}
+        if self.starts is not None:
+            known["start"] = self.starts.lookup(index, size, images.device)
         return model.soft(images, size, temperature, noise, **known)
 
     def _before(

@@ -127,6 +127,14 @@ class Schedules:
                 "crop_before moves pixels away from their imitation targets: set one of crop_before and "
                 "imitation_weight to 0."
             )
+        several = self._options["sizes_per_batch"]
+        possible = sum(weight > 0 for weight in self._options["size_weights"] or [1] * len(self._sizes))
+        if not 1 <= several <= possible:
+            raise UsageError(
+                f"sizes_per_batch is {several}: choose 1 to {possible}, the sizes that are drawn."
+            )
+        if several > 1 and any(self.imitation_weight(size) for size in self._sizes):
+            raise UsageError("sizes_per_batch above 1 has no imitation targets: set imitation_weight to 0.")
         if self._options["frozen_backbone"] and not self._options["start_from"]:
             raise UsageError("frozen_backbone keeps random weights: name those to keep with start_from.")
         if self._options["architecture"] == "colorcnn" and len(self._sizes) != 1:
