@@ -26,6 +26,7 @@ __all__ = [
     "one_hot",
     "pool_channels",
     "pool_rows",
+    "reinmax",
     "simplex_noise",
     "soft_palette",
     "soft_render",
@@ -168,6 +169,35 @@ def harden(assignment: Assignment, share: float) -> Assignment:
     batch, _, height, width = assignment.shape
     draws = torch.rand(batch, 1, height, width, dtype=assignment.dtype, device=assignment.device)
     return torch.where(draws < share, hard_assignment(assignment), assignment)
+
+
+@overload
+def reinmax(assignment: Tensor) -> Tensor: ...
+@overload
+def reinmax(assignment: SparseAssignment) -> SparseAssignment: ...
+def reinmax(assignment: Assignment) -> Assignment:
+    """Draw a hard assignment from a soft one, with ReinMax's gradient.
+
+    The gradient is that of Heun's method, exact to second order where straight-through is to first.
+
+    Args:
+        assignment: m(x), (B, C, H, W) or sparse: the probabilities of the draw.
+
+    Returns:
+        One-hot in value, in the same form.
+
+    Source:
+        L. Liu et al., Bridging Discrete and Backpropagation: Straight-Through and Beyond, 2023, algorithm 2
+        with temperature 1.
+    """
+    if isinstance(assignment, SparseAssignment):
+        return assignment.with_values(reinmax(assignment.values))
+    scores = assignment.clamp_min(torch.finfo(assignment.dtype).tiny).log()
+    drawn = gumbel_noise(scores.detach(), 1.0).argmax(dim=1, keepdim=True)
+    hard = torch.zeros_like(assignment).scatter_(1, drawn, 1)
+    middle = ((hard + assignment) / 2).clamp_min(torch.finfo(assignment.dtype).tiny).log()
+    at_middle = straight_through(middle.detach(), scores).softmax(dim=1)
+    return straight_through(hard, 2 * at_middle - assignment / 2)
 
 
 def simplex_noise(assignment: Assignment) -> Tensor:

@@ -24,6 +24,7 @@ from colorcnn.models.assignment import (
     Assignment,
     hard_assignment,
     harden,
+    reinmax,
     simplex_noise,
     soft_palette,
     soft_render,
@@ -92,7 +93,8 @@ class ColorCNNTask(ImageTask):
         straight_through: share of the training, at its end, whose forward pass shows something else than the
             soft image, with the soft one's gradient; 0 is the paper's soft training.
         stand_in: what it shows: the hard ``assignment`` (and with it the palette), the hard ``palette``
-            alone, or ``simplex-noise``, which in place of making the assignment hard disturbs it as much.
+            alone, ``reinmax``, a hard assignment drawn from the soft one with a gradient of second order, or
+            ``simplex-noise``, which in place of making the assignment hard disturbs it as much.
         hardening: share of the training over which ever more pixels, drawn at random, are shown by their hard
             assignment, as ``straight_through`` shows all; from its end on all are. 0 shows none.
         temperature: of the soft assignment at the end of training, to which it falls geometrically from 1; a
@@ -162,7 +164,7 @@ class ColorCNNTask(ImageTask):
         distillation: float = 0.0,
         perceptual_weight: float = 0.0,
         straight_through: float = 0.0,
-        stand_in: Literal["assignment", "palette", "simplex-noise"] = "assignment",
+        stand_in: Literal["assignment", "palette", "reinmax", "simplex-noise"] = "assignment",
         hardening: float = 0.0,
         temperature: float | list[float] = 1.0,
         score_noise: float | list[float] = 0.0,
@@ -335,8 +337,9 @@ class ColorCNNTask(ImageTask):
                 assignment = harden(assignment, self.progress / self.hparams["hardening"])
             if not self._is_hard():
                 return soft_render(soft_palette(images, assignment), assignment)
-            if self.hparams["stand_in"] == "simplex-noise":
-                assignment = simplex_noise(assignment)
+            if self.hparams["stand_in"] in ("reinmax", "simplex-noise"):
+                drawn = reinmax if self.hparams["stand_in"] == "reinmax" else simplex_noise
+                assignment = drawn(assignment)
                 return soft_render(soft_palette(images, assignment), assignment)
             passed = hard_assignment(assignment)
             shown = passed if self.hparams["stand_in"] == "assignment" else assignment

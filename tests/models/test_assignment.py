@@ -19,6 +19,7 @@ from colorcnn.models.assignment import (
     one_hot,
     pool_channels,
     pool_rows,
+    reinmax,
     simplex_noise,
     soft_palette,
     soft_render,
@@ -254,3 +255,35 @@ def test_lloyd_steps_choose_in_float32_whatever_the_images_are_in() -> None:
     narrow, means = lloyd_steps(images, indices, palette, 1)
     assert torch.equal(narrow, whole)
     assert means.dtype == torch.bfloat16
+
+
+def test_reinmax_draws_hard_assignments_as_often_as_the_soft_one_says() -> None:
+    torch.manual_seed(0)
+    soft = tensor([0.7, 0.2, 0.1]).view(1, 3, 1, 1).expand(1, 3, 100, 200)
+    drawn = reinmax(soft)
+    assert set(drawn.unique().tolist()) == {0.0, 1.0}
+    assert (drawn.sum(dim=1) == 1).all()
+    torch.testing.assert_close(drawn.mean(dim=(0, 2, 3)), soft[0, :, 0, 0], rtol=0, atol=0.02)
+
+
+def test_reinmax_is_exact_for_a_quadratic_loss_and_straight_through_is_not() -> None:
+    torch.manual_seed(0)
+    weights = tensor([[1.0, -2.0, 0.5], [-2.0, 3.0, 1.0], [0.5, 1.0, -1.0]])
+    at = tensor([0.3, -0.4, 0.8])
+
+    def loss(assignment: torch.Tensor) -> torch.Tensor:
+        return torch.einsum("bchw,cd,bdhw->bhw", assignment, weights, assignment).mean()
+
+    def gradient(estimate: object) -> torch.Tensor:
+        scores = at.clone().requires_grad_()
+        loss(estimate(scores.softmax(dim=0).view(1, 3, 1, 1).expand(1, 3, 400, 500))).backward()
+        return scores.grad
+
+    exact = at.clone().requires_grad_()
+    (exact.softmax(dim=0) * weights.diagonal()).sum().backward()  # the loss of each one-hot draw
+    torch.testing.assert_close(gradient(reinmax), exact.grad, rtol=0, atol=0.02)
+
+    def usual(soft: torch.Tensor) -> torch.Tensor:
+        return straight_through(reinmax(soft.detach()), soft)
+
+    assert (gradient(usual) - exact.grad).abs().max() > 0.1

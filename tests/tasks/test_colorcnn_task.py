@@ -80,6 +80,52 @@ def test_score_noise_rises_from_0_to_its_scale(scale, images, monkeypatch):
     assert noises == [0.0, 1.0, 2.0]
 
 
+def test_several_sizes_share_the_pass_through_the_backbone(images, monkeypatch):
+    options = {"sizes": [2, 4, 8], "size_weights": [1.0, 1.0, 0.0], "imitation_weight": 0.0}
+    task, passes, sizes, logged = make(sizes_per_batch=2, **options), [], [], {}
+    task.quantizer.backbone.register_forward_hook(lambda *_: passes.append(1))
+    soft = task.quantizer.soft
+    monkeypatch.setattr(
+        task.quantizer, "soft", lambda *given, **known: sizes.append(given[1]) or soft(*given, **known)
+    )
+    monkeypatch.setattr(task, "log", lambda *_, **__: None)
+    monkeypatch.setattr(task, "log_dict", logged.update)
+    monkeypatch.setattr("colorcnn.tasks.colorcnn.random_flip", lambda *images: images)
+    monkeypatch.setattr(task, "_recognition", lambda seen, *_: {"recognition": seen.square().mean()})
+    task.train()
+    task.training_step(Batch(images, torch.zeros(2, dtype=torch.long), torch.arange(2)), 0)
+    assert len(passes) == 1
+    assert sorted(sizes) == [2, 4]
+    features = task.quantizer.encode(images)
+    alone = [task.quantizer.soft(images, size, features=features) for size in (2, 4)]
+    shown = [soft_render(soft_palette(images, each), each).square().mean() for each in alone]
+    torch.testing.assert_close(logged["train/recognition"], sum(shown) / 2)
+
+
+@pytest.mark.parametrize("several", [0, 3])
+def test_more_sizes_a_batch_than_are_drawn_are_refused(several):
+    with pytest.raises(UsageError, match=f"sizes_per_batch is {several}: choose 1 to 2"):
+        make(
+            sizes=[2, 4, 8],
+            size_weights=[1.0, 1.0, 0.0],
+            sizes_per_batch=several,
+            imitation_weight=0.0,
+        )
+
+
+def test_sizes_that_share_a_batch_imitate_nothing():
+    with pytest.raises(UsageError, match="sizes_per_batch above 1 has no imitation targets"):
+        make(sizes=[2, 4], sizes_per_batch=2)
+
+
+def test_reinmax_shows_a_hard_image(images, assignment):
+    torch.manual_seed(0)
+    shown = make(straight_through=1.0, stand_in="reinmax").render(images, assignment)
+    assert len(shown[0].flatten(1).mT.unique(dim=0)) <= 4
+    shown.square().sum().backward()
+    assert assignment.grad.abs().sum() > 0
+
+
 def test_stand_in_the_palette_keeps_the_soft_indices(images, assignment):
     palette = hard_palette(images, hard_indices(assignment), 4)
     shown = make(straight_through=1.0, stand_in="palette").render(images, assignment)
