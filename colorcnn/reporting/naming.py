@@ -36,6 +36,7 @@ _NAMES = {
 PICTURES = {
     "grid": "What the classifier sees",
     "depths": "Every number of colours",
+    "attention": "What attention changes",
     "cam": "Where the classifier looks",
     "cam-depths": "Where the classifier looks, at every number of colours",
     "soft": "Soft images beside the files",

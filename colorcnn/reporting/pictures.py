@@ -7,6 +7,8 @@ from typing import Any
 
 from colorcnn.evaluation.gallery import SoftImages
 from colorcnn.evaluation.loaded import LoadedEvaluation
+from colorcnn.models import PaletteAttention
+from colorcnn.reporting.figures.attention import attention_picture
 from colorcnn.reporting.figures.cam import cam_depths_picture, cam_picture
 from colorcnn.reporting.figures.depths import depths_picture, labels_picture
 from colorcnn.reporting.figures.gallery import grid_picture
@@ -45,6 +47,7 @@ def draw_pictures(loaded: LoadedEvaluation, *, cam: bool, dark: bool = True) -> 
 
     Returns:
         ``grid``: some images with the fewest colours; ``depths``: two images at every number of colours;
+        ``attention``, what the first palette attention among the methods changes with the fewest colours;
         with ``cam`` also ``cam`` and ``cam-depths``, the activation maps of both. Images with several labels
         or masks have ``grid`` alone. Without methods there is nothing to draw.
     """
@@ -59,6 +62,10 @@ def draw_pictures(loaded: LoadedEvaluation, *, cam: bool, dark: bool = True) -> 
     found = {"grid": grid_picture(*asked, few, count=_SHOWN_IMAGES, **options)}
     if len(colors) > _SHOWN_SIZES:
         found["depths"] = depths_picture(*asked, colors, **options)
+    learned = [method for method in loaded.methods.values() if isinstance(method, PaletteAttention)]
+    if learned:
+        about = learned[0], loaded.classifier, loaded.split, names, min(colors)
+        found["attention"] = attention_picture(*about, count=_SHOWN_IMAGES, **options)
     if cam:
         found["cam"] = cam_picture(*asked, [min(colors)], count=_SHOWN_IMAGES, **options)
         if len(colors) > _SHOWN_SIZES:
