@@ -84,6 +84,12 @@ def explain(
             confidence, found = predict(classifier, pixels, device).softmax(dim=1).cpu().max(dim=1)
             return Step(pixels, found, confidence)
 
-        steps = [step(batch.images), *(step(each.render(torch.uint8)) for each in (classical, final))]
-    changed = final.indices.long() != indices.long()
-    return Explanation(num_colors, quantizer.start, batch.labels, *steps, changed)
+        return Explanation(
+            num_colors=num_colors,
+            start=quantizer.start,
+            labels=batch.labels,
+            original=step(batch.images),
+            classical=step(classical.render(torch.uint8)),
+            final=step(final.render(torch.uint8)),
+            changed=final.indices != indices,
+        )

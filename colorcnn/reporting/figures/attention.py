@@ -105,7 +105,7 @@ def attention_figure(found: Explanation, class_names: Sequence[str], *, dark: bo
             large = enlarge(pixels[column].permute(1, 2, 0).numpy(), cell)
             extent = (left, left + large.shape[1], top + large.shape[0], top)
             axes.imshow(large, extent=extent, interpolation="none", aspect="auto")
-            wrong = step is not None and step.predictions[column] != found.labels[column]
+            wrong = step is not None and bool(step.predictions[column] != found.labels[column])
             ink = colors.wrong if wrong else colors.muted
             _write(axes, left + cell / 2, top + cell + 22, f"✗ {text}" if wrong else text, ink, 8, bold=wrong)
     axes.set(xlim=(0, width), ylim=(height, 0))
