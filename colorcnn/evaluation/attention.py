@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
-from colorcnn.evaluation.judging import evaluating, predict
+from colorcnn.evaluation.classifier_set import evaluating, predict
 from colorcnn.models import PaletteAttention
 from colorcnn.models.assignment import hard_palette
 from colorcnn.paletted import Paletted, from_bytes
