@@ -73,7 +73,7 @@ def test_any_size_and_any_number_of_colours(height, width, colors, batch, grey):
     assert paletted.indices.shape == (batch, height, width)
     assert paletted.palette.shape == (batch, colors, 3)
     assert paletted.indices.dtype == torch.uint8
-    assert paletted.indices.max() < colors
+    assert int(paletted.indices.max()) < colors
     assert (paletted.num_colors <= colors).all()
     assert (paletted.palette[paletted.usage == 0] == 0).all()
     assignment = model.soft(images, colors)
