@@ -67,7 +67,7 @@ def _this_process() -> str:
 
 
 def _machine() -> str:
-    """Return a name of this machine. Containers that do not see each other's processes have different names."""
+    """Return a name of this machine; containers with processes of their own have different names."""
     parts = [socket.gethostname()]
     with contextlib.suppress(OSError):
         parts.append(Path("/proc/sys/kernel/random/boot_id").read_text().strip())

@@ -91,8 +91,9 @@ def test_every_stage_of_every_scale_fits(name, scale, parsers, tmp_path):
             if text not in checked:
                 checked.add(text)
                 compresses = description["model"]["class_path"] == "VQTask"
-                parser_sees = {name: value for name, value in description.items() if name != "save"}
-                parsers[compresses].parse_object(parser_sees)
+                parsers[compresses].parse_object(
+                    {key: value for key, value in description.items() if key != "save"}  # of the stage
+                )
                 if compresses:
                     build_compressor(description)
                 else:
