@@ -291,16 +291,18 @@ class ColorCNNTask(ImageTask):
     def _terms(self, batch: Batch, targets: Tensor | None, size: int, features: Any) -> dict[str, Tensor]:
         """The terms of the loss at one number of colours; ``features`` where several sizes share them."""
         images = batch.images
-        assignment = self._assign(images, size, batch.index, features)
+        temperature = self._schedules.temperature(self.progress)
+        noise = self._schedules.score_noise(size, self.progress)
+        assignment = self._assign(images, size, temperature, noise, batch.index, features)
         quantized = self.render(images, assignment)
         with full_precision(images.device):
             terms = self._regularizers(assignment, targets, size)
         return terms | self._recognition(quantized, images, batch.labels, size)
 
-    def _assign(self, images: Tensor, size: int, index: Tensor, features: Any) -> Assignment:
-        """The soft assignment, in the form that costs least where nothing else is asked for."""
-        temperature = self._schedules.temperature(self.progress)
-        noise = self._schedules.score_noise(size, self.progress)
+    def _assign(
+        self, images: Tensor, size: int, temperature: float, noise: float, index: Tensor, features: Any = None
+    ) -> Assignment:
+        """Return the soft assignment, in the form that costs least unless one is asked for."""
         form, model = self.hparams["assignment_form"], self.quantizer
         kept = model.top_k if isinstance(model, ColorCNNPlus) else 0
         from_size = 2 * kept + 1 if form == "auto" else kept + 1
