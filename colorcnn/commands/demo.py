@@ -267,6 +267,7 @@ def _report(
     """Evaluate on the test split and write everything there is to look at."""
     from colorcnn.classifiers import load_classifier
     from colorcnn.evaluation.evaluate import evaluate
+    from colorcnn.evaluation.gallery import PictureSource
     from colorcnn.methods import load_quantizer
     from colorcnn.reporting.figures.curves import accuracy_curve, to_png
     from colorcnn.reporting.figures.gallery import grid_picture
@@ -293,7 +294,8 @@ def _report(
         seeds={"seed": options.seed},
     )
     shown = {name: methods[name] for name in ("median-cut", "colorcnn-plus")}
-    grid = grid_picture(shown, classifier, data.test, data.class_names, sizes[:2], count=SHOWN_IMAGES)
+    source = PictureSource(shown, classifier, data.test, data.class_names)
+    grid = grid_picture(source, sizes[:2], count=SHOWN_IMAGES)
     out = options.out
     write_atomically(out / "results.json", (json.dumps(_results(record.metrics), indent=1) + "\n").encode())
     record.write(out / "record.json")

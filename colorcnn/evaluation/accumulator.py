@@ -14,7 +14,7 @@ from colorcnn.evaluation import metrics
 from colorcnn.evaluation.rate import rates, truecolor_png_bits
 from colorcnn.evaluation.scores import ColorCount, Score, Verdict
 from colorcnn.paletted import Paletted
-from colorcnn.recognition import Masks, mean_iou
+from colorcnn.recognition import Masks, mean_iou, recognition_of
 
 Answers = dict[str, Tensor]
 """Name of a classifier -> logits (B, K). The first classifier comes first."""
@@ -41,7 +41,7 @@ class MetricAccumulator:
 
     def _add_predictions(self, answers: Answers, labels: Tensor) -> None:
         logits = next(iter(answers.values()))
-        self.correct.append(metrics.correct_predictions(logits, labels))
+        self.correct.append(recognition_of(labels).correct(logits, labels))
         self.not_finite += int((~logits.flatten(1).isfinite().all(dim=1)).sum())
         if labels.ndim == 3:
             counts = Masks.confusion(logits, labels).sum(dim=0)
@@ -51,7 +51,7 @@ class MetricAccumulator:
             self.labels.append(labels)
         if len(answers) > 1:
             for name, answer in answers.items():
-                self.judged.setdefault(name, []).append(metrics.correct_predictions(answer, labels))
+                self.judged.setdefault(name, []).append(recognition_of(labels).correct(answer, labels))
 
     def _add_error(self, pixels: Tensor, originals: Tensor) -> None:
         self.psnr.append(metrics.psnr(pixels, originals))

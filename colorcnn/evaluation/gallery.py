@@ -139,6 +139,40 @@ def make_gallery(
     return Gallery(labels.cpu(), original, rows)
 
 
+@dataclass(frozen=True)
+class PictureSource:
+    """Everything that pictures of an evaluation are made of.
+
+    Attributes:
+        methods: name -> quantizer.
+        classifier: maps images (N, 3, H, W) in [0, 1] to logits (N, K), or (N, K, H, W) for masks.
+        split: the images. Pictures show some that are spread evenly over it, whatever they show.
+        class_names: names of the classes, by number.
+        device: where classifier and quantizers run.
+    """
+
+    methods: Mapping[str, QuantizesMany]
+    classifier: nn.Module
+    split: ImageSplit
+    class_names: Sequence[str]
+    device: torch.device | str = "cpu"
+
+    def spread(self, count: int) -> Batch:
+        """Return at most ``count`` images, evenly spread over the split."""
+        return spread_over(self.split, count)
+
+    def gallery(self, batch: Batch, sizes: Sequence[int], look: Look = likeliest_class) -> Gallery:
+        """Quantize images with every method and ask the classifier; see :func:`make_gallery`.
+
+        Args:
+            batch: the images and their labels.
+            sizes: the numbers of colours to show.
+            look: makes a row of pixels and logits.
+        """
+        shown = batch.images, batch.labels, sizes
+        return make_gallery(self.methods, self.classifier, *shown, device=self.device, look=look)
+
+
 def evenly(total: int, count: int) -> list[int]:
     """Return numbers in 0..total-1, evenly spread.
 

@@ -8,7 +8,6 @@ import torch
 from torch import Tensor
 
 from colorcnn.errors import UsageError
-from colorcnn.recognition import recognition_of
 
 PSNR_CAP = 100.0
 """Decibels at which :func:`mean_psnr` counts an image that came back without any error."""
@@ -31,16 +30,6 @@ def accuracy_interval(correct: int, n: int) -> tuple[float, float]:
         return 0.0, 1.0
     interval = binomtest(correct, n).proportion_ci(0.95, method="wilson")
     return float(interval.low), float(interval.high)
-
-
-def correct_predictions(logits: Tensor, labels: Tensor) -> Tensor:
-    """Return the images that are recognised, (B,) bool; see :mod:`colorcnn.recognition`.
-
-    Args:
-        logits: (B, K) or (B, K, H, W) float.
-        labels: (B,) class numbers, (B, K) of 0 and 1, or (B, H, W) masks.
-    """
-    return recognition_of(labels).correct(logits, labels)
 
 
 def mean_average_precision(logits: Tensor, labels: Tensor) -> float:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from colorcnn.evaluation.gallery import SoftImages
+from colorcnn.evaluation.gallery import PictureSource, SoftImages
 from colorcnn.evaluation.loaded import LoadedEvaluation
 from colorcnn.models import PaletteAttention
 from colorcnn.reporting.figures.attention import attention_picture
@@ -17,6 +17,12 @@ from colorcnn.reporting.naming import PICTURES
 
 _SHOWN_IMAGES = 8
 _SHOWN_SIZES = 2
+
+
+def _source(loaded: LoadedEvaluation) -> PictureSource:
+    return PictureSource(
+        loaded.methods, loaded.classifier, loaded.split, loaded.data.class_names, loaded.config.device
+    )
 
 
 def draw_soft_pictures(loaded: LoadedEvaluation) -> dict[str, Picture]:
@@ -31,9 +37,8 @@ def draw_soft_pictures(loaded: LoadedEvaluation) -> dict[str, Picture]:
             rows |= {f"{name} (soft image)": SoftImages(method), name: method}
     if not rows or loaded.data.multi_label or loaded.data.masks:
         return {}
-    asked = rows, loaded.classifier, loaded.split, loaded.data.class_names
-    few = loaded.config.colors[:_SHOWN_SIZES]
-    picture = grid_picture(*asked, few, count=_SHOWN_IMAGES, device=loaded.config.device, dark=False)
+    source = replace(_source(loaded), methods=rows)
+    picture = grid_picture(source, loaded.config.colors[:_SHOWN_SIZES], count=_SHOWN_IMAGES, dark=False)
     return {"soft": replace(picture, title=PICTURES["soft"])}
 
 
@@ -53,21 +58,23 @@ def draw_pictures(loaded: LoadedEvaluation, *, cam: bool, dark: bool = True) -> 
     """
     if not loaded.methods:
         return {}
-    names, colors = loaded.data.class_names, loaded.config.colors
-    options: dict[str, Any] = {"device": loaded.config.device, "dark": dark}
-    asked = loaded.methods, loaded.classifier, loaded.split, names
+    source, colors = _source(loaded), loaded.config.colors
     few = colors[:_SHOWN_SIZES]
     if loaded.data.multi_label or loaded.data.masks:
-        return {"grid": labels_picture(*asked, few, count=_SHOWN_IMAGES, **options)}
-    found = {"grid": grid_picture(*asked, few, count=_SHOWN_IMAGES, **options)}
+        return {"grid": labels_picture(source, few, count=_SHOWN_IMAGES, dark=dark)}
+    found = {"grid": grid_picture(source, few, count=_SHOWN_IMAGES, dark=dark)}
     if len(colors) > _SHOWN_SIZES:
-        found["depths"] = depths_picture(*asked, colors, **options)
+        found["depths"] = depths_picture(source, colors, dark=dark)
     learned = [method for method in loaded.methods.values() if isinstance(method, PaletteAttention)]
     if learned:
-        about = learned[0], loaded.classifier, loaded.split, names, min(colors)
-        found["attention"] = attention_picture(*about, count=_SHOWN_IMAGES, **options)
+        found["attention"] = attention_picture(
+            *(learned[0], source.classifier, source.split, source.class_names, min(colors)),
+            count=_SHOWN_IMAGES,
+            device=source.device,
+            dark=dark,
+        )
     if cam:
-        found["cam"] = cam_picture(*asked, [min(colors)], count=_SHOWN_IMAGES, **options)
+        found["cam"] = cam_picture(source, [min(colors)], count=_SHOWN_IMAGES, dark=dark)
         if len(colors) > _SHOWN_SIZES:
-            found["cam-depths"] = cam_depths_picture(*asked, colors, **options)
+            found["cam-depths"] = cam_depths_picture(source, colors, dark=dark)
     return found

@@ -11,6 +11,7 @@ from torchmetrics.functional.image import structural_similarity_index_measure
 
 from colorcnn.errors import UsageError
 from colorcnn.evaluation import metrics
+from colorcnn.recognition import recognition_of
 
 
 @given(st.integers(1, 5000), st.data())
@@ -111,13 +112,13 @@ def test_predictions_of_single_labels():
     nan = math.nan
     logits = torch.tensor([[1.0, 2.0], [2.0, 1.0], [nan, 3.0], [math.inf, 0.0]])
     labels = torch.tensor([1, 1, 1, 0])
-    assert metrics.correct_predictions(logits, labels).tolist() == [True, False, False, False]
+    assert recognition_of(labels).correct(logits, labels).tolist() == [True, False, False, False]
 
 
 def test_predictions_of_several_labels_must_all_be_right():
     logits = torch.tensor([[1.0, -1.0], [1.0, 1.0], [-1.0, -0.1], [0.0, 1.0], [math.nan, 1.0]])
     labels = torch.tensor([[1.0, 0.0], [1.0, 0.0], [0.0, 0.0], [0.0, 1.0], [0.0, 1.0]])
-    assert metrics.correct_predictions(logits, labels).tolist() == [True, False, True, True, False]
+    assert recognition_of(labels).correct(logits, labels).tolist() == [True, False, True, True, False]
 
 
 def test_mean_average_precision_by_hand():

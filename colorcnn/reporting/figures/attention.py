@@ -13,13 +13,12 @@ from colorcnn.evaluation.gallery import spread_over
 from colorcnn.models import PaletteAttention
 from colorcnn.paletted import from_bytes, to_bytes
 from colorcnn.reporting.figures.curves import new_canvas, to_png
-from colorcnn.reporting.figures.gallery import CELL, enlarge
+from colorcnn.reporting.figures.gallery import CELL, enlarge, write_text
 from colorcnn.reporting.figures.style import theme
 from colorcnn.reporting.markup import Picture
 from colorcnn.reporting.naming import display_names
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
     from colorcnn.data.datasets import ImageSplit
@@ -96,10 +95,10 @@ def attention_figure(found: Explanation, class_names: Sequence[str], *, dark: bo
     steps = [found.original, found.classical, None, found.final]
     for column, label in enumerate(found.labels.tolist()):
         middle = _MARGIN + column * (cell + _GAP) + cell / 2
-        _write(axes, middle, _HEAD - 24, class_names[label], colors.ink, 9.5, bold=True)
+        write_text(axes, middle, _HEAD - 24, class_names[label], 9.5, colors.ink, bold=True)
     for place, ((name, pixels, texts), step) in enumerate(zip(rows, steps)):
         top = _HEAD + place * (cell + _BELOW)
-        _write(axes, _EDGE, top + cell / 2, name, colors.ink, 11, align="left")
+        write_text(axes, _EDGE, top + cell / 2, name, 11, colors.ink, align="left")
         for column, text in enumerate(texts):
             left = _MARGIN + column * (cell + _GAP)
             large = enlarge(pixels[column].permute(1, 2, 0).numpy(), cell)
@@ -107,7 +106,9 @@ def attention_figure(found: Explanation, class_names: Sequence[str], *, dark: bo
             axes.imshow(large, extent=extent, interpolation="none", aspect="auto")
             wrong = step is not None and bool(step.predictions[column] != found.labels[column])
             ink = colors.wrong if wrong else colors.muted
-            _write(axes, left + cell / 2, top + cell + 22, f"✗ {text}" if wrong else text, ink, 8, bold=wrong)
+            write_text(
+                axes, left + cell / 2, top + cell + 22, f"✗ {text}" if wrong else text, 8, ink, bold=wrong
+            )
     axes.set(xlim=(0, width), ylim=(height, 0))
     return figure
 
@@ -122,18 +123,3 @@ def changed_pixels(found: Explanation) -> Tensor:
 def _answers(step: Step, class_names: Sequence[str]) -> list[str]:
     pairs = zip(step.predictions.tolist(), step.confidence.tolist())
     return [f"{class_names[number]}, {100 * share:.0f} %" for number, share in pairs]
-
-
-def _write(
-    axes: Axes,
-    x: float,
-    y: float,
-    text: str,
-    color: str,
-    size: float,
-    *,
-    bold: bool = False,
-    align: str = "center",
-) -> None:
-    weight = "bold" if bold else "normal"
-    axes.text(x, y, text, ha=align, va="center", fontsize=size, fontweight=weight, color=color)

@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
-from colorcnn.evaluation.gallery import Look, Shown, make_gallery, spread_over
-from colorcnn.evaluation.passes import QuantizesMany
+from colorcnn.evaluation.gallery import Look, PictureSource, Shown
 from colorcnn.evaluation.saliency import activation_maps
 from colorcnn.paletted import from_bytes, to_bytes
 from colorcnn.reporting.figures.depths import depths_picture
 from colorcnn.reporting.figures.gallery import CELL, enlarge, gallery_picture
 from colorcnn.reporting.markup import Picture
+from colorcnn.reporting.naming import PICTURES
 
 if TYPE_CHECKING:
-    from colorcnn.data.datasets import ImageSplit
+    pass
 
 CAPTION = (
     "Class activation maps over the images: red where the classifier finds most evidence of the true class, "
@@ -49,68 +49,49 @@ def overlay(pixels: Tensor, maps: Tensor, side: int) -> Tensor:
 
 
 def cam_picture(
-    methods: Mapping[str, QuantizesMany],
-    classifier: nn.Module,
-    split: ImageSplit,
-    class_names: Sequence[str],
+    source: PictureSource,
     sizes: Sequence[int],
     *,
     count: int,
-    device: torch.device | str = "cpu",
     dark: bool = True,
 ) -> Picture:
     """Draw the activation maps of the true classes for images spread evenly over a split; light and dark.
 
     Args:
-        methods: name -> quantizer.
-        classifier: maps images (N, 3, H, W) in [0, 1] to logits (N, K).
-        split: where the images are from; one label each.
-        class_names: names of the classes, by number.
+        source: methods, classifier and images.
         sizes: the numbers of colours to show.
         count: how many images, at most.
-        device: where classifier and quantizers run.
         dark: draw for a dark page, too.
     """
-    batch = spread_over(split, count)
-    look = _maps_of(classifier, batch.labels, device)
-    gallery = make_gallery(methods, classifier, batch.images, batch.labels, sizes, device=device, look=look)
+    batch = source.spread(count)
+    gallery = source.gallery(batch, sizes, _maps_of(source, batch.labels))
     alt = "Rows of pictures under coloured maps: the originals, then every method."
-    return gallery_picture(gallery, class_names, "Where the classifier looks", CAPTION, alt, dark=dark)
+    return gallery_picture(gallery, source.class_names, "Where the classifier looks", CAPTION, alt, dark=dark)
 
 
 def cam_depths_picture(
-    methods: Mapping[str, QuantizesMany],
-    classifier: nn.Module,
-    split: ImageSplit,
-    class_names: Sequence[str],
+    source: PictureSource,
     sizes: Sequence[int],
     *,
-    device: torch.device | str = "cpu",
     dark: bool = True,
 ) -> Picture:
     """Draw the activation maps and the confidence of one image at every number of colours (Fig 1).
 
     Args:
-        methods: name -> quantizer.
-        classifier: maps images (N, 3, H, W) in [0, 1] to logits (N, K).
-        split: the images; one label each.
-        class_names: names of the classes, by number.
+        source: methods, classifier and images.
         sizes: the numbers of colours.
-        device: where classifier and quantizers run.
         dark: draw for a dark page, too.
     """
-    look = _maps_of(classifier, spread_over(split, 1).labels, device)
-    title = "Where the classifier looks, at every number of colours"
-    options: dict[str, Any] = {"count": 1, "look": look, "title": title, "device": device, "dark": dark}
-    return depths_picture(methods, classifier, split, class_names, sizes, **options)
+    look = _maps_of(source, source.spread(1).labels)
+    return depths_picture(source, sizes, count=1, look=look, title=PICTURES["cam-depths"], dark=dark)
 
 
-def _maps_of(classifier: nn.Module, labels: Tensor, device: torch.device | str) -> Look:
+def _maps_of(source: PictureSource, labels: Tensor) -> Look:
     """Return a look that lays the activation maps of the true classes over the pictures."""
 
     def look(pixels: Tensor, logits: Tensor) -> Shown:
-        images = from_bytes(pixels.to(device))
-        maps, confidence = activation_maps(classifier, images, labels.to(device))
+        images = from_bytes(pixels.to(source.device))
+        maps, confidence = activation_maps(source.classifier, images, labels.to(source.device))
         return Shown(overlay(pixels, maps, CELL), logits.argmax(dim=1), confidence.cpu())
 
     return look

@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from colorcnn.evaluation.gallery import Gallery, Look, Shown, likeliest_class, make_gallery, spread_over
-from colorcnn.evaluation.passes import QuantizesMany
+from colorcnn.evaluation.gallery import Gallery, Look, PictureSource, Shown, likeliest_class
 from colorcnn.paletted import from_bytes, to_bytes
 from colorcnn.recognition import IGNORED, Masks, mean_iou, recognition_of
 from colorcnn.reporting.figures.gallery import CAPTION, ORIGINAL, gallery_picture
 from colorcnn.reporting.markup import Picture
+from colorcnn.reporting.naming import PICTURES
 
 if TYPE_CHECKING:
-    from colorcnn.data.datasets import ImageSplit
+    pass
 
 DEPTHS_CAPTION = (
     "Each image at every number of colours. Images spread evenly over the split, not chosen. Below each "
@@ -27,37 +27,28 @@ _TINT = 0.5  # share of a mask's colour in an overlay
 
 
 def depths_picture(
-    methods: Mapping[str, QuantizesMany],
-    classifier: nn.Module,
-    split: ImageSplit,
-    class_names: Sequence[str],
+    source: PictureSource,
     sizes: Sequence[int],
     *,
     count: int = 2,
     look: Look = likeliest_class,
-    title: str = "Every number of colours",
-    device: torch.device | str = "cpu",
+    title: str = PICTURES["depths"],
     dark: bool = True,
 ) -> Picture:
     """Draw a few images at every number of colours: a column for each number, a section for each image.
 
     Args:
-        methods: name -> quantizer.
-        classifier: maps images (N, 3, H, W) in [0, 1] to logits (N, K).
-        split: the images; one label each.
-        class_names: names of the classes, by number.
+        source: methods, classifier and images.
         sizes: the numbers of colours.
         count: how many images, at most.
         look: makes a row of pixels and logits; activation maps are one use.
         title: heading of the picture.
-        device: where classifier and quantizers run.
         dark: draw for a dark page, too.
     """
-    batch = spread_over(split, count)
-    gallery = make_gallery(methods, classifier, batch.images, batch.labels, sizes, device=device, look=look)
+    gallery = source.gallery(source.spread(count), sizes, look)
     alt = "A section for each image: the original, then every method, a column for each number of colours."
-    turned = by_size(gallery, sizes, class_names)
-    return gallery_picture(turned, class_names, title, DEPTHS_CAPTION, alt, dark=dark)
+    turned = by_size(gallery, sizes, source.class_names)
+    return gallery_picture(turned, source.class_names, title, DEPTHS_CAPTION, alt, dark=dark)
 
 
 def by_size(gallery: Gallery, sizes: Sequence[int], class_names: Sequence[str]) -> Gallery:
@@ -95,29 +86,21 @@ def _column(shown: Sequence[Shown | None], image: int, label: int) -> Shown:
 
 
 def labels_picture(
-    methods: Mapping[str, QuantizesMany],
-    classifier: nn.Module,
-    split: ImageSplit,
-    class_names: Sequence[str],
+    source: PictureSource,
     sizes: Sequence[int],
     *,
     count: int,
-    device: torch.device | str = "cpu",
     dark: bool = True,
 ) -> Picture:
     """Draw images with several labels, or with masks, and the answers of the classifier (Fig 13).
 
     Args:
-        methods: name -> quantizer.
-        classifier: maps images (N, 3, H, W) in [0, 1] to logits (N, K) or (N, K, H, W).
-        split: the images; labels (N, K) of 0 and 1, or masks (N, H, W).
-        class_names: names of the classes, by number.
+        source: methods, classifier and images.
         sizes: the numbers of colours to show.
         count: how many images, at most.
-        device: where classifier and quantizers run.
         dark: draw for a dark page, too.
     """
-    batch = spread_over(split, count)
+    batch, class_names = source.spread(count), source.class_names
     masks = batch.labels.ndim == 3
 
     def look(pixels: Tensor, logits: Tensor) -> Shown:
@@ -128,7 +111,7 @@ def labels_picture(
             return Shown(tinted(pixels, logits.argmax(dim=1)), right.long(), captions=captions, right=right)
         return Shown(pixels, right.long(), captions=_names(logits > 0, class_names), right=right)
 
-    gallery = make_gallery(methods, classifier, batch.images, batch.labels, sizes, device=device, look=look)
+    gallery = source.gallery(batch, sizes, look)
     heads = [str(name) for name in range(1, len(batch.labels) + 1)]
     if not masks:
         heads = _names(batch.labels > 0, class_names)

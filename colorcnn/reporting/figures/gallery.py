@@ -7,19 +7,17 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-from torch import nn
 
-from colorcnn.evaluation.gallery import Gallery, Shown, make_gallery, spread_over
-from colorcnn.evaluation.passes import QuantizesMany
+from colorcnn.evaluation.gallery import Gallery, PictureSource, Shown
 from colorcnn.reporting.figures.curves import new_canvas, shortened, to_png
 from colorcnn.reporting.figures.style import Theme, styles, theme
 from colorcnn.reporting.markup import Picture
 from colorcnn.reporting.naming import colors_and_bits, display_names
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from colorcnn.data.datasets import ImageSplit
 
 ORIGINAL = "Original"
 CELL = 192
@@ -40,32 +38,23 @@ CAPTION = (
 
 
 def grid_picture(
-    methods: Mapping[str, QuantizesMany],
-    classifier: nn.Module,
-    split: ImageSplit,
-    class_names: Sequence[str],
+    source: PictureSource,
     sizes: Sequence[int],
     *,
     count: int,
-    device: torch.device | str = "cpu",
     dark: bool = True,
 ) -> Picture:
     """Draw images spread evenly over a split, whatever they show, for a report; light and dark.
 
     Args:
-        methods: name -> quantizer.
-        classifier: maps images (N, 3, H, W) in [0, 1] to logits (N, K).
-        split: where the images are from; one label each.
-        class_names: names of the classes, by number.
+        source: methods, classifier and images.
         sizes: the numbers of colours to show.
         count: how many images, at most.
-        device: where classifier and quantizers run.
         dark: draw for a dark page, too.
     """
-    batch = spread_over(split, count)
-    gallery = make_gallery(methods, classifier, batch.images, batch.labels, sizes, device=device)
+    gallery = source.gallery(source.spread(count), sizes)
     alt = "Rows of pictures: the originals, then every method at the smallest numbers of colours."
-    return gallery_picture(gallery, class_names, "What the classifier sees", CAPTION, alt, dark=dark)
+    return gallery_picture(gallery, source.class_names, "What the classifier sees", CAPTION, alt, dark=dark)
 
 
 def gallery_picture(
@@ -229,8 +218,7 @@ class _Grid:
         bold: bool = False,
         align: str = "center",
     ) -> None:
-        weight = "bold" if bold else "normal"
-        self.axes.text(x, y, text, ha=align, va="center", fontsize=size, fontweight=weight, color=color)
+        write_text(self.axes, x, y, text, size, color, bold=bold, align=align)
 
     def _centre(self, column: int) -> float:
         return self.margin + column * (self.cell + _GAP) + self.cell / 2
@@ -242,6 +230,33 @@ class _Grid:
         """Cut a text to the width of a column: so many pixels a letter."""
         length = int(self.cell // points)
         return name if len(name) <= length else f"{name[: length - 1]}…"
+
+
+def write_text(
+    axes: Axes,
+    x: float,
+    y: float,
+    text: str,
+    size: float,
+    color: str,
+    *,
+    bold: bool = False,
+    align: str = "center",
+) -> None:
+    """Write a line into a figure whose units are pixels, centred in height.
+
+    Args:
+        axes: the figure's axes.
+        x: place in pixels.
+        y: place in pixels.
+        text: the line.
+        size: of the letters, in points.
+        color: of the letters.
+        bold: in bold letters.
+        align: the part of the line at ``x``: left, center or right.
+    """
+    weight = "bold" if bold else "normal"
+    axes.text(x, y, text, ha=align, va="center", fontsize=size, fontweight=weight, color=color)
 
 
 def enlarge(pixels: np.ndarray, side: int) -> np.ndarray:

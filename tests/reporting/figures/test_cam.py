@@ -10,6 +10,7 @@ from PIL import Image
 from torch import nn
 
 from colorcnn.data.datasets import ImageSplit
+from colorcnn.evaluation.gallery import PictureSource
 from colorcnn.models.classifiers import Classifier
 from colorcnn.quantizers.median_cut import MedianCut
 from colorcnn.reporting.figures.cam import cam_picture, overlay
@@ -43,7 +44,7 @@ def test_a_picture_names_the_classes_and_tells_confidences():
     pixels = np.random.default_rng(0).integers(0, 256, (4, 12, 12, 3), dtype=np.uint8)
     split = ImageSplit(pixels, np.array([0, 1, 2, 3]))
     names = ["cat", "dog", "frog", "ship"]
-    picture = cam_picture({"median-cut": MedianCut()}, averaging(), split, names, [2], count=3)
+    picture = cam_picture(PictureSource({"median-cut": MedianCut()}, averaging(), split, names), [2], count=3)
     assert "activation maps" in picture.caption
     light = Image.open(io.BytesIO(picture.light))
     assert light.width > 3 * CELL

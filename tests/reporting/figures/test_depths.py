@@ -8,7 +8,7 @@ from PIL import Image
 from torch import nn
 
 from colorcnn.data.datasets import ImageSplit
-from colorcnn.evaluation.gallery import SoftImages, make_gallery
+from colorcnn.evaluation.gallery import PictureSource, SoftImages, make_gallery
 from colorcnn.models import ColorCNN
 from colorcnn.models.assignment import soft_palette, soft_render
 from colorcnn.paletted import from_bytes, to_bytes
@@ -31,6 +31,10 @@ class PixelRedness(nn.Module):
 
     def forward(self, images):
         return torch.stack([0.5 - images[:, 0], images[:, 0] - 0.5], dim=1)
+
+
+def source(network, split):
+    return PictureSource({"median-cut": MedianCut()}, network, split, ["grey", "red"])
 
 
 def opened(picture):
@@ -58,10 +62,7 @@ def test_a_turned_gallery_has_a_section_for_each_image_and_a_column_for_each_siz
 
 def test_a_picture_has_every_number_of_colours():
     split = ImageSplit(PIXELS, np.array([0, 1, 0, 1, 0]))
-    few, more = (
-        opened(depths_picture({"median-cut": MedianCut()}, Redness(), split, ["grey", "red"], sizes))
-        for sizes in ([2, 4], [2, 4, 8, 16])
-    )
+    few, more = (opened(depths_picture(source(Redness(), split), sizes)) for sizes in ([2, 4], [2, 4, 8, 16]))
     assert more.width > few.width
     assert more.height == few.height
 
@@ -70,7 +71,7 @@ def test_several_labels_and_masks_are_drawn_with_the_answers():
     labels = ImageSplit(PIXELS, np.eye(2, dtype=np.float32)[[0, 1, 0, 1, 0]])
     masks = ImageSplit(PIXELS, np.zeros((5, 8, 8), np.uint8))
     for split, network in ((labels, Redness()), (masks, PixelRedness())):
-        picture = labels_picture({"median-cut": MedianCut()}, network, split, ["grey", "red"], [2], count=3)
+        picture = labels_picture(source(network, split), [2], count=3)
         assert opened(picture).width > 3 * 192
         assert picture.dark is not None
 
