@@ -64,4 +64,5 @@ def set_up_messages() -> None:
     log = logging.getLogger("colorcnn")
     if not any(isinstance(handler, _StandardError) for handler in log.handlers):
         log.addHandler(_StandardError())
-        logging.getLogger("colorcnn.commands").setLevel(logging.INFO)
+        for name in ("colorcnn.commands", "colorcnn.notes"):  # the second: what a user must know of the data
+            logging.getLogger(name).setLevel(logging.INFO)

@@ -19,6 +19,7 @@ from colorcnn.errors import UsageError, unknown_name
 from colorcnn.files import IMAGE_SUFFIXES
 
 _log = logging.getLogger(__name__)
+_notes = logging.getLogger("colorcnn.notes")
 _VAL_NAMES = ("val", "valid", "validation")
 
 Listing = tuple[list[Path], np.ndarray]
@@ -167,7 +168,7 @@ class ImageFolder(FolderModule):
             return (files, labels), ([], labels[:0])
         cuts = stratified_cut(labels, self.test_size, self.split_seed)
         first, second = (([files[row] for row in rows], labels[rows]) for rows in cuts)
-        _log.info("%d of %d images set aside as test: there is no test/ folder", len(second[0]), len(files))
+        _notes.info("%d of %d images set aside as test: there is no test/ folder", len(second[0]), len(files))
         return first, second
 
     def list_split(self, part: str) -> Listing | None:

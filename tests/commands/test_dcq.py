@@ -13,7 +13,6 @@ from PIL import Image
 
 from colorcnn import cli
 from colorcnn.cli import INTERRUPTED
-from colorcnn.data import open_data
 from colorcnn.dcq.export import class_folders, payload
 from colorcnn.dcq.pruning import Dynamics
 from colorcnn.dcq.storage import Store
@@ -109,11 +108,13 @@ def test_all_images_of_a_folder_without_a_test_split_are_taken(pets: Path, capsy
     assert (status, "leave --test-size out" in err) == (2, True)
 
 
-def test_images_that_are_set_aside_are_told(pets: Path, caplog) -> None:
+def test_images_that_are_set_aside_are_told(pets: Path, capsys) -> None:
     shutil.rmtree("pets/test")
-    with caplog.at_level("INFO", "colorcnn"):
-        assert len(open_data("pets", test_size=4).list_split("train")[0]) == 14
-    assert "4 of 18 images set aside as test: there is no test/ folder" in caplog.text
+    arguments = ("build", "pets", "--method", "median-cut", "-o", "small")
+    status, _, err = run(capsys, *arguments, "--test-size", "4")
+    assert status == 0
+    assert err.count("4 of 18 images set aside as test: there is no test/ folder") == 1
+    assert "set aside" not in run(capsys, *arguments, "--force")[2]
 
 
 def test_a_build_that_is_terminated_says_how_to_go_on(pets: Path, capsys, monkeypatch) -> None:
