@@ -237,7 +237,7 @@ def test_a_codebook_starts_from_all_over_the_first_batch(seed):
     batch = VectorSource("gaussian", seed=seed).draw_batch(0)
     quantizer = create_quantizer("vq-ste", 1, size=64)
     with torch.random.fork_rng():
-        EpochSeed(seed).on_train_epoch_start(SimpleNamespace(current_epoch=0), None)
+        EpochSeed(seed).on_train_epoch_start(SimpleNamespace(current_epoch=0, global_rank=0), None)
         quantizer.start(batch)
     assert 0.7 < quantizer.codebook.detach().std() < 1.3
     assert quantizer.codebook.detach().mean().abs() < 0.5
