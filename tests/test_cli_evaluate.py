@@ -244,6 +244,19 @@ def test_a_limit_beyond_the_data_is_no_sample(folder, capsys):
     assert "sample" not in capsys.readouterr().out
 
 
+def test_the_same_command_completes_results_that_were_interrupted(folder, monkeypatch):
+    argv = ("photos", "--colors", "2", "-o", "results")
+    with monkeypatch.context() as patch:
+        patch.setattr("colorcnn.reporting.page.write_report", lambda *_, **__: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            run(*argv)
+    assert (folder / "results" / "record.json").exists()
+    assert run(*argv) == 0
+    assert (folder / "results" / "report.html").exists()
+    assert not (folder / "results" / ".unfinished").exists()
+    assert run(*argv) == 1
+
+
 def test_results_are_not_overwritten_unasked(folder, capsys):
     (folder / "out").mkdir()
     (folder / "out" / "report.html").write_text("mine")

@@ -43,6 +43,8 @@ examples:
 exit status: 0 when something was measured, 1 when the work failed, 2 for a wrong option.
 """
 FILES = ("record.json", "figure.png", "report.html")
+_UNFINISHED = ".unfinished"
+"""Lies in the folder until all results are written: the same command may replace those of a stopped run."""
 DRAWN = "grid.png, depths.png"
 CURES = data_cures(lambda name: f"--{name.replace('_', '-')}", originals="originals in a configuration")
 
@@ -216,7 +218,7 @@ def _check_out(options: argparse.Namespace) -> None:
         return
     if options.out.exists() and not options.out.is_dir():
         raise UsageError(f"{options.out} is a file: name a folder with --out.")
-    if not options.force:
+    if not options.force and not (options.out / _UNFINISHED).exists():
         from colorcnn.reporting.naming import PICTURES
 
         for name in (*FILES, *(f"{picture}.png" for picture in PICTURES)):
@@ -292,12 +294,16 @@ def _write_results(options: argparse.Namespace, record: Record, pictures: Mappin
     from colorcnn.reporting.page import write_report
 
     record_path, figure_path, report_path = (options.out / name for name in FILES[:3])
-    record.write(record_path, overwrite=options.force)
-    write_atomically(figure_path, to_png(both_curves(record.metrics)), overwrite=options.force)
+    marker = options.out / _UNFINISHED
+    overwrite = options.force or marker.exists()
+    write_atomically(marker, b"")
+    record.write(record_path, overwrite=overwrite)
+    write_atomically(figure_path, to_png(both_curves(record.metrics)), overwrite=overwrite)
     for name, picture in pictures.items():
-        write_atomically(options.out / name, picture.light, overwrite=options.force)
+        write_atomically(options.out / name, picture.light, overwrite=overwrite)
     title = f"What a few colours keep of {record.config['data']}"
     shown = list(pictures.values())
-    write_report(record, report_path, title=title, pictures=shown, overwrite=options.force)
+    write_report(record, report_path, title=title, pictures=shown, overwrite=overwrite)
+    marker.unlink(missing_ok=True)
     for path in (record_path, figure_path, *(options.out / name for name in pictures), report_path):
         _log.info(f"wrote {path}")
