@@ -49,6 +49,7 @@ _EXPERIMENT = {
     "title": "Two stages",
     "sizes": {
         "cpu": {
+            "time": "a minute",
             "stages": [
                 {"name": "judge", "kind": "fit", "config": _FIT},
                 {
@@ -60,7 +61,7 @@ _EXPERIMENT = {
                     },
                     **{"colors": [2, 4], "methods": {"median-cut": "median-cut"}},
                 },
-            ]
+            ],
         }
     },
 }
@@ -247,11 +248,10 @@ def main(argv: list[str] | None = None) -> int:
         row = [*(result[key] for key in ("command", "seconds", "files")), len(result["only_present"])]
         row.append(result["kills"])
         print(f"| {' | '.join(map(str, row))} | {result['same']} of {options.kills} |", flush=True)
-    for result in results:
+        options.out.write_text(json.dumps({"seed": options.seed, "commands": results}, indent=1) + "\n")
         for trial in result["trials"]:
             if trial["status"] != 0 or trial["differing"]:
-                print(f"{result['command']}: {trial}")
-    options.out.write_text(json.dumps({"seed": options.seed, "commands": results}, indent=1) + "\n")
+                print(f"  {trial}", file=sys.stderr, flush=True)
     return int(any(result["same"] < options.kills for result in results))
 
 
