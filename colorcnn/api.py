@@ -8,8 +8,8 @@ import torch
 
 from colorcnn.arrays import as_batch
 from colorcnn.errors import UsageError
+from colorcnn.images import LEARNED_PIXELS
 from colorcnn.methods import load_quantizer, parse_method
-from colorcnn.models.budget import LEARNED_PIXELS
 from colorcnn.paletted import Paletted
 from colorcnn.pretrained import find_device
 from colorcnn.quantizers import QUANTIZERS
@@ -46,7 +46,7 @@ def quantize(
             it open.
         background: the colour that transparent parts are laid over.
         max_pixels: refuse images of more pixels. By default a learned method takes
-            :data:`colorcnn.models.budget.LEARNED_PIXELS`, and others take any image.
+            :data:`colorcnn.images.LEARNED_PIXELS`, and others take any image.
         device: where a learned model computes.
         seed: for the methods that draw random numbers.
         options: of the method, as :func:`load_quantizer` takes them: ``quality="best"``, ``space="oklab"``,

@@ -7,19 +7,21 @@ import inspect
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Protocol
-
-import torch
-from torch import Tensor, nn
+from typing import TYPE_CHECKING, Any, Protocol
 
 from colorcnn.colors import parse_colors
 from colorcnn.errors import UnknownName, UsageError, check_at_least
-from colorcnn.paletted import Paletted
 from colorcnn.pretrained import available, find_checkpoint, find_device, find_lightning, load_any
 from colorcnn.quantizers import DITHERS, QUANTIZERS, Dithered
-from colorcnn.quantizers.designed import check_kept
+from colorcnn.quantizers.base import check_kept
+from colorcnn.quantizers.keeping import Keeping
 from colorcnn.quantizers.palette_files import read_palette
-from colorcnn.quantizers.palettes import Fixed, Keeping
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor, nn
+
+    from colorcnn.paletted import Paletted
 
 LEARNED_METHODS = ("colorcnn", "colorcnn-plus", "palette-attention")
 DEFAULTS = {"colorcnn": "colorcnn-1bit-cifar10", "colorcnn-plus": "colorcnn-plus-cifar10"}
@@ -78,10 +80,12 @@ def _architecture(checkpoint: str) -> str:
     known = available()
     if not checkpoint or (checkpoint not in known and not Path(checkpoint).exists()):
         raise UnknownName("method", checkpoint.partition(":")[0], [*QUANTIZERS, *LEARNED_METHODS])
-    from colorcnn.weights import load_lightning, read_config
+    from colorcnn.checkpoint_config import read_config
 
     lightning = None if checkpoint in known else find_lightning(checkpoint)
     if lightning is not None and not (Path(checkpoint) / "config.json").is_file():
+        from colorcnn.weights import load_lightning
+
         config = load_lightning(lightning)[1]
     else:
         config = read_config(find_checkpoint(checkpoint))
@@ -179,6 +183,8 @@ def _given_palette(
     rows = read_palette(palette) if isinstance(palette, str | os.PathLike) else check_kept(palette)
     if not len(rows):
         raise UsageError("The palette has no colour: give at least one.")
+    from colorcnn.quantizers.palettes import Fixed
+
     fixed = Fixed(rows, space=space or "srgb")
     return fixed if dither is None else Dithered(fixed, dither, serpentine=serpentine)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,6 +16,7 @@ from torch.utils.data._utils.collate import default_collate_fn_map
 
 from colorcnn.errors import UsageError
 from colorcnn.files import check_png_name, write_atomically
+from colorcnn.indexed import Indexed, count_indices, map_indices  # noqa: F401 (their names of old)
 
 _INTEGERS = (torch.uint8, torch.int16, torch.int32, torch.int64)
 
@@ -29,20 +29,6 @@ def to_bytes(values: Tensor) -> Tensor:
 def from_bytes(values: Tensor, dtype: torch.dtype = torch.float32) -> Tensor:
     """Turn uint8 values into [0, 1]: the inverse of :func:`to_bytes` on its image."""
     return values.to(dtype) / 255
-
-
-def count_indices(indices: np.ndarray, colors: int) -> np.ndarray:
-    """How often each of ``colors`` indices occurs; in pieces, as NumPy counts in eight bytes an element."""
-    flat = indices.reshape(-1)
-    pieces = np.array_split(flat, 1 + flat.size // 2**22)
-    counts: np.ndarray = np.sum([np.bincount(piece, minlength=colors) for piece in pieces], axis=0)
-    return counts
-
-
-def map_indices(indices: np.ndarray, table: np.ndarray) -> np.ndarray:
-    """Replace every uint8 index by its entry in a uint8 table; a NumPy look-up takes eight bytes each."""
-    translated = indices.tobytes().translate(table.tobytes().ljust(256, b"\0"))
-    return np.frombuffer(bytearray(translated), dtype=np.uint8).reshape(indices.shape)
 
 
 class Paletted:
@@ -165,6 +151,11 @@ class Paletted:
         pixels = rows.gather(1, flat).reshape(batch, height, width, 3).permute(0, 3, 1, 2)
         return pixels.contiguous() if dtype == torch.uint8 else from_bytes(pixels, dtype).contiguous()
 
+    def indexed(self, image: int = 0) -> Indexed:
+        """Return one image in NumPy: (H, W) indices and its palette, (C, 3) uint8."""
+        rows = to_bytes(self.palette[image]).cpu().numpy()
+        return Indexed(self.indices[image].cpu().numpy(), rows)
+
     def compact(
         self, image: int = 0, *, transparent: np.ndarray | None = None
     ) -> tuple[np.ndarray, np.ndarray]:
@@ -181,22 +172,7 @@ class Paletted:
         Raises:
             UsageError: the palette has more than 256 rows.
         """
-        rows = to_bytes(self.palette[image]).cpu().numpy()
-        if len(rows) > 256:
-            raise UsageError(f"The palette has {len(rows)} rows: an indexed picture holds at most 256.")
-        indices = self.indices[image].cpu().numpy().astype(np.uint8, copy=False)
-        shown = indices if transparent is None else indices[~transparent]
-        used = np.flatnonzero(count_indices(shown, len(rows)))
-        _, first, inverse = np.unique(rows[used], axis=0, return_index=True, return_inverse=True)
-        order = np.argsort(first)
-        rank = np.empty_like(order)
-        rank[order] = np.arange(len(order))
-        table = np.zeros(len(rows), dtype=np.uint8)
-        table[used] = rank[inverse.reshape(-1)]
-        compacted = map_indices(indices, table)
-        if transparent is not None:
-            compacted[transparent] = 0
-        return compacted, rows[used][first[order]]
+        return self.indexed(image).compact(transparent=transparent)
 
     def to_pil(self, image: int = 0, *, transparent: np.ndarray | None = None) -> Image.Image:
         """One image as a Pillow image of mode P whose palette is exactly the colours it shows.
@@ -209,31 +185,14 @@ class Paletted:
         Raises:
             UsageError: ``transparent`` is of another size, or leaves no room beside 256 colours.
         """
-        if transparent is None or not transparent.any():
-            indices, palette = self.compact(image)
-            picture = Image.fromarray(indices)
-            picture.putpalette(palette.tobytes(), "RGB")
-            return picture
-        if transparent.shape != self.indices.shape[1:]:
-            raise UsageError(
-                f"The transparent mask is {transparent.shape}: give one of {tuple(self.indices.shape[1:])}."
-            )
-        indices, palette = self.compact(image, transparent=transparent)
-        if len(palette) > 255:
-            raise UsageError("This image shows 256 colours: keep at most 255 beside a transparent one.")
-        picture = Image.fromarray(np.where(transparent, 0, indices + 1).astype(np.uint8))
-        picture.putpalette(bytes(3) + palette.tobytes(), "RGB")
-        picture.info["transparency"] = 0
-        return picture
+        return self.indexed(image).to_pil(transparent=transparent)
 
     def png(self, image: int = 0, *, optimize: bool = True, transparent: np.ndarray | None = None) -> bytes:
         """One image as an indexed PNG file of 1, 2, 4 or 8 bits a pixel, whichever its palette needs.
 
         Arguments and errors are those of :meth:`to_pil`; ``optimize`` spends time on a smaller file.
         """
-        buffer = io.BytesIO()
-        self.to_pil(image, transparent=transparent).save(buffer, "PNG", optimize=optimize)
-        return buffer.getvalue()
+        return self.indexed(image).png(optimize=optimize, transparent=transparent)
 
     def save(self, path: str | os.PathLike[str], *, overwrite: bool = True) -> Path:
         """Write a single image as an indexed PNG, atomically.

@@ -9,14 +9,14 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-import torch
-from torch import nn
-
 from colorcnn.errors import ColorCNNError, UnknownName, UsageError, similar_name
 
 if TYPE_CHECKING:
+    import torch
+    from torch import nn
+
+    from colorcnn.checkpoint_config import Config
     from colorcnn.vq.compressor import ImageCompressor, VectorCompressor
-    from colorcnn.weights import Config
 
 DEFAULT_CODEC = "factorized-prior-tiny-imagenet"
 """The pretrained model that pictures are compressed with."""
@@ -41,7 +41,7 @@ def available(kind: str | None = None, pattern: str | None = None) -> list[str]:
     """Return the names of the pretrained weights that :func:`from_pretrained` finds, in alphabetical order.
 
     Args:
-        kind: a name in :data:`colorcnn.weights.KINDS`, such as ``quantizer`` or ``classifier``, for these
+        kind: a name in :data:`colorcnn.checkpoint_config.KINDS`, such as ``quantizer`` or ``classifier``, for these
             alone. A damaged checkpoint has no kind.
         pattern: a wildcard, such as ``"*cifar10"``, for the names that match it.
 
@@ -54,7 +54,7 @@ def available(kind: str | None = None, pattern: str | None = None) -> list[str]:
 
 
 def _of_kind(names: list[str], kind: str) -> list[str]:
-    from colorcnn.weights import KINDS, read_config
+    from colorcnn.checkpoint_config import KINDS, read_config
 
     if kind not in KINDS:
         raise UnknownName("kind of checkpoint", kind, KINDS)
@@ -136,7 +136,7 @@ def from_pretrained(name_or_dir: str | os.PathLike[str], device: str | torch.dev
 
     Returns:
         A quantizer with ``.quantize(images, num_colors)``. A classifier or a codec is called with images.
-        Its ``config`` is a :class:`colorcnn.weights.Config`, and ``classes`` are the names of its outputs.
+        Its ``config`` is a :class:`colorcnn.checkpoint_config.Config`, and ``classes`` are the names of its outputs.
 
     Raises:
         UsageError: no such name, folder or device.
@@ -152,6 +152,8 @@ def find_device(device: str | torch.device) -> torch.device:
     Raises:
         UsageError: the name is unknown, or this machine has no such device.
     """
+    import torch
+
     if str(device) == "auto":
         gpus = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
         device = next((name for name, there in gpus.items() if there), "cpu")
@@ -171,7 +173,8 @@ def load_any(name: str) -> tuple[nn.Module, Config]:
     Args:
         name: as :func:`from_pretrained` takes it.
     """
-    from colorcnn.weights import load_folder, load_lightning, read_config
+    from colorcnn.checkpoint_config import read_config
+    from colorcnn.weights import load_folder, load_lightning
 
     folder = Path(name)
     lightning = None if (folder / "config.json").is_file() else find_lightning(name)

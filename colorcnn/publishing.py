@@ -9,10 +9,11 @@ from typing import Any
 
 from torch import nn
 
+from colorcnn.checkpoint_config import CONFIG, FORMAT_VERSION, WEIGHTS, Config, read_config
 from colorcnn.errors import UsageError
 from colorcnn.files import write_atomically
 from colorcnn.version import __version__
-from colorcnn.weights import CONFIG, FORMAT_VERSION, WEIGHTS, Config, read_config, save_pretrained
+from colorcnn.weights import save_pretrained
 
 RUN_FILES = {"config.yaml": ("fit.yaml", "config.yaml"), "scores.jsonl": ("scores.jsonl",)}
 """The files put beside the weights, and their names in a run: a stage's own configuration comes first."""

@@ -12,8 +12,8 @@ from torchvision import tv_tensors
 from torchvision.transforms import v2
 
 from colorcnn.arrays import as_batch
+from colorcnn.images import LEARNED_PIXELS
 from colorcnn.methods import load_quantizer
-from colorcnn.models.budget import LEARNED_PIXELS
 from colorcnn.quantizers import check_num_colors
 
 
@@ -28,7 +28,7 @@ class Quantize(v2.Transform):
         method: as :func:`colorcnn.methods.load_quantizer` takes it.
         background: the colour that transparent parts are laid over.
         max_pixels: refuse images of more pixels. By default a learned method takes
-            :data:`colorcnn.models.budget.LEARNED_PIXELS`, and others take any image.
+            :data:`colorcnn.images.LEARNED_PIXELS`, and others take any image.
         options: as :func:`colorcnn.methods.load_quantizer` takes them: ``device``, ``seed``, ``dither``,
             ``palette``, ``keep``, and those of the method.
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-import json
 import os
 import pickle
 import zipfile
@@ -19,16 +18,19 @@ from safetensors import SafetensorError
 from torch import Tensor, nn
 
 from colorcnn import models, schema
+from colorcnn.checkpoint_config import (  # noqa: F401 (their place of old)
+    CONFIG,
+    FORMAT_VERSION,
+    KINDS,
+    WEIGHTS,
+    Config,
+    read_config,
+)
 from colorcnn.errors import ColorCNNError, UsageError, shortened
 from colorcnn.files import write_atomically
 from colorcnn.models.budget import limited_weights
 from colorcnn.models.colorcnn import quantizer_options
 
-FORMAT_VERSION = 1
-WEIGHTS = "model.safetensors"
-CONFIG = "config.json"
-KINDS = ("quantizer", "classifier", "compressor", "vector compressor")
-_MOST_CONFIG = 16 << 20
 _CKPT_CURE = "give a checkpoint that `colorcnn fit` wrote"
 _ROOM = (1 << 26, 1_000)
 """The weights, and tensors of them, that a network may have beyond twice those of its file.
@@ -36,66 +38,6 @@ _ROOM = (1 << 26, 1_000)
 The error for a file of another network then names what it lacks."""
 
 _LFS = b"version https://git-lfs.github.com/spec/"
-
-
-@dataclasses.dataclass(frozen=True)
-class Config:
-    """What config.json holds.
-
-    Attributes:
-        kind: one of :data:`KINDS`.
-        architecture: a key of :data:`colorcnn.models.MODELS`.
-        kwargs: its options, of JSON's types.
-        dataset: what it was trained on.
-        classes: names of the classes, in the order of a classifier's outputs.
-        metrics: measured scores; may be nested.
-        recipe: how it was trained: the path of an experiment file in the repository, or a sentence.
-        seed: of the training.
-        sha256: of model.safetensors, in hexadecimal.
-        format_version: of the folder.
-    """
-
-    kind: str
-    architecture: str
-    kwargs: Mapping[str, Any] = dataclasses.field(default_factory=dict)
-    dataset: str = ""
-    classes: tuple[str, ...] = ()
-    metrics: Mapping[str, Any] = dataclasses.field(default_factory=dict)
-    recipe: str = ""
-    seed: int | None = None
-    sha256: str = ""
-    format_version: int = FORMAT_VERSION
-
-    def to_json(self) -> str:
-        """The text of config.json."""
-        return json.dumps(dataclasses.asdict(self), indent=2, ensure_ascii=False) + "\n"
-
-
-def read_config(folder: str | os.PathLike[str]) -> Config:
-    """Read config.json of a checkpoint folder, and check it.
-
-    Raises:
-        ColorCNNError: the file is missing, damaged, incomplete, or of a later format.
-    """
-    path = Path(folder) / CONFIG
-    cure = f"give a folder that holds {CONFIG} and {WEIGHTS}, as `colorcnn publish` writes it"
-    try:
-        content = schema.parse_json(schema.read_file(path, cure, _MOST_CONFIG), path, cure)
-    except FileNotFoundError as error:
-        raise ColorCNNError(f"{folder} is no checkpoint, {CONFIG} is missing: {cure}.") from error
-    version = content.get("format_version")
-    if isinstance(version, int) and version > FORMAT_VERSION:
-        raise ColorCNNError(
-            f"{path} has format version {shortened(version)} and this colorcnn reads up to {FORMAT_VERSION}: "
-            "update colorcnn."
-        )
-    missing = [key for key in ("format_version", "kind", "architecture", "sha256") if not content.get(key)]
-    if missing:
-        raise ColorCNNError(f"{path} lacks {', '.join(missing)}: {cure}.")
-    config = schema.convert(content, Config, path, cure)
-    if config.kind not in KINDS:
-        raise ColorCNNError(f"{path} has the unknown kind {shortened(config.kind)!r}: {cure}.")
-    return config
 
 
 def load_folder(folder: str | os.PathLike[str]) -> nn.Module:

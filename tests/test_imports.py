@@ -12,12 +12,12 @@ import colorcnn
 
 PACKAGE = Path(colorcnn.__file__).parent
 ROOMS = [
-    "errors", "compiled", "schema", "trust", "version", "files", "colors", "paletted", "images", "arrays",
-    "records", "vq", "quantizers", "models", "losses", "recognition", "alpha",
-    "weights", "pretrained", "publishing", "classifiers", "methods", "api", "transforms",
+    "errors", "compiled", "schema", "trust", "lazy", "version", "files", "colors", "indexed", "paletted",
+    "images", "arrays", "records", "vq", "quantizers", "models", "losses", "recognition", "alpha",
+    "checkpoint_config", "weights", "pretrained", "publishing", "classifiers", "methods", "api", "transforms",
     "dcq", "data", "evaluation", "reporting", "tasks", "reproduce", "commands", "cli", "__main__",
 ]  # fmt: skip
-NAMED = {"models", "weights", "pretrained", "classifiers", "methods", "api"}
+NAMED = {"models", "checkpoint_config", "weights", "pretrained", "classifiers", "methods", "api"}
 FORBIDDEN = {"data": NAMED, "evaluation.metrics": {*NAMED, "data"}}
 MAY_IMPORT_LIGHTNING = ("tasks.", "data.", "commands.")
 

@@ -6,6 +6,7 @@ import argparse
 import contextlib
 import io
 import os
+import re
 import signal
 import sys
 import threading
@@ -158,9 +159,18 @@ def add_device_option(parser: argparse.ArgumentParser, default: str = "cpu") -> 
     parser.add_argument(
         "--device",
         default=default,
+        type=_device_name,
         metavar="auto|cpu|cuda|mps",
-        help=f"where networks compute; auto takes a GPU where there is one (default: {default})",
+        help=f"where networks compute; auto takes a GPU where there is one, cuda:1 is the second (default: "
+        f"{default})",
     )
+
+
+def _device_name(text: str) -> str:
+    """Check the name of a device without asking torch whether this machine has it."""
+    if re.fullmatch(r"auto|cpu|mps|cuda(:[0-9]{1,4})?", text, re.ASCII) is None:
+        raise argparse.ArgumentTypeError(f"{text!r} is no device: choose auto, cpu, cuda, cuda:1 or mps")
+    return text
 
 
 def check_seed(seed: int) -> None:

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from colorcnn.commands.console import Parser, add_device_option
 from colorcnn.commands.messages import data_cures
 from colorcnn.errors import UsageError, check_at_least
 from colorcnn.files import make_folder, refuse_existing, write_atomically
@@ -99,7 +100,7 @@ def main(argv: list[str]) -> int:
 
 
 def _parse(argv: list[str]) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="colorcnn evaluate",
         description=DESCRIPTION,
         epilog=EXAMPLES,
@@ -131,7 +132,7 @@ def _parse(argv: list[str]) -> argparse.Namespace:
     )
     _add_data_options(parser)
     _add_attack_options(parser)
-    add("--device", default="cpu", help="where networks compute: cpu, cuda, cuda:1 ... (default: cpu)")
+    add_device_option(parser)
     add("--seed", type=int, default=0, metavar="N", help="for --limit and random methods (default: 0)")
     add(
         "--published",

@@ -7,6 +7,7 @@ import logging
 from pathlib import Path
 
 from colorcnn import trust
+from colorcnn.commands.console import Parser, add_device_option
 from colorcnn.commands.messages import data_cures
 from colorcnn.errors import UsageError
 
@@ -103,7 +104,7 @@ def main(argv: list[str]) -> int:
 
 
 def _parse(argv: list[str]) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="colorcnn reproduce",
         description=DESCRIPTION,
         epilog=EXAMPLES,
@@ -144,11 +145,7 @@ def _parse(argv: list[str]) -> argparse.Namespace:
         metavar="DIR",
         help="folder of records and figures (default: experiments/results, else RUNS/results)",
     )
-    add(
-        "--device",
-        default="auto",
-        help="cpu, cuda, cuda:1 ...; auto is a GPU if there is one (default: auto)",
-    )
+    add_device_option(parser, default="auto")
     add("--download", action="store_true", help="fetch data sets that are missing")
     add(
         trust.OPTION,

@@ -16,8 +16,9 @@ from colorcnn.dcq.shard_writer import ShardContent, encode_shard
 from colorcnn.dcq.smooth import smooth
 from colorcnn.dcq.sources import ImageSource
 from colorcnn.dcq.stages import Arrays
-from colorcnn.paletted import map_indices
-from colorcnn.quantizers.designed import distinct, nearest
+from colorcnn.indexed import map_indices
+from colorcnn.quantizers.base import distinct
+from colorcnn.quantizers.designed import nearest
 from colorcnn.quantizers.histogram import Histogram
 
 _TOGETHER = 1 << 18  # pixels quantized in one call: for small images calls cost more than work

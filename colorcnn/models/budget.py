@@ -11,17 +11,13 @@ from torch import nn
 from torch.nn.modules.module import register_module_parameter_registration_hook
 
 from colorcnn.errors import UsageError
+from colorcnn.images import LEARNED_PIXELS  # noqa: F401 (its place of old)
 
 MOST_WEIGHTS = 1 << 30
 """The most weights of a network that a configuration may ask for: 4 GiB of float32."""
 
 MOST_TENSORS = 4_000
 """The most tensors that its weights may lie in; a network of so many takes seconds to build."""
-
-LEARNED_PIXELS = 4_194_304
-"""The most pixels of an image that a learned quantizer takes unless told otherwise.
-
-A light U-Net of width 16 needs from 0.7 kB (4 colours) to 1.2 kB (256) a pixel."""
 
 _ORDINARY = 1024
 T = TypeVar("T")

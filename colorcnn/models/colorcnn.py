@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from colorcnn.arrays import as_batch
 from colorcnn.errors import UsageError, check_at_least, unknown_name
+from colorcnn.images import LEARNED_PIXELS
 from colorcnn.models.assignment import (
     gumbel_noise,
     hard_indices,
@@ -26,7 +27,6 @@ from colorcnn.models.assignment import (
     top_k_softmax,
 )
 from colorcnn.models.backbones import create_backbone
-from colorcnn.models.budget import LEARNED_PIXELS
 from colorcnn.models.precision import full_precision
 from colorcnn.models.sparse import SparseAssignment, top_k_of_product
 from colorcnn.paletted import Paletted, from_bytes

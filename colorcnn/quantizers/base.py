@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import os
+import sys
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
-from torch import Tensor
 
+from colorcnn.colors import parse_colors
 from colorcnn.errors import UsageError
-from colorcnn.paletted import Paletted, count_indices, from_bytes, map_indices, to_bytes
+from colorcnn.indexed import count_indices, map_indices
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from colorcnn.paletted import Paletted
 
 MAX_COLORS = 256
 
@@ -36,6 +42,10 @@ def as_pixels(images: Tensor, *, channels_last: bool = False) -> np.ndarray:
     Raises:
         UsageError: the tensor is no batch of RGB images, or an image has no pixels.
     """
+    import torch
+
+    from colorcnn.paletted import to_bytes
+
     axis = 3 if channels_last else 1
     if images.ndim != 4 or images.shape[axis] != 3 or 0 in images.shape[1:]:
         expected = "(B, H, W, 3)" if channels_last else "(B, 3, H, W)"
@@ -47,6 +57,34 @@ def as_pixels(images: Tensor, *, channels_last: bool = False) -> np.ndarray:
     if not channels_last:
         images = images.permute(0, 2, 3, 1)
     return np.ascontiguousarray(images.detach().cpu().numpy())
+
+
+def is_network(quantizer: Any) -> bool:
+    """Tell whether a quantizer is a torch module, without importing torch for it."""
+    torch: Any = sys.modules.get("torch")
+    return torch is not None and isinstance(quantizer, torch.nn.Module)
+
+
+def check_kept(keep: Any) -> np.ndarray:
+    """Return given colours as (m, 3) uint8, each once.
+
+    Args:
+        keep: colours, as :func:`colorcnn.colors.parse_colors` takes them.
+
+    Raises:
+        UsageError: one of them is no colour, or there are too many.
+    """
+    rows = np.array(parse_colors(keep), dtype=np.uint8).reshape(-1, 3)
+    kept = distinct(rows)
+    if len(kept) > MAX_COLORS:
+        raise UsageError(f"{len(kept)} colours are to be kept: a palette holds at most {MAX_COLORS}.")
+    return kept
+
+
+def distinct(palette: np.ndarray) -> np.ndarray:
+    """Return the different rows of an (n, 3) uint8 palette, in order of first appearance."""
+    codes = palette.astype(np.int32) @ np.array([65536, 256, 1], np.int32)
+    return palette[np.sort(np.unique(codes, return_index=True)[1])]
 
 
 class Quantizer(ABC):
@@ -70,6 +108,10 @@ class Quantizer(ABC):
         Raises:
             UsageError: a bad shape, type or number of colours.
         """
+        import torch
+
+        from colorcnn.paletted import Paletted, from_bytes
+
         num_colors = check_num_colors(num_colors)
         pixels = as_pixels(images, channels_last=channels_last)
         results = self._map(pixels, num_colors)
@@ -114,6 +156,10 @@ class Quantizer(ABC):
 
 def full_palettes(paletted: Paletted) -> Tensor:
     """Return palettes as bytes (B, C, 3) in which rows that no pixel uses repeat the first row."""
+    import torch
+
+    from colorcnn.paletted import to_bytes
+
     rows = to_bytes(paletted.palette)
     return torch.where((paletted.usage > 0)[:, :, None], rows, rows[:, :1])
 

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Iterable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
-from colorcnn.colors import parse_colors
 from colorcnn.errors import UsageError
-from colorcnn.paletted import count_indices, map_indices
-from colorcnn.quantizers.base import MAX_COLORS, Quantizer
+from colorcnn.indexed import count_indices, map_indices
+from colorcnn.quantizers.base import Quantizer, check_kept, distinct
 from colorcnn.quantizers.boxes import coarse
 from colorcnn.quantizers.histogram import Histogram
 from colorcnn.quantizers.lloyd import assign, assign_bytes
@@ -103,28 +102,6 @@ class Designed(Quantizer):
         Returns:
             (3, k) float32 centres, m <= k <= num_colors, of which the first m are those given.
         """
-
-
-def check_kept(keep: Any) -> np.ndarray:
-    """Return given colours as (m, 3) uint8, each once.
-
-    Args:
-        keep: colours, as :func:`colorcnn.colors.parse_colors` takes them.
-
-    Raises:
-        UsageError: one of them is no colour, or there are too many.
-    """
-    rows = np.array(parse_colors(keep), dtype=np.uint8).reshape(-1, 3)
-    kept = distinct(rows)
-    if len(kept) > MAX_COLORS:
-        raise UsageError(f"{len(kept)} colours are to be kept: a palette holds at most {MAX_COLORS}.")
-    return kept
-
-
-def distinct(palette: np.ndarray) -> np.ndarray:
-    """The different rows of an (n, 3) uint8 palette, in order of first appearance."""
-    codes = palette.astype(np.int32) @ np.array([65536, 256, 1], np.int32)
-    return palette[np.sort(np.unique(codes, return_index=True)[1])]
 
 
 def nearest(colors: np.ndarray, palette: np.ndarray, space: str = "srgb") -> np.ndarray:

@@ -1,21 +1,14 @@
-"""Dithering as a wrapper: the palette of any quantizer, and new indices that spread the rounding error."""
+"""Ways to dither: index maps that spread the rounding error over the pixels beside it."""
 
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Sequence
-from typing import Any
 
 import numpy as np
-import torch
-from torch import Tensor
 
-from colorcnn.errors import UsageError, unknown_name
-from colorcnn.paletted import Paletted, from_bytes
-from colorcnn.quantizers.base import as_pixels, drop_unused
 from colorcnn.quantizers.diffusion import diffuse, follow, plan, void_and_cluster
 from colorcnn.quantizers.histogram import Histogram
-from colorcnn.quantizers.spaces import check_space, enter
+from colorcnn.quantizers.spaces import enter
 
 LEVELS = 16
 """Steps between two colours in ordered dithering."""
@@ -61,74 +54,6 @@ def ordered(pixels: np.ndarray, palette: np.ndarray, *, space: str = "srgb") -> 
 def blue_noise(pixels: np.ndarray, palette: np.ndarray, *, space: str = "srgb") -> np.ndarray:
     """As :func:`ordered`, with a 64 x 64 matrix of blue noise, which shows no pattern (R. Ulichney, 1993)."""
     return _ordered(pixels, palette, space, _blue_noise())
-
-
-DITHERS: dict[str, Callable[..., np.ndarray]] = {
-    "blue-noise": blue_noise,
-    "floyd-steinberg": floyd_steinberg,
-    "ordered": ordered,
-}
-
-
-class Dithered:
-    """Any quantizer, classical or learned, followed by dithering.
-
-    Args:
-        quantizer: what chooses the palette; answers the calls of :class:`Quantizer`.
-        dither: a name in :data:`DITHERS`.
-        space: where errors are spread and the nearest colour is looked for; by default that of the
-            quantizer, or sRGB where it has none.
-        serpentine: for Floyd-Steinberg: run through every second row from right to left.
-
-    Raises:
-        UsageError: an unknown dither or space, or one that has no serpentine form.
-    """
-
-    def __init__(
-        self,
-        quantizer: Any,
-        dither: str = "floyd-steinberg",
-        *,
-        space: str | None = None,
-        serpentine: bool = False,
-    ) -> None:
-        if dither not in DITHERS:
-            raise unknown_name("dither", dither, DITHERS)
-        if serpentine and dither != "floyd-steinberg":
-            raise UsageError(
-                f"{dither} has no serpentine form: leave that out, or dither by floyd-steinberg."
-            )
-        self.quantizer = quantizer
-        self.dither = dither
-        self.space = check_space(space or str(getattr(quantizer, "space", "srgb")))
-        self.options = {"serpentine": True} if serpentine else {}
-
-    def __call__(self, images: Tensor, num_colors: int, *, channels_last: bool = False) -> Paletted:
-        """Quantize, then assign the pixels anew; arguments and result as :class:`Quantizer` has them."""
-        options = {"channels_last": True} if channels_last else {}
-        plain = self.quantizer(images, num_colors, **options)
-        return self._spread(as_pixels(images, channels_last=channels_last), plain)
-
-    def quantize_many(self, images: Tensor, sizes: Sequence[int]) -> dict[int, Paletted]:
-        """Quantize one batch to several palette sizes; what their palettes share is computed once."""
-        plain = self.quantizer.quantize_many(images, sizes)
-        pixels = as_pixels(images)
-        return {size: self._spread(pixels, plain[size]) for size in sizes}
-
-    def assign(self, pixels: np.ndarray, palette: np.ndarray) -> np.ndarray:
-        """Dither (H, W, 3) uint8 pixels with an (n, 3) uint8 palette: (H, W) uint8 indices."""
-        return DITHERS[self.dither](pixels, palette, space=self.space, **self.options)
-
-    def _spread(self, pixels: np.ndarray, plain: Paletted) -> Paletted:
-        """Assign (B, H, W, 3) uint8 pixels to the palettes of ``plain``, spreading the error."""
-        indices = torch.empty(plain.indices.shape, dtype=torch.uint8)
-        palette = torch.zeros_like(plain.palette, device="cpu")
-        for image in range(len(plain)):
-            rows = plain.compact(image)[1]
-            index_map, rows = drop_unused(self.assign(pixels[image], rows), rows)
-            indices[image] = torch.from_numpy(index_map)
-            palette[image, : len(rows)] = from_bytes(torch.from_numpy(rows), palette.dtype)
-        return Paletted(indices.to(plain.indices.device), palette.to(plain.palette.device))
 
 
 def _strips(height: int, width: int) -> list[tuple[int, int]]:

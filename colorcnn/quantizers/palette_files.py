@@ -13,9 +13,7 @@ import numpy as np
 from colorcnn.errors import ColorCNNError, UsageError
 from colorcnn.files import IMAGE_SUFFIXES, cure
 from colorcnn.images import flatten, read_image
-from colorcnn.quantizers.base import MAX_COLORS
-from colorcnn.quantizers.designed import distinct
-from colorcnn.quantizers.histogram import Histogram
+from colorcnn.quantizers.base import MAX_COLORS, distinct
 
 _WEIGHT = np.array([65536, 256, 1], np.int32)
 _MOST_BYTES = 1 << 20  # of a palette file: 256 lines are a few kilobytes
@@ -71,6 +69,8 @@ def _content(path: Path) -> bytes:
 
 
 def _of_image(path: Path) -> np.ndarray:
+    from colorcnn.quantizers.histogram import Histogram
+
     palette = Histogram(np.array(flatten(read_image(path)))).colors
     return palette[np.argsort(palette.astype(np.int32) @ _WEIGHT)]
 

@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
 from PIL import Image
-from torch import Tensor
 
 from colorcnn.errors import UsageError
-from colorcnn.paletted import Paletted, from_bytes
-from colorcnn.quantizers.base import Quantizer, as_pixels, drop_unused
-from colorcnn.quantizers.designed import Designed, check_kept, complete, distinct, nearest
+from colorcnn.indexed import Indexed
+from colorcnn.quantizers.base import Quantizer, check_kept, drop_unused
+from colorcnn.quantizers.designed import Designed, complete, nearest
 from colorcnn.quantizers.histogram import Histogram
 from colorcnn.quantizers.k_means import KMeans
+from colorcnn.quantizers.keeping import Keeping  # noqa: F401 (its place of old)
 from colorcnn.quantizers.palette_files import read_palette  # noqa: F401 (its name of old)
 from colorcnn.quantizers.spaces import check_space
+
+if TYPE_CHECKING:
+    from colorcnn.paletted import Paletted
 
 _WEIGHT = np.array([65536, 256, 1], np.int32)
 
@@ -60,59 +61,6 @@ class Fixed(Quantizer):
         )
 
 
-class Keeping:
-    """Any quantizer, with given colours in each of its palettes; the project's own take ``keep`` themselves.
-
-    Args:
-        quantizer: what chooses the other colours; answers the calls of :class:`Quantizer`.
-        keep: colours of three bytes.
-    """
-
-    def __init__(self, quantizer: Any, keep: Iterable[tuple[int, int, int]]) -> None:
-        self.quantizer = quantizer
-        self.keep = check_kept(keep)
-
-    def room(self, num_colors: int) -> int:
-        """How many colours are left for the quantizer to choose.
-
-        Raises:
-            UsageError: none.
-        """
-        if len(self.keep) >= num_colors:
-            raise UsageError(
-                f"{len(self.keep)} colours are to be kept of {num_colors}, which leaves none to choose: "
-                "allow more colours."
-            )
-        return num_colors - len(self.keep)
-
-    def assign(self, pixels: np.ndarray, palette: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Map uint8 pixels (..., 3) to the kept colours and a palette; rows no pixel uses are dropped."""
-        palette = distinct(np.concatenate([self.keep, palette]))
-        histogram = Histogram(pixels)
-        return drop_unused(histogram.spread(nearest(histogram.colors, palette)), palette)
-
-    def __call__(self, images: Tensor, num_colors: int, *, channels_last: bool = False) -> Paletted:
-        """Quantize; arguments and result as :class:`Quantizer` has them."""
-        options = {"channels_last": True} if channels_last else {}
-        plain = self.quantizer(images, self.room(num_colors), **options)
-        return self._join(as_pixels(images, channels_last=channels_last), plain, num_colors)
-
-    def quantize_many(self, images: Tensor, sizes: Sequence[int]) -> dict[int, Paletted]:
-        """Quantize one batch to several palette sizes."""
-        plain = self.quantizer.quantize_many(images, [self.room(size) for size in sizes])
-        pixels = as_pixels(images)
-        return {size: self._join(pixels, plain[self.room(size)], size) for size in sizes}
-
-    def _join(self, pixels: np.ndarray, plain: Paletted, num_colors: int) -> Paletted:
-        indices = torch.empty(plain.indices.shape, dtype=torch.uint8)
-        palette = torch.zeros(len(plain), num_colors, 3)
-        for image in range(len(plain)):
-            index_map, rows = self.assign(pixels[image], plain.compact(image)[1])
-            indices[image] = torch.from_numpy(index_map)
-            palette[image, : len(rows)] = from_bytes(torch.from_numpy(rows))
-        return Paletted(indices.to(plain.indices.device), palette.to(plain.palette.device))
-
-
 class SharedPalette:
     """Designs one palette for many images, which are shown to it one after the other.
 
@@ -141,11 +89,13 @@ class SharedPalette:
             histogram = Histogram(pixels)
             self.add(histogram.colors, histogram.counts)
         else:
+            import torch
+
             images = torch.from_numpy(pixels).reshape(1, -1, *pixels.shape[-2:])
             result = self.quantizer(images, self.num_colors, channels_last=True)
             self.show_quantized(result, np.ones(result.indices.shape[1:], dtype=bool))
 
-    def show_quantized(self, result: Paletted, visible: np.ndarray) -> None:
+    def show_quantized(self, result: Paletted | Indexed, visible: np.ndarray) -> None:
         """Take note of those pixels that can be seen, (H, W) bool, of an image the method has quantized."""
         indices, palette = result.compact(transparent=~visible)
         self.add(palette, np.bincount(indices[visible], minlength=len(palette)))

@@ -50,8 +50,8 @@ def _weights(description: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
     With the hash go the options of a model that are not in its weights.
     """
     from colorcnn import pretrained
+    from colorcnn.checkpoint_config import read_config
     from colorcnn.models.colorcnn import OF_USE
-    from colorcnn.weights import read_config
 
     names = set(pretrained.available())
     for text in _strings(description):

@@ -500,7 +500,7 @@ class TestLearned:
         def full(*_, **__):
             raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 99 bytes")
 
-        monkeypatch.setattr("colorcnn.commands.quantize.reduce.quantize_visible", full)
+        monkeypatch.setattr("colorcnn.commands.quantize.reduce.index_visible", full)
         assert run(picture("a.png")) == 1
         assert "a.png (30 x 20) does not fit into memory" in errors(capsys)[0]
 

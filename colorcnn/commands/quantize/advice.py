@@ -37,7 +37,7 @@ def advice(options: QuantizeOptions, size: tuple[int, int]) -> str | None:
 @cache
 def _training(checkpoint: str) -> tuple[str, int] | None:
     """Return the data set a model was trained on and the side of its images, where both are known."""
-    from colorcnn.weights import read_config
+    from colorcnn.checkpoint_config import read_config
 
     if checkpoint.endswith(".ckpt"):
         return None

@@ -15,8 +15,8 @@ from colorcnn.commands.quantize.palette import add_palette_options, names_palett
 from colorcnn.commands.quantize.quality import QualityRange, parse_quality
 from colorcnn.errors import UsageError
 from colorcnn.files import check_png_name
+from colorcnn.images import LEARNED_PIXELS
 from colorcnn.methods import LEARNED_METHODS, parse_method
-from colorcnn.models.budget import LEARNED_PIXELS
 from colorcnn.pretrained import available
 from colorcnn.quantizers import DITHERS, QUANTIZERS, check_num_colors
 

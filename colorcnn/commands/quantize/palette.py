@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from colorcnn.quantizers.k_means import QUALITIES
+from colorcnn.quantizers.registry import QUALITIES
 from colorcnn.quantizers.spaces import SPACES
 
 

@@ -10,7 +10,6 @@ from colorcnn.errors import UsageError
 from colorcnn.methods import load_quantizer, parse_method
 from colorcnn.quantizers import Dithered
 from colorcnn.quantizers.palette_files import read_palette
-from colorcnn.quantizers.palettes import Fixed
 
 
 def build_quantizer(options: QuantizeOptions) -> tuple[Any, QuantizeOptions]:
@@ -43,6 +42,8 @@ def build_quantizer(options: QuantizeOptions) -> tuple[Any, QuantizeOptions]:
     ):  # fmt: skip
         if value:
             raise UsageError(f"--palette gives all colours, so --{name} changes nothing: omit it.")
+    from colorcnn.quantizers.palettes import Fixed
+
     dither = parse_method(options.method).dither
     palette = read_palette(options.palette)
     if options.serpentine and not dither:
@@ -59,6 +60,8 @@ def build_quantizer(options: QuantizeOptions) -> tuple[Any, QuantizeOptions]:
 
 def with_palette(quantizer: Any, palette: Any) -> Any:
     """A quantizer with a palette in place of its own: same space, same dithering."""
+    from colorcnn.quantizers.palettes import Fixed
+
     dithered = quantizer if isinstance(quantizer, Dithered) else None
     inner = dithered.quantizer if dithered else quantizer
     fixed = Fixed(palette, space=getattr(inner, "space", "srgb"))

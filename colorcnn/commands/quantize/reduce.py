@@ -6,17 +6,14 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import torch
 from PIL import Image
-from torch import nn
 
-from colorcnn.alpha import quantize_visible
+from colorcnn.alpha import index_visible
 from colorcnn.commands.quantize.options import OPAQUE, QuantizeOptions
 from colorcnn.commands.quantize.quality import largest_error, squared_error
 from colorcnn.images import flatten
-from colorcnn.paletted import Paletted
 from colorcnn.quantizers import Dithered
-from colorcnn.quantizers.palettes import Fixed
+from colorcnn.quantizers.base import is_network
 from colorcnn.quantizers.rgba import error_with_alpha, png_with_alpha, quantize_with_alpha
 
 
@@ -104,10 +101,12 @@ def reduce(pixels: Pixels, quantizer: Any, options: QuantizeOptions, device: str
 
 def _counts(quantizer: Any, most: int) -> list[int]:
     """List the numbers of colours that a search may try, in order."""
+    from colorcnn.quantizers.palettes import Fixed
+
     inner = quantizer.quantizer if isinstance(quantizer, Dithered) else quantizer
     if isinstance(inner, Fixed):
         return [most]
-    if isinstance(inner, nn.Module):
+    if is_network(inner):
         trained = getattr(inner, "trained_sizes", ())
         return [*sorted(size for size in trained if size < most), most]
     least = 1 + len(getattr(inner, "keep", ()))
@@ -126,14 +125,10 @@ def _reduce_to(colors: int, pixels: Pixels, quantizer: Any, options: QuantizeOpt
         )
     transparent = pixels.transparent
     colors = colors if transparent is None else min(colors, 255)
-    paletted = quantize_visible(quantizer, pixels.colors, pixels.visible, colors, device)
+    found = index_visible(quantizer, pixels.colors, pixels.visible, colors, device)
     return Reduced(
-        paletted.png(transparent=transparent),
-        paletted.compact(transparent=transparent)[1],
+        found.png(transparent=transparent),
+        found.compact(transparent=transparent).palette,
         transparent is not None,
-        squared_error(pixels.colors, _shown(paletted), pixels.visible) if options.quality else 0.0,
+        squared_error(pixels.colors, found.pixels(), pixels.visible) if options.quality else 0.0,
     )
-
-
-def _shown(paletted: Paletted) -> np.ndarray:
-    return paletted.render(torch.uint8)[0].permute(1, 2, 0).numpy()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import sys
 import time
 import warnings
@@ -12,12 +13,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import torch
+import numpy as np
 from PIL import Image
-from torch import nn
 from tqdm import tqdm
 
-from colorcnn.alpha import quantize_visible
+from colorcnn.alpha import index_visible
 from colorcnn.commands.console import Results, say
 from colorcnn.commands.messages import CURES
 from colorcnn.commands.quantize.advice import advice
@@ -28,13 +28,11 @@ from colorcnn.commands.quantize.quantizer import build_quantizer, with_palette
 from colorcnn.commands.quantize.reduce import Reduced, read_pixels, reduce
 from colorcnn.errors import ColorCNNError, FileExists, UsageError, apply_cure
 from colorcnn.files import is_taken, write_atomically
-from colorcnn.images import frames, num_frames, read_bounded, read_image
+from colorcnn.images import LEARNED_PIXELS, frames, num_frames, read_bounded, read_image
 from colorcnn.methods import parse_method
-from colorcnn.models.budget import LEARNED_PIXELS
 from colorcnn.pretrained import find_device
 from colorcnn.quantizers import QUANTIZERS, Dithered
-from colorcnn.quantizers.designed import Designed
-from colorcnn.quantizers.palettes import SharedPalette, palette_strip
+from colorcnn.quantizers.base import is_network
 
 
 class Session:
@@ -84,6 +82,9 @@ class Session:
 
     def _share(self, jobs: list[Job]) -> list[Job]:
         """Design one palette for all pictures; return the jobs whose pictures could be read."""
+        from colorcnn.quantizers.designed import Designed
+        from colorcnn.quantizers.palettes import SharedPalette
+
         quantizer = self.quantizer.quantizer if isinstance(self.quantizer, Dithered) else self.quantizer
         shared = SharedPalette(quantizer, self.options.colors or 256)
         readable = []
@@ -96,7 +97,7 @@ class Session:
                     if isinstance(quantizer, Designed):
                         shared.show(pixels.colors[pixels.visible])
                     else:
-                        result = quantize_visible(
+                        result = index_visible(
                             quantizer, pixels.colors, pixels.visible, shared.num_colors, self.device
                         )
                         shared.show_quantized(result, pixels.visible)
@@ -156,6 +157,8 @@ class Session:
         else:
             self._write(target, reduced.png)
             if self.options.strip and len(reduced.palette):
+                from colorcnn.quantizers.palettes import palette_strip
+
                 buffer = io.BytesIO()
                 palette_strip(reduced.palette).save(buffer, "PNG")
                 self._write(strip_path(target), buffer.getvalue())
@@ -224,7 +227,14 @@ def main(argv: list[str]) -> int:
         OSError: the results could not be printed; the files have been written.
     """
     warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # --max-pixels decides
-    quantizer, options = _prepare(parse(argv))
+    options = parse(argv)
+    if missing := _nothing_there(options):
+        session = Session(options, None)
+        for name in missing:
+            session.fail(name, ColorCNNError(f"{name} does not exist: check the path."))
+        session.results.finish()
+        return session.status
+    quantizer, options = _prepare(options)
     session = Session(options, quantizer)
     plan = make_plan(options, _read_stdin(options))
     for note in plan.notes:
@@ -240,6 +250,15 @@ def main(argv: list[str]) -> int:
     return session.status
 
 
+def _nothing_there(options: QuantizeOptions) -> tuple[str, ...]:
+    """Return all inputs where none of them exists: no method is loaded to say so."""
+    try:
+        there = any(name == "-" or os.path.lexists(name) for name in options.inputs)
+    except ValueError:  # a null byte, which the image loader tells about
+        return ()
+    return () if there else options.inputs
+
+
 def _prepare(options: QuantizeOptions) -> tuple[Any, QuantizeOptions]:
     """Load the quantizer, and fill in what the options leave open."""
     light = parse_method(options.method).name in QUANTIZERS or options.palette is not None
@@ -252,14 +271,15 @@ def _prepare(options: QuantizeOptions) -> tuple[Any, QuantizeOptions]:
     place = "cpu" if light else str(find_device(options.device))
     options = replace(options, device=place)
     # One black pixel shows before any work whether the method can give so many colours.
-    quantizer(torch.zeros(1, 3, 1, 1, device=place), options.colors)
+    black = np.zeros((1, 1, 3), np.uint8)
+    index_visible(quantizer, black, np.ones((1, 1), bool), options.colors or 256, place)
     _warn_of_untrained_size(quantizer, options)
     return quantizer, options
 
 
 def _warn_of_untrained_size(quantizer: Any, options: QuantizeOptions) -> None:
     model = quantizer.quantizer if isinstance(quantizer, Dithered) else quantizer
-    sizes = getattr(model, "trained_sizes", ()) if isinstance(model, nn.Module) else ()
+    sizes = getattr(model, "trained_sizes", ()) if is_network(model) else ()
     if sizes and options.colors not in sizes:
         say(
             f"warning: this model was trained for {', '.join(map(str, sizes))} colours, not {options.colors}."
