@@ -41,8 +41,8 @@ def available(kind: str | None = None, pattern: str | None = None) -> list[str]:
     """Return the names of the pretrained weights that :func:`from_pretrained` finds, in alphabetical order.
 
     Args:
-        kind: a name in :data:`colorcnn.checkpoint_config.KINDS`, such as ``quantizer`` or ``classifier``, for these
-            alone. A damaged checkpoint has no kind.
+        kind: a name in :data:`colorcnn.checkpoint_config.KINDS`, such as ``quantizer`` or ``classifier``, for
+            these alone. A damaged checkpoint has no kind.
         pattern: a wildcard, such as ``"*cifar10"``, for the names that match it.
 
     Raises:
@@ -136,7 +136,8 @@ def from_pretrained(name_or_dir: str | os.PathLike[str], device: str | torch.dev
 
     Returns:
         A quantizer with ``.quantize(images, num_colors)``. A classifier or a codec is called with images.
-        Its ``config`` is a :class:`colorcnn.checkpoint_config.Config`, and ``classes`` are the names of its outputs.
+        Its ``config`` is a :class:`colorcnn.checkpoint_config.Config`, and ``classes`` are the names of its
+        outputs.
 
     Raises:
         UsageError: no such name, folder or device.

@@ -65,8 +65,10 @@ def main(argv: list[str]) -> int:
     """
     options = _parse(argv)
     from colorcnn.evaluation.loaded import load_evaluation
+    from colorcnn.pretrained import find_device
 
     clock = Clock()
+    options.device = str(find_device(options.device))
     sizes = _numbers(options.colors)
     published = _published(options.published)
     _check_out(options)

@@ -143,10 +143,10 @@ def _build(options: argparse.Namespace) -> int:
     from colorcnn.records import weights_hash
 
     settings = build_settings(options)
+    options.device = str(find_device(options.device))
     quantizer = None
     if settings.method is not None:
         quantizer = load_quantizer(settings.method, options.device, settings.seed, space=options.space)
-    find_device(options.device)
     data = _open_data(options)
     source = _source(options, data)
     network = _classifier(options, settings, data)
