@@ -66,6 +66,11 @@ class Record:
     date: str
     format: int = FORMAT
 
+    @property
+    def origin(self) -> str:
+        """Machine and day of the measurement."""
+        return f"{self.device}, {self.date[:10]}"
+
     def to_json(self) -> str:
         """The record as JSON text; numbers that are not finite become null."""
         return json.dumps(_finite(asdict(self)), indent=1, allow_nan=False, ensure_ascii=False) + "\n"

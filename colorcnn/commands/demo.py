@@ -269,7 +269,8 @@ def _report(
     from colorcnn.evaluation.evaluate import evaluate
     from colorcnn.evaluation.gallery import PictureSource
     from colorcnn.methods import load_quantizer
-    from colorcnn.reporting.figures.curves import accuracy_curve, to_png
+    from colorcnn.reporting.figures.canvas import to_png
+    from colorcnn.reporting.figures.curves import accuracy_curve
     from colorcnn.reporting.figures.gallery import grid_picture
     from colorcnn.reporting.page import write_report
 
@@ -319,10 +320,10 @@ def _results(metrics: Any) -> dict[str, Any]:
 
 def _print_table(record: Record) -> None:
     from colorcnn.reporting.page import summary
-    from colorcnn.reporting.tables.evaluation import text_table
+    from colorcnn.reporting.tables.evaluation import text_tables
 
     print(summary(record), end="\n\n")
-    print(text_table(record.metrics))
+    print(text_tables(record.metrics))
 
 
 def _quiet_lightning() -> None:

@@ -293,7 +293,8 @@ def _print_results(options: argparse.Namespace, record: Record) -> None:
 
 
 def _write_results(options: argparse.Namespace, record: Record, pictures: Mapping[str, Picture]) -> None:
-    from colorcnn.reporting.figures.curves import both_curves, to_png
+    from colorcnn.reporting.figures.canvas import to_png
+    from colorcnn.reporting.figures.curves import both_curves
     from colorcnn.reporting.page import write_report
 
     record_path, figure_path, report_path = (options.out / name for name in FILES[:3])

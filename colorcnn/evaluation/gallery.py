@@ -31,6 +31,7 @@ class Shown:
         captions: N texts, shown in place of the predictions' names.
         right: (N,) bool, the pictures that are recognised; by default those whose prediction is the label.
         present: (N,) bool, the pictures that exist; by default all.
+        judged: False if no classifier has seen the pictures.
     """
 
     pixels: Tensor
@@ -39,6 +40,7 @@ class Shown:
     captions: Sequence[str] | None = None
     right: Tensor | None = None
     present: Tensor | None = None
+    judged: bool = True
 
 
 @dataclass(frozen=True)

@@ -1,11 +1,68 @@
-"""The pieces a report is made of: tables and pictures as HTML that needs no other file."""
+"""The pieces of a report: tables and pictures. Text, Markdown and HTML show the same pieces."""
 
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from html import escape
+from itertools import chain
+
+MISSING = "–"
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A cell with more than its text. HTML shows all of it, text and Markdown show the text.
+
+    Attributes:
+        text: the content.
+        small: a second line in small letters.
+        mark: a mark in front of the text, such as stars.
+        strong: show the text in bold letters.
+        link: the target of a link.
+    """
+
+    text: str
+    small: str = ""
+    mark: str = ""
+    strong: bool = False
+    link: str = ""
+
+    def __str__(self) -> str:
+        return self.text
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table for a terminal, a Markdown page or an HTML page.
+
+    Attributes:
+        head: titles of the columns.
+        rows: the cells. The first cell of a row is its heading.
+        notes: lines below the table.
+    """
+
+    head: Sequence[str | Cell]
+    rows: Sequence[Sequence[str | Cell]]
+    notes: Sequence[str] = ()
+
+    def text(self) -> str:
+        """Return aligned columns, the first one to the left, a rule below the head, and the notes."""
+        lines = [[str(cell) for cell in row] for row in (self.head, *self.rows)]
+        widths = [max(map(len, column)) for column in zip(*lines)]
+        lines.insert(1, ["-" * width for width in widths])
+        aligned = (
+            [line[0].ljust(widths[0]), *(cell.rjust(width) for cell, width in zip(line[1:], widths[1:]))]
+            for line in lines
+        )
+        return "\n".join([*("  ".join(cells).rstrip() for cells in aligned), *self.notes])
+
+    def markdown(self) -> str:
+        """Return a Markdown table, an empty line and the notes."""
+        lines = ["| " + " | ".join(str(cell).replace("|", "\\|") for cell in row) + " |" for row in self.rows]
+        head = " | ".join(map(str, self.head))
+        notes = chain([""], self.notes) if self.notes else ()
+        return "\n".join([f"| {head} |", "|---" * len(self.head) + "|", *lines, *notes]) + "\n"
 
 
 @dataclass(frozen=True)
@@ -15,10 +72,10 @@ class Picture:
     Attributes:
         title: heading above it.
         light: the file's content.
-        dark: the same for dark pages; None shows the light one there, too.
+        dark: the file's content for dark pages. If it is None, dark pages show the light one.
         caption: text below it.
-        alt: what it shows, for those who cannot see it.
-        wide: scrolls on a narrow screen instead of shrinking.
+        alt: a description for readers who cannot see it.
+        wide: scroll on a narrow screen instead of shrinking.
     """
 
     title: str
@@ -29,49 +86,21 @@ class Picture:
     wide: bool = False
 
 
-def picture_html(picture: Picture) -> str:
-    """A picture with its heading and caption."""
-    source = ""
-    if picture.dark is not None:
-        source = f'<source media="(prefers-color-scheme: dark)" srcset="{_data_uri(picture.dark)}">'
-    caption = f"<figcaption>{escape(picture.caption)}</figcaption>" if picture.caption else ""
-    return (
-        f'<figure{" class=wide" if picture.wide else ""}><h3>{escape(picture.title)}</h3><div class="scroll">'
-        f'<picture>{source}<img src="{_data_uri(picture.light)}" alt="{escape(picture.alt)}"></picture></div>'
-        f"{caption}</figure>"
-    )
-
-
-def _data_uri(content: bytes) -> str:
+def data_uri(content: bytes) -> str:
+    """Return a PNG or SVG file as a URI that holds the whole file."""
     kind = "image/png" if content.startswith(b"\x89PNG") else "image/svg+xml"
     return f"data:{kind};base64,{base64.b64encode(content).decode()}"
 
 
-def table_html(head: Iterable[str], rows: Iterable[Sequence[str]], caption: str) -> str:
-    """A table; head, cells and caption are HTML already, the first cell of a row is its heading."""
-    top = "".join(f'<th scope="col">{cell}</th>' for cell in head)
-    body = "".join(
-        f'<tr><th scope="row">{row[0]}</th>{"".join(f"<td>{cell}</td>" for cell in row[1:])}</tr>'
-        for row in rows
-    )
-    below = f"<figcaption>{caption}</figcaption>" if caption else ""
-    return (
-        f'<figure><div class="scroll"><table><thead><tr>{top}</tr></thead><tbody>{body}</tbody></table></div>'
-        f"{below}</figure>"
-    )
+def percent(value: float | None, spread: float | None = None, digits: int = 1, missing: str = "") -> str:
+    """Return a share in per cent, such as ``84.7`` or ``84.7 ± 0.3``.
 
-
-def plain_table_html(head: Iterable[str], rows: Iterable[Sequence[str]], caption: str = "") -> str:
-    """A table of plain text."""
-    return table_html(map(escape, head), [[escape(cell) for cell in row] for row in rows], escape(caption))
-
-
-def list_html(entries: Iterable[tuple[str, str]]) -> str:
-    """Names and what they mean, of plain text."""
-    words = "".join(f"<dt>{escape(name)}</dt><dd>{escape(text)}</dd>" for name, text in entries)
-    return f"<dl>{words}</dl>"
-
-
-def fold_html(summary: str, content: str) -> str:
-    """HTML that unfolds at a click."""
-    return f"<details><summary>{escape(summary)}</summary>{content}</details>"
+    Args:
+        value: in [0, 1], or None.
+        spread: the standard deviation; without one, or with 0, the value stands alone.
+        digits: number of decimals.
+        missing: text for None.
+    """
+    if value is None:
+        return missing
+    return f"{100 * value:.{digits}f}" + (f" ± {100 * spread:.{digits}f}" if spread else "")

@@ -47,7 +47,7 @@ _PATHS = {"": "", "adaptive": ", through the quantizer", "soft": ", through its 
 
 
 def split_method(method: str) -> tuple[str, str, str]:
-    """Take ``NAME[:WEIGHTS][+DITHER]`` apart into three strings, empty where a part is missing."""
+    """Split ``NAME[:WEIGHTS][+DITHER]`` into three strings, empty where a part is missing."""
     head, _, dither = method.rpartition("+")
     if dither not in DITHERS:
         head, dither = method, ""
@@ -56,13 +56,13 @@ def split_method(method: str) -> tuple[str, str, str]:
 
 
 def family(method: str) -> str:
-    """The method without its weights: ``colorcnn:mine+floyd-steinberg`` is ``colorcnn+floyd-steinberg``."""
+    """Return a method without its weights: ``colorcnn+dither`` for ``colorcnn:mine+dither``."""
     name, _, dither = split_method(method)
     return f"{name}+{dither}" if dither else name
 
 
 def display_names(methods: Iterable[str]) -> dict[str, str]:
-    """Readable names; weights are told only where one method appears with several."""
+    """Return readable names. Weights are part of a name only if a method appears with several."""
     methods = list(methods)
     families = [family(method) for method in methods]
     return {method: _display(method, tell_weights=families.count(family(method)) > 1) for method in methods}
@@ -79,22 +79,35 @@ def _display(method: str, *, tell_weights: bool) -> str:
     return text
 
 
-def colors_and_bits(num_colors: int) -> str:
-    """``4 colours (2 bits)``; the bits are told for powers of two only."""
-    text = f"{num_colors} colour{'s' * (num_colors != 1)}"
+def plural(number: int, noun: str) -> str:
+    """Return a number with its noun, such as ``1 colour`` or ``2 colours``.
+
+    Args:
+        number: a whole number.
+        noun: in the singular.
+    """
+    return f"{number} {noun}{'s' * (number != 1)}"
+
+
+def bits_of(num_colors: int) -> str:
+    """Return ``2 bits`` for 4; empty for 1, and for numbers that are no power of two."""
     bits = num_colors.bit_length() - 1
-    if bits and num_colors == 1 << bits:
-        text += f" ({bits} bit{'s' * (bits != 1)})"
-    return text
+    return plural(bits, "bit") if bits and num_colors == 1 << bits else ""
+
+
+def colors_and_bits(num_colors: int) -> str:
+    """Return ``4 colours (2 bits)`` for 4; bits are for powers of two only."""
+    bits = bits_of(num_colors)
+    return plural(num_colors, "colour") + (f" ({bits})" if bits else "")
 
 
 def attack_title(attack: str) -> str:
-    """``PGD, through the quantizer`` for ``pgd:adaptive``."""
+    """Return ``PGD, through the quantizer`` for ``pgd:adaptive``."""
     name, _, path = attack.partition(":")
     return name.upper() + _PATHS[path]
 
 
 def codec_name(codec: str) -> str:
-    """``JPEG 50`` for ``jpeg:50``."""
+    """Return ``JPEG 50`` for ``jpeg:50``."""
     name, _, quality = codec.partition(":")
-    return f"{_NAMES[name]} {quality}".strip()
+    return f"{_NAMES.get(name, name)} {quality}".strip()

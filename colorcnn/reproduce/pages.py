@@ -15,7 +15,9 @@ from pathlib import Path
 
 from colorcnn.files import write_atomically
 from colorcnn.records import read_record, showing
-from colorcnn.reporting.markdown import accuracy_table, quantizer_table, scale_table, stores_table
+from colorcnn.reporting.markup import Table
+from colorcnn.reporting.tables.accuracy import accuracy_table
+from colorcnn.reporting.tables.benchmarks import quantizer_table, scale_table, stores_table
 from colorcnn.reproduce.library import experiment_files, record_paths
 from colorcnn.reproduce.reading import read_experiment
 from colorcnn.reproduce.stages import kind_of_record
@@ -75,7 +77,7 @@ def overview(results: Path, links: str = "results") -> str:
         results: the folder of the records.
         links: the same folder, as links of the page name it.
     """
-    lines = ["| command | published | measured | record |", "|---|---|---|---|"]
+    rows = []
     for name, file in experiment_files().items():
         experiment = read_experiment(file)
         for scale in experiment.scales:
@@ -85,12 +87,11 @@ def overview(results: Path, links: str = "results") -> str:
                 record = read_record(path)
                 with showing(path):
                     measured, published = kind_of_record(record).digest(record)
-                link = f"[{title or 'record'}]({links}/{path.name})"
-                lines.append(f"| {command} | {published} | {measured} | {link} |")
+                rows.append([command, published, measured, f"[{title or 'record'}]({links}/{path.name})"])
                 command = ""
             if not run:
-                lines.append(f"| {command} | {experiment.source or '–'} | not run | – |")
-    return "\n".join(lines) + "\n"
+                rows.append([command, experiment.source or "–", "not run", "–"])
+    return Table(["command", "published", "measured", "record"], rows).markdown()
 
 
 def _table(path: Path, *, whole: bool) -> str:

@@ -9,7 +9,7 @@ from pathlib import Path
 from colorcnn.errors import ColorCNNError
 from colorcnn.files import write_atomically
 from colorcnn.records import Record, read_record
-from colorcnn.reporting.figures.curves import to_png
+from colorcnn.reporting.figures.canvas import to_png
 from colorcnn.reproduce.experiment import Stage
 from colorcnn.reproduce.plan import Job, Plan, VariantPlan, needed
 from colorcnn.reproduce.references import substitute

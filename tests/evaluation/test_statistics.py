@@ -23,8 +23,9 @@ from colorcnn.evaluation.statistics import (
     stars,
 )
 from colorcnn.records import Clock
-from colorcnn.reporting.markdown import evaluation_tables
-from colorcnn.reporting.tables.evaluation import margin_rows
+from colorcnn.reporting.tables.accuracy import evaluation_tables
+from colorcnn.reporting.tables.evaluation import margin_table
+from colorcnn.reporting.view import RecordView
 
 
 def flags(both: int, first: int, second: int, neither: int = 0) -> tuple[np.ndarray, np.ndarray]:
@@ -122,10 +123,10 @@ def test_the_learned_method_is_set_against_each_other_one():
         "colorcnn-plus": content["methods"]["median-cut"],
         "wu": content["methods"]["median-cut"],
     }
-    head, rows = margin_rows(content)
-    assert head == ["colorcnn-plus", "2"]
-    assert rows == [["octree", "+55.0 ★★"], ["wu", "+0.0"]]
-    assert margin_rows(measured(right, wrong)) == ([], [])
+    table = margin_table(RecordView(content))
+    assert list(map(str, table.head)) == ["ColorCNN+ ahead of, points", "2 colours"]
+    assert table.rows == [["Octree", "+55.0 ★★"], ["Wu", "+0.0"]]
+    assert margin_table(RecordView(measured(right, wrong))) is None
     tables = evaluation_tables(Clock().record("x", n=20, metrics=content))
     assert "| ColorCNN+ ahead of, points | 2 colours |" in tables
     assert "| Octree | +55.0 ★★ |" in tables

@@ -7,7 +7,10 @@ from evaluation_samples import metrics
 
 from colorcnn.records import Clock
 from colorcnn.reporting.figures.curves import accuracy_curve
-from colorcnn.reporting.markdown import accuracy_table, curves, evaluation_tables, percent, scale_table
+from colorcnn.reporting.markup import percent
+from colorcnn.reporting.tables.accuracy import accuracy_cells, accuracy_table, evaluation_tables
+from colorcnn.reporting.tables.benchmarks import scale_table
+from colorcnn.reporting.view import RecordView
 from colorcnn.reproduce.seeds import gather
 
 
@@ -31,8 +34,9 @@ def test_a_spread_is_told_where_there_is_one():
 
 
 def test_cells_of_several_seeds_have_mean_and_spread():
-    content = several()
-    for _, measured, _ in curves(content):
+    view = RecordView(several())
+    for method in view.methods:
+        measured, _ = accuracy_cells(view, method)
         assert all(cell == "" or cell.endswith(" ± 1.0") for cell in measured)
 
 

@@ -7,10 +7,16 @@ import pytest
 from evaluation_samples import metrics, record
 
 from colorcnn.errors import ColorCNNError
-from colorcnn.reporting.markup import Picture
+from colorcnn.reporting.markup import MISSING, Picture
 from colorcnn.reporting.page import summary, write_report
 from colorcnn.reporting.published import published_table
-from colorcnn.reporting.tables.evaluation import MISSING, columns_explained, table_rows, text_table
+from colorcnn.reporting.tables.evaluation import columns_explained, full_table, text_tables
+from colorcnn.reporting.view import RecordView
+
+
+def table_of(content):
+    table = full_table(RecordView(content))
+    return table.head, table.rows
 
 
 def with_gap():
@@ -20,7 +26,7 @@ def with_gap():
 
 
 def test_the_table_holds_the_originals_and_every_cell():
-    head, rows = table_rows(with_gap())
+    head, rows = table_of(with_gap())
     assert [row[:2] for row in rows] == [
         ["original", "all"],
         ["median-cut", "2"],
@@ -39,28 +45,28 @@ def test_the_table_holds_the_originals_and_every_cell():
 
 def test_published_and_measured_numbers_have_their_own_columns():
     content = metrics()
-    assert "published %" not in table_rows(content)[0]
+    assert "published %" not in table_of(content)[0]
     content["published"] = published_table("cifar100-resnet18").to_json()
-    head, rows = table_rows(content)
+    head, rows = table_of(content)
     cells = [dict(zip(head, row)) for row in rows]
     assert [row["published %"] for row in cells[:3]] == ["76.4", "19.9", "39.7"]
     assert [row["accuracy %"] for row in cells[:3]] == ["92.10", "78.40", "87.00"]
-    assert "Published numbers" in text_table(content)
+    assert "Published numbers" in text_tables(content)
 
 
 def test_precision_has_a_column_for_several_labels_only():
     content = metrics(median_cut=[0.3])
-    assert "mAP %" not in table_rows(content)[0]
+    assert "mAP %" not in table_of(content)[0]
     content["original"]["mean_average_precision"] = 0.5
     content["methods"]["median-cut"]["scores"]["2"]["mean_average_precision"] = 0.25
     content["published"] = published_table("voc2012-resnet18").to_json()
-    head, rows = table_rows(content)
+    head, rows = table_of(content)
     cells = [dict(zip(head, row)) for row in rows]
     assert [(row["mAP %"], row["published mAP %"]) for row in cells] == [("50.0", "55.3"), ("25.0", "24.5")]
 
 
 def test_the_text_is_aligned_and_says_what_is_missing():
-    text = text_table(with_gap())
+    text = text_tables(with_gap())
     lines = text.splitlines()
     assert len({line.index("  ", 10) for line in lines[:2]}) == 1
     assert lines[-1] == "colorcnn at 4 colours is not available: made for 2 colours."
@@ -70,14 +76,14 @@ def test_the_text_is_aligned_and_says_what_is_missing():
 def test_broken_logits_are_said():
     content = metrics(median_cut=[0.3])
     content["methods"]["median-cut"]["scores"]["2"]["not_finite"] = 3
-    assert "gave 3 images of median-cut at 2 colours a logit that is not finite" in text_table(content)
+    assert "gave 3 images of median-cut at 2 colours a logit that is not finite" in text_tables(content)
 
 
 def test_every_column_is_explained():
     content = metrics()
     content["original"]["mean_average_precision"] = 0.5
     content["published"] = published_table("voc2012-resnet18").to_json()
-    head = table_rows(content)[0]
+    head = table_of(content)[0]
     assert set(head) - set(columns_explained(head)) == {"method", "colours"}
 
 

@@ -3,8 +3,9 @@ from __future__ import annotations
 import pytest
 
 from colorcnn.errors import UsageError
-from colorcnn.reporting.markdown import published_note
 from colorcnn.reporting.published import AHEAD_OF_JPEG, PUBLISHED, published_table
+from colorcnn.reporting.tables.accuracy import published_rows
+from colorcnn.reporting.view import RecordView
 
 
 def test_table_4_is_kept_as_printed():
@@ -74,8 +75,10 @@ def test_rows_that_the_paper_prints_as_loose_numbers_are_marked_inferred():
     assert table.lookup("colorcnn-plus (distillation)", 64) == 0.68
     assert table.tables[bottleneck] == "4"
     metrics = {"published": table.to_json(), "methods": {bottleneck: {}, "colorcnn-plus": {}}}
-    assert published_note(metrics, bottleneck) == "published, inferred"
-    assert published_note(metrics, "colorcnn-plus") == "published"
+    view = RecordView(metrics)
+    assert published_rows(view, bottleneck, "a", ["1"]) == [["a, *published, inferred*", "1"]]
+    assert published_rows(view, "colorcnn-plus", "b", ["", "2"]) == [["b, *published*", "", "2"]]
+    assert published_rows(view, "colorcnn-plus", "b", ["", ""]) == []
 
 
 def test_numbers_outside_the_main_tables_are_kept():

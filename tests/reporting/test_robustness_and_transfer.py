@@ -9,13 +9,14 @@ import pytest
 from evaluation_samples import metrics, record, score
 
 from colorcnn.evaluation.scores import pack_bits
-from colorcnn.reporting.figures.curves import rate_curve, to_png
+from colorcnn.reporting.figures.canvas import to_png
+from colorcnn.reporting.figures.curves import rate_curve
 from colorcnn.reporting.figures.robustness import robustness_curves
 from colorcnn.reporting.figures.style import readable
-from colorcnn.reporting.figures.transfer import transfer_map
+from colorcnn.reporting.figures.transfer import transfer_map, transfer_matrix
 from colorcnn.reporting.page import Entry, write_report
-from colorcnn.reporting.tables.evaluation import attack_rows, table_rows, text_tables, transfer_rows
-from colorcnn.reporting.transfer import transfer_matrix
+from colorcnn.reporting.tables.evaluation import attack_table, full_table, text_tables, transfer_table
+from colorcnn.reporting.view import RecordView
 from colorcnn.reproduce.seeds import gather
 
 
@@ -81,23 +82,25 @@ def test_several_attacks_stand_in_rows_of_two():
 
 
 def test_the_table_of_attacks_has_a_column_for_each_strength():
-    head, rows = attack_rows(attacked())
-    assert head == ["method", "colours", "fgsm 0", "fgsm 8", "pgd:soft 0", "pgd:soft 8"]
+    table = attack_table(RecordView(attacked()), ["fgsm", "pgd:soft"])
+    rows = table.rows
+    assert table.head == ["method", "colours", "fgsm 0", "fgsm 8", "pgd:soft 0", "pgd:soft 8"]
     assert rows[0] == ["original", "all", "92.0", "5.0", "92.0", "5.0"]
     assert ["octree", "4", "70.0", "20.0", "70.0", "20.0"] in rows
     assert ["jpeg:90", "all", "70.0", "10.0", "70.0", "10.0"] in rows
 
 
 def test_the_matrix_of_classifiers_leaves_out_what_is_not_there():
-    matrix = transfer_matrix(judged(), 2)
-    assert matrix.judges == ["ours", "runs/theirs"]
-    assert matrix.rows == {
-        "MedianCut": [0.36, 0.18],
-        "Octree": [0.5, 0.25],
-        "full colour": [0.921, 0.921 / 2],
+    view = RecordView(judged())
+    assert transfer_matrix(view, 2) == {
+        "MedianCut": [(0.36, None), (0.18, None)],
+        "Octree": [(0.5, None), (0.25, None)],
+        "full colour": [(0.921, None), (0.921 / 2, None)],
     }
-    assert set(transfer_matrix(judged(), 4).rows) == {"MedianCut", "full colour"}
-    assert ["octree", "2", "50.0", "25.0"] in transfer_rows(judged())[1]
+    assert set(transfer_matrix(view, 4)) == {"MedianCut", "full colour"}
+    table = transfer_table(view)
+    assert table.head == ["method", "colours", "ours", "runs/theirs"]
+    assert ["octree", "2", "50.0", "25.0"] in table.rows
 
 
 @pytest.mark.parametrize("dark", [False, True])
@@ -132,8 +135,8 @@ def test_codecs_are_dotted_curves_over_the_size_of_their_files():
     assert {"JPEG", "PNG"} <= set(texts(figure))
     dotted = [line for line in figure.axes[0].get_lines() if line.get_linestyle() == ":"]
     assert [line.get_xdata().round(3).tolist() for line in dotted] == [[3.5, 3.6, 3.7], [3.921]]
-    head, rows = table_rows(attacked())
-    assert dict(zip(head, rows[-1]))["file bpp"] == "3.921"
+    table = full_table(RecordView(attacked()))
+    assert dict(zip(table.head, table.rows[-1]))["file bpp"] == "3.921"
 
 
 def test_text_holds_every_table():
@@ -147,16 +150,16 @@ def test_differences_to_the_first_method_carry_stars():
     content = metrics(median_cut=[0.875], octree=[0.0])
     for method, flags in (("median-cut", [True] * 14 + [False] * 2), ("octree", [False] * 16)):
         content["methods"][method]["scores"]["2"]["correct"] = pack_bits(np.array(flags))
-    head, rows = table_rows(content)
-    cells = [dict(zip(head, row))["difference"].strip() for row in rows]
+    table = full_table(RecordView(content))
+    cells = [dict(zip(table.head, row))["difference"].strip() for row in table.rows]
     assert cells == ["–", "–", "-87.50 ★★★"]
-    assert "difference" not in table_rows(metrics(octree=[0.5]))[0]
+    assert "difference" not in full_table(RecordView(metrics(octree=[0.5]))).head
 
 
 def test_several_seeds_are_told_with_their_spread(tmp_path):
     gathered = gather({0: attacked(), 1: attacked(0.02)})
-    head, rows = table_rows(gathered)
-    assert dict(zip(head, rows[1]))["accuracy %"] == "37.00 ± 1.41"
+    table = full_table(RecordView(gathered))
+    assert dict(zip(table.head, table.rows[1]))["accuracy %"] == "37.00 ± 1.41"
     page = write_report(record(gathered), tmp_path / "r.html").read_text()
     assert "37.0<small>± 1.4</small>" in page
     assert "standard deviation of 2 seeds" in page

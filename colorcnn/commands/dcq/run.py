@@ -212,7 +212,7 @@ def _draw_examples(source: ImageSource, folder: Path) -> None:
     from colorcnn.dcq.storage import Store
     from colorcnn.evaluation.gallery import evenly
     from colorcnn.files import write_atomically
-    from colorcnn.reporting.figures.curves import to_png
+    from colorcnn.reporting.figures.canvas import to_png
     from colorcnn.reporting.figures.gallery import picture_rows
 
     chosen = evenly(len(source), _SHOWN)

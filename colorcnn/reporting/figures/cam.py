@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import torch
 import torch.nn.functional as F
@@ -16,9 +15,6 @@ from colorcnn.reporting.figures.depths import depths_picture
 from colorcnn.reporting.figures.gallery import CELL, enlarge, gallery_picture
 from colorcnn.reporting.markup import Picture
 from colorcnn.reporting.naming import PICTURES
-
-if TYPE_CHECKING:
-    pass
 
 CAPTION = (
     "Class activation maps over the images: red where the classifier finds most evidence of the true class, "

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
@@ -15,9 +14,6 @@ from colorcnn.recognition import IGNORED, Masks, mean_iou, recognition_of
 from colorcnn.reporting.figures.gallery import CAPTION, ORIGINAL, gallery_picture
 from colorcnn.reporting.markup import Picture
 from colorcnn.reporting.naming import PICTURES
-
-if TYPE_CHECKING:
-    pass
 
 DEPTHS_CAPTION = (
     "Each image at every number of colours. Images spread evenly over the split, not chosen. Below each "

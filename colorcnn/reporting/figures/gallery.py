@@ -9,13 +9,13 @@ import numpy as np
 import torch
 
 from colorcnn.evaluation.gallery import Gallery, PictureSource, Shown
-from colorcnn.reporting.figures.curves import new_canvas, shortened, to_png
+from colorcnn.reporting.figures.canvas import new_canvas, to_png
+from colorcnn.reporting.figures.curves import shortened
 from colorcnn.reporting.figures.style import Theme, styles, theme
 from colorcnn.reporting.markup import Picture
 from colorcnn.reporting.naming import colors_and_bits, display_names
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 
@@ -168,8 +168,9 @@ class _Grid:
         present = torch.ones(len(right), dtype=torch.bool) if shown.present is None else shown.present
         middle = self.top + self.cell / 2
         self._text(_EDGE, middle - 16, name, 11, color, bold=True, align="left")
-        tally = f"{int((right & present).sum())} of {int(present.sum())} recognised"
-        self._text(_EDGE, middle + 22, tally, 8.5, self.colors.muted, align="left")
+        if shown.judged:
+            tally = f"{int((right & present).sum())} of {int(present.sum())} recognised"
+            self._text(_EDGE, middle + 22, tally, 8.5, self.colors.muted, align="left")
         for column in present.nonzero().flatten().tolist():
             picture = enlarge(shown.pixels[column].permute(1, 2, 0).numpy(), self.cell)
             high, wide = picture.shape[:2]
@@ -218,7 +219,9 @@ class _Grid:
         bold: bool = False,
         align: str = "center",
     ) -> None:
-        write_text(self.axes, x, y, text, size, color, bold=bold, align=align)
+        """Write a line at a place in pixels, in letters of a size in points."""
+        weight = "bold" if bold else "normal"
+        self.axes.text(x, y, text, ha=align, va="center", fontsize=size, fontweight=weight, color=color)
 
     def _centre(self, column: int) -> float:
         return self.margin + column * (self.cell + _GAP) + self.cell / 2
@@ -230,33 +233,6 @@ class _Grid:
         """Cut a text to the width of a column: so many pixels a letter."""
         length = int(self.cell // points)
         return name if len(name) <= length else f"{name[: length - 1]}…"
-
-
-def write_text(
-    axes: Axes,
-    x: float,
-    y: float,
-    text: str,
-    size: float,
-    color: str,
-    *,
-    bold: bool = False,
-    align: str = "center",
-) -> None:
-    """Write a line into a figure whose units are pixels, centred in height.
-
-    Args:
-        axes: the figure's axes.
-        x: place in pixels.
-        y: place in pixels.
-        text: the line.
-        size: of the letters, in points.
-        color: of the letters.
-        bold: in bold letters.
-        align: the part of the line at ``x``: left, center or right.
-    """
-    weight = "bold" if bold else "normal"
-    axes.text(x, y, text, ha=align, va="center", fontsize=size, fontweight=weight, color=color)
 
 
 def enlarge(pixels: np.ndarray, side: int) -> np.ndarray:

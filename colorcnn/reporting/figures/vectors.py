@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from colorcnn.evaluation.vq_measures import best_reference, points_of
-from colorcnn.reporting.figures.curves import new_canvas
+from colorcnn.evaluation.vq_measures import points_of
+from colorcnn.reporting.figures.canvas import Margins, new_panels
 from colorcnn.reporting.figures.style import Style, styles, theme
 from colorcnn.reporting.naming import display_names
+from colorcnn.reporting.view import CompressorView
 from colorcnn.vq.analysis import analytic_gradients, encoder_gradients, quantization_cells, scalar_mapping
 from colorcnn.vq.compressor import VectorCompressor
 from colorcnn.vq.rates import RDPoint
@@ -23,16 +24,7 @@ _PANEL = (5.2, 4.0)
 _FAR = 20.0  # per cent of loss above a reference, from which on an axis is no longer linear
 
 
-class _Margins(NamedTuple):
-    """Inches around a panel."""
-
-    left: float = 0.73
-    right: float = 0.16
-    top: float = 0.3
-    bottom: float = 0.56
-
-
-_MARGINS = _Margins()
+_MARGINS = Margins(left=0.73, right=0.16, top=0.3, bottom=0.56)
 _BOUNDARY = "#0072b2"
 _CENTER = "#d55e00"
 
@@ -67,21 +59,20 @@ def vector_figure(metrics: Mapping[str, Any], *, dark: bool = False) -> Figure:
         metrics: of a ``vq-measure``; bars are standard deviations over seeds.
         dark: on a dark background.
     """
-    measured = {**metrics["rows"], **metrics.get("references", {})}
-    printed = {name: curve["points"] for name, curve in metrics.get("published", {}).items()}
-    looks = styles(dict.fromkeys([*measured, *printed]), dark=dark)
-    best = best_reference(metrics)
-    figure, axes = _panels(2 if best else 1, dark)
+    view = CompressorView(metrics)
+    measured = {**view.rows, **view.references}
+    looks = styles(dict.fromkeys([*measured, *view.printed]), dark=dark)
+    figure, axes = _panels(2 if view.best else 1, dark)
     pairs = {
         name: [(point["rate"], point["decibels"]) for point in points.values()]
-        for name, points in printed.items()
+        for name, points in view.printed.items()
     }
     curves = {name: points_of(scores) for name, scores in measured.items()}
     _draw_rate_distortion(axes[0, 0], curves, pairs, looks)
     axes[0, 0].set_xlabel("bits per dimension")
     _legend(axes[0, 0], dark)
-    if best:
-        _draw_losses(axes[0, 1], metrics, best, looks)
+    if view.best:
+        _draw_losses(axes[0, 1], view, view.best, looks)
         axes[0, 1].axhline(0, color=theme(dark).muted, linewidth=0.8)
     return figure
 
@@ -108,17 +99,15 @@ def _draw_rate_distortion(
     axes.set_ylabel("dB")
 
 
-def _draw_losses(axes: Axes, metrics: Mapping[str, Any], best: str, looks: Mapping[str, Style]) -> None:
-    least = {at: score["loss"] for at, score in metrics["references"][best].items()}
-    spreads = metrics.get("std", {}).get("rows", {})
-    printed = {name: curve["points"] for name, curve in metrics.get("published", {}).items()}
+def _draw_losses(axes: Axes, view: CompressorView, best: str, looks: Mapping[str, Style]) -> None:
+    least = {at: score["loss"] for at, score in view.references[best].items()}
     most = 0.0
-    for curves, line in ((metrics["rows"], "-"), (printed, "--")):
+    for curves, line in ((view.rows, "-"), (view.printed, "--")):
         for name, scores in curves.items():
             at = sorted((key for key in scores if key in least), key=float)
-            above = [100 * (scores[key]["loss"] / least[key] - 1) for key in at]
+            above = [view.excess(scores[key], key) or 0.0 for key in at]
             most = max([most, *above])
-            bars = [100 * spreads.get(name, {}).get(key, {}).get("loss", 0) / least[key] for key in at]
+            bars = [100 * (view.deviation("rows", name, key, "loss") or 0) / least[key] for key in at]
             look = _curve(looks[name], line)
             axes.errorbar([float(key) for key in at], above, bars, capsize=3, **look)
     if most > _FAR:  # a training that broke down must not flatten all others
@@ -243,23 +232,9 @@ def _draw_cells(axes: Axes, compressor: VectorCompressor, bounds: tuple[float, f
 
 
 def _panels(columns: int, dark: bool, rows: int = 1) -> tuple[Figure, Any]:
-    """A figure and its axes, (rows, columns), every panel of the same size."""
-    width, height = _PANEL
-    figure = new_canvas(columns * width, rows * height, dark)
-    panels = figure.subplots(rows, columns, squeeze=False)
-    gap = _MARGINS.left + _MARGINS.right, _MARGINS.bottom + _MARGINS.top
-    inner = width - gap[0], height - gap[1]
-    figure.subplots_adjust(
-        left=_MARGINS.left / width / columns,
-        right=1 - _MARGINS.right / width / columns,
-        bottom=_MARGINS.bottom / height / rows,
-        top=1 - _MARGINS.top / height / rows,
-        wspace=gap[0] / inner[0],
-        hspace=gap[1] / inner[1],
-    )
+    figure, panels = new_panels(columns, rows, dark, _PANEL, _MARGINS)
     colors = theme(dark)
     for axes in panels.flat:
-        axes.set_facecolor(colors.paper)
         axes.grid(color=colors.grid, linewidth=0.6)
         axes.tick_params(colors=colors.muted, labelsize=9)
         axes.xaxis.label.set_color(colors.ink)

@@ -1,272 +1,248 @@
-"""An evaluation as a table: aligned text for a terminal, rows of words for a report."""
+"""Tables of an evaluation: every measurement, margins, attacks, several classifiers, sizes of files."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable
+from dataclasses import replace
 
+from colorcnn.evaluation.scores import Verdict
 from colorcnn.evaluation.statistics import (
     STARS_EXPLAINED,
-    McNemar,
     against_first,
     compare,
     corrected,
     leading_method,
     stars,
+    stars_explained,
 )
-from colorcnn.reporting.naming import family
-from colorcnn.reporting.published import inferred_methods
-
-Metrics = Mapping[str, Any]
-
-MISSING = "–"
-SECOND_METRICS = {"mean_average_precision": "mAP", "mean_iou": "mIoU"}
-"""What stands beside accuracy for several labels, and for masks: its key in a record, and its name."""
+from colorcnn.reporting.markup import MISSING, Cell, Table, percent
+from colorcnn.reporting.naming import attack_title, bits_of, family, plural
+from colorcnn.reporting.view import ORIGINAL, SECOND_METRICS, Metrics, RecordView
 
 
-def table_rows(metrics: Metrics) -> tuple[list[str], list[list[str]]]:
-    """The head and the rows of the full table: the originals, every method and number of colours, codecs.
+def full_table(view: RecordView) -> Table:
+    """Return every measurement: the originals, each method and number of colours, codecs; and the notes.
 
-    Several methods are compared with the first of them. Published numbers get columns of their own where the
-    metrics hold a published table, and mean average precision where images have several labels.
+    Several methods are compared with the first of them. Published numbers have columns of their own if the
+    record has a published table, and so has mean average precision if images have several labels.
     """
-    published = metrics.get("published")
-    second = next((key for key in SECOND_METRICS if metrics["original"].get(key) is not None), None)
-    tests = against_first(metrics)
-    columns = _Columns(second=second, published=published is not None, compared=bool(tests))
-    original = metrics["original"]
-    spreads = metrics.get("std", {})
-    rows = [
-        columns.row(
-            "original", "all", original, spreads.get("original"), printed=_published(published, None, 0)
-        )
-    ]
-    for method, result in metrics["methods"].items():
-        spread = spreads.get("methods", {}).get(method, {}).get("scores", {})
-        for size in map(str, metrics["sizes"]):
-            score = result["scores"].get(size)
-            rows.append(
-                columns.row(
-                    *(method, size, score, spread.get(size)),
-                    speed=result["images_per_second"],
-                    printed=_published(published, method, int(size)),
-                    difference=_difference(metrics, method, size, tests),
-                )
-            )
-    for codec, score in metrics.get("codecs", {}).items():
-        rows.append(columns.row(codec, "all", score, spreads.get("codecs", {}).get(codec)))
-    return columns.head(), rows
+    columns = _columns(view)
+    methods = [(method, size) for method in view.methods for size in view.sizes]
+    places = [(ORIGINAL, None), *methods, *((codec, None) for codec in view.codecs)]
+    rows = [[name, _size(size), *(cell(name, size) for cell in columns.values())] for name, size in places]
+    return Table(["method", "colours", *columns], rows, notes(view))
 
 
-def _difference(
-    metrics: Metrics, method: str, size: str, tests: Mapping[str, Mapping[str, McNemar]]
-) -> str | None:
-    """Points of accuracy more than the first method has, and how sure that is."""
-    first = next(iter(metrics["methods"].values()))["scores"].get(size)
-    score = metrics["methods"][method]["scores"].get(size)
-    if method not in tests or not first or not score:
-        return None
-    test = tests[method].get(size)
-    points = f"{100 * (score['accuracy'] - first['accuracy']):+.2f}"
-    return f"{points} {stars(test.p_value):3}" if test else points
+CellOf = Callable[[str, int | None], str]
 
 
-def margin_rows(metrics: Metrics) -> tuple[list[str], list[list[str]]]:
-    """Points of accuracy that the learned method is ahead of each other one, and how sure that is.
+def _columns(view: RecordView) -> dict[str, CellOf]:
+    """Return the columns: title -> function of name and number of colours."""
+    tests = against_first(view.metrics)
+
+    def number(key: str, digits: int, unit: float = 1) -> CellOf:
+        return lambda name, size: _number(getattr(view.score(name, size), key, None), digits, unit)
+
+    def published(key: str) -> CellOf:
+        return lambda name, size: percent(view.published(name, size, key), missing=MISSING)
+
+    def accuracy(name: str, size: int | None) -> str:
+        return percent(getattr(view.score(name, size), "accuracy", None), view.spread(name, size), 2, MISSING)
+
+    def interval(name: str, size: int | None) -> str:
+        score = view.score(name, size)
+        return "-".join(f"{100 * end:.2f}" for end in score.interval) if score else MISSING
+
+    def difference(name: str, size: int | None) -> str:
+        score, first = view.score(name, size), view.score(view.methods[0], size)
+        if name not in tests or not score or not first:
+            return MISSING
+        test = tests[name].get(str(size))
+        points = f"{100 * (score.accuracy - first.accuracy):+.2f}"
+        return f"{points} {stars(test.p_value):3}" if test else points
+
+    def colors(name: str, size: int | None) -> str:
+        found = getattr(view.score(name, size), "colors", None)
+        return f"{found.mean:.1f} ({found.least}-{found.most})" if found else MISSING
+
+    def speed(name: str, size: int | None) -> str:
+        return _number(view.speed(name) if size and view.score(name, size) else None, 0)
+
+    columns: dict[str, CellOf] = {"accuracy %": accuracy, "95 % interval": interval}
+    printed = "published" in view.metrics
+    if tests:
+        columns["difference"] = difference
+    if printed:
+        columns["published %"] = published("accuracy")
+    for key, metric in SECOND_METRICS.items():
+        if getattr(view.original, key) is not None:
+            columns[f"{metric} %"] = number(key, 1, 100)
+            if printed:
+                columns[f"published {metric} %"] = published(key)
+    return {
+        **columns,
+        "PSNR dB": number("psnr", 2),
+        "SSIM": number("ssim", 4),
+        "colours used": colors,
+        "file bpp": number("bits_per_pixel", 3),
+        "index bpp": number("packed_bpp", 3),
+        "palette bpp": number("palette_bpp", 3),
+        "images/s": speed,
+    }
+
+
+def margin_table(view: RecordView) -> Table | None:
+    """Return the points of accuracy by which the learned method leads each other method, with stars.
 
     Returns:
-        The head, its name and the numbers of colours, and the rows; none where there is nothing to compare.
+        The table, or None without anything to compare.
     """
-    leader, sizes = leading_method(metrics), [str(size) for size in metrics["sizes"]]
+    leader = leading_method(view.metrics)
     if leader is None:
-        return [], []
-    ours, rows = metrics["methods"][leader]["scores"], []
+        return None
     tests = corrected(
         {
             (method, size): test
-            for method in metrics["methods"]
-            for size in sizes
-            if method != leader and (test := compare(metrics, (leader, size), (method, size))) is not None
+            for method in view.methods
+            for size in view.sizes
+            if method != leader
+            and (test := compare(view.metrics, (leader, str(size)), (method, str(size)))) is not None
         }
     )
-    for method, result in metrics["methods"].items():
-        cells = [""] * len(sizes)
-        for place, size in enumerate(sizes):
-            test = tests.get((method, size))
-            if test is not None:
-                points = 100 * (ours[size]["accuracy"] - result["scores"][size]["accuracy"])
-                cells[place] = f"{round(points, 1) + 0:+} {stars(test.p_value)}".rstrip()  # no -0.0
-        if any(cells):
-            rows.append([method, *cells])
-    return [leader, *sizes], rows
-
-
-def text_table(metrics: Metrics) -> str:
-    """The full table as aligned plain text, followed by why cells are missing."""
-    return "\n".join([aligned(*table_rows(metrics)), *notes(metrics)])
-
-
-def aligned(head: list[str], rows: list[list[str]]) -> str:
-    """Plain text in columns, the first one to the left and a rule below the head."""
-    widths = [max(len(row[column]) for row in [head, *rows]) for column in range(len(head))]
-    lines = []
-    for row in [head, *rows]:
-        cells = [row[0].ljust(widths[0]), *(cell.rjust(width) for cell, width in zip(row[1:], widths[1:]))]
-        lines.append("  ".join(cells).rstrip())
-    lines.insert(1, "  ".join("-" * width for width in widths))
-    return "\n".join(lines)
-
-
-def attack_rows(metrics: Metrics) -> tuple[list[str], list[list[str]]]:
-    """Accuracy under attack in percent: a column for each attack and each largest change of a value."""
-    attacks = metrics["attacks"]
-    epsilons = [str(epsilon) for epsilon in attacks["epsilons"]]
-    columns = [f"{attack} {epsilon}" for attack in attacks["results"] for epsilon in epsilons]
-    places: list[tuple[str, str, tuple[str, ...]]] = [("original", "all", ("original",))]
-    for method, result in metrics["methods"].items():
-        places += [(method, size, ("methods", method, size)) for size in result["scores"]]
-    places += [(codec, "all", ("codecs", codec)) for codec in metrics.get("codecs", {})]
     rows = []
-    for name, size, path in places:
-        cells = []
-        for result in attacks["results"].values():
-            for part in path:
-                result = result.get(part, {})
-            cells += [_percent(result.get(epsilon, {}).get("accuracy")) for epsilon in epsilons]
-        rows.append([name, size, *cells])
-    return ["method", "colours", *columns], rows
+    for method in dict.fromkeys(method for method, _ in tests):
+        cells = [""] * len(view.sizes)
+        for place, size in enumerate(view.sizes):
+            if (method, size) in tests:
+                points = 100 * (view.scores(leader)[size].accuracy - view.scores(method)[size].accuracy)
+                mark = stars(tests[method, size].p_value)
+                cells[place] = f"{round(points, 1) + 0:+} {mark}".rstrip()  # no -0.0
+        rows.append([view.names[method], *cells])
+    head: list[str | Cell] = [f"{view.names[leader]} ahead of, points", *map(size_head, view.sizes)]
+    return Table(head, rows, [f"Stars: {stars_explained(view.metrics)}."]) if rows else None
 
 
-def transfer_rows(metrics: Metrics) -> tuple[list[str], list[list[str]]]:
-    """Accuracy in percent before every classifier."""
-    judges = metrics["judges"]
-    places = [("original", "all", metrics["original"])]
-    for method, result in metrics["methods"].items():
-        places += [(method, size, score) for size, score in result["scores"].items()]
-    places += [(codec, "all", score) for codec, score in metrics.get("codecs", {}).items()]
+def attack_table(view: RecordView, attacks: Iterable[str]) -> Table:
+    """Return accuracy under attack in per cent: a column for each attack and each strength.
+
+    Args:
+        view: of a record with attacks.
+        attacks: names of its attacks.
+    """
+    columns = [(attack, at) for attack in attacks for at in view.attacks.epsilons]
+    rows = []
+    for name, size in view.places():
+        results = [view.attacked(attack, name, size).get(at, (None, None)) for attack, at in columns]
+        rows.append([name, _size(size), *(_accuracy(verdict) for verdict, _ in results)])
+    return Table(["method", "colours", *(f"{attack} {at}" for attack, at in columns)], rows)
+
+
+def transfer_table(view: RecordView) -> Table:
+    """Return accuracy in per cent, a column for each classifier."""
+    rows = []
+    for name, size in view.places():
+        score = view.score(name, size)
+        verdicts = [score.judges.get(judge) if score else None for judge in view.judges]
+        rows.append([name, _size(size), *map(_accuracy, verdicts)])
+    return Table(["method", "colours", *view.judges], rows)
+
+
+def file_table(view: RecordView) -> Table:
+    """Return bits per pixel and accuracy of every kind of file, the smallest first."""
+    _, *places = view.places()
+    scores = [(name, size, score) for name, size in places if (score := view.score(name, size))]
     rows = [
-        [name, size, *(_percent(score.get("judges", {}).get(judge, {}).get("accuracy")) for judge in judges)]
-        for name, size, score in places
+        [name, str(size or MISSING), f"{score.bits_per_pixel:.3f}", percent(score.accuracy)]
+        for name, size, score in sorted(scores, key=lambda row: row[2].bits_per_pixel or 0.0)
     ]
-    return ["method", "colours", *judges], rows
+    return Table(["files", "colours", "bits per pixel", "accuracy %"], rows)
 
 
 def text_tables(metrics: Metrics) -> str:
-    """Every table of the metrics as plain text: the full one, and those of attacks and of classifiers."""
-    parts = [text_table(metrics)]
-    if "judges" in metrics:
-        parts.append("accuracy % before every classifier\n" + aligned(*transfer_rows(metrics)))
-    if "attacks" in metrics:
+    """Return every table of an evaluation as plain text: all measurements, classifiers, attacks.
+
+    Args:
+        metrics: of a record.
+    """
+    view = RecordView(metrics)
+    parts = [full_table(view).text()]
+    if view.judges:
+        parts.append(f"accuracy % before every classifier\n{transfer_table(view).text()}")
+    if attacks := view.attacks.results:
         title = "accuracy % under attack, by the largest change of a value, of 255"
-        parts.append(f"{title}\n" + aligned(*attack_rows(metrics)))
+        parts.append(f"{title}\n{attack_table(view, attacks).text()}")
     return "\n\n".join(parts)
 
 
-def notes(metrics: Metrics) -> list[str]:
-    """Sentences about what the table cannot show: cells that are not available, broken logits, sources."""
-    found = []
-    for method, result in metrics["methods"].items():
-        for size, why in result["unavailable"].items():
-            found.append(f"{method} at {size} colours is not available: {why}")
-    scores = [("the originals", metrics["original"])]
-    for method, result in metrics["methods"].items():
-        scores += [(f"{method} at {size} colours", score) for size, score in result["scores"].items()]
-    scores += list(metrics.get("codecs", {}).items())
-    for name, score in scores:
-        if score.get("not_finite"):
+def markdown_tables(view: RecordView) -> list[Table]:
+    """Return the tables of a Markdown page after the accuracies, with readable names.
+
+    They are the margins if nothing else was asked; the sizes of files beside those of codecs; accuracy before
+    several classifiers, and under each attack.
+    """
+    parts = []
+    if not (view.codecs or view.judges or view.attacks.results) and (margins := margin_table(view)):
+        parts.append(margins)
+    if view.codecs:
+        parts.append(_named(view, "files", file_table(view)))
+    if view.judges:
+        parts.append(_named(view, "accuracy % before", transfer_table(view)))
+    for attack in view.attacks.results:
+        title = f"accuracy % under {attack_title(attack)}, change of 255"
+        table = _named(view, title, attack_table(view, [attack]))
+        parts.append(replace(table, head=[title, "colours", *map(str, view.attacks.epsilons)]))
+    return parts
+
+
+def _named(view: RecordView, title: str, table: Table) -> Table:
+    """Return a table with readable names in its first column."""
+    rows = [[view.names[str(name)], *cells] for name, *cells in table.rows]
+    return Table([title, *table.head[1:]], rows, table.notes)
+
+
+def notes(view: RecordView) -> list[str]:
+    """Return sentences about cells without a number, logits that are not finite, and published numbers."""
+    found = [
+        f"{method} at {size} colours is not available: {why}"
+        for method in view.methods
+        for size, why in view.unavailable(method).items()
+    ]
+    for name, size in view.places():
+        score = view.score(name, size)
+        if score and score.not_finite:
+            where = "the originals" if name == ORIGINAL else name
+            at = f" at {size} colours" if size else ""
             found.append(
-                f"The classifier gave {score['not_finite']} images of {name} a logit that is not finite; "
+                f"The classifier gave {score.not_finite} images of {where}{at} a logit that is not finite; "
                 "they count as not recognised."
             )
-    if "published" in metrics:
-        found.append(f"Published numbers: {metrics['published']['source']}.")
-        inferred = set(inferred_methods(metrics["published"])) & set(map(family, metrics["methods"]))
+    if "published" in view.metrics:
+        found.append(f"Published numbers: {view.metrics['published']['source']}.")
+        inferred = {family(method) for method in view.methods if view.inferred(method)}
         if inferred:
             found.append(f"Inferred from loose numbers of the paper: {', '.join(sorted(inferred))}.")
     return found
 
 
-class _Columns:
-    def __init__(self, *, second: str | None, published: bool, compared: bool) -> None:
-        self.second = second
-        self.published = published
-        self.compared = compared
-
-    def head(self) -> list[str]:
-        compared = ["difference"] if self.compared else []
-        published = ["published %"] if self.published else []
-        name = SECOND_METRICS[self.second] if self.second else ""
-        printed = [f"published {name} %"] if self.published else []
-        precision = [f"{name} %", *printed] if self.second else []
-        return [
-            *("method", "colours", "accuracy %", "95 % interval", *compared, *published, *precision),
-            *("PSNR dB", "SSIM", "colours used", "file bpp", "index bpp", "palette bpp", "images/s"),
-        ]
-
-    def row(
-        self,
-        method: str,
-        size: str,
-        score: Metrics | None,
-        spread: Metrics | None,
-        *,
-        speed: float | None = None,
-        printed: tuple[float | None, float | None] = (None, None),
-        difference: str | None = None,
-    ) -> list[str]:
-        found: Metrics = score or {}
-        compared = [difference or MISSING] if self.compared else []
-        published = [_percent(printed[0])] if self.published else []
-        precision = []
-        if self.second:
-            precision = [_percent(found.get(self.second))]
-            precision += [_percent(printed[1])] if self.published else []
-        interval = found.get("interval")
-        span = f"{100 * interval[0]:.2f}-{100 * interval[1]:.2f}" if interval else MISSING
-        accuracy = _percent(found.get("accuracy"), 2)
-        if spread and "accuracy" in spread:
-            accuracy += f" ± {_percent(spread['accuracy'], 2)}"
-        return [
-            *(method, size, accuracy, span, *compared, *published, *precision),
-            *(_number(found.get("psnr"), 2), _number(found.get("ssim"), 4), _colors(found.get("colors"))),
-            _number(bits_per_pixel(found), 3),
-            *(_number(found.get(key), 3) for key in ("packed_bpp", "palette_bpp")),
-            _number(speed if score else None, 0),
-        ]
+def size_head(size: int) -> Cell:
+    """Return the title of a column for a number of colours, with its bits in small letters."""
+    return Cell(plural(size, "colour"), small=bits_of(size))
 
 
-def bits_per_pixel(score: Metrics) -> float | None:
-    """What the files of a score cost: a codec's own, else PNG files."""
-    return score.get("file_bpp", score.get("png_bpp"))
+def _size(size: int | None) -> str:
+    return "all" if size is None else str(size)
 
 
-def _published(table: Metrics | None, method: str | None, size: int) -> tuple[float | None, float | None]:
-    """The printed accuracy and mean average precision; ``None`` stands for the originals."""
-    if table is None:
-        return None, None
-    if method is None:
-        return table["original"], table["original_mean_average_precision"]
-    name = family(method)
-    accuracy, precision = (
-        table[key].get(name, {}).get(str(size)) for key in ("accuracy", "mean_average_precision")
-    )
-    return accuracy, precision
+def _accuracy(verdict: Verdict | None) -> str:
+    return percent(verdict.accuracy if verdict else None, missing=MISSING)
 
 
-def _percent(value: float | None, digits: int = 1) -> str:
-    return MISSING if value is None else f"{100 * value:.{digits}f}"
+def _number(value: float | None, digits: int, unit: float = 1) -> str:
+    return MISSING if value is None else f"{unit * value:.{digits}f}"
 
 
-def _number(value: float | None, digits: int) -> str:
-    return MISSING if value is None else f"{value:.{digits}f}"
-
-
-def _colors(value: Metrics | None) -> str:
-    return MISSING if value is None else f"{value['mean']:.1f} ({value['min']}-{value['max']})"
-
-
-def columns_explained(head: Sequence[str]) -> dict[str, str]:
-    """What each column of :func:`table_rows` means."""
+def columns_explained(head: Iterable[str | Cell]) -> dict[str, str]:
+    """Return title -> meaning of the columns of :func:`full_table`."""
     meanings = {
         "accuracy %": "share of the images that the classifier recognises after quantization",
         "95 % interval": "Wilson's score interval of that share",
@@ -286,4 +262,4 @@ def columns_explained(head: Sequence[str]) -> dict[str, str]:
         "palette bpp": "bits per pixel of the palettes, 24 bits a colour",
         "images/s": "quantized images per second, every number of colours counted as one image",
     }
-    return {name: meanings[name] for name in head if name in meanings}
+    return {name: meanings[name] for name in map(str, head) if name in meanings}

@@ -2,40 +2,40 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
-from colorcnn.reporting.markdown import markdown_table, percent
-from colorcnn.reporting.naming import display_names
-
-Metrics = Mapping[str, Any]
+from colorcnn.records import Record
+from colorcnn.reporting.markup import Table, percent
+from colorcnn.reporting.tables.accuracy import provenance
+from colorcnn.reporting.view import RecordView
 
 
-def soft_hard_table(metrics: Metrics) -> str:
-    """Hard accuracy and colours used of each method; of learned ones soft accuracy and entropy, too."""
-    names, sizes = display_names(metrics["methods"]), [str(size) for size in metrics["sizes"]]
-    columns, spreads = [f"{size} colours" for size in sizes], metrics.get("std", {}).get("methods", {})
+def soft_hard_table(record: Record) -> str:
+    """Return hard accuracy and colours used, then soft accuracy and entropy of learned methods."""
+    view = RecordView(record.metrics)
     hard, soft = [], []
-    for method, result in metrics["methods"].items():
-        spread = spreads.get(method, {}).get("scores", {})
-        cells = [_cell(result["scores"], spread, size) for size in sizes]
-        hard.append([names[method], *cells])
-        for at in (f"{at:g}" for at in metrics["temperatures"]):
-            cells = [_cell(result["scores"], spread, size, at) for size in sizes]
+    for method in view.methods:
+        hard.append([view.names[method], *(_hard(view, method, size) for size in view.sizes)])
+        for at in view.temperatures:
+            cells = [_soft(view, method, size, at) for size in view.sizes]
             if any(cells):
-                soft.append([f"{names[method]}, T = {at}", *cells])
-    tables = [markdown_table(["accuracy of files %, colours used", *columns], hard)]
-    if soft:
-        tables.append(markdown_table(["accuracy of soft images %, entropy in nats", *columns], soft))
-    return "\n".join(tables)
+                soft.append([f"{view.names[method]}, T = {at}", *cells])
+    columns = [f"{size} colours" for size in view.sizes]
+    titles = {"accuracy of files %, colours used": hard, "accuracy of soft images %, entropy in nats": soft}
+    tables = [Table([title, *columns], rows).markdown() for title, rows in titles.items() if rows]
+    return "\n".join([*tables, provenance(record)]) + "\n"
 
 
-def _cell(scores: Metrics, spread: Metrics, size: str, temperature: str = "") -> str:
-    """Accuracy with its spread and colours used, or of the soft image and its entropy; empty without any."""
-    score, wide = scores.get(size, {}), spread.get(size, {})
-    if temperature:
-        score, wide = (each.get("soft", {}).get(temperature, {}) for each in (score, wide))
-    if not score:
+def _hard(view: RecordView, method: str, size: int) -> str:
+    """Return accuracy with its spread and the colours used; empty without a score."""
+    score = view.score(method, size)
+    if score is None or score.colors is None:
         return ""
-    further = f"{score['entropy']:.2f}" if temperature else f"{score['colors']['mean']:.1f}"
-    return f"{percent(score['accuracy'], wide.get('accuracy'))}, {further}"
+    return f"{percent(score.accuracy, view.spread(method, size))}, {score.colors.mean:.1f}"
+
+
+def _soft(view: RecordView, method: str, size: int, at: str) -> str:
+    """Return accuracy of the soft images with its spread and their entropy; empty without a score."""
+    score = view.score(method, size)
+    soft = score.soft.get(at) if score else None
+    if soft is None:
+        return ""
+    return f"{percent(soft.accuracy, view.spread(method, size, 'soft', at, 'accuracy'))}, {soft.entropy:.2f}"

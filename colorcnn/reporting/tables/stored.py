@@ -10,76 +10,71 @@ from __future__ import annotations
 
 import math
 import statistics
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Iterator
 
 from scipy.stats import spearmanr
 
 from colorcnn.records import Record
-from colorcnn.reporting.markdown import curves, markdown_table, provenance
-from colorcnn.reporting.naming import display_names
-
-Metrics = Mapping[str, Any]
+from colorcnn.reporting.markup import Table
+from colorcnn.reporting.tables.accuracy import accuracy_cells, provenance, published_rows
+from colorcnn.reporting.view import ORIGINAL, Metrics, RecordView, Stored
 
 _LEVELS = 255
 _LEAST_COMMON = 0.5
 _LEAST_ROWS = 5
 
 
-def is_stored(metrics: Metrics) -> bool:
-    """Whether metrics laid out as those of an evaluation are of stored training sets."""
-    scores = [score for result in metrics["methods"].values() for score in result["scores"].values()]
-    return any("bytes" in score for score in scores)
-
-
 def stored_table(record: Record) -> str:
-    """Accuracies in percent with coded bytes, then what was lost: a row per method, a column per size.
+    """Return accuracies in per cent with coded bytes, then the losses: a row for each method.
 
     The last column of the first table is :func:`accuracy_gain` over the record's ``anchor``, in points.
     """
-    metrics = record.metrics
-    sizes = [str(size) for size in metrics["sizes"]]
-    heads = [f"{size} colours" for size in sizes]
-    anchor = record.config.get("anchor") or next(iter(metrics["methods"]))
+    view = RecordView(record.metrics)
+    anchor = record.config.get("anchor") or view.methods[0]
     rows, losses = [], []
-    for method, (name, measured, published) in zip(metrics["methods"], curves(metrics)):
-        scores = metrics["methods"][method]["scores"]
-        cells = [
-            f"{cell}, {scores[size]['bytes']['coded']:,.0f} B" if cell else ""
-            for size, cell in zip(sizes, measured)
-        ]
-        rows.append([name, *cells, _gain(metrics, anchor, method)])
-        if any(published):
-            rows.append([f"{name}, *published*", *published, ""])
-        losses.append([name, *(_loss(scores[size]) if size in scores else "" for size in sizes)])
-    against = f"points at equal bytes, against {display_names(metrics['methods'])[anchor]}"
-    tables = [
-        markdown_table(["accuracy %, coded bytes per image", *heads, against], rows),
-        markdown_table(["error / inconsistency, levels of 255", *heads], losses),
+    for method in view.methods:
+        name = view.names[method]
+        measured, published = accuracy_cells(view, method)
+        stored = [view.stored(method, size) for size in view.sizes]
+        cells = [f"{cell}, {each.coded:,.0f} B" if each else "" for cell, each in zip(measured, stored)]
+        rows.append([name, *cells, _gain(view, anchor, method)])
+        rows += published_rows(view, method, name, [*published, ""])
+        losses.append([name, *map(_loss, stored)])
+    heads = [f"{size} colours" for size in view.sizes]
+    head = [
+        "accuracy %, coded bytes per image",
+        *heads,
+        f"points at equal bytes, against {view.names[anchor]}",
     ]
-    return "\n".join([*tables, *_causes(metrics), provenance(record, _original(metrics))]) + "\n"
+    original, cost = "Trained on the originals", view.stored(ORIGINAL)
+    if cost and not math.isnan(cost.coded):
+        original += f" ({cost.coded:,.0f} B)"
+    notes = [*_causes(view), provenance(record, original)]
+    lost = Table(["error / inconsistency, levels of 255", *heads], losses, notes)
+    return "\n".join([Table(head, rows).markdown(), lost.markdown()])
 
 
-def _causes(metrics: Metrics) -> Iterator[str]:
-    """A line on what goes with accuracy at equal numbers of colours, where there are rows enough to ask."""
+def _causes(view: RecordView) -> Iterator[str]:
+    """Yield a line on the causes of accuracy at equal numbers of colours, if there are rows enough."""
     found = []
-    for size in map(str, metrics["sizes"]):
-        scores = [result["scores"].get(size, {}) for result in metrics["methods"].values()]
-        lossy = [score for score in scores if score.get("mse")]
-        if len(lossy) < _LEAST_ROWS:
-            continue
-        pairs = (
-            spearmanr([score["accuracy"] for score in lossy], [score[cause] for score in lossy]).statistic
-            for cause in ("mse", "inconsistency")
-        )
-        found.append(f"{size} colours {' / '.join(f'{value:+.2f}' for value in pairs)}")
+    for size in view.sizes:
+        lossy = [
+            (score.accuracy, stored.mse, stored.inconsistency)
+            for method in view.methods
+            if (score := view.score(method, size)) and (stored := view.stored(method, size))
+            if stored.mse > 0
+        ]
+        if len(lossy) >= _LEAST_ROWS:
+            accuracies, *causes = zip(*lossy)
+            values = (spearmanr(accuracies, cause).statistic for cause in causes)
+            found.append(f"{size} colours {' / '.join(f'{value:+.2f}' for value in values)}")
     if found:
         yield f"Rank correlation of accuracy with error / inconsistency: {', '.join(found)}.\n"
 
 
-def _gain(metrics: Metrics, anchor: str, method: str) -> str:
-    """The mean of the seeds' gains in points, and its deviation."""
-    seeds = metrics.get("per_seed", {"": metrics}).values()
+def _gain(view: RecordView, anchor: str, method: str) -> str:
+    """Return the mean of the seeds' gains in points, and its deviation."""
+    seeds = view.metrics.get("per_seed", {"": view.metrics}).values()
     gains = [gain for seed in seeds if (gain := accuracy_gain(seed, anchor, method)) is not None]
     if len(gains) < len(seeds):
         return ""
@@ -88,10 +83,15 @@ def _gain(metrics: Metrics, anchor: str, method: str) -> str:
 
 
 def accuracy_gain(metrics: Metrics, anchor: str, method: str) -> float | None:
-    """How much more accurate a method is than another at equal coded bytes (Bjontegaard's delta).
+    """Return the gain in accuracy of a method over another at equal coded bytes (Bjontegaard's delta).
 
-    Both are interpolated over the logarithm of the bytes, and the mean of the difference is taken where both
-    are known.
+    Both curves are interpolated over the logarithm of the bytes. The gain is the mean of their difference
+    over the bytes that both cover.
+
+    Args:
+        metrics: of a record.
+        anchor: the method to compare with.
+        method: the method.
 
     Returns:
         A difference of accuracies in [-1, 1]; None for the anchor itself, and where there is nothing to
@@ -99,10 +99,15 @@ def accuracy_gain(metrics: Metrics, anchor: str, method: str) -> float | None:
     """
     import bjontegaard  # draws in matplotlib and scipy
 
-    curves = []
-    for name in (anchor, method):
-        scores = metrics["methods"][name]["scores"].values()
-        curves.append(sorted((score["bytes"]["coded"], score["accuracy"]) for score in scores))
+    view = RecordView(metrics)
+    curves = [
+        sorted(
+            (stored.coded, score.accuracy)
+            for size, score in view.scores(name).items()
+            if (stored := view.stored(name, size))
+        )
+        for name in (anchor, method)
+    ]
     if anchor == method or min(map(len, curves)) < 2:
         return None
     sizes = [[size for size, _ in curve] for curve in curves]
@@ -116,11 +121,5 @@ def accuracy_gain(metrics: Metrics, anchor: str, method: str) -> float | None:
     return float(bjontegaard.bd_psnr(*values, method="pchip", require_matching_points=False, min_overlap=0))
 
 
-def _loss(score: Metrics) -> str:
-    return f"{_LEVELS * score['mse'] ** 0.5:.1f} / {_LEVELS * score['inconsistency']:.1f}"
-
-
-def _original(metrics: Metrics) -> str:
-    """What is told of training on the originals, and what these cost."""
-    size = metrics["original"].get("bytes", {}).get("coded")
-    return "Trained on the originals" + ("" if size is None else f" ({size:,.0f} B)")
+def _loss(stored: Stored | None) -> str:
+    return f"{_LEVELS * stored.mse**0.5:.1f} / {_LEVELS * stored.inconsistency:.1f}" if stored else ""

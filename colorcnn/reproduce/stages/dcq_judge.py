@@ -170,7 +170,7 @@ class DcqJudgeStage(MeasuringKind):
 
     def digest(self, record: Record) -> tuple[str, str]:
         """The accuracies of the anchor, or of the first method."""
-        from colorcnn.reporting.markdown import digest_of
+        from colorcnn.reporting.tables.accuracy import digest_of
 
         first = next(iter(record.metrics["methods"]), None)
         return digest_of(record.metrics, record.config.get("anchor") or first)
@@ -183,7 +183,7 @@ def _examples(options: DcqJudgeOptions, context: StageContext) -> bytes:
     and rows whose store does not hold all images.
     """
     from colorcnn.evaluation.gallery import evenly
-    from colorcnn.reporting.figures.curves import to_png
+    from colorcnn.reporting.figures.canvas import to_png
     from colorcnn.reporting.figures.gallery import picture_rows
     from colorcnn.reporting.naming import colors_and_bits, display_names
 

@@ -227,14 +227,14 @@ class EvaluateStage(MeasuringKind):
 
     def table(self, record: Record) -> str:
         """Return accuracies, a row for each method, and tables of everything else that was asked for."""
-        from colorcnn.reporting.markdown import evaluation_tables
+        from colorcnn.reporting.tables.accuracy import evaluation_tables
 
         return evaluation_tables(record)
 
     def digest(self, record: Record) -> tuple[str, str]:
         """Return the accuracies of ColorCNN+, else of the first ColorCNN, else of the first method."""
         from colorcnn.evaluation.statistics import leading_method
-        from colorcnn.reporting.markdown import digest_of
+        from colorcnn.reporting.tables.accuracy import digest_of
 
         methods = record.metrics["methods"]
         return digest_of(record.metrics, leading_method(record.metrics) or next(iter(methods), None))

@@ -87,7 +87,6 @@ class SoftHardStage(EvaluateStage):
 
     def table(self, record: Record) -> str:
         """Return accuracies of files and soft images, a row for each method and number of colours."""
-        from colorcnn.reporting.markdown import provenance
         from colorcnn.reporting.tables.soft_hard import soft_hard_table
 
-        return f"{soft_hard_table(record.metrics)}\n{provenance(record)}\n"
+        return soft_hard_table(record)

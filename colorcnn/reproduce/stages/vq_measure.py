@@ -157,7 +157,7 @@ def _load(rows: Rows, dimension: int) -> dict[tuple[str, str], VectorCompressor]
 
 def _draw(compressors: Mapping[str, VectorCompressor], folder: Path) -> None:
     """Draw mappings or cells into the stage's folder, if the compressors have one or two dimensions."""
-    from colorcnn.reporting.figures.curves import to_png
+    from colorcnn.reporting.figures.canvas import to_png
     from colorcnn.reporting.figures.vectors import cells_figure, mappings_figure
 
     dimension = {compressor.quantizer.channels for compressor in compressors.values()}

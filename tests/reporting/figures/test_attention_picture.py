@@ -11,7 +11,8 @@ from colorcnn.models import create_model
 from colorcnn.models.assignment import hard_palette
 from colorcnn.paletted import Paletted, from_bytes
 from colorcnn.quantizers import QUANTIZERS
-from colorcnn.reporting.figures.attention import attention_figure, attention_picture, changed_pixels
+from colorcnn.reporting.figures.attention import attention_gallery, attention_picture, changed_pixels
+from colorcnn.reporting.figures.gallery import image_grid
 
 NAMES = ["dark", "bright"]
 
@@ -64,10 +65,12 @@ def test_only_changed_pixels_keep_their_colour(quantizer, batch):
 
 def test_every_step_is_drawn_with_the_answers(quantizer, batch):
     found = explain(quantizer, Brightness(), batch, 4)
-    texts = [text.get_text() for text in attention_figure(found, NAMES).axes[0].texts]
-    assert {"Original", "Wu, 4 colours", "changed", "after attention"} <= set(texts)
-    assert sum("% of pixels" in text for text in texts) == 3
-    answers = [text for text in texts if text.startswith(("dark, ", "bright, ", "✗ "))]
+    figure = image_grid(attention_gallery(found, NAMES), NAMES)
+    texts = [text.get_text() for text in figure.axes[0].texts]
+    assert {"Original", "4 colours (2 bits)", "Wu", "changed", "after attention"} <= set(texts)
+    assert sum("% changed" in text for text in texts) == 3
+    assert sum("recognised" in text for text in texts) == 3
+    answers = [text for text in texts if text.endswith(("% dark", "% bright"))]
     assert len(answers) == 9
     wrong = sum(
         (step.predictions != batch.labels).sum() for step in (found.original, found.classical, found.final)

@@ -16,6 +16,7 @@ from colorcnn.errors import UsageError
 from colorcnn.evaluation.gallery import Gallery, Shown, make_gallery
 from colorcnn.paletted import Paletted
 from colorcnn.quantizers.median_cut import MedianCut
+from colorcnn.reporting.figures.canvas import to_png, to_svg
 from colorcnn.reporting.figures.curves import (
     accuracy_curve,
     both_curves,
@@ -23,8 +24,6 @@ from colorcnn.reporting.figures.curves import (
     rate_curve,
     shortened,
     spread,
-    to_png,
-    to_svg,
 )
 from colorcnn.reporting.figures.gallery import enlarge, image_grid, picture_rows
 from colorcnn.reporting.figures.style import DARK, styles

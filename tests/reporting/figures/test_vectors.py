@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from colorcnn.errors import UsageError
-from colorcnn.reporting.figures.curves import to_png
+from colorcnn.reporting.figures.canvas import to_png
 from colorcnn.reporting.figures.vectors import (
     cells_figure,
     mappings_figure,

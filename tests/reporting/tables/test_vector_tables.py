@@ -8,7 +8,7 @@ import pytest
 
 from colorcnn.evaluation.vq_measures import bd_rates, points_of, published_points
 from colorcnn.records import Clock
-from colorcnn.reporting.figures.curves import to_png
+from colorcnn.reporting.figures.canvas import to_png
 from colorcnn.reporting.figures.vectors import cells_figure, mappings_figure, picture_figure, vector_figure
 from colorcnn.reporting.tables.vectors import picture_digest, picture_table, vector_digest, vector_table
 from colorcnn.reproduce.seeds import gather

@@ -15,7 +15,7 @@ from colorcnn.models import create_model
 from colorcnn.models.assignment import soft_palette, soft_render
 from colorcnn.paletted import from_bytes
 from colorcnn.records import read_record
-from colorcnn.reporting.markdown import percent
+from colorcnn.reporting.markup import percent
 
 DATA = {"train_size": 64, "validation_size": 16, "test_size": 16, "batch_size": 16}
 

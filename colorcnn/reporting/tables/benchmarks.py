@@ -1,0 +1,69 @@
+"""Markdown tables of benchmarks: classical quantizers, and dataset stores."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from colorcnn.records import Record
+from colorcnn.reporting.markup import Table
+
+_COSTS = ["wall time", "CPU time", "peak memory", "coded bytes an image"]
+
+
+def scale_table(record: Record) -> str:
+    """Return time, memory and bytes of stores of different numbers of images, and the line through them."""
+    metrics = record.metrics
+    lines, built = metrics["lines"], metrics["dcq_scale"]
+    rows = [[f"{row['images']:,}", *_costs(row, ",.0f")] for row in built]
+    wall, cpu, peak = (lines[key] for key in ("wall_seconds", "cpu_seconds", "peak_bytes"))
+    memory, needed = "the peak of memory does not grow with n", max(row["peak_bytes"] for row in built)
+    if peak["per_image"] > 0:
+        memory, needed = f"MiB at the peak: {_line(peak, 2**20)}", peak["at_many"]
+    note = (
+        f"Seconds for n images: {_line(wall, 1)} on the clock, {_line(cpu, 1)} of CPU; {memory}. That is "
+        f"{wall['at_many'] / 3600:.0f} hours and {needed / 2**20:,.0f} MiB for {metrics['many']:,} images of "
+        f"{metrics['side']} x {metrics['side']} pixels; {record.origin}."
+    )
+    return Table(["images", *_COSTS, "of its JPEG file"], rows, [note]).markdown()
+
+
+def stores_table(record: Record) -> str:
+    """Return time, memory and bytes of stores of one training set, and the time to read images."""
+    metrics = record.metrics
+    head = ["bits", *_COSTS, "of its file", f"{metrics['batch']} random images", "of the files"]
+    reading = ("store_milliseconds", "files_milliseconds")
+    rows = [
+        [str(row["bits"]), *_costs(row, ".1f"), *(f"{row[key]:.1f} ms" for key in reading)]
+        for row in metrics["dcq_stores"]
+    ]
+    text = f"n = {record.n:,} images; reading: median CPU time of {metrics['batches']} batches; "
+    return Table(head, rows, [f"{text}{record.origin}."]).markdown()
+
+
+def quantizer_table(record: Record) -> str:
+    """Return error and time of classical quantizers, and which targets they missed."""
+    summary, sizes = record.metrics["quantizers"], [str(size) for size in record.metrics["sizes"]]
+    head = ["MSE, % above the best known / CPU ms", *(f"{size} colours" for size in sizes)]
+    rows = [
+        [method, *(f"{cells[size]['above']:.1f} / {cells[size]['milliseconds']:.0f}" for size in sizes)]
+        for method, cells in summary.items()
+    ]
+    targets = record.metrics["targets"]
+    missed = [target for target in targets if not target["met"]]
+    notes = [f"n = {record.n} images; {record.device}, one thread, {record.date[:10]}."]
+    notes.append(f"Targets met: {len(targets) - len(missed)} of {len(targets)}.")
+    for target in missed:
+        value, limit = (f"{target[key]:.4g}{target['unit']}" for key in ("value", "limit"))
+        notes.append(f"- missed: {target['what']}: {value}, at most {limit}")
+    return Table(head, rows, notes).markdown()
+
+
+def _costs(row: Mapping[str, Any], form: str) -> list[str]:
+    minutes = (f"{row[key] / 60:.1f} min" for key in ("wall_seconds", "cpu_seconds"))
+    sizes = (f"{row[key] / row['images']:{form}}" for key in ("coded", "source"))
+    return [*minutes, f"{row['peak_bytes'] / 2**20:,.0f} MiB", *sizes]
+
+
+def _line(line: Mapping[str, float], unit: float) -> str:
+    return f"{line['start'] / unit:.1f} + {line['per_image'] / unit:.4f} n"
