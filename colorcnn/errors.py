@@ -115,10 +115,10 @@ class UnknownName(UsageError):
 
     def __init__(self, kind: str, name: object, known: Iterable[str]) -> None:
         names = sorted(known)
-        similar = similar_name(str(name), names)
+        similar = similar_name(shortened(name), names)
         meant = f" (did you mean {similar}?)" if similar else ""
         super().__init__(
-            f"Unknown {kind} {name!r}{meant}",
+            f"Unknown {kind} {quoted(name)}{meant}",
             f"choose one of {', '.join(names[:_LISTED])}{', ...' if len(names) > _LISTED else ''}",
             kind=kind,
             name=name,
@@ -161,7 +161,7 @@ def check_at_least(least: int, **numbers: Any) -> None:
         whole = isinstance(value, Integral) and not isinstance(value, bool)
         if value is not None and (not whole or value < least):
             raise UsageError(
-                f"{name} is {value!r}",
+                f"{name} is {quoted(value)}",
                 f"choose a whole number from {least} up",
                 code="out-of-range",
                 name=name,

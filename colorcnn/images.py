@@ -16,7 +16,7 @@ import numpy as np
 from PIL import ExifTags, Image, ImageCms, UnidentifiedImageError
 
 from colorcnn.colors import parse_color
-from colorcnn.errors import ColorCNNError, UsageError
+from colorcnn.errors import ColorCNNError, UsageError, shortened
 from colorcnn.files import IMAGE_SUFFIXES, cure
 
 if TYPE_CHECKING:
@@ -265,7 +265,7 @@ class _Reader:
         except MemoryError as error:
             raise ColorCNNError(f"{self.name} does not fit into memory: scale it down first.") from error
         except Exception as error:  # Pillow's decoders answer damaged files with almost any exception
-            reason = str(error).strip().rstrip(".") or type(error).__name__
+            reason = shortened(str(error).strip().rstrip("."), 120) or type(error).__name__
             raise ColorCNNError(
                 f"{self.name} is corrupt ({reason}): replace it by an intact copy."
             ) from error

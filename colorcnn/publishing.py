@@ -7,10 +7,12 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import msgspec
 from torch import nn
 
+from colorcnn import schema
 from colorcnn.checkpoint_config import CONFIG, FORMAT_VERSION, WEIGHTS, Config, read_config
-from colorcnn.errors import UsageError
+from colorcnn.errors import ColorCNNError, UsageError
 from colorcnn.files import write_atomically
 from colorcnn.version import __version__
 from colorcnn.weights import save_pretrained
@@ -160,18 +162,33 @@ def read_scores(path: Path) -> dict[str, Any]:
     Raises:
         UsageError: the file does not exist, or is neither.
     """
+    cure = "give a JSON object of scores, or a record"
     try:
-        content = json.loads(path.read_text())
-    except OSError as error:
-        raise UsageError(f"{path} could not be read ({error.strerror}): check the path.") from error
-    except ValueError as error:
-        raise UsageError(f"{path} is not valid JSON ({error}): give a JSON object of scores.") from error
-    if not isinstance(content, dict):
-        raise UsageError(f"{path} holds no JSON object: give one of scores, or a record that has `metrics`.")
-    metrics = content.get("metrics", content)
-    if "methods" not in metrics:
-        return metrics
-    accuracy = {"original": metrics["original"]["accuracy"]}
-    for method, results in metrics["methods"].items():
-        accuracy[method] = {size: score["accuracy"] for size, score in results["scores"].items()}
+        content = schema.parse_json(schema.read_file(path, cure), path, cure)
+        metrics = schema.convert(content.get("metrics", content), dict[str, Any], path, cure)
+        if "methods" not in metrics:
+            return metrics
+        found = schema.convert(metrics, _Measured, path, cure)
+    except FileNotFoundError as error:
+        raise UsageError(f"{path} does not exist: check the path.") from error
+    except ColorCNNError as error:
+        raise UsageError(str(error)) from error
+    accuracy: dict[str, Any] = {"original": found.original.accuracy}
+    for method, results in found.methods.items():
+        accuracy[method] = {size: score.accuracy for size, score in results.scores.items()}
     return {"n": content.get("n"), "test accuracy": accuracy}
+
+
+class _Score(msgspec.Struct):
+    accuracy: float
+
+
+class _Scores(msgspec.Struct):
+    scores: dict[str, _Score]
+
+
+class _Measured(msgspec.Struct):
+    """The part of a record's metrics that a model card shows."""
+
+    original: _Score
+    methods: dict[str, _Scores]

@@ -12,7 +12,7 @@ import subprocess
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -135,7 +135,8 @@ def read_record(path: str | os.PathLike[str]) -> Record:
     """Read a record back.
 
     Raises:
-        ColorCNNError: the file is missing, is no record, or was written by a later format.
+        ColorCNNError: the file is missing, damaged, or was written by a later format. The code ``no-record``
+            tells that it is a whole JSON file of another kind.
     """
     cure = "give a JSON file that colorcnn wrote"
     try:
@@ -147,6 +148,9 @@ def read_record(path: str | os.PathLike[str]) -> Record:
         raise ColorCNNError(
             f"{path} has format {shortened(version)}, later than {FORMAT}: update colorcnn to read it."
         )
+    names = {each.name for each in fields(Record)}
+    if len(names & content.keys()) < len(names) // 2:
+        raise ColorCNNError(f"{path} holds no record", cure, code="no-record")
     return schema.convert(content, Record, path, cure)
 
 
@@ -165,7 +169,7 @@ def showing(name: str | os.PathLike[str]) -> Iterator[None]:
     except ColorCNNError:
         raise
     except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError) as error:
-        reason = f"{type(error).__name__}: {error}"
+        reason = shortened(f"{type(error).__name__}: {error}", 200)
         raise ColorCNNError(
             f"The record {name} does not hold what it should ({reason}): measure again, or leave it out."
         ) from error

@@ -198,7 +198,7 @@ def _read_weights(path: Path, sha256: str) -> dict[str, Tensor]:
         state = safetensors.torch.load(data)
     except SafetensorError as error:
         raise ColorCNNError(
-            f"{path} is truncated or corrupt ({len(data)} bytes, {error}): fetch it again."
+            f"{path} is truncated or corrupt ({len(data)} bytes, {shortened(str(error))}): fetch it again."
         ) from error
     if hashlib.sha256(data).hexdigest() != sha256:
         raise ColorCNNError(
@@ -275,13 +275,14 @@ def _fill(model: nn.Module, state: Mapping[str, Tensor], source: Path) -> nn.Mod
     for problem, keys in problems:
         if keys:
             raise ColorCNNError(
-                f"{source} does not fit its architecture, it {problem} ({keys[0]}, ...): "
+                f"{source} does not fit its architecture, it {problem} ({shortened(keys[0])}, ...): "
                 "fetch or publish weights and configuration together."
             )
     for name, value in state.items():
         if value.is_floating_point() and not torch.isfinite(value).all():
             raise ColorCNNError(
-                f"{source} has weights that are not finite numbers ({name}): fetch or train others."
+                f"{source} has weights that are not finite numbers ({shortened(name)}): fetch or train "
+                "others."
             )
     model.load_state_dict(state)
     return model

@@ -244,17 +244,39 @@ def test_a_limit_beyond_the_data_is_no_sample(folder, capsys):
     assert "sample" not in capsys.readouterr().out
 
 
-def test_the_same_command_completes_results_that_were_interrupted(folder, monkeypatch):
-    argv = ("photos", "--colors", "2", "-o", "results")
+def stop_before_the_report(monkeypatch, *argv):
+    """Run a command that is interrupted when its record and its figure are written."""
+
+    def stop(*_, **__):
+        raise KeyboardInterrupt
+
     with monkeypatch.context() as patch:
-        patch.setattr("colorcnn.reporting.page.write_report", lambda *_, **__: 1 / 0)
-        with pytest.raises(ZeroDivisionError):
-            run(*argv)
-    assert (folder / "results" / "record.json").exists()
-    assert run(*argv) == 0
+        patch.setattr("colorcnn.reporting.page.write_report", stop)
+        assert run(*argv) == 130
+
+
+def test_the_same_command_completes_results_without_measuring_again(folder, monkeypatch):
+    argv = ("photos", "--colors", "2", "-o", "results")
+    stop_before_the_report(monkeypatch, *argv)
+    record = (folder / "results" / "record.json").read_bytes()
+    with monkeypatch.context() as patch:
+        patch.setattr("colorcnn.evaluation.loaded.LoadedEvaluation.measure", lambda _: 1 / 0)
+        assert run(*argv) == 0
+    assert (folder / "results" / "record.json").read_bytes() == record
     assert (folder / "results" / "report.html").exists()
     assert not (folder / "results" / ".unfinished").exists()
     assert run(*argv) == 1
+
+
+def test_only_the_same_command_on_the_same_images_completes_interrupted_results(folder, monkeypatch):
+    argv = ("photos", "--colors", "2", "-o", "results")
+    stop_before_the_report(monkeypatch, *argv)
+    assert run("photos", "--colors", "4", "-o", "results") == 1
+    before = read_record("results/record.json")
+    assert before.metrics["sizes"] == [2]
+    (folder / "photos" / "test" / CLASSES[0] / "0.png").unlink()
+    assert run(*argv) == 0
+    assert read_record("results/record.json").n == before.n - 1
 
 
 def test_results_are_not_overwritten_unasked(folder, capsys):

@@ -67,7 +67,7 @@ def test_a_single_record_needs_no_overview(results):
     [
         (["nowhere"], 2, "nowhere does not exist"),
         (["empty"], 2, "empty holds no records"),
-        (["results/state.json"], 1, "results/state.json is invalid (object missing required field"),
+        (["results/state.json"], 1, "results/state.json holds no record"),
         (["results", "-o", "results/third.png"], 1, "exists already"),
     ],
 )
@@ -85,6 +85,39 @@ def test_a_record_without_what_its_kind_has_is_named(results, capsys):
     (results / "fourth.json").write_text(json.dumps(measured))
     assert main(["report", "results"]) == 1
     assert "The record fourth does not hold what it should (KeyError: 'accuracy')" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("content", "problem"),
+    [
+        (b"{", "fourth.json is not valid JSON"),
+        (b"\xff\xfe{", "fourth.json is not valid JSON"),
+        (
+            b'{"n": ' + b"[" * 3000 + b"]" * 3000 + b"}",
+            "fourth.json is nested more than 64 levels deep",
+        ),
+        ({"n": "many"}, "fourth.json is invalid (n: "),
+        ({"metrics": []}, "fourth.json is invalid (metrics: "),
+        ({"format": 99}, "fourth.json has format 99"),
+    ],
+)
+def test_a_damaged_record_is_told_and_the_page_shows_the_others(results, capsys, content, problem):
+    if isinstance(content, dict):
+        content = json.dumps(json.loads((results / "third.json").read_text()) | content).encode()
+    (results / "fourth.json").write_bytes(content)
+    assert main(["report", "results"]) == 1
+    error = capsys.readouterr().err
+    assert f"colorcnn: error: left out: results/{problem}" in error
+    assert "wrote report.html, of 3 records" in error
+    assert Path("report.html").read_text().count("<h2 id=") == 3
+
+
+def test_a_folder_whose_only_record_is_damaged_makes_no_page(results, capsys):
+    Path("alone").mkdir()
+    Path("alone/record.json").write_text("{")
+    assert main(["report", "alone"]) == 1
+    assert "alone/record.json is not valid JSON" in capsys.readouterr().err
+    assert not Path("report.html").exists()
 
 
 def test_a_folder_that_is_named_twice_counts_once(results, capsys):

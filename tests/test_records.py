@@ -49,9 +49,10 @@ def test_what_is_no_record_is_refused_in_a_sentence(tmp_path, content):
     path.write_text(content)
     with pytest.raises(
         ColorCNNError,
-        match=r"x\.json (is not valid JSON|holds no JSON object|is invalid)",
-    ):
+        match=r"x\.json (is not valid JSON|holds no JSON object|holds no record)",
+    ) as caught:
         read_record(path)
+    assert caught.value.code == ("no-record" if content.startswith("{") else "failed")
 
 
 @pytest.mark.parametrize(("field", "value"), [("metrics", None), ("n", "many"), ("date", 3), ("config", [])])

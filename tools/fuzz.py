@@ -8,7 +8,7 @@ each case the program counts:
 - lost: a good input beside the damaged one has no output;
 - slow: more than 5 seconds of processor time;
 - fat: more than 1 GiB of memory above the start of the case;
-- echo: a line of more than 1,000 characters about the input.
+- echo: a message that repeats more than 200 characters of a text file, or is longer than 1,000.
 """
 
 from __future__ import annotations
@@ -43,6 +43,8 @@ BYTES = 1 << 30
 _HARD_SECONDS = 60  # on the clock, for code that no signal interrupts
 _ROOM = 6 << 30  # of address space above the start: the machine must survive
 _LONGEST_LINE = 1_000
+_LONGEST_QUOTATION = 200
+_TEXTS = {".yaml", ".json", ".gpl", ".hex", ".pal"}
 
 
 class Slow(BaseException):
@@ -72,6 +74,7 @@ def run_case(number: int, seed: int, kind: str, intact: Path) -> dict[str, Any]:
         finally:
             os.chdir(intact)
         shown = case["output"] + "".join(case["error"])
+        echoes = _echoes(case.pop("messages"), home)
         lost = [path for path in expected if not (home / path).exists()]
         harm = (home / "harm").exists()
     failures = {
@@ -79,7 +82,7 @@ def run_case(number: int, seed: int, kind: str, intact: Path) -> dict[str, Any]:
         "lost": bool(lost) and not case["error"] and case["status"] != 130,
         "slow": case["seconds"] > SECONDS,
         "fat": case["bytes"] > BYTES,
-        "echo": any(len(line) > _LONGEST_LINE for line in case["output"].splitlines()),
+        "echo": echoes,
         "harm": harm,
     }
     command = [word.replace(str(home), "HOME")[:100] for word in argv]
@@ -108,11 +111,12 @@ def _run(argv: list[str]) -> dict[str, Any]:
     finally:
         signal.setitimer(signal.ITIMER_PROF, 0)
     seconds = time.process_time() - start
-    output = ""
+    output, messages = "", ""
     for stream in (stdout, stderr):
         with contextlib.suppress(ValueError):  # closed
             stream.flush()
-            output += stream.buffer.getvalue().decode(errors="replace")  # type: ignore[attr-defined]
+            messages = stream.buffer.getvalue().decode(errors="replace")  # type: ignore[attr-defined]
+            output += messages
     peak = max(0, _memory("VmHWM") - before)
     return {
         "status": status,
@@ -120,7 +124,21 @@ def _run(argv: list[str]) -> dict[str, Any]:
         "bytes": peak,
         "error": error,
         "output": output[-4000:],
+        "messages": messages,
     }
+
+
+def _echoes(messages: str, home: Path) -> bool:
+    """Tell whether a message repeats too much of a file, or of a command line."""
+    lines = [line for line in messages.splitlines() if len(line) > _LONGEST_QUOTATION]
+    files = [path for path in home.rglob("*") if path.suffix in _TEXTS and path.is_file()] if lines else []
+    texts = [path.read_text(errors="replace") for path in files]
+    step = _LONGEST_QUOTATION + 1
+    return any(
+        len(line) > _LONGEST_LINE
+        or any(line[start : start + step] in text for start in range(len(line) - step + 1) for text in texts)
+        for line in lines
+    )
 
 
 def _memory(field: str) -> int:

@@ -17,7 +17,7 @@ import msgspec
 from jsonargparse import Namespace, _common, set_parsing_settings
 
 from colorcnn import schema, trust
-from colorcnn.errors import UsageError
+from colorcnn.errors import UsageError, shortened
 from colorcnn.reproduce.yaml_file import read_yaml
 
 _PLAIN = (bool, int, float, complex, str, bytes, type(None), dict, list, tuple, set, object)
@@ -97,7 +97,9 @@ def refuse_hidden_classes(config: Mapping[str, Any] | Namespace) -> None:
 
 def _check(value: Any, place: str, wants_class: bool = True) -> None:
     if inspect.isroutine(value) and not _is_trusted(value):
-        raise UsageError(f"{place} names the function {value.__qualname__}: give a class, or a plain value.")
+        raise UsageError(
+            f"{_tail(place)} names the function {value.__qualname__}: give a class, or a plain value."
+        )
     if isinstance(value, list | tuple):
         for number, item in enumerate(value):
             _check(item, f"{place}[{number}]", wants_class)
@@ -113,7 +115,7 @@ def _check_mapping(value: Mapping[str, Any] | Namespace, place: str, wants_class
         return
     if not wants_class:
         raise UsageError(
-            f"{place} has a class_path, and plain values belong there: give a number, text, or a list."
+            f"{_tail(place)} has a class_path, and plain values belong there: give a number, text, or a list."
         )
     trust.check_class_path(content["class_path"])
     wanted = _options_of_class_type(content["class_path"])
@@ -128,7 +130,7 @@ def _options_of_class_type(path: str) -> set[str]:
 
     cls = import_object(path)
     if not inspect.isclass(cls):
-        raise UsageError(f"class_path {path} is no class: give the path of a class.")
+        raise UsageError(f"class_path {shortened(path)} is no class: give the path of a class.")
     found: set[str] = set()
     for base in cls.__mro__:
         try:
@@ -143,6 +145,11 @@ def _wants_class(hint: Any) -> bool:
     if typing.get_origin(hint) in _CONTAINERS:
         return any(map(_wants_class, typing.get_args(hint)))
     return inspect.isclass(hint) and hint not in _PLAIN and not issubclass(hint, PurePath)
+
+
+def _tail(place: str) -> str:
+    """Shorten a place to its end, which tells most."""
+    return place if len(place) <= 120 else f"...{shortened(place[-117:], 117)}"
 
 
 def _is_trusted(function: Any) -> bool:

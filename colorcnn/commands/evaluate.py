@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 import logging
 import shlex
 from collections.abc import Mapping
@@ -11,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 from colorcnn.commands.console import Parser, add_device_option
 from colorcnn.commands.messages import data_cures
-from colorcnn.errors import UsageError, check_at_least
+from colorcnn.errors import ColorCNNError, UsageError, check_at_least
 from colorcnn.files import make_folder, refuse_existing, write_atomically
-from colorcnn.records import Clock, Record
+from colorcnn.records import Clock, Record, read_record, versions
 
 if TYPE_CHECKING:
     from colorcnn.evaluation.config import EvaluationConfig
@@ -45,7 +46,7 @@ exit status: 0 when something was measured, 1 when the work failed, 2 for a wron
 """
 FILES = ("record.json", "figure.png", "report.html")
 _UNFINISHED = ".unfinished"
-"""Lies in the folder until all results are written: the same command may replace those of a stopped run."""
+"""Lies in the folder until all results are written, and holds the command, which alone may complete them."""
 DRAWN = "grid.png, depths.png"
 CURES = data_cures(lambda name: f"--{name.replace('_', '-')}", originals="originals in a configuration")
 
@@ -67,11 +68,11 @@ def main(argv: list[str]) -> int:
     from colorcnn.evaluation.loaded import load_evaluation
     from colorcnn.pretrained import find_device
 
-    clock = Clock()
+    clock, command = Clock(), shlex.join(["colorcnn", "evaluate", *argv])
     options.device = str(find_device(options.device))
     sizes = _numbers(options.colors)
     published = _published(options.published)
-    _check_out(options)
+    _check_out(options, command)
     loaded = load_evaluation(_config(options, sizes))
     for remark in loaded.remarks():
         _log.info(remark)
@@ -79,17 +80,20 @@ def main(argv: list[str]) -> int:
         make_folder(options.out)
         if options.cam:
             loaded.check_maps()
-    metrics = loaded.measure().to_json()
-    if published is not None:
-        metrics["published"] = published
-    record = clock.record(
-        shlex.join(["colorcnn", "evaluate", *argv]),
-        n=len(loaded.split),
-        metrics=metrics,
-        config={**loaded.record_config(), "methods": options.methods, "published": options.published},
-        seeds={"seed": options.seed},
-        device=options.device,
-    )
+    config = {**loaded.record_config(), "methods": options.methods, "published": options.published}
+    record = _earlier_record(options, command, config)
+    if record is None:
+        metrics = loaded.measure().to_json()
+        if published is not None:
+            metrics["published"] = published
+        record = clock.record(
+            command,
+            n=len(loaded.split),
+            metrics=metrics,
+            config=config,
+            seeds={"seed": options.seed},
+            device=options.device,
+        )
     _print_results(options, record)
     if options.out is not None:
         if options.cam and (loaded.data.multi_label or loaded.data.masks):
@@ -215,13 +219,45 @@ def _numbers(text: str) -> list[int]:
     return sorted({check_num_colors(number) for number in numbers})
 
 
-def _check_out(options: argparse.Namespace) -> None:
+def _is_unfinished(folder: Path, command: str) -> bool:
+    """Tell whether the same command was stopped while it wrote its results."""
+    try:
+        return (folder / _UNFINISHED).read_text() == command
+    except (OSError, ValueError):
+        return False
+
+
+def _earlier_record(options: argparse.Namespace, command: str, config: Mapping[str, Any]) -> Record | None:
+    """Read the record of the same command, if it was stopped behind its measurement.
+
+    Args:
+        options: of the command line.
+        command: the command line.
+        config: of the record; a changed classifier or data set has another.
+    """
+    if options.out is None or options.force or not _is_unfinished(options.out, command):
+        return None
+    try:
+        record = read_record(options.out / FILES[0])
+    except ColorCNNError:
+        return None
+    if (record.command, record.versions) != (command, versions()) or record.config != _as_json(config):
+        return None
+    _log.info(f"note: {options.out / FILES[0]} was measured already; what is missing beside it is drawn.")
+    return record
+
+
+def _as_json(config: Mapping[str, Any]) -> Any:
+    return json.loads(json.dumps(config))
+
+
+def _check_out(options: argparse.Namespace, command: str) -> None:
     """Find out before the work, not after it, whether its results would have a place."""
     if options.out is None:
         return
     if options.out.exists() and not options.out.is_dir():
         raise UsageError(f"{options.out} is a file: name a folder with --out.")
-    if not options.force and not (options.out / _UNFINISHED).exists():
+    if not options.force and not _is_unfinished(options.out, command):
         from colorcnn.reporting.naming import PICTURES
 
         for name in (*FILES, *(f"{picture}.png" for picture in PICTURES)):
@@ -299,8 +335,8 @@ def _write_results(options: argparse.Namespace, record: Record, pictures: Mappin
 
     record_path, figure_path, report_path = (options.out / name for name in FILES[:3])
     marker = options.out / _UNFINISHED
-    overwrite = options.force or marker.exists()
-    write_atomically(marker, b"")
+    overwrite = options.force or _is_unfinished(options.out, record.command)
+    write_atomically(marker, record.command.encode())
     record.write(record_path, overwrite=overwrite)
     write_atomically(figure_path, to_png(both_curves(record.metrics)), overwrite=overwrite)
     for name, picture in pictures.items():

@@ -177,7 +177,7 @@ class ColorCNNCLI(LightningCLI):
         try:
             return super().instantiate_trainer(**kwargs)
         except (ValueError, MisconfigurationException) as error:
-            reason = str(error).strip().splitlines()[0].rstrip(".")
+            reason = shortened(str(error).strip().splitlines()[0].rstrip("."), 200)
             raise UsageError(f"The trainer's options do not work here ({reason}): change them.") from error
 
     def before_fit(self) -> None:
@@ -395,7 +395,7 @@ def _essence(message: str) -> str:
     lines = [line.strip().removeprefix("- ") for line in message.splitlines()]
     told = [line for line in lines if line and not line.startswith(_LAYOUT)]
     short = [line for line in told if not line.startswith("Given value:") or "(" not in line]
-    return shortened(" ".join(short).rstrip(".:"), 500)
+    return shortened(" ".join(short).rstrip(".:"), 200)
 
 
 def _use(task: pl.LightningModule, path: Path) -> str | None:

@@ -28,7 +28,8 @@ examples:
   colorcnn report experiments/results                 # report.html, of every record in the folder
   colorcnn report runs/a runs/b/record.json -o two.html --title "a and b"
 
-exit status: 0 when the page was written, 1 when the work failed, 2 for a wrong option.
+exit status: 0 when the page was written, 1 when the work failed or a damaged record was left out, 2 for a
+wrong option.
 """
 _NAMED = 5  # files that are no records
 _DRAWN_ONCE = {
@@ -58,12 +59,15 @@ def main(argv: list[str]) -> int:
     options = _parse(argv)
     if not options.force:
         refuse_existing(options.out)
-    entries = [entry for path in dict.fromkeys(options.paths) for entry in _entries(path)]
     left_out: list[ColorCNNError] = []
+    entries = [entry for path in dict.fromkeys(options.paths) for entry in _entries(path, left_out)]
+    unread = len(left_out)
+    if not entries and left_out:
+        raise left_out[0]
     write_report(entries, options.out, title=options.title, overwrite=options.force, skip=left_out.append)
     for error in left_out:
         _log.error(f"left out: {error}")
-    count = len(entries) - len(left_out)
+    count = len(entries) - (len(left_out) - unread)
     _log.info(f"wrote {options.out}, of {count} record{'s' * (count != 1)}")
     return int(bool(left_out))
 
@@ -96,14 +100,19 @@ def _parse(argv: list[str]) -> argparse.Namespace:
     return parser.parse_args(argv)
 
 
-def _entries(path: Path) -> Iterator[Entry]:
-    """The records of a file or folder, with their pictures."""
+def _entries(path: Path, left_out: list[ColorCNNError]) -> Iterator[Entry]:
+    """Yield the records of a file or folder, with their pictures.
+
+    Args:
+        path: of the file or folder.
+        left_out: takes the errors of records in the folder that cannot be read.
+    """
     from colorcnn.reporting.page import Entry
 
     if not path.exists():
         raise UsageError(f"{path} does not exist: give a record, or a folder of records.")
-    found = _records(path) if path.is_dir() else {path: read_record(path)}
-    if not found:
+    found = _records(path, left_out) if path.is_dir() else {path: read_record(path)}
+    if not found and not left_out:
         raise UsageError(
             f"{path} holds no records: give a folder that colorcnn evaluate or reproduce wrote to."
         )
@@ -112,14 +121,17 @@ def _entries(path: Path) -> Iterator[Entry]:
         yield Entry(name, record, _pictures(file, record))
 
 
-def _records(folder: Path) -> dict[Path, Record]:
-    """Every record below a folder; other JSON files are left out, and their number is told."""
+def _records(folder: Path, left_out: list[ColorCNNError]) -> dict[Path, Record]:
+    """Read every record below a folder. JSON files of other kinds are left out, and their number is told."""
     found, strangers = {}, list[str]()
     for file in sorted(folder.rglob("*.json")):
         try:
             found[file] = read_record(file)
-        except ColorCNNError:
-            strangers.append(str(file.relative_to(folder)))
+        except ColorCNNError as error:
+            if error.code == "no-record":
+                strangers.append(str(file.relative_to(folder)))
+            else:
+                left_out.append(error)
     if strangers:
         names = ", ".join(strangers[:_NAMED]) + (" ..." if len(strangers) > _NAMED else "")
         files = f"{len(strangers)} other JSON file{'s' * (len(strangers) != 1)}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 from abc import ABC, abstractmethod
@@ -9,6 +10,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 import pytorch_lightning as pl
 import torch
@@ -212,12 +214,14 @@ class ImageDataModule(pl.LightningDataModule, ABC):
         )
 
 
+_Channels = tuple[float, float, float]
+
+
 def channel_statistics(split: ImageSplit) -> tuple[tuple[float, ...], tuple[float, ...]]:
     """Return each channel's mean and standard deviation, of at most 10,000 images; keep them on disk."""
     path = cache_folder() / "statistics" / f"{split.key}.json"
-    if path.exists():
-        mean, std = json.loads(path.read_text())
-        return tuple(mean), tuple(std)
+    with contextlib.suppress(OSError, ValueError, msgspec.DecodeError):  # a damaged file is made anew
+        return msgspec.json.decode(path.read_bytes(), type=tuple[_Channels, _Channels])
     chosen = np.linspace(0, len(split) - 1, min(len(split), _STATISTICS_IMAGES)).astype(np.int64)
     count, total, squares = 0, np.zeros(3), np.zeros(3)
     for positions in np.array_split(chosen, -(-len(chosen) // 128)):

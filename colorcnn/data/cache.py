@@ -82,8 +82,15 @@ def array_writer(path: Path, shape: tuple[int, ...], dtype: type) -> Iterator[Ca
 
 
 def read_array(path: Path) -> np.ndarray:
-    """Map an .npy file into memory, read-only."""
-    return np.load(path, mmap_mode="r", allow_pickle=False)
+    """Map an .npy file of the cache into memory, read-only.
+
+    Raises:
+        ColorCNNError: the file is damaged.
+    """
+    try:
+        return np.load(path, mmap_mode="r", allow_pickle=False)
+    except (ValueError, EOFError, SyntaxError, MemoryError) as error:
+        raise ColorCNNError(f"{path} is damaged: remove it, and the same command makes it anew.") from error
 
 
 def _remove_stale(folder: Path) -> None:

@@ -11,13 +11,14 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any, TypeVar
 
+import msgspec
 import numpy as np
 from PIL import Image
 from tqdm import tqdm
 
 from colorcnn.data.cache import array_writer, cache_folder, content_key, read_array
 from colorcnn.data.datasets import PixelSource
-from colorcnn.errors import ColorCNNError, UsageError, unknown_name
+from colorcnn.errors import ColorCNNError, UsageError, shortened, unknown_name
 from colorcnn.files import write_atomically
 from colorcnn.images import flatten, open_picture, read_image
 
@@ -97,7 +98,9 @@ def read_masks(files: Sequence[Path], size: int, short_side: int | None = None) 
             with open_picture(path, ("PNG",)) as mask:
                 masks[row] = fit_image(mask, size, short_side, Image.Resampling.NEAREST)
         except (OSError, ValueError, SyntaxError) as error:
-            raise ColorCNNError(f"{path} is no mask ({error}): give a PNG of class numbers.") from error
+            raise ColorCNNError(
+                f"{path} is no mask ({shortened(str(error))}): give a PNG of class numbers."
+            ) from error
     return masks
 
 
@@ -167,16 +170,33 @@ def decode_files(
     key = _files_key(files, image_size, short_side)
     folder = cache_folder(cache_dir) / "pixels"
     notes, array = folder / f"{key}.json", folder / f"{key}.npy"
-    if not notes.exists() or (cache and not array.exists()):
+    found = _read_notes(notes)
+    if found is None or (cache and not array.exists()):
         _build(files, image_size, short_side, notes, array if cache else None)
-    found = json.loads(notes.read_text())
-    corrupt = {int(row): reason for row, reason in found["corrupt"].items()}
+        found = msgspec.json.decode(notes.read_bytes(), type=_Notes)
+    corrupt = found.corrupt
     if corrupt:
         _report(corrupt, len(files), on_corrupt)
     kept = np.setdiff1d(np.arange(len(files)), np.array(list(corrupt), dtype=np.int64))
     if cache:
         return read_array(array), kept, key
-    return FilePixels(files, found["height"], found["width"], image_size, short_side), kept, key
+    return FilePixels(files, found.height, found.width, image_size, short_side), kept, key
+
+
+class _Notes(msgspec.Struct):
+    """Facts about the files of a folder: the common size, and why rows cannot be read."""
+
+    corrupt: dict[int, str]
+    height: int
+    width: int
+
+
+def _read_notes(path: Path) -> _Notes | None:
+    """Read the notes; None if there are none, or they are damaged."""
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=_Notes)
+    except (OSError, ValueError, msgspec.DecodeError):
+        return None
 
 
 def resize_array(

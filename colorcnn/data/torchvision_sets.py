@@ -16,7 +16,7 @@ from colorcnn.data.cache import content_key
 from colorcnn.data.datasets import ImageSplit
 from colorcnn.data.decode import read_masks, resize_array
 from colorcnn.data.folders import FolderModule, Listing
-from colorcnn.errors import ColorCNNError, MissingDataset, UsageError
+from colorcnn.errors import ColorCNNError, MissingDataset, UsageError, shortened
 
 _Set = TypeVar("_Set")
 
@@ -178,7 +178,7 @@ class VOC2012(FolderModule):
                     present[self.class_names.index((item.findtext("name") or "").strip())] = 1
         except (OSError, ElementTree.ParseError, ValueError) as error:
             raise ColorCNNError(
-                f"{annotation} is no VOC annotation ({error}): fetch the data set anew."
+                f"{annotation} is no VOC annotation ({shortened(str(error))}): fetch the data set anew."
             ) from error
         return present
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import io
 import os
+import zlib
 from pathlib import Path
 from typing import NamedTuple
+from zipfile import BadZipFile
 
 import numpy as np
 
@@ -60,7 +62,7 @@ def read_dynamics(path: str | os.PathLike[str]) -> Dynamics:
             "record it with the callback TrainingDynamics while training",
             code="missing-dynamics",
         ) from error
-    except (OSError, ValueError, KeyError, EOFError) as error:
+    except (OSError, ValueError, KeyError, EOFError, BadZipFile, zlib.error, MemoryError) as error:
         raise ColorCNNError(f"{path} holds no training dynamics: name a file {DYNAMICS}.") from error
     count = len(found.rows)
     if (

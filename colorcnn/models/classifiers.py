@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from colorcnn.errors import UsageError
+from colorcnn.errors import UsageError, quoted, shortened
 from colorcnn.models.layers import conv_bn_relu
 from colorcnn.models.registry import build
 from colorcnn.models.smp import Segmenter, create_smp_model
@@ -181,7 +181,8 @@ def torchvision_classifier(
         network = get_model(name, weights=weights, num_classes=num_classes)
     except (ValueError, KeyError) as error:
         raise UsageError(
-            f"torchvision cannot build {name!r} with weights {weights!r} and {num_classes} classes: {error}"
+            f"torchvision cannot build {quoted(name)} with {num_classes} classes ({shortened(str(error))}): "
+            "correct its name or its weights."
         ) from error
     return Classifier(nn.Identity(), network, num_classes, **normalization)
 

@@ -7,7 +7,7 @@ from typing import Any
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from colorcnn.errors import UsageError
+from colorcnn.errors import UsageError, quoted, shortened
 
 MULTIPLE = 32
 """The library's networks take heights and widths that are multiples of this."""
@@ -41,8 +41,8 @@ def create_smp_model(architecture: str, encoder_name: str, **kwargs: Any) -> Any
         return smp.create_model(architecture, encoder_name, encoder_weights=None, **kwargs)
     except (KeyError, ValueError, TypeError) as error:
         raise UsageError(
-            f"segmentation-models-pytorch cannot build {architecture!r} on {encoder_name!r} "
-            f"with {kwargs}: {error}"
+            f"segmentation-models-pytorch cannot build {quoted(architecture)} on {quoted(encoder_name)} "
+            f"({shortened(str(error))}): correct its names and options."
         ) from error
 
 

@@ -38,7 +38,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from colorcnn.errors import UsageError, quoted, unknown_name
+from colorcnn.errors import UsageError, quoted, shortened, unknown_name
 from colorcnn.reproduce.experiment import SCALES, Experiment, Scale, Stage, Variant
 from colorcnn.reproduce.options import check_options
 from colorcnn.reproduce.references import producer, references, substitute
@@ -148,8 +148,8 @@ def _axis(axis: str, values: Any, where: str) -> list[tuple[str, dict[str, Any]]
             for name, attributes in values.items()
         ]
     raise UsageError(
-        f"{where}: the axis {axis} of a matrix is {quoted(values)}; give a list of values, or a mapping "
-        "of their names to attributes."
+        f"{where}: the axis {shortened(axis)} of a matrix is {quoted(values)}; give a list of values, or "
+        "a mapping of their names to attributes."
     )
 
 
@@ -176,7 +176,9 @@ def _stage(spec: Mapping[str, Any], variables: _Variables, known: Mapping[str, S
     if not _NAME.fullmatch(name):
         raise UsageError(f"{where}: give a name of letters, digits, and the signs . + - _")
     if name in known or name in variables.values:
-        raise UsageError(f"{where}: the name {name} is taken by another stage or variable; choose another.")
+        raise UsageError(
+            f"{where}: the name {shortened(name)} is taken by another stage or variable; choose another."
+        )
     stray = re.search(r"\$\{[\w.+-]*\}?", str(substitute(content, lambda name: "")))
     if stray:
         raise UsageError(f"{where}: {quoted(stray[0])} has a ${{ that names nothing; write ${{NAME}}.")
@@ -184,11 +186,13 @@ def _stage(spec: Mapping[str, Any], variables: _Variables, known: Mapping[str, S
         source = producer(reference, known)
         if source is None:
             raise UsageError(
-                f"{where}: ${{{reference}}} is neither a variable nor an earlier stage; "
-                f"there are {', '.join([*variables.values, *known]) or 'none'}."
+                f"{where}: {shortened('${' + reference + '}')} is neither a variable nor an earlier stage; "
+                f"there are {shortened(', '.join([*variables.values, *known]) or 'none', 100)}."
             )
         if shared and not known[source].shared:
-            raise UsageError(f"{where}: it is shared and takes {source}, which is not; share that, too.")
+            raise UsageError(
+                f"{where}: it is shared and takes {shortened(source)}, which is not; share that, too."
+            )
     return Stage(name, kind, content, shared)
 
 
@@ -235,7 +239,7 @@ class _Variables:
         if name not in self.values:
             return f"${{{name}}}"
         if name in trail:
-            circle = ", ".join(trail)
+            circle = shortened(", ".join(trail))
             raise UsageError(f"{self._where}: the variables {circle} stand for each other; give one a value.")
         if name not in self._sizes:
             self._sizes[name] = _size(self.values[name])

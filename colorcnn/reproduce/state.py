@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from colorcnn import schema
 from colorcnn.errors import ColorCNNError
 from colorcnn.files import write_atomically
 from colorcnn.records import Clock, device_name, source_revision, versions
@@ -46,8 +47,9 @@ class State:
 def read_state(folder: Path, key: str) -> State:
     """The state of a stage; that of one never begun where there is none, or it cannot be read."""
     try:
-        return State(**json.loads((folder / STATE).read_text()))
-    except (OSError, ValueError, TypeError):
+        path = folder / STATE
+        return schema.convert(schema.parse_json(schema.read_file(path, ""), path, ""), State, path, "")
+    except (FileNotFoundError, ColorCNNError):
         return State(key)
 
 

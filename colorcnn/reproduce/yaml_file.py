@@ -7,7 +7,7 @@ from typing import Any
 
 import yaml
 
-from colorcnn.errors import ColorCNNError
+from colorcnn.errors import ColorCNNError, shortened
 
 MAX_BYTES = 1_000_000
 """The largest YAML file that is read, in bytes."""
@@ -31,7 +31,7 @@ def read_yaml(path: Path) -> dict[str, Any]:
     except OSError as error:
         raise ColorCNNError(f"{path} could not be read ({error.strerror}): check its name.") from error
     except (yaml.YAMLError, ValueError, RecursionError) as error:
-        problem = " ".join(str(error).split())
+        problem = shortened(" ".join(str(error).split()), 200)
         raise ColorCNNError(f"{path} is not valid YAML ({problem}): correct it there.") from error
     if not isinstance(content, dict):
         raise ColorCNNError(f"{path} is no YAML mapping: give a file of `kind: fit` or `kind: experiment`.")
@@ -56,7 +56,7 @@ class _Loader(_SAFE):
         twice = next((key for place, key in enumerate(keys) if key in keys[:place]), None)
         if twice is not None:
             raise yaml.constructor.ConstructorError(
-                None, None, f"the key {twice} is given twice", node.start_mark
+                None, None, f"the key {shortened(twice)} is given twice", node.start_mark
             )
         super().flatten_mapping(node)
 

@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from colorcnn.errors import ColorCNNError, UsageError
+from colorcnn.errors import ColorCNNError, UsageError, shortened
 from colorcnn.paletted import from_bytes, to_bytes
 from colorcnn.records import weights_hash
 from colorcnn.vq.bitstream import fits
@@ -273,7 +273,9 @@ def create_compressor(
             return ImageCompressor(trade_off, method, options, **kwargs)
         return VectorCompressor(source_dimension, trade_off, method, options, **kwargs)
     except TypeError as error:
-        raise UsageError(f"A compressor does not take {kwargs}: {error}.") from error
+        raise UsageError(
+            f"A compressor does not take {shortened(kwargs)}: {shortened(str(error))}."
+        ) from error
 
 
 def check_trade_off(trade_off: float) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from colorcnn.errors import UsageError, unknown_name
+from colorcnn.errors import UsageError, shortened, unknown_name
 from colorcnn.vq.codebook import VectorSTE
 from colorcnn.vq.noise import SphereNoise, SurfaceNoise
 from colorcnn.vq.quantizer import LatentQuantizer
@@ -38,4 +38,6 @@ def create_quantizer(method: str, /, channels: int, **options: Any) -> LatentQua
     try:
         return METHODS[method](channels, **options)
     except TypeError as error:
-        raise UsageError(f"Quantization method {method!r} does not take {options}: {error}.") from error
+        raise UsageError(
+            f"Quantization method {method!r} does not take {shortened(options)}: {shortened(str(error))}."
+        ) from error

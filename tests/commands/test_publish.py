@@ -98,12 +98,16 @@ def test_a_classifier_has_a_card_of_its_own(tmp_path):
 def test_what_cannot_be_published_is_refused(ckpt, tmp_path, capsys):
     out = str(tmp_path / "out")
     (tmp_path / "bad.json").write_text("[]")
+    (tmp_path / "deep.json").write_text('{"a": ' + "[" * 3000 + "]" * 3000 + "}")
+    (tmp_path / "wrong.json").write_text('{"metrics": {"methods": {}, "original": 1}}')
     (tmp_path / "empty").mkdir()
     for arguments, status, problem in (
         ([str(tmp_path / "none.ckpt"), out], 1, "none.ckpt does not exist"),
         ([str(tmp_path / "empty"), out], 2, "empty holds no checkpoint"),
         ([str(ckpt), out, "--metrics", str(tmp_path / "bad.json")], 2, "holds no JSON object"),
-        ([str(ckpt), out, "--metrics", str(tmp_path / "none.json")], 2, "could not be read"),
+        ([str(ckpt), out, "--metrics", str(tmp_path / "none.json")], 2, "none.json does not exist"),
+        ([str(ckpt), out, "--metrics", str(tmp_path / "deep.json")], 2, "levels deep"),
+        ([str(ckpt), out, "--metrics", str(tmp_path / "wrong.json")], 2, "is invalid (original"),
         ([str(ckpt), out, "--classes", str(tmp_path / "none.txt")], 2, "could not be read"),
         ([str(ckpt)], 2, "needs RUN and OUT"),
         ([], 2, "needs RUN and OUT"),

@@ -109,6 +109,24 @@ def test_channel_statistics_are_those_of_the_training_images(tmp_path: Path, mak
     assert limited.mean == data.mean
 
 
+def test_damaged_files_of_the_cache_are_made_anew_or_named(
+    tmp_path: Path, make_tree: Maker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLORCNN_CACHE", str(tmp_path / "cache"))
+    make_tree(tmp_path / "images", {"cat": 20, "dog": 20})
+    mean = ImageFolder(path=str(tmp_path / "images")).mean
+    notes = sorted((tmp_path / "cache").rglob("*.json"))
+    assert notes
+    for content in ("", "{", '{"corrupt": 1}', "[1, 2]"):
+        for path in notes:
+            path.write_text(content)
+        assert ImageFolder(path=str(tmp_path / "images")).mean == mean
+    for path in (tmp_path / "cache").rglob("*.npy"):
+        path.write_bytes(path.read_bytes()[:200])
+    with pytest.raises(ColorCNNError, match=r"npy is damaged: remove it"):
+        ImageFolder(path=str(tmp_path / "images")).train.pixels(slice(None))
+
+
 def write_tiny(folder: Path, train_below: str, val_table: bool) -> None:
     random = np.random.RandomState(0)
     (folder / "val").mkdir(parents=True)

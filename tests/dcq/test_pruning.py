@@ -82,9 +82,11 @@ def test_dynamics_are_kept_in_a_file(dynamics: Dynamics, tmp_path: Path) -> None
         np.testing.assert_array_equal(read_dynamics(given).margin, dynamics.margin)
     with pytest.raises(ColorCNNError, match="TrainingDynamics"):
         read_dynamics(tmp_path / "other.npz")
-    (tmp_path / "dynamics.npz").write_bytes(b"no")
-    with pytest.raises(ColorCNNError, match="no training dynamics"):
-        read_dynamics(tmp_path)
+    whole = (tmp_path / "dynamics.npz").read_bytes()
+    for damaged in (b"no", b"", whole[:100], whole[:-30], whole.replace(b"margin", b"nigram")):
+        (tmp_path / "dynamics.npz").write_bytes(damaged)
+        with pytest.raises(ColorCNNError, match="no training dynamics"):
+            read_dynamics(tmp_path)
 
 
 @pytest.mark.parametrize(("method", "share"), [("x", 0.1), ("aum", 0.1), ("random", 0.0), ("random", 2.0)])

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from colorcnn import schema
 from colorcnn.errors import ColorCNNError, UsageError, quoted
 from colorcnn.files import write_atomically
 from colorcnn.records import Clock, Record
@@ -57,6 +57,14 @@ class VQMeasureOptions:
             raise UsageError(f"drawn is {quoted(self.drawn)}; give a lambda of one of the rows.")
 
 
+def _references(path: Path) -> dict[str, Any]:
+    cure = "give the output of a stage of kind vq-reference"
+    try:
+        return schema.parse_json(schema.read_file(path, cure), path, cure)
+    except FileNotFoundError as error:
+        raise ColorCNNError(f"{path} does not exist: {cure}.") from error
+
+
 class VQMeasureStage(OfSource, MeasuringKind):
     """Measures rate, error and coded size of compressors of one source, always on the same vectors."""
 
@@ -82,7 +90,7 @@ class VQMeasureStage(OfSource, MeasuringKind):
             rows[name][trade_off] = measure_vectors(compressor, vectors)
         metrics: dict[str, Any] = {"source": source.name, "dimension": source.dimension, "rows": rows}
         if options.references is not None:
-            metrics["references"] = json.loads(Path(options.references).read_text())
+            metrics["references"] = _references(Path(options.references))
         if options.anchor is not None:
             metrics["bd_rate"] = bd_rates(rows, options.anchor)
         drawn = str(options.drawn)
