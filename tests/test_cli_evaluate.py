@@ -206,7 +206,6 @@ def test_a_model_that_can_give_nothing_asked_for_is_an_error(folder, capsys, mon
         (["photos", "--colors", "2,300"], 2, "from 1 to 256"),
         (["photos", "--colors", "two"], 2, "whole numbers such as 2,4,8"),
         (["photos", "--published", "magic"], 2, "Unknown published table 'magic'"),
-        (["photos", "--device", "magic"], 2, "magic"),
         (["photos", "--limit", "0"], 2, "--limit is 0"),
         (["photos", "--batch-size", "0"], 2, "--batch-size is 0"),
         (["photos", "--seed", "-1"], 2, "--seed is -1"),
@@ -225,6 +224,11 @@ def test_bad_input_is_told_in_one_sentence(folder, capsys, argv, status, problem
     (folder / "empty").mkdir()
     assert run(*argv) == status
     assert problem in sentence(capsys)
+
+
+def test_a_name_that_is_no_device_is_refused_with_the_usage(folder, capsys):
+    assert run("photos", "--device", "magic") == 2
+    assert capsys.readouterr().err.splitlines()[-1].endswith("choose auto, cpu, cuda, cuda:1 or mps")
 
 
 def test_unreadable_images_are_refused_or_left_out(folder, capsys):
