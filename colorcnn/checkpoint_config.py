@@ -21,7 +21,7 @@ _MOST_CONFIG = 16 << 20
 
 @dataclasses.dataclass(frozen=True)
 class Config:
-    """What config.json holds.
+    """Schema of config.json.
 
     Attributes:
         kind: one of :data:`KINDS`.

@@ -94,7 +94,10 @@ def frames(
 ) -> Iterator[Image.Image]:
     """Read every frame of an animated GIF, PNG, WebP or AVIF, or every page of a TIFF, one after the other.
 
-    Arguments, results and errors are those of :func:`read_image`; a still picture has one frame.
+    Args:
+        source: as for :func:`read_image`; a still picture has one frame.
+        max_pixels: as for :func:`read_image`.
+        name: as for :func:`read_image`.
     """
     with _opened(source, max_pixels, name) as reader:
         for frame in range(reader.num_frames):
@@ -102,7 +105,13 @@ def frames(
 
 
 def num_frames(source: Source, *, max_pixels: int | None = None, name: str | None = None) -> int:
-    """How many frames :func:`frames` would give; arguments and errors are those of :func:`read_image`."""
+    """Return the number of frames of :func:`frames`.
+
+    Args:
+        source: as for :func:`read_image`.
+        max_pixels: as for :func:`read_image`.
+        name: as for :func:`read_image`.
+    """
     with _opened(source, max_pixels, name) as reader:
         return reader.num_frames
 
@@ -147,7 +156,12 @@ def find_images(folder: str | os.PathLike[str], *, recursive: bool = False) -> l
 
 
 def flatten(picture: Image.Image, background: Any = "white") -> Image.Image:
-    """Lay a picture over a plain background: mode RGB; one that has no alpha is returned as it is."""
+    """Lay a picture over a plain background: mode RGB. A picture without alpha is returned as it is.
+
+    Args:
+        picture: as :func:`read_image` returns it.
+        background: a colour.
+    """
     if picture.mode == "RGB":
         return picture
     if picture.mode != "RGBA":
@@ -157,7 +171,12 @@ def flatten(picture: Image.Image, background: Any = "white") -> Image.Image:
 
 
 def to_tensor(picture: Image.Image, background: str = "white") -> Tensor:
-    """Turn a picture from :func:`read_image` into a uint8 tensor (3, H, W); alpha is laid over a colour."""
+    """Turn a picture from :func:`read_image` into a uint8 tensor (3, H, W); alpha is laid over a colour.
+
+    Args:
+        picture: as :func:`read_image` returns it.
+        background: a colour, laid below transparent pixels.
+    """
     import torch
 
     pixels = np.array(flatten(picture, background))

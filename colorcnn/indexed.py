@@ -12,7 +12,12 @@ from colorcnn.errors import UsageError
 
 
 def count_indices(indices: np.ndarray, colors: int) -> np.ndarray:
-    """Count how often each of ``colors`` indices occurs; in pieces, as NumPy takes eight bytes an element."""
+    """Count the pixels of each index, in pieces, as NumPy takes eight bytes an element.
+
+    Args:
+        indices: uint8.
+        colors: number of indices.
+    """
     flat = indices.reshape(-1)
     pieces = np.array_split(flat, 1 + flat.size // 2**22)
     counts: np.ndarray = np.sum([np.bincount(piece, minlength=colors) for piece in pieces], axis=0)
@@ -20,7 +25,12 @@ def count_indices(indices: np.ndarray, colors: int) -> np.ndarray:
 
 
 def map_indices(indices: np.ndarray, table: np.ndarray) -> np.ndarray:
-    """Replace every uint8 index by its entry in a uint8 table; a NumPy look-up takes eight bytes each."""
+    """Replace every index by its entry in a table; a NumPy look-up takes eight bytes each.
+
+    Args:
+        indices: uint8.
+        table: (256,) uint8.
+    """
     translated = indices.tobytes().translate(table.tobytes().ljust(256, b"\0"))
     return np.frombuffer(bytearray(translated), dtype=np.uint8).reshape(indices.shape)
 

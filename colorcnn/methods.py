@@ -35,7 +35,12 @@ class AnyQuantizer(Protocol):
         """Quantize a batch."""
 
     def quantize_many(self, images: Tensor, sizes: Sequence[int]) -> dict[int, Paletted]:
-        """Quantize a batch to several palette sizes."""
+        """Quantize a batch to several palette sizes.
+
+        Args:
+            images: (B, 3, H, W).
+            sizes: numbers of colours.
+        """
 
 
 @dataclasses.dataclass(frozen=True)

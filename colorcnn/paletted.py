@@ -27,7 +27,12 @@ def to_bytes(values: Tensor) -> Tensor:
 
 
 def from_bytes(values: Tensor, dtype: torch.dtype = torch.float32) -> Tensor:
-    """Turn uint8 values into [0, 1]: the inverse of :func:`to_bytes` on its image."""
+    """Turn uint8 values into [0, 1]: the inverse of :func:`to_bytes` on its image.
+
+    Args:
+        values: uint8 of any shape.
+        dtype: of the result.
+    """
     return values.to(dtype) / 255
 
 
@@ -188,14 +193,21 @@ class Paletted:
         return self.indexed(image).to_pil(transparent=transparent)
 
     def png(self, image: int = 0, *, optimize: bool = True, transparent: np.ndarray | None = None) -> bytes:
-        """One image as an indexed PNG file of 1, 2, 4 or 8 bits a pixel, whichever its palette needs.
+        """Return one image as an indexed PNG file of 1, 2, 4 or 8 bits a pixel, whichever its palette needs.
 
-        Arguments and errors are those of :meth:`to_pil`; ``optimize`` spends time on a smaller file.
+        Args:
+            image: as for :meth:`to_pil`.
+            optimize: spend time on a smaller file.
+            transparent: as for :meth:`to_pil`.
         """
         return self.indexed(image).png(optimize=optimize, transparent=transparent)
 
     def save(self, path: str | os.PathLike[str], *, overwrite: bool = True) -> Path:
         """Write a single image as an indexed PNG, atomically.
+
+        Args:
+            path: the file, with the ending .png or none.
+            overwrite: replace an existing file.
 
         Raises:
             UsageError: the batch holds more than one image, or the name ends as that of another format.

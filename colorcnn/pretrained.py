@@ -26,7 +26,7 @@ ENVIRONMENT = "COLORCNN_CHECKPOINTS"
 
 
 def checkpoint_folders() -> list[Path]:
-    """Where names are looked up, in order: $COLORCNN_CHECKPOINTS, the repository, the installed package."""
+    """Return the folders of checkpoints in order: $COLORCNN_CHECKPOINTS, the repository, the package."""
     package = Path(__file__).resolve().parent
     repository = package.parent
     candidates = [package / "checkpoints"]

@@ -54,7 +54,12 @@ class Recognition(ABC):
         """
 
     def num_classes(self, logits: Tensor, labels: Tensor) -> int:
-        """Return the number of classes that the labels ask for, at least that of the logits."""
+        """Return the number of classes that the labels ask for, at least that of the logits.
+
+        Args:
+            logits: of a classifier.
+            labels: as the recognition task has them.
+        """
         known = labels[labels != IGNORED]
         return max(logits.shape[1], int(known.max()) + 1 if known.numel() else 0)
 

@@ -78,6 +78,10 @@ class Record:
     def write(self, path: str | os.PathLike[str], *, overwrite: bool = True) -> Path:
         """Write the record, atomically.
 
+        Args:
+            path: the file.
+            overwrite: replace an existing file.
+
         Raises:
             ColorCNNError: the file exists and ``overwrite`` is false, or it cannot be written.
         """

@@ -182,7 +182,7 @@ _TASKS: dict[str, tuple[Any, str]] = {
 
 
 def is_lfs_pointer(data: bytes) -> bool:
-    """Whether a file's first bytes are those Git LFS puts in the place of large files."""
+    """Tell if a file begins with the bytes that Git LFS puts in the place of large files."""
     return data.startswith(_LFS)
 
 

@@ -1,4 +1,4 @@
-"""What all tests share: a cache folder of their own, real images where there are some, and Ctrl-C."""
+"""Surroundings of all tests: a cache folder of their own, real images if there are some, and Ctrl-C."""
 
 import importlib
 import os

@@ -57,7 +57,7 @@ def broken():
 
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
-    """Where the user stands: a module of their own, and photos/ with 4 test images of each of 3 classes."""
+    """Return the working folder: a user's module, and photos/ with 4 test images of each of 3 classes."""
     random = np.random.default_rng(0)
     for part in ("train", "test"):
         for place, name in enumerate(CLASSES):

@@ -1,4 +1,4 @@
-"""Which way imports run: a room imports only rooms listed before it, and nothing goes in a circle."""
+"""Direction of imports: a room imports only rooms listed before it, and there is no cycle."""
 
 import ast
 import graphlib

@@ -116,7 +116,7 @@ def _relative(word: str) -> str:
 
 
 def _settings(options: argparse.Namespace) -> dict[str, Any]:
-    """What a measurement depends on: parts of two runs go together only where all of it is the same."""
+    """Return the conditions of a measurement: parts of two runs go together only if they are the same."""
     digest = hashlib.sha256()
     for folder in (Path(colorcnn.quantizers.__file__).parent, Path(__file__).parent):
         for path in sorted(folder.glob("*.py")):

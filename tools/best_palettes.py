@@ -22,7 +22,7 @@ EXCHANGES = 200
 
 
 def default_cache() -> Path:
-    """Where results are kept unless the user says otherwise."""
+    """Return the default folder of results."""
     home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     return Path(home) / "colorcnn" / "best_palettes.json"
 

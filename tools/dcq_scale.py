@@ -1,6 +1,6 @@
-"""How the time and the memory of ``colorcnn dcq build`` grow with the number of images.
+"""Time and memory of ``colorcnn dcq build`` over the number of images.
 
-    python tools/dcq_scale.py $COLORCNN_DATA/tiny-imagenet-200-mini runs/scale \\
+    python tools/dcq_scale.py $COLORCNN_DATA/tiny-imagenet-200-mini runs/scale \
         --classifier resnet9-cifar10
 
 Enlarges the images of a data set (a folder) to JPEG files of 224 x 224 pixels, builds a store of a quarter of
@@ -81,7 +81,7 @@ def measure(data: Path, store: Path, options: list[str]) -> dict[str, Any]:
 
 
 def once(done: Path, work: Callable[[], dict[str, Any]]) -> dict[str, Any]:
-    """What ``work`` finds, kept in the file ``done`` and taken from there where it is."""
+    """Return the result of ``work``, read from the file ``done`` if that exists, else written to it."""
     if not done.exists():
         write_atomically(done, json.dumps(work()).encode())
     return json.loads(done.read_text())

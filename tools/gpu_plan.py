@@ -1,4 +1,4 @@
-"""What pays most on a GPU that is at hand for half an hour only, in pieces of at most ten minutes.
+"""Plan of measurements for half an hour on a GPU, in pieces of at most ten minutes, the most useful first.
 
 ``python tools/gpu_plan.py list`` tells the pieces in order of worth and how far each is; ``run`` does the
 next ones. A piece that its time cuts off resumes at the next call. Each leaves record.json in a folder of its

@@ -1,4 +1,4 @@
-"""How long the paper's training of ColorCNN+ takes on a GPU: counted operations and stated assumptions."""
+"""Prediction of the time of the paper's training of ColorCNN+ on a GPU, from operations and assumptions."""
 
 from __future__ import annotations
 

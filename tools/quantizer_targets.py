@@ -1,4 +1,4 @@
-"""What the quantizers shall reach, and how far a run of the benchmark fell short."""
+"""Targets of the quantizers, and the distance of a run of the benchmark from them."""
 
 from __future__ import annotations
 

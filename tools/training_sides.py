@@ -56,7 +56,7 @@ _LIGHT_RECIPE: dict[str, Any] = {
 
 @dataclass(frozen=True)
 class Setting:
-    """What both sides have in common.
+    """Settings that both sides share.
 
     Args:
         networks: a name in :data:`NETWORKS`, or ``tiny``.

@@ -228,7 +228,7 @@ def _read(source: str) -> bytes:
 
 
 def _model_name(spec: str) -> str:
-    """What the file calls the model: a name as it is, a folder's own, the run's of a checkpoint in it."""
+    """Return the name of a model for the file: the name itself, or that of its folder or run."""
     path = Path(spec)
     if path.suffix == ".ckpt":
         path = path.resolve()

@@ -155,7 +155,12 @@ class Parser(argparse.ArgumentParser):
 
 
 def add_device_option(parser: argparse.ArgumentParser, default: str = "cpu") -> None:
-    """Add ``--device``, alike in all commands."""
+    """Add ``--device``, alike in all commands.
+
+    Args:
+        parser: of a command.
+        default: the device without the option.
+    """
     parser.add_argument(
         "--device",
         default=default,

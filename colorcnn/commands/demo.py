@@ -83,7 +83,7 @@ QUANTIZER: dict[str, Any] = {
 
 @dataclass(frozen=True)
 class Budget:
-    """How much the demo trains: the whole job, or a smoke test of it."""
+    """Amount of training in the demo: the whole job, or a smoke test of it."""
 
     train_images: int
     classifier_epochs: int

@@ -61,7 +61,7 @@ def main(argv: list[str]) -> int:
         0.
 
     Raises:
-        UsageError: the options cannot be meant; nothing has been measured.
+        UsageError: the options are invalid; nothing has been measured.
         ColorCNNError: the data, the classifier or a method is damaged, or nothing could be measured.
     """
     options = _parse(argv)

@@ -99,7 +99,12 @@ def run_name(argv: list[str]) -> str:
 
 
 def trainer_defaults(name: str, runs: Path = RUNS) -> dict[str, Any]:
-    """What a run has unless its configuration says otherwise; the callbacks are always there."""
+    """Return the trainer's options of a run. A configuration overrides them, except for the callbacks.
+
+    Args:
+        name: name of the run.
+        runs: the folder of the runs' folders.
+    """
     return {
         "default_root_dir": str(runs / name),
         "logger": {
@@ -366,7 +371,7 @@ def _causes(error: BaseException | None) -> Iterator[BaseException]:
 
 
 def _kept(argv: list[str], runs: Path, first: str = "") -> str:
-    """What is left of a training that ended early, and what to do (first)."""
+    """Return what is left of a training that ended early, and what to do (first)."""
     last = runs / run_name(argv) / "checkpoints" / "last.ckpt"
     if last.exists():
         return f"{last} is whole: {first}go on with --ckpt_path last (`{resuming_command(argv)}`)"
@@ -391,7 +396,7 @@ def _quiet_lightning() -> None:
 
 
 def _essence(message: str) -> str:
-    """What a message of the parser says, in one line, without the types it tried and values of many lines."""
+    """Shorten a parser's message to one line, without the types it tried and values of many lines."""
     lines = [line.strip().removeprefix("- ") for line in message.splitlines()]
     told = [line for line in lines if line and not line.startswith(_LAYOUT)]
     short = [line for line in told if not line.startswith("Given value:") or "(" not in line]

@@ -43,6 +43,11 @@ def array_writer(path: Path, shape: tuple[int, ...], dtype: type) -> Iterator[Ca
     The chunks are streamed, so that an array larger than the memory can be written and a full disk is an
     ordinary error (in a writable memory map it would kill the process).
 
+    Args:
+        path: the file.
+        shape: of the array.
+        dtype: of the array.
+
     Yields:
         a function that appends a chunk (n, ...).
 

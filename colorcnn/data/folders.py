@@ -191,7 +191,11 @@ def folder_places(path: str, root: Path) -> list[Path]:
 
 
 def find_folder(path: str, root: Path) -> Path:
-    """The first of :func:`folder_places` that exists.
+    """Return the first of :func:`folder_places` that exists.
+
+    Args:
+        path: a folder, or the name of one below ``root``.
+        root: the folder of data sets.
 
     Raises:
         UsageError: there is none.

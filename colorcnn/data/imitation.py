@@ -41,7 +41,13 @@ class ImitationTargets(ClassicalResults):
         return paletted.indices.numpy()
 
     def of(self, images: Tensor, index: Tensor, num_colors: int) -> Tensor:
-        """Return the index maps of a batch on the device of its images; see :meth:`lookup`."""
+        """Return the index maps of a batch on the device of its images; see :meth:`lookup`.
+
+        Args:
+            images: (B, 3, H, W), for their device.
+            index: (B,) positions in the split.
+            num_colors: C.
+        """
         return self.lookup(index, num_colors, images.device)
 
 

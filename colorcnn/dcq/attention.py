@@ -1,4 +1,4 @@
-"""Where a classifier looks: class activation maps from one layer's activations and gradients, and RISE."""
+"""Attention of a classifier: class activation maps from one layer's activations and gradients, and RISE."""
 
 from __future__ import annotations
 
@@ -19,15 +19,24 @@ MASKS = 256
 
 
 def grad_cam(activations: Tensor, gradients: Tensor) -> Tensor:
-    """Channels weighted by their mean gradient (R. Selvaraju et al., 2017); (B, F, h, w) to (B, h, w)."""
+    """Weight channels by their mean gradient (R. Selvaraju et al., 2017); returns (B, h, w).
+
+    Args:
+        activations: (B, F, h, w).
+        gradients: of the score, (B, F, h, w).
+    """
     weights = gradients.mean(dim=(2, 3), keepdim=True)
     return (weights * activations).sum(dim=1).relu()
 
 
 def grad_cam_plus_plus(activations: Tensor, gradients: Tensor) -> Tensor:
-    """Gradients weighted so that several objects count alike (A. Chattopadhyay et al., WACV 2018).
+    """Weight gradients so that several objects count alike (A. Chattopadhyay et al., WACV 2018).
 
     With the exponential of the score, as the paper derives, all higher derivatives are powers of the first.
+
+    Args:
+        activations: (B, F, h, w).
+        gradients: of the score, (B, F, h, w).
     """
     square, cube = gradients**2, gradients**3
     scale = 2 * square + (activations * cube).sum(dim=(2, 3), keepdim=True)
@@ -37,7 +46,12 @@ def grad_cam_plus_plus(activations: Tensor, gradients: Tensor) -> Tensor:
 
 
 def layer_cam(activations: Tensor, gradients: Tensor) -> Tensor:
-    """Every activation weighted by its own positive gradient (P. Jiang et al., TIP 2021)."""
+    """Weight every activation by its own positive gradient (P. Jiang et al., TIP 2021).
+
+    Args:
+        activations: (B, F, h, w).
+        gradients: of the score, (B, F, h, w).
+    """
     return (gradients.relu() * activations).sum(dim=1).relu()
 
 
@@ -93,9 +107,13 @@ class Probe:
 
 
 def resolve_layer(network: nn.Module, layer: str) -> str:
-    """The name of the module that a layer's name stands for.
+    """Return the name of the module that a layer's name stands for.
 
     The stages of a network are those it lists itself (``stages``), or its modules ``layer1`` to ``layer4``.
+
+    Args:
+        network: the classifier.
+        layer: the name of a module, or of a stage.
 
     Raises:
         UsageError: there is none.
@@ -133,7 +151,7 @@ def pool_features(maps: Tensor, pool: int) -> Tensor:
 def attention_maps(
     probe: Probe, images: Tensor, labels: Tensor | None, method: str, layer: str, *, seed: int = 0
 ) -> tuple[Tensor, Tensor]:
-    """How much each place matters for the score of a class.
+    """Return the importance of each place for the score of a class.
 
     Args:
         probe: watches ``layer`` and gives it gradients.

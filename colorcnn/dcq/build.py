@@ -99,7 +99,7 @@ class Build:
 
     @property
     def needs_network(self) -> bool:
-        """Whether a stage looks at what the classifier makes of the images."""
+        """True if a stage uses the classifier's features or attention."""
         return self.settings.layer is not None or self.settings.attends
 
     def run(self) -> Manifest:
@@ -189,7 +189,12 @@ class Build:
         return np.stack([self.work.load("palette", cluster)["palette"] for cluster in range(count)])
 
     def refine(self, clusters: np.ndarray, coordinates: np.ndarray) -> np.ndarray:
-        """Stage 3: (P, K, 3) float32 coordinates; palettes whose loss does not fall stay as they are."""
+        """Refine palettes (stage 3); palettes whose loss does not fall stay as they are.
+
+        Args:
+            clusters: (N,) cluster of each image.
+            coordinates: of the palettes, (P, K, 3) float32.
+        """
         count = len(coordinates)
         refinement = dataclasses.replace(self.settings.refinement, seed=self.settings.seed)
         self.work.pieces(
@@ -246,7 +251,12 @@ class Build:
         return found
 
     def finish(self, shards: Sequence[Mapping[str, Any]], palettes: int) -> Manifest:
-        """Write the manifest, and remove what was kept for resuming."""
+        """Write the manifest, and remove the files for resuming.
+
+        Args:
+            shards: their entries in the manifest.
+            palettes: number of palettes.
+        """
         sizes = np.unique(np.concatenate([shard["sizes"] for shard in shards]), axis=0)
         error = sum(float(shard["error"]) for shard in shards) / sum(int(shard["pixels"]) for shard in shards)
         config = {**self.settings.to_json(), "classifier": self.classifier}
@@ -309,7 +319,13 @@ class _Palettes:
 def count_bytes(
     shards: Sequence[Mapping[str, Any]], settings: Settings, palettes: int, source: ImageSource
 ) -> dict[str, Any]:
-    """What all images cost, in bytes.
+    """Return the cost of all images, in bytes.
+
+    Args:
+        shards: entries of the manifest.
+        settings: of the store.
+        palettes: number of palettes.
+        source: the images.
 
     Returns:
         ``raw`` three bytes a pixel; ``nominal`` q / 24 of that, the paper's reckoning; ``packed`` index

@@ -27,7 +27,13 @@ _BATCH = 1 << 14
 
 
 def given_clusters(name: str, labels: np.ndarray, count: int, seed: int) -> np.ndarray:
-    """Clusters that need no features: those of the labels, one per class, or random ones.
+    """Return clusters that need no features: one for each class, or random ones.
+
+    Args:
+        name: of the kind of clusters.
+        labels: (N,) class numbers.
+        count: number of random clusters.
+        seed: of the random clusters.
 
     Returns:
         (N,) int64.

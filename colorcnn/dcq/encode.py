@@ -25,7 +25,13 @@ _TOGETHER = 1 << 18  # pixels quantized in one call: for small images calls cost
 
 
 def map_pixels(pixels: np.ndarray, palette: np.ndarray, space: str) -> np.ndarray:
-    """The nearest row of a palette (K, 3) uint8 for pixels (..., 3) uint8: uint8 of their shape."""
+    """Return the nearest row of a palette for each pixel: uint8 in the shape of the pixels.
+
+    Args:
+        pixels: (..., 3) uint8.
+        palette: (K, 3) uint8.
+        space: the colour space of the distance.
+    """
     histogram = Histogram(pixels)
     return histogram.spread(nearest(histogram.colors, palette, space))
 
@@ -117,7 +123,13 @@ class OwnColors:
 
 
 def snapped(palettes: np.ndarray, colors: np.ndarray, space: str) -> np.ndarray:
-    """Palettes (n, K, 3) with each colour replaced by the nearest of ``colors`` (S, 3), sorted and padded."""
+    """Replace each colour of palettes by the nearest of some colours, sorted and padded.
+
+    Args:
+        palettes: (n, K, 3).
+        colors: (S, 3).
+        space: the colour space of the distance.
+    """
     near = colors[nearest(palettes.reshape(-1, 3), colors, space)].reshape(palettes.shape)
     rows = [by_lightness(distinct(palette)) for palette in near]
     return np.stack([row[np.minimum(np.arange(palettes.shape[1]), len(row) - 1)] for row in rows])

@@ -65,7 +65,7 @@ def export_store(store: Store, out: Path, *, jobs: int = -1) -> int:
 
 
 class Recoded(NamedTuple):
-    """What a folder of re-encoded images costs, in bytes a image: all, and without headers and tables."""
+    """Cost of a folder of re-encoded images, in bytes per image: all, and without headers and tables."""
 
     quality: int | None
     file_bytes: float
@@ -96,7 +96,7 @@ def recode(
         seed: of the sample.
 
     Raises:
-        UsageError: the format, the target or the quality cannot be meant, or ``out`` is not empty.
+        UsageError: the format, the target or the quality is invalid, or ``out`` is not empty.
     """
     if file_format not in FORMATS:
         raise unknown_name("format", file_format, FORMATS)
@@ -138,7 +138,11 @@ class _Encode:
 
 
 def own_file(source: ImageSource, image: int) -> Path:
-    """The file that an image is the whole content of.
+    """Return the file that holds an image and nothing else.
+
+    Args:
+        source: the images.
+        image: its number.
 
     Raises:
         UsageError: there is none.
@@ -164,7 +168,14 @@ def payload(data: bytes) -> int:
 def mean_payload(
     source: ImageSource, file_format: str, quality: int | None = None, *, seed: int = 0
 ) -> float:
-    """The mean payload, see :func:`recode`, of a sample of 512 images."""
+    """Return the mean payload, see :func:`recode`, of a sample of 512 images.
+
+    Args:
+        source: the images.
+        file_format: as for :func:`recode`.
+        quality: as for :func:`recode`.
+        seed: of the sample.
+    """
     chosen = np.random.RandomState(seed).permutation(len(source))[:_SAMPLE]
     encode = _Encode(source, file_format, quality)
     return sum(payload(encode(int(image))) for image in chosen) / len(chosen)

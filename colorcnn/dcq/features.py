@@ -1,4 +1,4 @@
-"""What an image's pixels tell about its colours: the features that need no network (Tables 2a and 10)."""
+"""Features of an image's pixels that describe its colours and need no network (Tables 2a and 10)."""
 
 from __future__ import annotations
 

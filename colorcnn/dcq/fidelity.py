@@ -1,4 +1,4 @@
-"""What copies of images lose: their error, and how differently they render one colour of the originals."""
+"""Losses of copies of images: their error, and how differently they render one colour of the originals."""
 
 from __future__ import annotations
 

@@ -12,7 +12,14 @@ LAYOUTS = ("packed", "paired", "unpacked")
 
 
 def packed_length(height: Any, width: Any, bits: int, layout: str = "packed") -> Any:
-    """Bytes of an index map (whole numbers, or arrays of them) in a layout."""
+    """Return the bytes of an index map in a layout.
+
+    Args:
+        height: a whole number or an array of them.
+        width: likewise.
+        bits: of an index.
+        layout: of the map.
+    """
     if layout == "packed":
         return (height * width * bits + 7) // 8
     return (height + 1) // 2 * width if layout == "paired" else height * width
@@ -48,7 +55,13 @@ def _unpack(packed, bits, out):
 
 @njit
 def render(indices, palette, out):
-    """Write into ``out`` (n, 3) uint8 the rows of a palette (K, 3) uint8 that ``indices`` (n,) name."""
+    """Write the palette row of each index into an array.
+
+    Args:
+        indices: (n,) uint8.
+        palette: (K, 3) uint8.
+        out: (n, 3) uint8.
+    """
     for i in range(indices.size):
         k = indices[i]
         out[i, 0] = palette[k, 0]
@@ -81,7 +94,15 @@ def pack(indices: np.ndarray, bits: int, layout: str = "packed") -> bytes:
 
 
 def unpack(data: np.ndarray, height: int, width: int, bits: int, layout: str = "packed") -> np.ndarray:
-    """The inverse of :func:`pack` for uint8 data: (height, width) uint8, all below ``2**bits``."""
+    """Invert :func:`pack` for uint8 data: (height, width) uint8, all below ``2**bits``.
+
+    Args:
+        data: the packed bytes.
+        height: of the map.
+        width: of the map.
+        bits: of an index.
+        layout: of the map.
+    """
     if layout == "packed" and bits < 8:
         out = np.empty(height * width, np.uint8)
         _unpack(data, bits, out)

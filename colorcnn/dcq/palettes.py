@@ -92,7 +92,13 @@ class Sampling:
 
 
 def grouped(drawn: Arrays, clusters: np.ndarray, count: int) -> list[np.ndarray]:
-    """The pixels a :class:`Sampling` has drawn from some images, by the clusters (n,) of these."""
+    """Sort the pixels that a :class:`Sampling` drew from some images by cluster.
+
+    Args:
+        drawn: the pixels.
+        clusters: (n,) cluster of each image.
+        count: number of clusters.
+    """
     owners = np.repeat(clusters, drawn["counts"])
     order = np.argsort(owners, kind="stable")
     ends = np.searchsorted(owners[order], np.arange(1, count))
@@ -100,7 +106,13 @@ def grouped(drawn: Arrays, clusters: np.ndarray, count: int) -> list[np.ndarray]
 
 
 def pixel_shares(clusters: np.ndarray, count: int, budget: int) -> np.ndarray:
-    """How many pixels each image gives so that every cluster has at most ``budget``: (N,) float."""
+    """Return the number of pixels that each image gives, (N,) float, at most ``budget`` for each cluster.
+
+    Args:
+        clusters: (N,) cluster of each image.
+        count: number of clusters.
+        budget: the most pixels of a cluster.
+    """
     sizes = np.maximum(np.bincount(clusters, minlength=count), 1)
     return min(budget, MOST_PIXELS / count) / sizes[clusters]
 
@@ -192,7 +204,12 @@ def by_lightness(palette: np.ndarray) -> np.ndarray:
 
 
 def to_colors(coordinates: np.ndarray, space: str) -> np.ndarray:
-    """Palettes (..., K, 3) in a colour space as uint8 sRGB, each from dark to light."""
+    """Convert palettes to uint8 sRGB, each from dark to light.
+
+    Args:
+        coordinates: (..., K, 3).
+        space: their colour space.
+    """
     flat = leave(coordinates.reshape(-1, 3).T, space).reshape(coordinates.shape)
     return np.stack([by_lightness(palette) for palette in flat])
 

@@ -1,4 +1,4 @@
-"""What an index map's neighbours tell of it: residuals that zstd makes smaller files of than of the indices.
+"""Prediction of an index map from its neighbours: zstd makes smaller files of the residuals.
 
 A pixel's neighbours are left, above, above right, and above left of it. In the first row the left one
 stands for all of them, in the first column the one above for left and above left, in the last column for
@@ -91,14 +91,24 @@ def _from_ranks(indices, bits, depth, table):
 
 
 def to_differences(indices: np.ndarray, bits: int) -> np.ndarray:
-    """An index map (H, W) as differences modulo ``2**bits`` from the median prediction of its neighbours."""
+    """Return an index map as differences modulo ``2**bits`` from the median prediction of its neighbours.
+
+    Args:
+        indices: (H, W).
+        bits: of an index.
+    """
     out = np.empty_like(indices)
     _to_differences(indices, (1 << bits) - 1, out)
     return out
 
 
 def from_differences(differences: np.ndarray, bits: int) -> None:
-    """The inverse of :func:`to_differences`, in place."""
+    """Invert :func:`to_differences`, in place.
+
+    Args:
+        differences: (H, W).
+        bits: of an index.
+    """
     _from_differences(differences, (1 << bits) - 1)
 
 
@@ -123,7 +133,15 @@ def context_table(images: Sequence[np.ndarray], bits: int) -> np.ndarray | None:
 
 
 def table_depth(table: np.ndarray, bits: int) -> int:
-    """How many neighbours a table's contexts have; raises ValueError where it is no table for these bits."""
+    """Return the number of neighbours in a table's contexts.
+
+    Args:
+        table: (contexts, 2**bits) uint8.
+        bits: of an index.
+
+    Raises:
+        ValueError: it is no table for these bits.
+    """
     depths = [depth for depth in DEPTHS if table.shape == (1 << bits * depth, 1 << bits)]
     if not depths or int(table.max()) >> bits:
         raise ValueError
@@ -131,7 +149,13 @@ def table_depth(table: np.ndarray, bits: int) -> int:
 
 
 def to_ranks(indices: np.ndarray, bits: int, table: np.ndarray) -> np.ndarray:
-    """An index map (H, W) as the places of its indices in the rows of a table."""
+    """Return an index map as the places of its indices in the rows of a table.
+
+    Args:
+        indices: (H, W).
+        bits: of an index.
+        table: (contexts, 2**bits) uint8.
+    """
     ranks = np.argsort(table, axis=1, kind="stable").astype(np.uint8)
     out = np.empty_like(indices)
     _to_ranks(indices, bits, table_depth(table, bits), ranks, out)
@@ -139,5 +163,11 @@ def to_ranks(indices: np.ndarray, bits: int, table: np.ndarray) -> np.ndarray:
 
 
 def from_ranks(ranks: np.ndarray, bits: int, table: np.ndarray) -> None:
-    """The inverse of :func:`to_ranks`, in place."""
+    """Invert :func:`to_ranks`, in place.
+
+    Args:
+        ranks: (H, W).
+        bits: of an index.
+        table: (contexts, 2**bits) uint8.
+    """
     _from_ranks(ranks, bits, table_depth(table, bits), table)

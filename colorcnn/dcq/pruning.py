@@ -1,4 +1,4 @@
-"""Which training images to keep: scores of one training run, and choices made by them (Tables 1 and 4)."""
+"""Choice of training images to keep, by scores of one training run (Tables 1 and 4)."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ DYNAMICS = "dynamics.npz"
 
 
 class Dynamics(NamedTuple):
-    """How each of N images fared in each of E epochs of a training; NaN where it was not seen.
+    """Results of N images in each of E epochs of a training; NaN where an image was not seen.
 
     Attributes:
         error: (E, N) length of the probabilities less the label's one-hot vector.
@@ -75,7 +75,12 @@ def read_dynamics(path: str | os.PathLike[str]) -> Dynamics:
 
 
 def margins(probabilities: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """The label's probability less the largest other one: (n, classes) and (n,) to (n,)."""
+    """Return the label's probability less the largest other one, (n,).
+
+    Args:
+        probabilities: (n, classes).
+        labels: (n,).
+    """
     places = np.arange(len(labels))
     own = probabilities[places, labels]
     others = probabilities.copy()
@@ -84,7 +89,12 @@ def margins(probabilities: np.ndarray, labels: np.ndarray) -> np.ndarray:
 
 
 def errors(probabilities: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """Euclidean distance of the probabilities from the label's one-hot vector: (n, classes), (n,) to (n,)."""
+    """Return the Euclidean distance of the probabilities from the label's one-hot vector, (n,).
+
+    Args:
+        probabilities: (n, classes).
+        labels: (n,).
+    """
     difference = probabilities.copy()
     difference[np.arange(len(labels)), labels] -= 1
     return np.sqrt((difference**2).sum(axis=1))
@@ -106,7 +116,7 @@ def aum(dynamics: Dynamics) -> np.ndarray:
 
 
 def forgetting(dynamics: Dynamics) -> np.ndarray:
-    """How often an image was recognised and then no more; infinite if it never was (M. Toneva, 2019)."""
+    """Count how often an image was recognised and then not; infinite if it never was (M. Toneva, 2019)."""
     events = np.zeros(dynamics.margin.shape[1])
     before = np.zeros(len(events), bool)
     ever = np.zeros(len(events), bool)
@@ -189,13 +199,13 @@ def prune(
         (n,) positions in the data set, ascending.
 
     Raises:
-        UsageError: the method or a share cannot be meant, or dynamics are missing.
+        UsageError: the method or a share is invalid, or dynamics are missing.
     """
     if method not in PRUNINGS:
         raise unknown_name("pruning", method, PRUNINGS)
     if not 0 < share <= 1 or not 0 <= dropped < 1:
         raise UsageError(
-            f"The shares {share} and {dropped} cannot be meant: keep above 0 and at most 1, drop below 1."
+            f"The shares {share} and {dropped} are out of range: keep above 0 and at most 1, drop below 1."
         )
     rows = np.arange(images) if dynamics is None else dynamics.rows
     if dynamics is None and method != "random":

@@ -29,7 +29,7 @@ _LAB = 100.0
 
 
 class Refined(NamedTuple):
-    """What came of a palette: CIELAB (K, 3) float32, and its loss on the held images before and after."""
+    """Refined palette: CIELAB (K, 3) float32, and its loss on the held images before and after."""
 
     palette: np.ndarray
     before: float
@@ -38,7 +38,7 @@ class Refined(NamedTuple):
 
 @dataclass(frozen=True)
 class Refinement:
-    """How palettes are refined.
+    """Refinement of palettes.
 
     Attributes:
         steps: of Adam.
@@ -90,13 +90,23 @@ class Refinement:
         return Refined(best, before, least)
 
     def held_loss(self, theta: Tensor, images: Images) -> float:
-        """The loss of the palette as a file holds it: in gamut and rounded to bytes."""
+        """Return the loss of the palette as a file holds it: in gamut and rounded to bytes.
+
+        Args:
+            theta: the palette, CIELAB (K, 3).
+            images: to measure on.
+        """
         with torch.no_grad():
             rounded = enter(leave(theta.detach().numpy().T, "cielab").T, "cielab").T
             return float(self.loss(torch.from_numpy(np.ascontiguousarray(rounded)), images))
 
     def loss(self, theta: Tensor, images: Images) -> Tensor:
-        """Equation 6 with equal weights on L*, a* and b* over 100, and the colour term."""
+        """Return equation 6 with equal weights on L*, a* and b* over 100, and the colour term.
+
+        Args:
+            theta: the palette, CIELAB (K, 3).
+            images: to measure on.
+        """
         quantized = self._quantize(theta / _LAB, images)
         edges = F.mse_loss(sobel(quantized), images.edges)
         # Equation 6 sums over the channels.
@@ -168,10 +178,15 @@ def sobel(images: Tensor) -> Tensor:
 
 
 def refinement_images(source: ImageSource, members: Sequence[int] | np.ndarray, seed: int = 0) -> np.ndarray:
-    """Images of a cluster for :class:`Refinement`: (n, h, w, 3) uint8, of one size.
+    """Draw images of a cluster for :class:`Refinement`: (n, h, w, 3) uint8, of one size.
 
     As many are drawn as make a million pixels; where sizes differ or exceed 128, a window of each is taken,
     its place drawn, too.
+
+    Args:
+        source: the images.
+        members: numbers of the cluster's images.
+        seed: of the draws.
     """
     random = np.random.default_rng([seed, 4, len(members)])
     pictures: list[np.ndarray] = []

@@ -1,4 +1,4 @@
-"""How a data set is quantized: every choice of the paper's ablations, checked."""
+"""Settings of dataset quantization: every choice of the paper's ablations, checked."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ class Settings:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        """Raise UsageError where a value cannot be meant."""
+        """Raise UsageError for an invalid value."""
         for name, least, most in (
             ("bits", 1, 8), ("clusters", 1, 65_536), ("pool", 0, 1024), ("pixels", 1, 10**8),
             ("super_colors", 1, 256), ("seed", 0, 2**32 - 1),
@@ -126,11 +126,11 @@ class Settings:
 
     @property
     def attends(self) -> bool:
-        """Whether attention has a say: it chooses the pixels of shared palettes."""
+        """True if attention chooses the pixels of shared palettes."""
         return self.palettes == "shared" and self.attention != "none"
 
     def without_classifier(self) -> tuple[Settings, list[str]]:
-        """What is done where there is no classifier, and a note for each stage that this changes."""
+        """Return the settings for data without a classifier, and a note for each stage that changes."""
         notes: list[str] = []
         changes: dict[str, Any] = {}
         if self.layer is not None:
@@ -183,7 +183,7 @@ def described(name: str, given: Mapping[str, Any]) -> tuple[Settings, list[str]]
         The settings, and those of the choices that change nothing with them.
 
     Raises:
-        UsageError: a name is unknown, or a value cannot be meant.
+        UsageError: a name is unknown, or a value is invalid.
     """
     base = recipe(name)
     changes = dict(given)
@@ -273,7 +273,7 @@ def recipe(name: str, **changes: Any) -> Settings:
     """The settings of a recipe, with some of them changed.
 
     Raises:
-        UsageError: there is no such recipe, or a value cannot be meant.
+        UsageError: there is no recipe of this name, or a value is invalid.
     """
     if name not in RECIPES:
         raise unknown_name("recipe", name, RECIPES)

@@ -109,7 +109,12 @@ class _Header(msgspec.Struct):
 
 
 def map_order(palette_ids: np.ndarray, order: str) -> np.ndarray:
-    """The images (n,) as their index maps follow each other."""
+    """Return the images (n,) in the order of their index maps.
+
+    Args:
+        palette_ids: (n,) palette of each image.
+        order: the name of the order.
+    """
     return np.argsort(palette_ids, kind="stable") if order == "palettes" else np.arange(len(palette_ids))
 
 
@@ -235,7 +240,7 @@ class Shard:
 
     @property
     def frames(self) -> int:
-        """How many frames the index maps lie in."""
+        """Return the number of frames of the index maps."""
         return len(self._arrays["indices"].offsets) - 1
 
     def frames_of(self, image: int) -> range:
@@ -245,6 +250,10 @@ class Shard:
 
     def frame(self, number: int, name: str = "indices") -> bytes:
         """Decode a frame of an array, by default of the index maps.
+
+        Args:
+            number: of the frame.
+            name: of the array.
 
         Raises:
             ColorCNNError: it is damaged.

@@ -33,7 +33,7 @@ _TRIED = (  # what has won on photographs and drawings of 1 to 8 bits
 
 @dataclass(frozen=True)
 class ShardContent:
-    """What a shard holds.
+    """Content of a shard.
 
     Attributes:
         bits: q, 1..8.

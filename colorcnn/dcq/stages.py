@@ -57,7 +57,12 @@ class Work:
             write_atomically(path, data)
 
     def path(self, stage: str, start: int = 0) -> Path:
-        """The file of a piece; pieces are named by their first image."""
+        """Return the file of a piece; pieces are named by their first image.
+
+        Args:
+            stage: name of the stage.
+            start: number of the first image.
+        """
         return self.folder / f"{stage}-{start:09d}.npz"
 
     def has(self, stage: str, start: int = 0) -> bool:
@@ -108,7 +113,12 @@ class Work:
             ) from error
 
     def once(self, stage: str, compute: Callable[[], Arrays]) -> dict[str, np.ndarray]:
-        """The result of a stage that is not cut into pieces, computed unless it is there."""
+        """Return the result of a stage that is not cut into pieces; compute it unless it is there.
+
+        Args:
+            stage: name of the stage.
+            compute: a function that returns the arrays.
+        """
         if not self.has(stage):
             self.save(stage, compute())
         return self.load(stage)
@@ -161,5 +171,10 @@ def _numbered(work: Callable[[Any], Any], number: int, piece: Any) -> tuple[int,
 
 
 def ranges(count: int, step: int) -> dict[int, np.ndarray]:
-    """The images 0..count - 1 in pieces of ``step``: first image -> (n,) images."""
+    """Cut the images 0..count - 1 into pieces: first image -> (n,) images.
+
+    Args:
+        count: number of images.
+        step: the most images in a piece.
+    """
     return {start: np.arange(start, min(start + step, count)) for start in range(0, count, step)}

@@ -74,7 +74,7 @@ class Statistics(TypedDict):
 
 @dataclasses.dataclass(frozen=True)
 class Manifest:
-    """What store.json holds.
+    """Schema of store.json.
 
     Attributes:
         data: the data set as its user named it.
@@ -120,7 +120,12 @@ def shard_name(number: int) -> str:
 
 
 def shard_entry(path: Path, images: int) -> ShardEntry:
-    """What the manifest says about a shard's file."""
+    """Return the manifest's entry for the file of a shard.
+
+    Args:
+        path: the file.
+        images: number of its images.
+    """
     data = path.read_bytes()
     return {"file": path.name, "images": images, "bytes": len(data), "blake2b": digest(data)}
 

@@ -146,7 +146,7 @@ def through_codec(classifier: nn.Module, codec: Coder) -> Network:
 
 @dataclass(frozen=True)
 class Attack:
-    """Which attack, and what it goes through.
+    """Attack, and the path of its gradient.
 
     Attributes:
         name: in :data:`ATTACKS`.
@@ -211,7 +211,7 @@ def parse_attack(text: str, *, steps: int = STEPS, seed: int = 0) -> Attack:
 
 
 def check_epsilons(epsilons: Sequence[int]) -> list[int]:
-    """How much attacks may change a value, in ascending order, and 0 before them: no attack.
+    """Return the largest changes under attack in ascending order, with 0 before them: no attack.
 
     Raises:
         UsageError: there is none, or one is no whole number of 255: the pixels of a file are whole numbers.
@@ -259,7 +259,7 @@ class Attacked:
 
     @property
     def dataset(self) -> Any:
-        """What the batches are of, for those who want to know how many images come."""
+        """The data set of the batches; its length is the number of images."""
         return getattr(self.batches, "dataset", None)
 
     def __iter__(self) -> Iterator[Batch]:

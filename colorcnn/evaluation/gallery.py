@@ -45,7 +45,7 @@ class Shown:
 
 @dataclass(frozen=True)
 class Gallery:
-    """What :func:`colorcnn.reporting.figures.gallery.image_grid` draws.
+    """Content of :func:`colorcnn.reporting.figures.gallery.image_grid`.
 
     Attributes:
         labels: (N,) int64 true class numbers, or as the recognition task has them.
@@ -86,7 +86,12 @@ class SoftImages:
         self.quantizer = quantizer
 
     def quantize_many(self, images: Tensor, sizes: Sequence[int]) -> dict[int, Any]:
-        """Return the soft image of each palette size, which renders as a :class:`Paletted` does."""
+        """Return the soft image of each palette size, which renders as a :class:`Paletted` does.
+
+        Args:
+            images: (B, 3, H, W).
+            sizes: numbers of colours.
+        """
         found = {}
         for size in sizes:
             assignment = self.quantizer.soft(images, size)

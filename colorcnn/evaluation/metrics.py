@@ -1,4 +1,4 @@
-"""What is measured on quantized images. The pixels are always uint8: exactly what an image file holds."""
+"""Metrics of quantized images. The pixels are always uint8: exactly those of an image file."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How many bits a quantized image costs: the indexed PNG file as written, and its uncompressed parts."""
+"""Cost of a quantized image in bits: the indexed PNG file as written, and its uncompressed parts."""
 
 from __future__ import annotations
 

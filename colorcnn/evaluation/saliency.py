@@ -12,7 +12,7 @@ from colorcnn.models.classifiers import Classifier, Frozen
 
 
 def activation_maps(classifier: nn.Module, images: Tensor, classes: Tensor) -> tuple[Tensor, Tensor]:
-    """How much each place speaks for a class, and how sure the network is of it.
+    """Return the evidence of each place for a class, and the confidence of the network in it.
 
     Where the network ends in global average pooling and a linear layer this is CAM (B. Zhou et al., 2016):
     its last feature maps, weighted by the layer's weights of the class and scaled from least to largest. For
@@ -64,7 +64,7 @@ def _features_and_logits(classifier: nn.Module, images: Tensor) -> tuple[Tensor,
 
 
 def _ends_linearly(classifier: nn.Module) -> bool:
-    """Whether the logits are linear in the mean of the last feature maps."""
+    """Tell if the logits are linear in the mean of the last feature maps."""
     network = classifier.network if isinstance(classifier, Frozen) else classifier
     if not isinstance(network, Classifier) or not isinstance(network.head, nn.Sequential):
         return False

@@ -1,4 +1,4 @@
-"""What a learned quantizer loses when its soft assignment becomes the hard one of a file.
+"""Loss of a learned quantizer when its soft assignment becomes the hard one of a file.
 
 The metrics are those of an evaluation; a score of a learned quantizer has, beside ``accuracy``, ``soft``:
 what the classifier recognises of the soft image (Eq 6) with scores divided by a temperature, and the entropy

@@ -1,4 +1,4 @@
-"""How sure a difference is: an exact test between methods on the same images, and the paper's stars."""
+"""Significance of a difference: an exact test between methods on the same images, and the paper's stars."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ SEEDS_EXPLAINED = "of several seeds the largest p, where all agree which is bett
 
 @dataclass(frozen=True)
 class McNemar:
-    """Which of two methods recognises more of the same images.
+    """Test of two methods on the same images.
 
     Attributes:
         only_first: images that the first method alone gets right.
@@ -94,7 +94,7 @@ def _flags(metrics: Metrics, method: str, size: str) -> np.ndarray | None:
 
 
 def stars_explained(metrics: Metrics) -> str:
-    """What the stars of a record mean."""
+    """Return the meaning of the stars of a record."""
     return STARS_EXPLAINED + (f"; {SEEDS_EXPLAINED}" if "per_seed" in metrics else "")
 
 

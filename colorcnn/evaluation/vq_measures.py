@@ -37,7 +37,7 @@ def score(point: RDPoint, trade_off: float) -> dict[str, float]:
 
 
 def measure_vectors(compressor: VectorCompressor, vectors: Tensor) -> dict[str, float]:
-    """What a compressor of vectors costs and loses.
+    """Measure rate and error of a compressor of vectors.
 
     Args:
         compressor: trained.
@@ -62,7 +62,7 @@ def measure_vectors(compressor: VectorCompressor, vectors: Tensor) -> dict[str, 
 
 
 def measure_pictures(compressor: ImageCompressor, files: Sequence[Path], name: str) -> dict[str, float]:
-    """What the files of ``colorcnn compress`` cost and lose.
+    """Measure size and error of the files of ``colorcnn compress``.
 
     Args:
         compressor: trained, on the device it is to compute on.

@@ -123,7 +123,13 @@ def hard_indices(assignment: Assignment) -> Tensor:
 
 
 def one_hot(indices: Tensor, num_colors: int, dtype: torch.dtype = torch.float32) -> Tensor:
-    """Hard assignment I(M(x) = c), (B, C, H, W), of an index map (B, H, W)."""
+    """Return the hard assignment I(M(x) = c), (B, C, H, W), of an index map.
+
+    Args:
+        indices: (B, H, W).
+        num_colors: C.
+        dtype: of the result.
+    """
     hard = torch.zeros(indices.shape[0], num_colors, *indices.shape[1:], dtype=dtype, device=indices.device)
     return hard.scatter_(1, indices.long().unsqueeze(1), 1)
 

@@ -168,7 +168,16 @@ class PaletteAttention(LearnedQuantizer):
         features: Encoded | None = None,
         start: Tensor | None = None,
     ) -> Tensor:
-        """Soft assignment m_C(x), see :meth:`LearnedQuantizer.soft`; ``start`` as :meth:`logits` takes it."""
+        """Return the soft assignment m_C(x).
+
+        Args:
+            images: as for :meth:`LearnedQuantizer.soft`.
+            num_colors: C.
+            temperature: as for :meth:`LearnedQuantizer.soft`.
+            noise: as for :meth:`LearnedQuantizer.soft`.
+            features: of the backbone, to share them between palette sizes.
+            start: as for :meth:`logits`.
+        """
         features = self.encode(images) if features is None else features
         scores = self.logits(features, num_colors, start) / temperature
         return self.assign(gumbel_noise(scores, noise) if noise else scores)
@@ -208,7 +217,7 @@ class PaletteAttention(LearnedQuantizer):
         return _Round(colors, -sharpness / (2 * spread), attention)
 
     def _facts(self, colors: Tensor, share: Tensor) -> Tensor:
-        """What a key is made of, (B, C, F), of colours (B, C, 3) in [0, 1]."""
+        """Return the input of a key, (B, C, F), for colours (B, C, 3) in [0, 1]."""
         mean = colors.mean(dim=1, keepdim=True)
         spread = (colors - mean).square().mean(dim=(1, 2), keepdim=True).sqrt() + 0.01
         light = colors @ colors.new_tensor([0.299, 0.587, 0.114])

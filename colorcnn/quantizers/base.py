@@ -24,7 +24,12 @@ MAX_COLORS = 256
 
 
 def check_num_colors(num_colors: int, maximum: int = MAX_COLORS) -> int:
-    """Return ``num_colors`` when it is a whole number from 1 to ``maximum``; raise UsageError otherwise."""
+    """Return a number of colours, or raise UsageError unless it is a whole number in range.
+
+    Args:
+        num_colors: the number.
+        maximum: the largest one.
+    """
     if not isinstance(num_colors, int | np.integer) or not 1 <= num_colors <= maximum:
         raise UsageError(
             f"The number of colours is {num_colors!r}: choose a whole number from 1 to {maximum}."
@@ -126,7 +131,12 @@ class Quantizer(ABC):
         )
 
     def quantize_many(self, images: Tensor, sizes: Sequence[int]) -> dict[int, Paletted]:
-        """Quantize one batch to several palette sizes; learned models share their work between them."""
+        """Quantize one batch to several palette sizes; learned models share their work between them.
+
+        Args:
+            images: (B, 3, H, W).
+            sizes: numbers of colours.
+        """
         return {size: self(images, size) for size in sizes}
 
     def _map(self, pixels: np.ndarray, num_colors: int) -> list[tuple[np.ndarray, np.ndarray]]:
@@ -165,7 +175,12 @@ def full_palettes(paletted: Paletted) -> Tensor:
 
 
 def drop_unused(indices: np.ndarray, palette: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Drop the palette rows that no pixel uses and renumber the index map; (n, 3) rows may be equal."""
+    """Drop the palette rows that no pixel uses and renumber the index map.
+
+    Args:
+        indices: uint8 of any shape.
+        palette: (n, 3); rows may be equal.
+    """
     used = count_indices(indices, len(palette)) > 0
     table = np.maximum(np.cumsum(used) - 1, 0).astype(np.uint8)
     return map_indices(indices, table), palette[used]

@@ -24,7 +24,7 @@ def _gradient(norm, away, out):
 
 @njit
 def _step(method, rate, gradient, state, k, momentum, decay, out):
-    """What to take off element k; ``state`` is that of :func:`descend`, taken whole as slices cost a lot."""
+    """Return the step of element k; ``state`` is that of :func:`descend`, whole, as slices cost a lot."""
     times = state[6, k]
     for c in range(3):
         g = gradient[c]
@@ -105,7 +105,14 @@ def descend(points, order, elements, fixed, state, low, high, settings, batch):
 
 @njit
 def objective(points, weights, elements, norm):
-    """Means over weighted points: of d**norm, of d and of d**2, d the distance to the nearest element."""
+    """Return the weighted means of d**norm, d and d**2, d being the distance to the nearest element.
+
+    Args:
+        points: (3, n).
+        weights: (n,).
+        elements: (3, k).
+        norm: the power.
+    """
     cx, cy, cz = elements[0], elements[1], elements[2]
     total = powers = distances = squares = 0.0
     for i in range(points.shape[1]):

@@ -1,4 +1,4 @@
-"""What the project's own methods share: colours in, a palette designed, exactly as many colours out."""
+"""Base of the project's own methods: colours in, a palette designed, exactly as many colours out."""
 
 from __future__ import annotations
 
@@ -52,7 +52,12 @@ class Designed(Quantizer):
         return self.map_colors(Histogram(pixels), num_colors)
 
     def map_colors(self, histogram: Histogram, num_colors: int) -> tuple[np.ndarray, np.ndarray]:
-        """Design a palette for the colours of an image and map its pixels: indices (H, W) and palette."""
+        """Design a palette for the colours of an image and map its pixels: indices (H, W) and palette.
+
+        Args:
+            histogram: of the image.
+            num_colors: C.
+        """
         palette = self.design_palette(histogram.colors, histogram.counts, num_colors)
         labels, palette = complete(histogram.colors, histogram.counts, palette, num_colors, self.space)
         return histogram.spread(labels), palette

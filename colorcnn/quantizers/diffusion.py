@@ -94,9 +94,13 @@ def follow(ranks, plans, thresholds, top, out):
 
 @njit
 def void_and_cluster(side, seed):
-    """A (side, side) matrix of ranks whose every lower part is spread as evenly as it can be (blue noise).
+    """Return a matrix of ranks whose every lower part is spread as evenly as it can be (blue noise).
 
     Source: R. Ulichney, The void-and-cluster method for dither array generation, SPIE 1993.
+
+    Args:
+        side: of the square matrix.
+        seed: of the first points.
     """
     size = side * side
     kernel = np.empty((side, side))

@@ -43,16 +43,27 @@ def floyd_steinberg(
 
 
 def ordered(pixels: np.ndarray, palette: np.ndarray, *, space: str = "srgb") -> np.ndarray:
-    """Ordered dithering with B. Bayer's 8 x 8 matrix (1973); for arguments see :func:`floyd_steinberg`.
+    """Dither with B. Bayer's 8 x 8 matrix (1973).
 
     Each colour is given 16 palette colours whose mean comes nearest to it (T. Knoll, US patent 6606166, 1999,
     expired), and the matrix says which of them a pixel takes: so it works with palettes of any spacing.
+
+    Args:
+        pixels: as for :func:`floyd_steinberg`.
+        palette: as for :func:`floyd_steinberg`.
+        space: as for :func:`floyd_steinberg`.
     """
     return _ordered(pixels, palette, space, _bayer())
 
 
 def blue_noise(pixels: np.ndarray, palette: np.ndarray, *, space: str = "srgb") -> np.ndarray:
-    """As :func:`ordered`, with a 64 x 64 matrix of blue noise, which shows no pattern (R. Ulichney, 1993)."""
+    """Dither as :func:`ordered`, with 64 x 64 blue noise, which shows no pattern (R. Ulichney, 1993).
+
+    Args:
+        pixels: as for :func:`floyd_steinberg`.
+        palette: as for :func:`floyd_steinberg`.
+        space: as for :func:`floyd_steinberg`.
+    """
     return _ordered(pixels, palette, space, _blue_noise())
 
 

@@ -58,13 +58,23 @@ class Dithered:
         return self._spread(as_pixels(images, channels_last=channels_last), plain)
 
     def quantize_many(self, images: Tensor, sizes: Sequence[int]) -> dict[int, Paletted]:
-        """Quantize one batch to several palette sizes; what their palettes share is computed once."""
+        """Quantize one batch to several palette sizes; work that their palettes share is done once.
+
+        Args:
+            images: (B, 3, H, W).
+            sizes: numbers of colours.
+        """
         plain = self.quantizer.quantize_many(images, sizes)
         pixels = as_pixels(images)
         return {size: self._spread(pixels, plain[size]) for size in sizes}
 
     def assign(self, pixels: np.ndarray, palette: np.ndarray) -> np.ndarray:
-        """Dither (H, W, 3) uint8 pixels with an (n, 3) uint8 palette: (H, W) uint8 indices."""
+        """Dither pixels with a palette; returns (H, W) uint8 indices.
+
+        Args:
+            pixels: (H, W, 3) uint8.
+            palette: (n, 3) uint8.
+        """
         return DITHERS[self.dither](pixels, palette, space=self.space, **self.options)
 
     def _spread(self, pixels: np.ndarray, plain: Paletted) -> Paletted:

@@ -26,7 +26,7 @@ def _code(pixels, i):
 
 @njit
 def _shift(slots):
-    """How far a hashed code is shifted to become a slot: 2**k slots leave k bits."""
+    """Return the shift of a hashed code to its slot: 2**k slots leave k bits."""
     shift = 32
     while slots > 1:
         slots >>= 1
@@ -36,7 +36,7 @@ def _shift(slots):
 
 @njit
 def _slot(code, table, shift):
-    """Where a code is in a table (slots, 2) of codes and counts, or the empty slot where it belongs."""
+    """Return the slot of a code in a table (slots, 2) of codes and counts, or the empty slot for it."""
     slot = ((np.int64(code) * _GOLDEN) & _LOW) >> shift
     while table[slot, 0] != code and table[slot, 0] >= 0:
         slot = (slot + 1) & (table.shape[0] - 1)
@@ -199,7 +199,7 @@ class Histogram:
         return out.reshape(self._shape)
 
     def places(self) -> np.ndarray:
-        """Where in ``colors`` the colour of every pixel is: int32 in the shape of the image."""
+        """Return the place of each pixel's colour in ``colors``: int32 in the shape of the image."""
         out = np.empty(len(self._pixels), np.int32)
         (_place_direct if self._direct else _place_hashed)(self._pixels, self._table, out)
         return out.reshape(self._shape)

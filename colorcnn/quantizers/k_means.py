@@ -21,7 +21,7 @@ from colorcnn.quantizers.seeding import INITS
 
 
 class Preset(NamedTuple):
-    """How much work a quality is worth."""
+    """Amount of work for a quality."""
 
     starts: int
     """From how many beginnings, up to 8 colours."""

@@ -42,7 +42,12 @@ class Keeping:
         return num_colors - len(self.keep)
 
     def assign(self, pixels: np.ndarray, palette: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Map uint8 pixels (..., 3) to the kept colours and a palette; rows no pixel uses are dropped."""
+        """Map pixels to the kept colours and a palette; rows that no pixel uses are dropped.
+
+        Args:
+            pixels: (..., 3) uint8.
+            palette: (n, 3) uint8.
+        """
         from colorcnn.quantizers.designed import nearest
         from colorcnn.quantizers.histogram import Histogram
 
@@ -57,7 +62,12 @@ class Keeping:
         return self._join(as_pixels(images, channels_last=channels_last), plain, num_colors)
 
     def quantize_many(self, images: Tensor, sizes: Sequence[int]) -> dict[int, Paletted]:
-        """Quantize one batch to several palette sizes."""
+        """Quantize one batch to several palette sizes.
+
+        Args:
+            images: (B, 3, H, W).
+            sizes: numbers of colours.
+        """
         plain = self.quantizer.quantize_many(images, [self.room(size) for size in sizes])
         pixels = as_pixels(images)
         return {size: self._join(pixels, plain[self.room(size)], size) for size in sizes}

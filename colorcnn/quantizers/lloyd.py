@@ -20,7 +20,16 @@ _BLOCK = 1024
 
 @njit
 def nearest(x, y, z, cx, cy, cz):
-    """The nearest of the centres (cx, cy, cz) to one point, the first of equals."""
+    """Return the nearest centre of one point, the first of equals.
+
+    Args:
+        x: first coordinate of the point.
+        y: second coordinate.
+        z: third coordinate.
+        cx: (k,) first coordinates of the centres.
+        cy: (k,) second coordinates.
+        cz: (k,) third coordinates.
+    """
     best = np.int32(0x7FFFFFFF)
     for k in range(cx.size):
         dx, dy, dz = cx[k] - x, cy[k] - y, cz[k] - z
@@ -31,7 +40,13 @@ def nearest(x, y, z, cx, cy, cz):
 
 @njit
 def assign(points, centers, labels):
-    """Write into ``labels`` (n,) uint8 the nearest centre of each point, the first of equals."""
+    """Find the nearest centre of each point, the first of equals.
+
+    Args:
+        points: (3, n).
+        centers: (3, k).
+        labels: (n,) uint8, written.
+    """
     cx, cy, cz = centers[0], centers[1], centers[2]
     for i in range(points.shape[1]):
         x, y, z = points[0, i], points[1, i], points[2, i]
@@ -268,7 +283,19 @@ def lloyd(points, weights, centers, fixed, labels, sums, bounds, fresh, iteratio
 
 @njit
 def lloyd_few(points, weights, centers, fixed, labels, sums, iterations, tolerance, whole):
-    """As :func:`lloyd`, without bounds: of few centres all distances cost less than keeping them."""
+    """Run :func:`lloyd` without bounds: of few centres all distances cost less than keeping bounds.
+
+    Args:
+        points: as for :func:`lloyd`.
+        weights: as for :func:`lloyd`.
+        centers: as for :func:`lloyd`.
+        fixed: as for :func:`lloyd`.
+        labels: as for :func:`lloyd`.
+        sums: as for :func:`lloyd`.
+        iterations: as for :func:`lloyd`.
+        tolerance: as for :func:`lloyd`.
+        whole: as for :func:`lloyd`.
+    """
     cx, cy, cz = centers[0], centers[1], centers[2]
     moves = np.empty(cx.size, np.float32)
     for iteration in range(iterations + 1):
@@ -293,7 +320,12 @@ def lloyd_few(points, weights, centers, fixed, labels, sums, iterations, toleran
 
 @njit
 def sample(weights, size):
-    """Draw ``size`` points systematically: each as often as its weight says, to within one."""
+    """Draw points systematically: each as often as its weight says, to within one.
+
+    Args:
+        weights: (n,).
+        size: number of draws.
+    """
     total = 0.0
     for i in range(weights.size):
         total += weights[i]

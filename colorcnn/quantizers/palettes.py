@@ -24,7 +24,12 @@ _WEIGHT = np.array([65536, 256, 1], np.int32)
 
 
 def palette_strip(palette: np.ndarray, side: int = 32) -> Image.Image:
-    """Draw an (n, 3) uint8 palette as squares, at most 16 in a row: an indexed picture of its colours."""
+    """Draw a palette as squares, at most 16 in a row: an indexed picture of its colours.
+
+    Args:
+        palette: (n, 3) uint8.
+        side: of a square, in pixels.
+    """
     columns = min(16, len(palette))
     rows = -(-len(palette) // columns)
     cells = np.minimum(np.arange(rows * columns), len(palette) - 1).astype(np.uint8).reshape(rows, columns)
@@ -78,7 +83,12 @@ class SharedPalette:
         self._counts = np.zeros(1 << 24, np.uint64)
 
     def add(self, colors: np.ndarray, counts: np.ndarray) -> None:
-        """Take note of different colours (n, 3) uint8 and how many pixels have each."""
+        """Count different colours.
+
+        Args:
+            colors: (n, 3) uint8.
+            counts: (n,) pixels of each.
+        """
         self._counts[colors.astype(np.int32) @ _WEIGHT] += counts.astype(np.uint64)
 
     def show(self, pixels: np.ndarray) -> None:
@@ -96,7 +106,12 @@ class SharedPalette:
             self.show_quantized(result, np.ones(result.indices.shape[1:], dtype=bool))
 
     def show_quantized(self, result: Paletted | Indexed, visible: np.ndarray) -> None:
-        """Take note of those pixels that can be seen, (H, W) bool, of an image the method has quantized."""
+        """Count the visible pixels of an image that the method has quantized.
+
+        Args:
+            result: the quantized image.
+            visible: (H, W) bool.
+        """
         indices, palette = result.compact(transparent=~visible)
         self.add(palette, np.bincount(indices[visible], minlength=len(palette)))
 

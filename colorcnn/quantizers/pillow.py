@@ -1,4 +1,4 @@
-"""What the methods of Pillow share: one call into its quantizer, and its error-diffusion dithering."""
+"""Base of Pillow's methods: one call into its quantizer, and its error-diffusion dithering."""
 
 from __future__ import annotations
 

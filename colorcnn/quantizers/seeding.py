@@ -1,4 +1,4 @@
-"""Where k-means begins: Wu's boxes, greedy k-means++, random colours, or colours far from each other."""
+"""First centres of k-means: Wu's boxes, greedy k-means++, random colours, or colours far from each other."""
 
 from __future__ import annotations
 

@@ -86,12 +86,22 @@ def check_space(space: str) -> str:
 
 
 def enter(values: np.ndarray, space: str) -> np.ndarray:
-    """Coordinates (3, n) float32 of sRGB values (3, n) in 0..255."""
+    """Convert sRGB to the coordinates of a space, (3, n) float32.
+
+    Args:
+        values: (3, n) in 0..255.
+        space: name of the colour space.
+    """
     return np.ascontiguousarray(SPACES[space].enter(values), dtype=np.float32)
 
 
 def leave(coordinates: np.ndarray, space: str) -> np.ndarray:
-    """The nearest 8-bit sRGB colours (n, 3) uint8 to coordinates (3, n)."""
+    """Convert coordinates to the nearest 8-bit sRGB colours, (n, 3) uint8.
+
+    Args:
+        coordinates: (3, n).
+        space: name of their colour space.
+    """
     values = SPACES[space].leave(coordinates)
     rounded: np.ndarray = np.floor(np.clip(values, 0, 255) + 0.5).astype(np.uint8)
     return rounded.T.copy()

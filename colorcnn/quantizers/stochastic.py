@@ -40,7 +40,7 @@ _MOST_DIRECT = 64
 
 @dataclasses.dataclass(frozen=True)
 class Settings:
-    """How SQ runs.
+    """Settings of SQ.
 
     Attributes:
         r: the power of the distance in F, at least 1; 2 makes F the squared error.
@@ -92,7 +92,7 @@ PRESETS = {"default": Settings(), "faithful": FAITHFUL}
 
 
 class Fit(NamedTuple):
-    """What SQ found, colours in the unit cube.
+    """Result of SQ, colours in the unit cube.
 
     Attributes:
         elements: (3, K) float32.

@@ -9,7 +9,12 @@ from colorcnn.quantizers.designed import Designed, Points
 
 
 def wu_centers(points: Points, num_colors: int) -> np.ndarray:
-    """At most ``num_colors`` centres (3, k) float32 for weighted points."""
+    """Return at most ``num_colors`` centres (3, k) float32 of weighted points.
+
+    Args:
+        points: the points and their weights.
+        num_colors: the most centres.
+    """
     table = np.empty((CELLS + 1, CELLS + 1, CELLS + 1, 5))
     moments(points.coordinates, points.weights, table)
     centers: np.ndarray = wu(table, num_colors)

@@ -173,7 +173,7 @@ def _parts(name: str, hint: Any, value: Any) -> Iterator[tuple[str, Any, Any]]:
 
 
 def _takes(hint: Any, value: Any) -> bool:
-    """Whether a type takes a value."""
+    """Tell if a type takes a value."""
     from jsonargparse import ArgumentError, ArgumentParser
 
     if value is None:

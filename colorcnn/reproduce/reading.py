@@ -198,7 +198,7 @@ def _stage(spec: Mapping[str, Any], variables: _Variables, known: Mapping[str, S
 
 @dataclass
 class _Budget:
-    """What the variables of a scale may still expand to."""
+    """Room that is left for the expansion of a scale's variables."""
 
     left: int = MAX_EXPANDED
 

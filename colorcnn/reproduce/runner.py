@@ -49,7 +49,7 @@ class Run:
     force: bool = False
 
     def run(self) -> list[Path]:
-        """Do what is not done yet, and write the records.
+        """Run the jobs that are not done, and write the records.
 
         Returns:
             The paths of the records.
@@ -105,7 +105,7 @@ class Run:
                 sleep(_PAUSE)
 
     def _do(self, job: Job, title: str) -> bool:
-        """Do a job, and return whether it is done now. Another process may be working on it."""
+        """Run a job, and return whether it is done now. Another process may be working on it."""
         try:
             with claimed(self.plan.runs / _LOCKS / job.key):
                 if job.state.done:

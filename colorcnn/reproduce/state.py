@@ -1,4 +1,4 @@
-"""What is known about a stage between two runs of the command: state.json in its folder."""
+"""State of a stage between two runs of the command: state.json in its folder."""
 
 from __future__ import annotations
 
@@ -45,7 +45,12 @@ class State:
 
 
 def read_state(folder: Path, key: str) -> State:
-    """The state of a stage; that of one never begun where there is none, or it cannot be read."""
+    """Return the state of a stage; that of a new one if the file is missing or cannot be read.
+
+    Args:
+        folder: of the stage.
+        key: of the stage's description.
+    """
     try:
         path = folder / STATE
         return schema.convert(schema.parse_json(schema.read_file(path, ""), path, ""), State, path, "")
@@ -54,7 +59,7 @@ def read_state(folder: Path, key: str) -> State:
 
 
 def begun(folder: Path) -> bool:
-    """Whether anything of a stage's work is in its folder."""
+    """Tell if a stage's folder holds any of its work."""
     return folder.is_dir() and any(folder.iterdir())
 
 

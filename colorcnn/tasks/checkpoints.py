@@ -26,6 +26,11 @@ class WholeCheckpoints(TorchCheckpointIO):
     ) -> None:
         """Write a checkpoint.
 
+        Args:
+            checkpoint: as Lightning collects it.
+            path: the file.
+            storage_options: must be None.
+
         Raises:
             ColorCNNError: the disk or the rights do not allow it; an earlier checkpoint is left as it was.
             UsageError: ``storage_options`` is given.

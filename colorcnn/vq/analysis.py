@@ -1,4 +1,4 @@
-"""What a trained compressor of vectors does to its source: mapping, boundaries, centres, gradients, cells.
+"""Analysis of trained compressors of vectors: mapping, boundaries, centres, gradients, cells.
 
 The numbers behind figures 2 to 4, 6 and 7 of Alternating Optimized Stochastic Vector Quantization in Neural
 Compression.
@@ -44,6 +44,11 @@ class Mapping:
 @torch.no_grad()
 def scalar_mapping(compressor: VectorCompressor, reach: float = 4.0, count: int = 4001) -> Mapping:
     """Sample encoder, decoder, boundaries and centres over [-reach, reach].
+
+    Args:
+        compressor: of a source of one dimension.
+        reach: largest absolute value of the source.
+        count: number of points.
 
     Raises:
         UsageError: the source has more than one dimension.
@@ -109,10 +114,15 @@ def encoder_gradients(
 def analytic_gradients(
     compressor: VectorCompressor, reach: float = 4.0, count: int = 801
 ) -> tuple[Tensor, Tensor] | None:
-    """What :func:`encoder_gradients` tends to, from differences of the loss alone.
+    """Return the limit of :func:`encoder_gradients`, from differences of the loss alone.
 
     l(y + 1/2) - l(y - 1/2) for uniform noise (Eq 5); (l(y + r) - l(y - r)) / 2r for the sphere in one
     dimension (Eq 9), with the floor of its radius for the rate. None for methods that have no such form.
+
+    Args:
+        compressor: of a source of one dimension.
+        reach: largest absolute value of the source.
+        count: number of points.
     """
     _require(compressor, 1)
     quantizer = compressor.quantizer
@@ -156,7 +166,12 @@ class Cells:
 def quantization_cells(
     compressor: VectorCompressor, bounds: tuple[float, float, float, float], count: int = 400
 ) -> Cells:
-    """Which points of a plane are quantized alike.
+    """Return the cells of a plane: regions of points that share a codeword.
+
+    Args:
+        compressor: of a source of two dimensions.
+        bounds: least and greatest of the first, least and greatest of the second coordinate.
+        count: points along each side.
 
     Raises:
         UsageError: the source does not have two dimensions.

@@ -22,7 +22,7 @@ _LARGEST_INDEX = 1 << 30  # likewise
 
 @dataclass(frozen=True)
 class Header:
-    """What a decoder must know.
+    """Header of a file: everything that a decoder must know.
 
     Attributes:
         model: the name of the model that wrote the file.
@@ -43,6 +43,10 @@ class Header:
 
 def pack(header: Header, code: bytes) -> bytes:
     """Write a header and a code as the bytes of a file.
+
+    Args:
+        header: of the file.
+        code: bytes of the range coder.
 
     Raises:
         ColorCNNError: the model's name is too long.
@@ -100,7 +104,12 @@ def unpack(data: bytes, name: str) -> tuple[Header, bytes]:
 
 
 def fits(low: int, high: int) -> bool:
-    """Whether a file can hold indices from ``low`` to ``high``."""
+    """Tell if a file can hold a range of indices.
+
+    Args:
+        low: the least index.
+        high: the greatest index.
+    """
     return 0 <= high - low < _MOST_SYMBOLS and -_LARGEST_INDEX <= low <= _LARGEST_INDEX
 
 

@@ -1,4 +1,4 @@
-"""What quantizers with a codebook share: search, start from data, dead codewords revived; and ``vq-ste``."""
+"""Base of quantizers with a codebook: search, start from data, dead codewords revived; and ``vq-ste``."""
 
 from __future__ import annotations
 
@@ -77,7 +77,12 @@ class CodebookQuantizer(LatentQuantizer):
         return self.prior.table()[:, low : high + 1]
 
     def assign(self, vectors: Tensor, search: Search | None = None) -> Tensor:
-        """Indices (G, M) of vectors (G, M, k), by the quantizer's own search or another."""
+        """Return the indices (G, M) of vectors.
+
+        Args:
+            vectors: (G, M, k).
+            search: by default the quantizer's own.
+        """
         bits = self.prior.bits().detach()
         if (search or self.search) == "nearest":
             penalty = torch.zeros_like(bits).masked_fill(~self.active, torch.inf)
@@ -94,10 +99,14 @@ class CodebookQuantizer(LatentQuantizer):
         return self.prior.bits().gather(1, indices)
 
     def straight_through(self, latent: Tensor, search: Search | None = None) -> Quantized:
-        """VQ-STE: codewords forwards, the identity backwards, and latent and codewords drawn together.
+        """Quantize by VQ-STE: codewords forwards, the identity backwards, and both drawn together.
 
         A. van den Oord et al., Neural Discrete Representation Learning (2017); with a rate and a search that
         knows it, R. Feng et al., NVTC (2023). Here it is a method and what others warm up with.
+
+        Args:
+            latent: (B, C, ...).
+            search: by default the quantizer's own.
         """
         vectors = self.split(latent)
         indices = self.assign(vectors, search)
@@ -123,10 +132,14 @@ class CodebookQuantizer(LatentQuantizer):
 
     @torch.no_grad()
     def reactivate(self, latent: Tensor, threshold: float) -> int:
-        """Move codewords used less often than ``threshold`` onto vectors of a latent; returns how many.
+        """Move rarely used codewords onto vectors of a latent, and return their number.
 
         Their probability becomes ``threshold``, so little that the others' codes hardly grow, and their usage
         twice that, so that they are tried before they count as dead again.
+
+        Args:
+            latent: (B, C, ...).
+            threshold: codewords used less often are moved; a share.
         """
         dead = self.active & (self.usage < threshold)
         drawn = _draw(self.split(latent), self.codebook.shape[1])

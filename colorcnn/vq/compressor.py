@@ -77,14 +77,19 @@ class Compressor(nn.Module, ABC):
 
     @abstractmethod
     def units(self, source: Tensor) -> int:
-        """How many dimensions or pixels of a source the bits are divided by."""
+        """Return the number of dimensions or pixels of a source, by which bits are divided."""
 
     def latent(self, source: Tensor) -> Tensor:
         """y = g_a(x)."""
         return self._transformed(self.encoder, source)
 
     def reconstruct(self, latent: Tensor, shape: Sequence[int]) -> Tensor:
-        """g_s of a latent, for a source of ``shape``."""
+        """Apply the decoder g_s to a latent.
+
+        Args:
+            latent: (B, C, ...).
+            shape: of the source.
+        """
         return self._transformed(self.decoder, latent)
 
     def _transformed(self, transform: nn.Module, values: Tensor) -> Tensor:
@@ -92,7 +97,7 @@ class Compressor(nn.Module, ABC):
             return transform(values).to(values.dtype)
 
     def finish(self, reconstruction: Tensor) -> Tensor:
-        """What of a reconstruction is kept outside of training; images are rounded to 8 bits."""
+        """Return a reconstruction as it is kept outside of training; images are rounded to 8 bits."""
         return reconstruction
 
     def forward(self, source: Tensor) -> tuple[Tensor, Quantized]:
@@ -101,7 +106,12 @@ class Compressor(nn.Module, ABC):
         return self.reconstruct(quantized.latent, source.shape), quantized
 
     def terms(self, source: Tensor, quantized: Quantized) -> Terms:
-        """Decode a quantized latent and measure it against its source."""
+        """Decode a quantized latent and measure it against its source.
+
+        Args:
+            source: (B, ...).
+            quantized: its quantized latent.
+        """
         reconstruction = self.reconstruct(quantized.latent, source.shape)
         if not self.training:
             reconstruction = self.finish(reconstruction)
@@ -114,7 +124,12 @@ class Compressor(nn.Module, ABC):
 
     @torch.no_grad()
     def measure(self, source: Tensor, batch_size: int = 65_536) -> RDPoint:
-        """Rate as the entropy model estimates it, and error, of sources (B, ...) quantized as in a file."""
+        """Return the rate as the entropy model estimates it, and the error, quantized as in a file.
+
+        Args:
+            source: (B, ...).
+            batch_size: sources at a time.
+        """
         with evaluating(self):
             rate = mse = 0.0
             for part in source.split(batch_size):
@@ -154,7 +169,12 @@ class Compressor(nn.Module, ABC):
 
     @torch.no_grad()
     def decode(self, coded: Coded, shape: Sequence[int]) -> Tensor:
-        """The reconstruction of a code of sources of ``shape``."""
+        """Return the reconstruction of a code.
+
+        Args:
+            coded: the code.
+            shape: of the sources.
+        """
         with evaluating(self):
             indices = self.decode_indices(coded).to(next(self.parameters()).device)
             return self.finish(self.reconstruct(self.quantizer.dequantize(indices), shape))
@@ -247,7 +267,12 @@ class ImageCompressor(Compressor):
         return from_bytes(to_bytes(reconstruction))
 
     def index_shape(self, height: int, width: int) -> tuple[int, ...]:
-        """(1, G, h, w): the indices of one picture."""
+        """Return the shape (1, G, h, w) of the indices of one picture.
+
+        Args:
+            height: of the picture.
+            width: of the picture.
+        """
         return (1, self.quantizer.groups, -(-height // STRIDE), -(-width // STRIDE))
 
     def units(self, source: Tensor) -> int:
@@ -263,6 +288,13 @@ def create_compressor(
     network_kwargs: dict[str, Any] | None = None,
 ) -> Compressor:
     """Build a :class:`VectorCompressor`, or for a dimension of None an :class:`ImageCompressor`.
+
+    Args:
+        source_dimension: of vectors; None for pictures.
+        trade_off: lambda of the loss.
+        method: name of the quantizer.
+        options: of the quantizer.
+        network_kwargs: options of the networks.
 
     Raises:
         UsageError: an option is unknown or out of range.

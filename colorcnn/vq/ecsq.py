@@ -77,7 +77,7 @@ def _alternate(levels: Tensor, trade_off: float, iterations: int, tolerance: flo
 
 
 def _boundaries(levels: Tensor, probabilities: Tensor, trade_off: float) -> Tensor:
-    """Where two neighbours cost the same; a level that nothing would choose any more is dropped."""
+    """Return the points where two neighbours cost the same, without levels that nothing would choose."""
     while True:
         bits = -probabilities.log2()
         gap = levels.diff()

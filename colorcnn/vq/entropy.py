@@ -72,7 +72,12 @@ class FactorizedDensity(nn.Module):
 
     @torch.no_grad()
     def table(self, low: int, high: int) -> Tensor:
-        """Probabilities (C, high - low + 1) of the integers low..high, float64."""
+        """Return the probabilities (C, high - low + 1) of integers, float64.
+
+        Args:
+            low: the least integer.
+            high: the greatest integer.
+        """
         channels = self.biases[0].shape[0]
         integers = torch.arange(low, high + 1, dtype=torch.float64, device=self.biases[0].device)
         return self.likelihood(integers.expand(channels, -1))

@@ -1,4 +1,4 @@
-"""How gradients get past a quantizer: straight through it, or by noise on and in spheres around its input."""
+"""Gradients past a quantizer: straight through it, or by noise on and in spheres around its input."""
 
 from __future__ import annotations
 
@@ -11,7 +11,12 @@ _TINY = 1e-12
 
 
 def straight_through(hard: Tensor, soft: Tensor) -> Tensor:
-    """The value of ``hard`` with the gradient of ``soft`` (and that of ``hard``, where it has one)."""
+    """Return the value of ``hard`` with the gradient of ``soft`` (and that of ``hard``, if it has one).
+
+    Args:
+        hard: any shape.
+        soft: the same shape.
+    """
     return hard + (soft - soft.detach())
 
 
@@ -76,5 +81,11 @@ def surface_gradient(
 
 
 def carry_gradient(values: Tensor, vectors: Tensor, gradient: Tensor) -> Tensor:
-    """``values`` (...) as they are, with ``gradient`` (..., k) with respect to ``vectors`` (..., k) added."""
+    """Return values as they are, with a gradient with respect to vectors added.
+
+    Args:
+        values: (...).
+        vectors: (..., k).
+        gradient: (..., k).
+    """
     return straight_through(values, (gradient * vectors).sum(dim=-1))

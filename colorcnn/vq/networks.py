@@ -73,7 +73,12 @@ STRIDE = 16
 
 
 def analysis(width: int, channels: int) -> nn.Sequential:
-    """Encoder of the factorized-prior model (Balle et al., 2018): (B, 3, H, W) to (B, C, H/16, W/16)."""
+    """Build the encoder of the factorized prior (Balle et al., 2018): (B, 3, H, W) to (B, C, H/16, W/16).
+
+    Args:
+        width: channels of hidden layers.
+        channels: C.
+    """
     layers: list[nn.Module] = []
     for inputs, outputs in ((3, width), (width, width), (width, width), (width, channels)):
         layers += [nn.Conv2d(inputs, outputs, 5, stride=2, padding=2), GDN(outputs)]
@@ -81,7 +86,12 @@ def analysis(width: int, channels: int) -> nn.Sequential:
 
 
 def synthesis(width: int, channels: int) -> nn.Sequential:
-    """Decoder of the factorized-prior model: (B, C, H/16, W/16) to (B, 3, H, W)."""
+    """Build the decoder of the factorized-prior model: (B, C, H/16, W/16) to (B, 3, H, W).
+
+    Args:
+        width: channels of hidden layers.
+        channels: C.
+    """
     layers: list[nn.Module] = []
     for inputs, outputs in ((channels, width), (width, width), (width, width), (width, 3)):
         transposed = nn.ConvTranspose2d(inputs, outputs, 5, stride=2, padding=2, output_padding=1)

@@ -55,7 +55,13 @@ class NoiseQuantizer(CodebookQuantizer):
         self.radius_floor = radius_floor
 
     def rate(self, vectors: Tensor, indices: Tensor, radius: Tensor) -> Tensor:
-        """Bits (G, M) of the nearest codewords, with a gradient for the vectors (G, M, k)."""
+        """Return the bits (G, M) of the nearest codewords, with a gradient for the vectors.
+
+        Args:
+            vectors: (G, M, k).
+            indices: (G, M).
+            radius: (G, M).
+        """
         bits = self.bits_of(indices)
         if self.rate_gradient == "surface":
             gradient = surface_gradient(self.nearest_bits, vectors.detach(), radius, self.radius_floor)

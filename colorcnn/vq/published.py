@@ -29,7 +29,7 @@ class PublishedPoint:
 
 @dataclass(frozen=True)
 class PublishedCurve:
-    """What one method reached on one source.
+    """Published results of one method on one source.
 
     Attributes:
         method: its name.

@@ -12,7 +12,7 @@ from colorcnn.errors import UsageError
 
 
 class Quantized(NamedTuple):
-    """What a quantizer returns for a latent (B, C, ...) of G = C / k groups of k channels.
+    """Result of a quantizer for a latent (B, C, ...) of G = C / k groups of k channels.
 
     Attributes:
         latent: (B, C, ...), what the decoder gets.
@@ -72,7 +72,7 @@ class LatentQuantizer(nn.Module, ABC):
 
     @abstractmethod
     def quantize(self, latent: Tensor) -> Quantized:
-        """What a file holds; gradients reach the codebook and the entropy model and not the latent."""
+        """Return the values of a file; gradients reach the codebook and the entropy model, not the latent."""
 
     @abstractmethod
     def dequantize(self, indices: Tensor) -> Tensor:
@@ -80,7 +80,12 @@ class LatentQuantizer(nn.Module, ABC):
 
     @abstractmethod
     def table(self, low: int, high: int) -> Tensor:
-        """Probabilities (G, high - low + 1) of the indices low..high, float64, for the coder."""
+        """Return the probabilities (G, high - low + 1) of indices, float64, for the coder.
+
+        Args:
+            low: the least index.
+            high: the greatest index.
+        """
 
     def anneal(self, progress: float) -> None:
         """Adapt to how much of the training is done, 0..1; most methods do not."""
@@ -91,11 +96,21 @@ class LatentQuantizer(nn.Module, ABC):
         return parts.permute(1, 0, 3, 2).reshape(self.groups, -1, self.dimension)
 
     def join(self, vectors: Tensor, shape: torch.Size) -> Tensor:
-        """The latent of ``shape`` (B, C, ...) whose sub-vectors (G, M, k) are given."""
+        """Join sub-vectors to a latent.
+
+        Args:
+            vectors: (G, M, k).
+            shape: of the latent, (B, C, ...).
+        """
         return self._unfold(vectors, shape).permute(1, 0, 3, 2).reshape(shape)
 
     def join_groups(self, values: Tensor, shape: torch.Size) -> Tensor:
-        """One value per sub-vector, (G, M), as (B, G, ...) beside a latent of ``shape``."""
+        """Lay one value per sub-vector out as (B, G, ...).
+
+        Args:
+            values: (G, M).
+            shape: of the latent, (B, C, ...).
+        """
         return self._unfold(values, shape).transpose(0, 1).reshape(shape[0], self.groups, *shape[2:])
 
     def split_groups(self, values: Tensor) -> Tensor:

@@ -48,7 +48,7 @@ def gaussian_bound(rate: float) -> float:
 
 
 def gap_in_bits(point: RDPoint) -> float:
-    """How many bits more than Shannon's bound a unit Gaussian's point spends for its error."""
+    """Return the bits above Shannon's bound that a point of a unit Gaussian spends for its error."""
     return point.rate + 0.5 * math.log2(point.mse)
 
 

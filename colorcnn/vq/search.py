@@ -1,4 +1,4 @@
-"""Which codeword is nearest, for many vectors and large codebooks, in bounded memory."""
+"""Search for the nearest codeword, for many vectors and large codebooks, in bounded memory."""
 
 from __future__ import annotations
 
@@ -41,7 +41,12 @@ def nearest(vectors: Tensor, codebooks: Tensor, penalty: Tensor | None = None, c
 
 
 def gather_codewords(codebooks: Tensor, indices: Tensor) -> Tensor:
-    """The codewords (G, M, k) that indices (G, M) name in codebooks (G, K, k); differentiable in these."""
+    """Return the codewords (G, M, k) of indices; differentiable in the codebooks.
+
+    Args:
+        codebooks: (G, K, k).
+        indices: (G, M).
+    """
     groups, size, dimension = codebooks.shape
     shifted = indices + torch.arange(groups, device=indices.device).unsqueeze(1) * size
     # An embedding's backward pass adds rows up, where indexing's would sort them.

@@ -50,7 +50,12 @@ def in_pieces(
 
 
 def precision(vectors: Tensor, codewords: Tensor) -> Tensor:
-    """One over the mean squared distance (G,) of vectors to their codewords, both (G, M, k)."""
+    """Return one over the mean squared distance (G,) of vectors to their codewords.
+
+    Args:
+        vectors: (G, M, k).
+        codewords: (G, M, k).
+    """
     return 1 / (vectors - codewords).detach().square().sum(2).mean(1).clamp_min(1e-12)
 
 
@@ -59,10 +64,12 @@ class SoftQuantizer(CodebookQuantizer):
 
     @abstractmethod
     def weigh(self, vectors: Tensor, unit: Tensor) -> Tensor:
-        """Weights (G, M, K) of the codewords that stand in for each of the vectors (G, M, k).
+        """Return the weights (G, M, K) of the codewords that stand in for each vector.
 
-        ``unit`` (G,) is one over the mean squared distance to the nearest codeword, so that what is soft and
-        what is hard does not depend on the scale of the latent.
+        Args:
+            vectors: (G, M, k).
+            unit: (G,) one over the mean squared distance to the nearest codeword. With it the softness
+                does not depend on the scale of the latent.
         """
 
     def approximate(self, latent: Tensor) -> Quantized:

@@ -42,7 +42,12 @@ class Source(ABC):
 
     @abstractmethod
     def sample(self, count: int, generator: torch.Generator | None = None) -> Tensor:
-        """Draw ``count`` vectors, (count, d) float32."""
+        """Draw vectors, (count, d) float32.
+
+        Args:
+            count: number of vectors.
+            generator: of random numbers.
+        """
 
     def test_set(self, count: int = TEST_SIZE) -> Tensor:
         """The vectors everything is tested on, (count, d), always the same."""
@@ -97,6 +102,10 @@ SOURCES: dict[str, type[Source]] = {source.name: source for source in (Gaussian,
 
 def create_source(name: str, dimension: int | None = None) -> Source:
     """Build a source by name.
+
+    Args:
+        name: of the source.
+        dimension: of its vectors; None for its own.
 
     Raises:
         UsageError: the name is unknown, or the source has no such dimension.

@@ -1,4 +1,4 @@
-"""What `colorcnn fit` says before, during and after a training, and how it ends when it is stopped."""
+"""Messages of `colorcnn fit` before, during and after a training, and its end after an interruption."""
 
 import os
 import signal

@@ -15,7 +15,7 @@ BLACK_AND_WHITE = np.array([[0, 0, 0], [255, 255, 255]], np.uint8)
 
 
 def energy(picture: np.ndarray, indices: np.ndarray, palette: np.ndarray, weight: float) -> float:
-    """What is minimised, in RGB: each pair of neighbours that differ counts once."""
+    """Return the energy to minimise, in RGB: each pair of neighbours that differ counts once."""
     errors = ((picture.astype(float) - palette[indices]) ** 2).sum()
     pairs = (
         (indices[1:], indices[:-1]),

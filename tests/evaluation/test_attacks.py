@@ -49,7 +49,7 @@ def pixels(count: int = 4, seed: int = 1) -> torch.Tensor:
 
 
 def corner(network: nn.Sequential, images: torch.Tensor, labels: torch.Tensor, epsilon: float):
-    """Where the loss of two linear classes is largest: away from the true class, as far as allowed."""
+    """Return the point of the largest loss of two linear classes: as far from the true class as allowed."""
     weight = network[1].weight.detach()
     direction = (weight[1 - labels] - weight[labels]).sign().reshape(images.shape)
     return (images + epsilon * direction).clamp(0, 1)

@@ -1,4 +1,4 @@
-"""What a GPU answers beside the CPU: index maps, targets, augmentation, losses."""
+"""Results of a GPU beside those of the CPU: index maps, targets, augmentation, losses."""
 
 import pytest
 import torch

@@ -1,4 +1,4 @@
-"""What the project's own methods promise beyond the contract: exact numbers, spaces, kept colours."""
+"""Promises of the project's own methods beyond the contract: exact numbers, spaces, kept colours."""
 
 import numpy as np
 import pytest

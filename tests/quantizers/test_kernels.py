@@ -25,7 +25,7 @@ def some_centers(points, colors, seed):
 
 
 class Search:
-    """What the kernels of Lloyd's algorithm keep between calls."""
+    """State of the kernels of Lloyd's algorithm between calls."""
 
     def __init__(self, points, weights, centers, fixed=0):
         self.points, self.weights, self.centers, self.fixed = points, weights, centers, fixed

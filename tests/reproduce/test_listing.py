@@ -1,4 +1,4 @@
-"""What `colorcnn reproduce --list` shows: numbers with their columns, and why something was not run."""
+"""Output of `colorcnn reproduce --list`: numbers with their columns, and reasons for what was not run."""
 
 from __future__ import annotations
 

@@ -39,7 +39,7 @@ def reproduce(folder, *argv):
 
 
 def numbers(folder):
-    """What was measured, without the speed, which is never twice the same."""
+    """Return the measured numbers without the speed, which is never twice the same."""
     metrics = dict(read_record(folder / "results" / "experiment_cpu.json").metrics)
     return {
         "original": metrics["original"],

@@ -1,4 +1,4 @@
-"""What a ColorCNN's training shows its classifiers: soft images, hard ones, and the way between."""
+"""Images that a ColorCNN's training shows its classifiers: soft, hard, and on the way between."""
 
 from types import SimpleNamespace
 

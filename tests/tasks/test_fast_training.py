@@ -1,4 +1,4 @@
-"""What makes a training fast does not change what it learns."""
+"""Options that speed up a training do not change its result."""
 
 from types import SimpleNamespace
 

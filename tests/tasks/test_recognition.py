@@ -1,4 +1,4 @@
-"""What judges say of quantized images: which losses, of which pictures."""
+"""Losses of judges on quantized images."""
 
 import pytest
 import torch

@@ -1,4 +1,4 @@
-"""What every quantizer of latents promises, and what each family promises besides."""
+"""Promises of every quantizer of latents, and further promises of each family."""
 
 import math
 

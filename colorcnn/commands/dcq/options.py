@@ -149,7 +149,7 @@ def build_settings(options: argparse.Namespace) -> Settings:
     """The settings that the options describe.
 
     Raises:
-        UsageError: a value cannot be meant.
+        UsageError: a value is invalid.
     """
     from colorcnn.dcq.settings import Settings, described, recipe_meant
 

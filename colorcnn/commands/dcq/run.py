@@ -87,7 +87,7 @@ def main(argv: list[str]) -> int:
         0, or 1 when ``verify`` found damage.
 
     Raises:
-        UsageError: the options cannot be meant.
+        UsageError: the options are invalid.
         ColorCNNError: the data, the classifier or the store is damaged, or files cannot be written.
     """
     options = _parser().parse_args(argv)

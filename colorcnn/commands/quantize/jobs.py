@@ -97,7 +97,12 @@ def make_plan(options: QuantizeOptions, data: bytes) -> Plan:
 
 
 def unreadable(name: str, error: ColorCNNError | OSError) -> ColorCNNError:
-    """Turn an error of the system into our sentence; ours are returned as they are."""
+    """Turn an error of the system into our sentence; our own errors are returned as they are.
+
+    Args:
+        name: of the picture.
+        error: the error.
+    """
     if isinstance(error, ColorCNNError):
         return error
     advice = cure(error, "check its access rights")

@@ -59,7 +59,12 @@ def build_quantizer(options: QuantizeOptions) -> tuple[Any, QuantizeOptions]:
 
 
 def with_palette(quantizer: Any, palette: Any) -> Any:
-    """A quantizer with a palette in place of its own: same space, same dithering."""
+    """Return a copy of a quantizer with another palette, in the same space and with the same dithering.
+
+    Args:
+        quantizer: a quantizer with a palette.
+        palette: (n, 3) uint8.
+    """
     from colorcnn.quantizers.palettes import Fixed
 
     dithered = quantizer if isinstance(quantizer, Dithered) else None

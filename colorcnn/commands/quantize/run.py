@@ -54,7 +54,12 @@ class Session:
         return BELOW_QUALITY if self.below else LARGER if self.larger else 0
 
     def fail(self, name: str, error: ColorCNNError) -> None:
-        """Report one picture that could not be quantized; the others go on."""
+        """Report one picture that could not be quantized; work on the others continues.
+
+        Args:
+            name: of the picture.
+            error: the problem and its cure.
+        """
         self.failed += 1
         apply_cure(error, CURES)
         say(f"error: {error}")
@@ -62,7 +67,13 @@ class Session:
             self.results.print(json.dumps({"input": name, "error": str(error)}))
 
     def leave_out(self, job: Job, reason: str, message: str = "") -> None:
-        """Report one picture that is not written, as the options ask for."""
+        """Report one picture that the options leave out.
+
+        Args:
+            job: the picture and its output.
+            reason: a short reason for the list of results.
+            message: a sentence for the terminal; empty for none.
+        """
         if message:
             say(f"note: {message}")
         if self.options.json:

@@ -1,4 +1,4 @@
-"""Where a classifier looks: class activation maps of original and quantized images (the paper's Fig 1)."""
+"""Class activation maps of original and quantized images (the paper's Fig 1)."""
 
 from __future__ import annotations
 

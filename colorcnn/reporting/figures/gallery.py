@@ -60,7 +60,16 @@ def grid_picture(
 def gallery_picture(
     gallery: Gallery, class_names: Sequence[str], title: str, caption: str, alt: str, *, dark: bool = True
 ) -> Picture:
-    """A gallery as a picture of a report, light and, unless told otherwise, dark."""
+    """Draw a gallery as a picture of a report.
+
+    Args:
+        gallery: the pictures.
+        class_names: names of the classes, by number.
+        title: heading of the picture.
+        caption: text below it.
+        alt: a description for readers who cannot see it.
+        dark: draw for a dark page, too.
+    """
     light = to_png(image_grid(gallery, class_names))
     night = to_png(image_grid(gallery, class_names, dark=True)) if dark else None
     return Picture(title, light, night, caption, alt, wide=True)
@@ -236,7 +245,12 @@ class _Grid:
 
 
 def enlarge(pixels: np.ndarray, side: int) -> np.ndarray:
-    """Bring (H, W, 3) pixels near ``side``: each repeated a whole number of times, or some left out."""
+    """Enlarge or reduce pixels: each is repeated a whole number of times, or some are left out.
+
+    Args:
+        pixels: (H, W, 3).
+        side: about the length of the longer side afterwards.
+    """
     longest = max(pixels.shape[:2])
     if longest <= side:
         times = side // longest

@@ -1,4 +1,4 @@
-"""How figures look, light and dark: one colour and marker per method, told apart by colour-blind readers."""
+"""Look of figures, light and dark: a colour and a marker for each method, also for colour-blind readers."""
 
 from __future__ import annotations
 
@@ -32,7 +32,12 @@ DARK = Theme(paper="#14171b", ink="#e8eaed", muted="#a2aab5", grid="#2d323a", wr
 
 
 def readable(paper: ColorType, inks: Iterable[str]) -> str:
-    """The ink that differs most from a paper in lightness (CIELAB's L)."""
+    """Return the ink that differs most from a paper in lightness (CIELAB's L).
+
+    Args:
+        paper: the background.
+        inks: colours to choose from.
+    """
     return max(inks, key=lambda ink: abs(_lightness(ink) - _lightness(paper)))
 
 
@@ -49,7 +54,7 @@ def theme(dark: bool) -> Theme:
 
 @dataclass(frozen=True)
 class Style:
-    """How one method is drawn."""
+    """Look of one method."""
 
     color: str
     marker: str
@@ -79,6 +84,10 @@ def styles(methods: Iterable[str], *, dark: bool = False) -> dict[str, Style]:
     A method looks the same in every figure; dithering keeps its colour, dashed and hollow. Further weights
     of one method, and methods without a place of their own, take what is left in order. When all hues are
     taken they come again, dash-dotted and with another marker.
+
+    Args:
+        methods: names, in the order of the figure.
+        dark: for a dark page.
     """
     methods = list(methods)
     heads = list(dict.fromkeys(_head(method) for method in methods))

@@ -78,7 +78,12 @@ def vector_figure(metrics: Mapping[str, Any], *, dark: bool = False) -> Figure:
 
 
 def picture_figure(metrics: Mapping[str, Any], *, dark: bool = False) -> Figure:
-    """PSNR over bits per pixel, of the ``rows`` of a ``vq-kodak``."""
+    """Draw PSNR over bits per pixel of the ``rows`` of a ``vq-kodak``.
+
+    Args:
+        metrics: of a record.
+        dark: on a dark background.
+    """
     curves = {name: points_of(scores) for name, scores in metrics["rows"].items()}
     return rate_distortion_figure(curves, rate_label="bits per pixel, whole files", dark=dark)
 
@@ -132,7 +137,7 @@ def mappings_figure(
     *,
     dark: bool = False,
 ) -> Figure:
-    """What scalar compressors do with their source (figures 2-4 and 6), a row for each.
+    """Draw the mappings of scalar compressors (figures 2-4 and 6), a row for each.
 
     On the left encoder and decoder with boundaries and centres, on the right the encoder's mean gradient over
     the latent with its analytic form, where there is one.

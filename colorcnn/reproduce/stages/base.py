@@ -126,7 +126,7 @@ class StageKind(ABC):
 
     @abstractmethod
     def run(self, description: Mapping[str, Any], context: StageContext) -> None:
-        """Do the stage, or resume it if it was interrupted.
+        """Run the stage, or resume it if it was interrupted.
 
         Args:
             description: the result of :meth:`describe`, with references resolved to paths.

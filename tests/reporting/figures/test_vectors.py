@@ -1,4 +1,4 @@
-"""What is drawn of trained compressors, and the numbers behind it."""
+"""Figures of trained compressors, and the numbers behind them."""
 
 import pytest
 import torch

@@ -1,4 +1,4 @@
-"""What an evaluation of an experiment may ask besides: files, attacks, and several classifiers."""
+"""Further parts of an experiment's evaluation: files, attacks, and several classifiers."""
 
 from __future__ import annotations
 
