@@ -12,6 +12,7 @@ from colorcnn.version import __version__
 
 if TYPE_CHECKING:
     from colorcnn.api import quantize
+    from colorcnn.compression import compress, decompress
     from colorcnn.paletted import Paletted
     from colorcnn.pretrained import available, from_pretrained
     from colorcnn.transforms import Quantize
@@ -19,13 +20,24 @@ if TYPE_CHECKING:
 _HOME = {
     "Paletted": "colorcnn.paletted",
     "Quantize": "colorcnn.transforms",
+    "compress": "colorcnn.compression",
+    "decompress": "colorcnn.compression",
     "available": "colorcnn.pretrained",
     "from_pretrained": "colorcnn.pretrained",
     "quantize": "colorcnn.api",
 }
 _MODULES = ("data", "dcq", "evaluation", "losses", "models", "paletted", "quantizers", "tasks")
 
-__all__ = ["Paletted", "Quantize", "__version__", "available", "from_pretrained", "quantize"]
+__all__ = [
+    "Paletted",
+    "Quantize",
+    "__version__",
+    "available",
+    "compress",
+    "decompress",
+    "from_pretrained",
+    "quantize",
+]
 
 
 def __getattr__(name: str) -> Any:

@@ -49,10 +49,10 @@ COMMANDS = {
     "decompress": Command("colorcnn.commands.compress", "the picture in such a file, as PNG", True),
     "init": Command("colorcnn.commands.init", "write YAML files that train on a folder of images"),
     "publish": Command("colorcnn.commands.publish", "make a checkpoint folder of a run"),
-    "fit": Command("colorcnn.commands.lightning", "train a network from a YAML file", True),
-    "validate": Command("colorcnn.commands.lightning", "score a checkpoint on the validation split", True),
-    "test": Command("colorcnn.commands.lightning", "score a checkpoint on the test split", True),
-    "predict": Command("colorcnn.commands.lightning", "run a checkpoint over images", True),
+    "fit": Command("colorcnn.commands.training", "train a network from a YAML file", True),
+    "validate": Command("colorcnn.commands.training", "score a checkpoint on the validation split", True),
+    "test": Command("colorcnn.commands.training", "score a checkpoint on the test split", True),
+    "predict": Command("colorcnn.commands.training", "run a checkpoint over images", True),
 }
 
 INTERRUPTED = 130  # as a shell reports a command that SIGINT ended

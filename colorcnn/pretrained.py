@@ -126,6 +126,42 @@ def check_pretrained(name: str | None) -> None:
         find_checkpoint(name)
 
 
+def check_checkpoint(spec: str, kind: str) -> None:
+    """Check that a name or path leads to a checkpoint of a kind, without loading its weights.
+
+    Args:
+        spec: as :func:`from_pretrained` takes it. Of a Lightning .ckpt only the file is looked for.
+        kind: a name in :data:`colorcnn.checkpoint_config.KINDS`.
+
+    Raises:
+        UsageError: there is no checkpoint, or it is of another kind.
+        ColorCNNError: the .ckpt does not exist, or config.json is damaged.
+    """
+    from colorcnn.checkpoint_config import read_config
+
+    lightning = None if (Path(spec) / "config.json").is_file() else find_lightning(spec)
+    if lightning is None:
+        found = read_config(find_checkpoint(spec)).kind
+        if found != kind:
+            raise UsageError(f"{spec} is a {found}: name a {kind}.")
+    elif not lightning.exists():
+        raise ColorCNNError(f"{lightning} does not exist: check the path.")
+
+
+def check_classifier(spec: str) -> None:
+    """Check that a classifier is there, as :func:`check_checkpoint` does; modules are not imported.
+
+    Args:
+        spec: as :func:`colorcnn.classifiers.load_classifier` takes it.
+
+    Raises:
+        UsageError: there is no checkpoint of that name, or it is no classifier.
+        ColorCNNError: the .ckpt does not exist, or config.json is damaged.
+    """
+    if ":" not in spec or Path(spec).exists():
+        check_checkpoint(spec, "classifier")
+
+
 def from_pretrained(name_or_dir: str | os.PathLike[str], device: str | torch.device = "cpu") -> nn.Module:
     """Load a pretrained network, in evaluation mode.
 

@@ -294,6 +294,7 @@ def test_results_are_not_overwritten_unasked(folder, capsys):
 
 
 def test_several_labels_per_image_are_measured_and_drawn(folder, capsys, monkeypatch):
+    from colorcnn.data import DATASETS as datasets_by_name
     from colorcnn.data import base, datasets
 
     class Labelled(base.ImageDataModule):
@@ -303,7 +304,7 @@ def test_several_labels_per_image_are_measured_and_drawn(folder, capsys, monkeyp
             pixels = np.random.default_rng(0).integers(0, 256, (6, 16, 16, 3), dtype=np.uint8)
             return datasets.ImageSplit(pixels, np.eye(3, dtype=np.float32)[[0, 1, 2, 0, 1, 2]])
 
-    monkeypatch.setattr("colorcnn.data.datamodule.open_data", lambda spec, **options: Labelled(**options))
+    monkeypatch.setitem(datasets_by_name, "labelled", Labelled)
     assert run("labelled", "--colors", "2", "-o", "out", "--limit", "5") == 0
     assert "mAP %" in capsys.readouterr().out
     page = (folder / "out" / "report.html").read_text()

@@ -2,7 +2,7 @@
 
 import pytest
 
-from colorcnn.reproduce.library import experiment_files
+from colorcnn.reproduce.places import experiment_files
 from colorcnn.reproduce.reading import read_experiment
 
 

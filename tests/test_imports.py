@@ -14,10 +14,11 @@ PACKAGE = Path(colorcnn.__file__).parent
 ROOMS = [
     "errors", "compiled", "schema", "trust", "lazy", "version", "files", "colors", "indexed", "paletted",
     "images", "arrays", "records", "vq", "quantizers", "models", "losses", "recognition", "alpha",
-    "checkpoint_config", "weights", "pretrained", "publishing", "classifiers", "methods", "api", "transforms",
+    "checkpoint_config", "weights", "pretrained", "compression", "publishing", "classifiers",
+    "methods", "api", "transforms",
     "dcq", "data", "evaluation", "reporting", "tasks", "reproduce", "commands", "cli", "__main__",
 ]  # fmt: skip
-NAMED = {"models", "checkpoint_config", "weights", "pretrained", "classifiers", "methods", "api"}
+NAMED = {"models", "weights", "pretrained", "classifiers", "methods", "api"}
 FORBIDDEN = {"data": NAMED, "evaluation.metrics": {*NAMED, "data"}}
 MAY_IMPORT_LIGHTNING = ("tasks.", "data.", "commands.")
 

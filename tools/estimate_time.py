@@ -28,7 +28,8 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from colorcnn.models.backbones import create_backbone
 from colorcnn.models.classifiers import create_classifier
-from colorcnn.reproduce.library import experiment_files, find_experiment
+from colorcnn.reproduce.library import find_experiment
+from colorcnn.reproduce.places import experiment_files
 from colorcnn.reproduce.plan import Job, Plan
 from colorcnn.reproduce.references import producer, references
 from colorcnn.vq.networks import analysis, synthesis

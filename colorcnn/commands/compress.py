@@ -10,21 +10,24 @@ import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-from PIL import Image
-from torch import Tensor
 
 from colorcnn.colors import parse_color
 from colorcnn.commands.console import Parser, Results, add_device_option
 from colorcnn.commands.messages import CURES
+from colorcnn.compression import codec_name, decompress, read_file
 from colorcnn.errors import ColorCNNError, UsageError, apply_cure
-from colorcnn.files import cure, refuse_existing, write_atomically
+from colorcnn.files import refuse_existing, write_atomically
 from colorcnn.images import read_bounded, read_image, to_tensor
-from colorcnn.pretrained import DEFAULT_CODEC, available, find_device, load_compressor
-from colorcnn.vq.bitstream import MAGIC, SUFFIX, unpack
-from colorcnn.vq.codec import MAX_PIXELS, compress_pixels, decompress_pixels
-from colorcnn.vq.compressor import ImageCompressor
+from colorcnn.pretrained import DEFAULT_CODEC, find_device, load_compressor
+from colorcnn.vq.bitstream import MAX_PIXELS, SUFFIX, unpack
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from colorcnn.vq.compressor import ImageCompressor
 
 _log = logging.getLogger(__name__)
 
@@ -171,15 +174,17 @@ def _compressing(options: argparse.Namespace) -> Callable[[str, Path | None, arg
 
     def compress(source: str, target: Path | None, options: argparse.Namespace) -> bytes:
         _check_target(source, target, options)
-        content: str | bytes = _read(source) if source == "-" else source
         name = "standard input" if source == "-" else source
+        content = read_bounded(sys.stdin.buffer, name) if source == "-" else source
         picture = read_image(content, max_pixels=options.max_pixels, name=name)
         if picture.mode == "RGBA" and np.asarray(picture.getchannel("A")).min() < 255:
             _log.info(f"note: the transparency of {name} is not kept: {options.background} is laid under it.")
+        from colorcnn.vq.codec import compress_pixels, decompress_pixels
+
         pixels = to_tensor(picture, options.background)
         if not loaded:
             loaded.append(load_compressor(options.model).to(find_device(options.device)))
-        data = compress_pixels(loaded[0], pixels, _model_name(options.model))
+        data = compress_pixels(loaded[0], pixels, codec_name(options.model))
         kept = decompress_pixels(loaded[0], data, str(target or name), options.max_pixels)
         size = pixels.shape[1] * pixels.shape[2]
         _log.info(
@@ -193,47 +198,13 @@ def _compressing(options: argparse.Namespace) -> Callable[[str, Path | None, arg
 
 def _decompress(source: str, target: Path | None, options: argparse.Namespace) -> bytes:
     name = "standard input" if source == "-" else source
-    data = _read(source)
-    header, _ = unpack(data, name)
+    data = read_bounded(sys.stdin.buffer, name) if source == "-" else read_file(source)
+    unpack(data, name)  # the signature is looked at before the target
     _check_target(source, target, options)
-    # What a stranger's file names is a name, never a path.
-    if options.model is None and header.model not in available("compressor"):
-        raise ColorCNNError(
-            f"{name} was written by the model {header.model!r}, which is not installed: "
-            "name its checkpoint with --model."
-        )
-    compressor = load_compressor(options.model or header.model)
-    compressor = compressor.to(find_device(options.device))
-    pixels = decompress_pixels(compressor, data, name, options.max_pixels)
+    picture = decompress(data, options.model, max_pixels=options.max_pixels, device=options.device, name=name)
     buffer = io.BytesIO()
-    Image.fromarray(pixels.permute(1, 2, 0).numpy()).save(buffer, "PNG")
+    picture.save(buffer, "PNG")
     return buffer.getvalue()
-
-
-def _read(source: str) -> bytes:
-    """Read a file or standard input; a file of another kind is read to its signature only."""
-    try:
-        if source == "-":
-            return read_bounded(sys.stdin.buffer, "standard input")
-        with open(source, "rb") as stream:
-            start = stream.read(len(MAGIC))
-            return start if start != MAGIC else start + read_bounded(stream, source)
-    except FileNotFoundError as error:
-        raise ColorCNNError(f"{source} does not exist: check the path.") from error
-    except IsADirectoryError as error:
-        raise UsageError(f"{source} is a folder: name a file.") from error
-    except OSError as error:
-        advice = cure(error, "check its rights")
-        raise ColorCNNError(f"{source} could not be read ({error.strerror}): {advice}.") from error
-
-
-def _model_name(spec: str) -> str:
-    """Return the name of a model for the file: the name itself, or that of its folder or run."""
-    path = Path(spec)
-    if path.suffix == ".ckpt":
-        path = path.resolve()
-        return path.parent.parent.name if path.parent.name == "checkpoints" else path.stem
-    return path.resolve().name if path.is_dir() else spec
 
 
 def _psnr(first: Tensor, second: Tensor) -> float:

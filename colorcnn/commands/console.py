@@ -13,7 +13,7 @@ import threading
 from collections.abc import Iterator
 from typing import Any
 
-from colorcnn.errors import UsageError
+from colorcnn.errors import UnknownName, UsageError
 
 TERMINATED = 143
 """Exit status of a command that SIGTERM ended, as a shell reports it."""
@@ -164,18 +164,29 @@ def add_device_option(parser: argparse.ArgumentParser, default: str = "cpu") -> 
     parser.add_argument(
         "--device",
         default=default,
-        type=_device_name,
+        action=_Device,
         metavar="auto|cpu|cuda|mps",
         help=f"where networks compute; auto takes a GPU where there is one, cuda:1 is the second (default: "
         f"{default})",
     )
 
 
-def _device_name(text: str) -> str:
-    """Check the name of a device without asking torch whether this machine has it."""
-    if re.fullmatch(r"auto|cpu|mps|cuda(:[0-9]{1,4})?", text, re.ASCII) is None:
-        raise argparse.ArgumentTypeError(f"{text!r} is no device: choose auto, cpu, cuda, cuda:1 or mps")
-    return text
+def check_device(name: str) -> str:
+    """Check the name of a device, without asking torch whether this machine has it.
+
+    Raises:
+        UsageError: no device has this name.
+    """
+    if re.fullmatch(r"auto|cpu|mps|cuda(:[0-9]{1,4})?", name, re.ASCII) is None:
+        raise UnknownName("device", name, ("auto", "cpu", "cuda", "cuda:1", "mps"))
+    return name
+
+
+class _Device(argparse.Action):
+    """Keeps the name of a device, checked."""
+
+    def __call__(self, parser: Any, namespace: Any, values: Any, option_string: str | None = None) -> None:
+        setattr(namespace, self.dest, check_device(values))
 
 
 def check_seed(seed: int) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import json
 import logging
 import shlex
@@ -65,15 +66,17 @@ def main(argv: list[str]) -> int:
         ColorCNNError: the data, the classifier or a method is damaged, or nothing could be measured.
     """
     options = _parse(argv)
-    from colorcnn.evaluation.loaded import load_evaluation
-    from colorcnn.pretrained import find_device
-
     clock, command = Clock(), shlex.join(["colorcnn", "evaluate", *argv])
-    options.device = str(find_device(options.device))
     sizes = _numbers(options.colors)
     published = _published(options.published)
     _check_out(options, command)
-    loaded = load_evaluation(_config(options, sizes))
+    config = _config(options, sizes)
+    _check_names(options, config)
+    from colorcnn.evaluation.loaded import load_evaluation
+    from colorcnn.pretrained import find_device
+
+    options.device = str(find_device(options.device))
+    loaded = load_evaluation(dataclasses.replace(config, device=options.device))
     for remark in loaded.remarks():
         _log.info(remark)
     if options.out is not None:
@@ -291,12 +294,31 @@ def _config(options: argparse.Namespace, sizes: list[int]) -> EvaluationConfig:
     )
 
 
-def _data_options(options: argparse.Namespace) -> dict[str, Any]:
-    from colorcnn.data import DATASETS
-    from colorcnn.data.folders import FolderModule
+def _check_names(options: argparse.Namespace, config: EvaluationConfig) -> None:
+    """Refuse unknown data, classifiers, methods and attacks before anything heavy is imported."""
+    from colorcnn.data.registry import check_data
+    from colorcnn.evaluation.attack_options import check_epsilons, split_attack
+    from colorcnn.evaluation.codecs import find_codecs
+    from colorcnn.methods import parse_method
+    from colorcnn.pretrained import check_classifier
 
+    check_data(options.data, options.root)
+    for name in options.classifier:
+        check_classifier(name)
+    for name in config.methods:
+        if not find_codecs(name):
+            parse_method(name)
+    for name in config.attacks:
+        split_attack(name, config.attack_steps)
+    check_epsilons(config.epsilons)
+
+
+def _data_options(options: argparse.Namespace) -> dict[str, Any]:
     chosen = {name: getattr(options, name) for name in ("root", "image_size", "download")}
     if options.on_corrupt is not None:
+        from colorcnn.data import DATASETS
+        from colorcnn.data.folders import FolderModule
+
         if not issubclass(DATASETS.get(options.data, FolderModule), FolderModule):
             raise UsageError(f"{options.data} is not a data set of image files: leave --on-corrupt out.")
         chosen["on_corrupt"] = options.on_corrupt

@@ -6,12 +6,12 @@ import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
+from colorcnn.commands.console import check_device
 from colorcnn.errors import UsageError, unknown_name
-from colorcnn.reproduce.library import experiments_folder
+from colorcnn.reproduce.places import experiments_folder
 from colorcnn.reproduce.yaml_file import read_yaml
 
 _CONFIG = ("--config", "-c")
-_ACCELERATORS = {"auto": "auto", "cpu": "cpu", "cuda": "cuda", "mps": "mps"}
 
 
 def prepare_arguments(argv: Sequence[str]) -> list[str]:
@@ -43,12 +43,10 @@ def prepare_arguments(argv: Sequence[str]) -> list[str]:
 
 
 def _device(name: str) -> list[str]:
-    kind, _, index = name.partition(":")
-    if kind not in _ACCELERATORS or (index and not (kind == "cuda" and index.isdecimal())):
-        raise unknown_name("device", name, _ACCELERATORS)
+    kind, _, index = check_device(name).partition(":")
     devices = [f"--trainer.devices=[{int(index)}]"] if index else []
     devices = ["--trainer.devices=1"] if kind == "cpu" else devices
-    return [f"--trainer.accelerator={_ACCELERATORS[kind]}", *devices]
+    return [f"--trainer.accelerator={kind}", *devices]
 
 
 def find_config(name: str) -> str:

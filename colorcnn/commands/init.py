@@ -166,6 +166,13 @@ def shown(text: str) -> str:
 
 def _look(folder: Path, image_size: int | None) -> Found:
     """Find the images of a folder, as training will."""
+    if not folder.is_dir():
+        raise UsageError(f"There is no folder {folder}: name one that holds a folder of images a class.")
+    if not any(path.is_dir() and not path.name.startswith(".") for path in folder.iterdir()):
+        raise UsageError(
+            f"{folder} has no class folders: give a folder of <class>/<image> files, or one with "
+            "train/<class>/<image>."
+        )
     from colorcnn.data.folders import ImageFolder
     from colorcnn.errors import ColorCNNError
     from colorcnn.images import read_image

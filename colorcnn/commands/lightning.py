@@ -39,7 +39,6 @@ from colorcnn.commands.config_classes import (
 )
 from colorcnn.commands.console import say
 from colorcnn.commands.fit_arguments import prepare_arguments, resuming_command
-from colorcnn.commands.messages import data_cures
 from colorcnn.errors import ColorCNNError, UsageError, shortened
 from colorcnn.reproduce.locks import ClaimedError, claimed
 from colorcnn.tasks.base import Task
@@ -50,7 +49,6 @@ from colorcnn.tasks.progress import EpochLines, ProbeClassifiers, QuietTensorBoa
 from colorcnn.tasks.trainer import Trainer
 from colorcnn.tasks.vq import VQTask
 
-CURES = data_cures(lambda name: f"--data.init_args.{name}")
 RUNS = Path("runs")
 _held = ExitStack()  # locks of runs, until the command ends
 # What makes one network another, among the options of the tasks.

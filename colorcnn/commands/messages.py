@@ -12,6 +12,7 @@ _PREFIXES = {logging.WARNING: "warning: ", logging.ERROR: "error: "}
 
 CURES: dict[str, Cure] = {
     "codec-mismatch": "name the model that wrote it with --model",
+    "codec-missing": "name its checkpoint with --model",
     "file-exists": "choose another name, or overwrite it with --force",
     "record-of-other-work": "replace it with --force, or write elsewhere with --results",
     "too-many-pixels": "scale it down, or allow more with --max-pixels",

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import dataclasses
 from pathlib import Path
 
 from colorcnn.commands.console import Parser
 from colorcnn.errors import UsageError
+from colorcnn.pretrained import find_lightning
 
 DESCRIPTION = """\
 Make a checkpoint folder of a training: model.safetensors, config.json and a model card, README.md. The folder
@@ -38,29 +40,26 @@ def main(argv: list[str]) -> int:
         ColorCNNError: the checkpoint is damaged, or the folder exists or cannot be written.
     """
     options = _parse(argv)
-    from colorcnn.publishing import write_index
-
     if options.run is not None:
         print(_publish(options))
     if options.index is not None:
         if not options.index.is_dir():
             raise UsageError(f"{options.index} is no folder: name one that holds checkpoint folders.")
+        from colorcnn.publishing import write_index
+
         print(write_index(options.index))
     return 0
 
 
 def _publish(options: argparse.Namespace) -> Path:
-    import dataclasses
-
-    from colorcnn.pretrained import find_lightning
-    from colorcnn.publishing import copy_run, publish, read_scores
-    from colorcnn.weights import load_lightning
-
     ckpt = find_lightning(options.run)
-    if ckpt is None:
+    if ckpt is None or not ckpt.is_file():
         raise UsageError(
             f"{options.run} holds no checkpoint: name a .ckpt that `colorcnn fit` wrote, or a run's folder."
         )
+    from colorcnn.publishing import copy_run, publish, read_scores
+    from colorcnn.weights import load_lightning
+
     model, config = load_lightning(ckpt)
     config = dataclasses.replace(
         config,

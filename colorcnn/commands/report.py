@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from colorcnn.commands.console import Parser
 from colorcnn.errors import ColorCNNError, UsageError
 from colorcnn.files import refuse_existing
 from colorcnn.records import Record, read_record
@@ -54,11 +55,14 @@ def main(argv: list[str]) -> int:
         UsageError: a path does not exist, or holds no records.
         ColorCNNError: a file is no record, or the page exists or cannot be written.
     """
-    from colorcnn.reporting.page import write_report
-
     options = _parse(argv)
+    for path in options.paths:
+        if not path.exists():
+            raise UsageError(f"{path} does not exist: give a record, or a folder of records.")
     if not options.force:
         refuse_existing(options.out)
+    from colorcnn.reporting.page import write_report
+
     left_out: list[ColorCNNError] = []
     entries = [entry for path in dict.fromkeys(options.paths) for entry in _entries(path, left_out)]
     unread = len(left_out)
@@ -73,7 +77,7 @@ def main(argv: list[str]) -> int:
 
 
 def _parse(argv: list[str]) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="colorcnn report",
         description=DESCRIPTION,
         epilog=EXAMPLES,
@@ -109,8 +113,6 @@ def _entries(path: Path, left_out: list[ColorCNNError]) -> Iterator[Entry]:
     """
     from colorcnn.reporting.page import Entry
 
-    if not path.exists():
-        raise UsageError(f"{path} does not exist: give a record, or a folder of records.")
     found = _records(path, left_out) if path.is_dir() else {path: read_record(path)}
     if not found and not left_out:
         raise UsageError(

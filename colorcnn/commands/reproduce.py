@@ -9,7 +9,7 @@ from pathlib import Path
 from colorcnn import trust
 from colorcnn.commands.console import Parser, add_device_option
 from colorcnn.commands.messages import data_cures
-from colorcnn.errors import UsageError
+from colorcnn.errors import UnknownName, UsageError
 
 _log = logging.getLogger(__name__)
 
@@ -59,7 +59,7 @@ def main(argv: list[str]) -> int:
         ColorCNNError: a stage failed, or a record of something else is there.
     """
     options = _parse(argv)
-    from colorcnn.reproduce.library import find_experiment, results_folder
+    from colorcnn.reproduce.places import experiment_files, results_folder
 
     results = options.results or results_folder(options.out)
     if options.list:
@@ -69,6 +69,11 @@ def main(argv: list[str]) -> int:
         return 0
     if options.name is None:
         raise UsageError("Which experiment? Name one; colorcnn reproduce --list tells which there are.")
+    files = experiment_files()
+    if Path(options.name).suffix not in (".yaml", ".yml") and options.name not in files:
+        raise UnknownName("experiment", options.name, files)
+    from colorcnn.reproduce.library import find_experiment
+
     experiment = find_experiment(options.name)
     experiment.scale(options.scale)  # refuse a wrong name before heavy imports
     from colorcnn.commands import lightning
@@ -157,17 +162,17 @@ def _parse(argv: list[str]) -> argparse.Namespace:
     )
     add("--force", action="store_true", help="replace records that hold something else (default: refuse)")
     options = parser.parse_args(argv)
-    from colorcnn.reproduce.reading import check_seeds
-
     if options.seeds is not None:
+        from colorcnn.reproduce.reading import check_seeds
+
         check_seeds(options.seeds, "--seeds")
     return options
 
 
 def _render_pages(results: Path) -> None:
     """Bring the repository's pages up to date where the records are the repository's."""
-    from colorcnn.reproduce.library import repository, results_folder
     from colorcnn.reproduce.pages import render_pages, repository_pages
+    from colorcnn.reproduce.places import repository, results_folder
 
     home = repository()
     if home is None or results.resolve() != results_folder(results):

@@ -6,6 +6,7 @@ import importlib
 from typing import Any
 
 _HOME = {
+    "DATASETS": "registry",
     "Augment": "augment",
     "Batch": "datasets",
     "PictureCrops": "compression",
@@ -17,7 +18,6 @@ _HOME = {
         (
             "CIFAR10",
             "CIFAR100",
-            "DATASETS",
             "STL10",
             "VOC2012",
             "VOC2012Masks",

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 from abc import ABC, abstractmethod
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -18,16 +16,12 @@ from torch.utils.data import DataLoader
 
 from colorcnn.data.cache import cache_folder
 from colorcnn.data.datasets import Batch, ImageSplit, as_is
+from colorcnn.data.registry import data_root
 from colorcnn.data.sampling import EpochSampler, SharedBatches, stratified_cut
 from colorcnn.errors import ColorCNNError, UsageError, check_at_least
 from colorcnn.files import write_atomically
 
 _STATISTICS_IMAGES = 10_000  # that many images fix the channel statistics to about 0.001
-
-
-def data_root(root: str | None) -> Path:
-    """Return the folder that holds the data sets: ``root``, else $COLORCNN_DATA, else ``data``."""
-    return Path(root or os.environ.get("COLORCNN_DATA") or "data").expanduser()
 
 
 class ImageDataModule(pl.LightningDataModule, ABC):

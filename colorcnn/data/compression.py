@@ -13,8 +13,8 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
-from colorcnn.data.base import data_root
 from colorcnn.data.folders import find_folder
+from colorcnn.data.registry import data_root
 from colorcnn.errors import UsageError, check_at_least
 from colorcnn.vq.sources import (
     TEST_SIZE,

@@ -8,13 +8,14 @@ from typing import Any
 
 import numpy as np
 
-from colorcnn.data.base import ImageDataModule, data_root
+from colorcnn.data.base import ImageDataModule
 from colorcnn.data.datasets import ImageSplit
-from colorcnn.data.folders import ImageFolder, folder_places
+from colorcnn.data.folders import ImageFolder
 from colorcnn.data.photo_digits import SIZE, photo_digit_masks, photo_digit_scenes, photo_digits
+from colorcnn.data.registry import DATASETS, check_data
 from colorcnn.data.tiny_imagenet import TinyImageNet200
 from colorcnn.data.torchvision_sets import CIFAR10, CIFAR100, STL10, VOC2012, VOC2012Masks
-from colorcnn.errors import UsageError, similar_name, unknown_name
+from colorcnn.errors import UsageError, unknown_name
 
 
 class PhotoDigits(ImageDataModule):
@@ -91,19 +92,6 @@ class PhotoDigitScenes(PhotoDigits):
         return photo_digit_scenes(self.split_seed, **self.sizes)
 
 
-DATASETS: dict[str, type[ImageDataModule]] = {
-    "cifar10": CIFAR10,
-    "cifar100": CIFAR100,
-    "stl10": STL10,
-    "voc2012": VOC2012,
-    "voc2012-masks": VOC2012Masks,
-    "tiny-imagenet-200": TinyImageNet200,
-    "photo-digits": PhotoDigits,
-    "photo-digit-masks": PhotoDigitMasks,
-    "photo-digit-scenes": PhotoDigitScenes,
-}
-
-
 def open_data(spec: str, **options: Any) -> ImageDataModule:
     """Open a data set by its name or its folder.
 
@@ -116,18 +104,7 @@ def open_data(spec: str, **options: Any) -> ImageDataModule:
     """
     if spec in DATASETS:
         return DATASETS[spec](**options)
-    places = folder_places(spec, data_root(options.get("root")))
-    if not any(place.is_dir() for place in places):
-        known = ", ".join(sorted(DATASETS))
-        similar = similar_name(spec, DATASETS)
-        meant = f", did you mean {similar}?" if similar else ""
-        raise UsageError(
-            f"Unknown data set {spec!r}{meant} (looked for the folders {' and '.join(map(str, places))})",
-            f"choose one of {known}, or a folder of images (the data root is set with root or COLORCNN_DATA)",
-            code="unknown-dataset",
-            name=spec,
-            known=known,
-        )
+    check_data(spec, options.get("root"))
     return ImageFolder(spec, **options)
 
 

@@ -14,6 +14,7 @@ import numpy as np
 from colorcnn.data.base import ImageDataModule
 from colorcnn.data.datasets import ImageSplit
 from colorcnn.data.decode import ON_CORRUPT, decode_files
+from colorcnn.data.registry import folder_places
 from colorcnn.data.sampling import stratified_cut
 from colorcnn.errors import UsageError, unknown_name
 from colorcnn.files import IMAGE_SUFFIXES
@@ -178,16 +179,6 @@ class ImageFolder(FolderModule):
         if "test" not in self.parts:
             return self._tree[part == "test"]
         return list_images(self.parts[part], self.class_names)
-
-
-def folder_places(path: str, root: Path) -> list[Path]:
-    """Return the places to look for a folder.
-
-    Args:
-        path: absolute, relative to the current folder, or relative to ``root``.
-        root: the folder of the data sets.
-    """
-    return list(dict.fromkeys([Path(path).expanduser(), root / path]))
 
 
 def find_folder(path: str, root: Path) -> Path:

@@ -17,11 +17,12 @@ from colorcnn.dcq.clusters import cluster_images, given_clusters
 from colorcnn.dcq.encode import Encoding, OwnColors, SharedColors, SuperColors
 from colorcnn.dcq.features import GIVEN, PixelFeatures
 from colorcnn.dcq.palettes import Designing, Sampling, grouped, pixel_shares, to_colors
+from colorcnn.dcq.place import MANIFEST
 from colorcnn.dcq.refine import Refining
 from colorcnn.dcq.settings import Settings
 from colorcnn.dcq.sources import ImageSource
 from colorcnn.dcq.stages import Arrays, Work, ranges
-from colorcnn.dcq.storage import MANIFEST, Manifest, Sizes, Statistics, shard_entry, shard_name
+from colorcnn.dcq.storage import Manifest, Sizes, Statistics, shard_entry, shard_name
 from colorcnn.errors import ColorCNNError
 from colorcnn.files import refuse_existing, write_atomically
 from colorcnn.quantizers.k_means import KMeans

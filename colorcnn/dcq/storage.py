@@ -24,12 +24,11 @@ import numpy as np
 from tqdm import tqdm
 
 from colorcnn import schema
-from colorcnn.dcq.packing import render
+from colorcnn.dcq.place import MANIFEST, no_store
 from colorcnn.dcq.shard import MOST_IMAGES, Shard
-from colorcnn.errors import ColorCNNError, UsageError, shortened
+from colorcnn.errors import ColorCNNError, shortened
 from colorcnn.files import write_atomically
 
-MANIFEST = "store.json"
 FORMAT = "colorcnn-dcq"
 VERSION = 1
 _OPEN_SHARDS = 64  # each holds a file descriptor
@@ -147,10 +146,7 @@ def read_manifest(root: str | os.PathLike[str]) -> Manifest:
     try:
         content = schema.parse_json(schema.read_file(path, cure), path, cure)
     except FileNotFoundError as error:
-        raise UsageError(
-            f"{root} is no quantized data set, {MANIFEST} is missing: name a folder that "
-            "`colorcnn dcq build` has finished."
-        ) from error
+        raise no_store(root) from error
     if content.get("format") != FORMAT:
         raise ColorCNNError(f"{path} is not the manifest of a quantized data set: name another folder.")
     version = content.get("version")
@@ -278,6 +274,8 @@ class Store:
         """An image's pixels, (H, W, 3) uint8."""
         indices, palette = self.indexed(image)
         pixels = np.empty((*indices.shape, 3), np.uint8)
+        from colorcnn.dcq.packing import render  # compiled, and not needed for the manifest
+
         render(indices.reshape(-1), palette, pixels.reshape(-1, 3))
         return pixels
 

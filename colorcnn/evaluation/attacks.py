@@ -7,7 +7,7 @@ learned quantizer, that of its soft image (Eq 5 and 6), which is what it was tra
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +15,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from colorcnn.errors import UsageError, unknown_name
+from colorcnn.errors import UsageError
+from colorcnn.evaluation.attack_options import STEPS, split_attack
 from colorcnn.evaluation.passes import QuantizesMany
 from colorcnn.models.assignment import soft_palette, soft_render, straight_through
 from colorcnn.paletted import from_bytes, to_bytes
@@ -28,11 +29,7 @@ if TYPE_CHECKING:
 Network = Callable[[Tensor], Tensor]
 """Maps images (B, 3, H, W) in [0, 1] to logits (B, K)."""
 
-EPSILONS = (2, 4, 8)
-STEPS = 10
 _REACH = 2.5  # steps of PGD together, in epsilons: enough to reach any corner of the ball and turn around
-ATTACKS = ("fgsm", "pgd")
-PATHS = ("adaptive", "soft")
 
 
 def fgsm(network: Network, images: Tensor, labels: Tensor, epsilon: float) -> Tensor:
@@ -149,8 +146,8 @@ class Attack:
     """Attack, and the path of its gradient.
 
     Attributes:
-        name: in :data:`ATTACKS`.
-        path: empty for one that knows the classifier alone; in :data:`PATHS` for one through the quantizer.
+        name: in :data:`colorcnn.evaluation.attack_options.ATTACKS`.
+        path: empty for one that knows the classifier alone; in ``PATHS`` there for one through the quantizer.
         steps: of PGD.
         seed: of PGD's random start.
     """
@@ -200,28 +197,8 @@ def parse_attack(text: str, *, steps: int = STEPS, seed: int = 0) -> Attack:
     Raises:
         UsageError: the attack or its path is unknown, or there is no step.
     """
-    name, colon, path = text.partition(":")
-    if name not in ATTACKS:
-        raise unknown_name("attack", name, ATTACKS)
-    if colon and path not in PATHS:
-        raise unknown_name(f"path of {name}", path, PATHS)
-    if steps < 1:
-        raise UsageError(f"PGD is given {steps} steps: take at least 1.")
+    name, path = split_attack(text, steps)
     return Attack(name, path, steps, seed)
-
-
-def check_epsilons(epsilons: Sequence[int]) -> list[int]:
-    """Return the largest changes under attack in ascending order, with 0 before them: no attack.
-
-    Raises:
-        UsageError: there is none, or one is no whole number of 255: the pixels of a file are whole numbers.
-    """
-    for epsilon in epsilons:
-        if not isinstance(epsilon, int) or not 0 <= epsilon <= 255:
-            raise UsageError(f"An epsilon is {epsilon!r}: give whole numbers of 255, from 0 to 255.")
-    if not epsilons:
-        raise UsageError("There is no epsilon: say how much an attack may change a value, of 255.")
-    return sorted({0, *epsilons})
 
 
 class Attacked:

@@ -9,16 +9,16 @@ from __future__ import annotations
 import io
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
 from PIL import Image
-from torch import Tensor
 
 from colorcnn.errors import UsageError
-from colorcnn.evaluation.rate import in_threads
 from colorcnn.images import open_picture
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 QUALITIES = (5, 10, 20, 30, 50, 70, 90)
 """What a codec's bare name stands for."""
@@ -55,6 +55,10 @@ class Codec:
         Returns:
             The decoded images, (B, 3, H, W) uint8 on the CPU, and the bits of each file.
         """
+        import torch
+
+        from colorcnn.evaluation.rate import in_threads
+
         pixels = images.permute(0, 2, 3, 1).contiguous().cpu().numpy()
         kind, options = _FORMATS[self.name]
         if self.quality is not None:
@@ -97,5 +101,5 @@ def find_codecs(method: str) -> list[Codec]:
     return [Codec(name, int(quality))]
 
 
-Coder = Callable[[Tensor], tuple[Tensor, list[int]]]
+Coder = Callable[["Tensor"], tuple["Tensor", list[int]]]
 """What answers like a :class:`Codec`."""

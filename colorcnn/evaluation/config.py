@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from colorcnn.evaluation.attacks import EPSILONS, STEPS, Attack, parse_attack
+from colorcnn.evaluation.attack_options import EPSILONS, STEPS
+
+if TYPE_CHECKING:
+    from colorcnn.evaluation.attacks import Attack
 
 SPLITS = ("test", "val", "train")
 PALETTE_SIZES = (2, 4, 8, 16, 32, 64)
@@ -65,4 +68,6 @@ class EvaluationConfig:
         Raises:
             UsageError: an attack is unknown or has no step.
         """
+        from colorcnn.evaluation.attacks import parse_attack
+
         return [parse_attack(attack, steps=self.attack_steps, seed=self.seed) for attack in self.attacks]

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from colorcnn.errors import ColorCNNError, UsageError, unknown_name
-from colorcnn.evaluation.attacks import check_epsilons
+from colorcnn.evaluation.attack_options import check_epsilons
 from colorcnn.evaluation.codecs import Codec, find_codecs
 from colorcnn.evaluation.config import SPLITS, EvaluationConfig
 from colorcnn.evaluation.scores import Evaluation, Robustness

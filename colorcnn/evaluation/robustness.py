@@ -10,11 +10,11 @@ import torch
 from torch import nn
 
 from colorcnn.errors import UsageError
+from colorcnn.evaluation.attack_options import check_epsilons
 from colorcnn.evaluation.attacks import (
     Attack,
     Attacked,
     Network,
-    check_epsilons,
     through_codec,
     through_quantizer,
 )

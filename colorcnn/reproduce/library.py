@@ -7,37 +7,15 @@ from pathlib import Path
 
 from colorcnn.errors import unknown_name
 from colorcnn.reproduce.experiment import Experiment, Stage, Variant
+from colorcnn.reproduce.places import (  # noqa: F401 (their place of old)
+    experiment_files,
+    experiments_folder,
+    repository,
+    results_folder,
+)
 from colorcnn.reproduce.reading import read_experiment
 from colorcnn.reproduce.stages import check_stages, kind_of
 from colorcnn.reproduce.stages.base import MeasuringKind
-from colorcnn.reproduce.yaml_file import read_yaml
-
-
-def repository() -> Path | None:
-    """Return the repository this package runs from, or None for an installed copy."""
-    folder = Path(__file__).resolve().parents[2]
-    return folder if (folder / "pyproject.toml").is_file() and (folder / "experiments").is_dir() else None
-
-
-def experiments_folder() -> Path:
-    """Return the folder of experiment files: the repository's, else the installed package's."""
-    home = repository()
-    return home / "experiments" if home else Path(__file__).resolve().parents[1] / "experiments"
-
-
-def results_folder(runs: Path) -> Path:
-    """Return the folder of records: experiments/results in the repository, else a folder below the runs."""
-    home = repository()
-    return home / "experiments" / "results" if home else runs / "results"
-
-
-def experiment_files() -> dict[str, Path]:
-    """Return the file of every experiment, by name."""
-    return {
-        path.stem: path
-        for path in sorted(experiments_folder().glob("*/*.yaml"))
-        if read_yaml(path).get("kind") == "experiment"
-    }
 
 
 def find_experiment(name: str) -> Experiment:

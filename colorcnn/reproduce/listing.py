@@ -8,8 +8,9 @@ from pathlib import Path
 
 from colorcnn.records import Record, read_record, showing
 from colorcnn.reproduce.experiment import Experiment, Variant
-from colorcnn.reproduce.library import experiment_files, find_experiment, record_paths, titled_stages
+from colorcnn.reproduce.library import find_experiment, record_paths, titled_stages
 from colorcnn.reproduce.needs import missing_data
+from colorcnn.reproduce.places import experiment_files
 from colorcnn.reproduce.plan import Job, Plan
 from colorcnn.reproduce.reading import read_experiment
 from colorcnn.reproduce.stages import kind_of, kind_of_record

@@ -6,8 +6,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from colorcnn.data.base import data_root
-from colorcnn.data.folders import folder_places
+from colorcnn.data.registry import data_root, folder_places
 from colorcnn.reproduce.experiment import Variant
 from colorcnn.reproduce.stages import kind_of
 

@@ -18,7 +18,8 @@ from colorcnn.records import read_record, showing
 from colorcnn.reporting.markup import Table
 from colorcnn.reporting.tables.accuracy import accuracy_table
 from colorcnn.reporting.tables.benchmarks import quantizer_table, scale_table, stores_table
-from colorcnn.reproduce.library import experiment_files, record_paths
+from colorcnn.reproduce.library import record_paths
+from colorcnn.reproduce.places import experiment_files
 from colorcnn.reproduce.reading import read_experiment
 from colorcnn.reproduce.stages import kind_of_record
 

@@ -16,7 +16,8 @@ from typing import Any
 from colorcnn.errors import UsageError, unknown_name
 from colorcnn.reproduce.cache_key import key_of
 from colorcnn.reproduce.experiment import Experiment, Scale, Stage, Variant
-from colorcnn.reproduce.library import experiments_folder, measuring_stages
+from colorcnn.reproduce.library import measuring_stages
+from colorcnn.reproduce.places import experiments_folder
 from colorcnn.reproduce.references import producer, references, substitute
 from colorcnn.reproduce.stages import kind_of
 from colorcnn.reproduce.state import State, read_state

@@ -15,6 +15,9 @@ from colorcnn.errors import ColorCNNError
 MAGIC = b"\x89CVQ"
 VERSION = 1
 SUFFIX = ".cvq"
+MAX_PIXELS = 33_554_432
+"""The largest picture coded without being asked to: some kilobytes of memory a pixel add up."""
+
 _LONGEST_NAME = 255
 _MOST_SYMBOLS = 1 << 16  # of an alphabet; what is beyond is no honest file
 _LARGEST_INDEX = 1 << 30  # likewise

@@ -7,12 +7,10 @@ from torch import Tensor
 
 from colorcnn.errors import ColorCNNError
 from colorcnn.paletted import from_bytes, to_bytes
-from colorcnn.vq.bitstream import Header, pack, unpack
+from colorcnn.vq.bitstream import MAX_PIXELS, Header, pack, unpack
 from colorcnn.vq.compressor import Coded, ImageCompressor
 
-MAX_PIXELS = 33_554_432
 _PIXELS_A_BYTE = 1 << 16  # a blank picture has some 15; a size beyond this is no honest one
-"""The largest picture coded without being asked to: some kilobytes of memory a pixel add up."""
 
 
 def compress_pixels(compressor: ImageCompressor, pixels: Tensor, model: str) -> bytes:

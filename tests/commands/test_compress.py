@@ -6,9 +6,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
+import colorcnn
 from colorcnn.cli import main
+from colorcnn.errors import ColorCNNError
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (16, 16, 4), dtype=np.uint8)
 
@@ -80,3 +83,41 @@ def test_options_that_conflict_are_refused_before_any_work(arguments, problem, c
 def test_decompress_looks_at_the_signature_first(capsys):
     assert main(["decompress", "a.png"]) == 1
     assert "a.png is no compressed picture" in capsys.readouterr().err
+
+
+class TestPython:
+    def test_functions_give_what_the_commands_write(self):
+        data = colorcnn.compress("a.png")
+        assert main(["compress", "a.png"]) == main(["decompress", "a.cvq", "-o", "back.png"]) == 0
+        assert data == Path("a.cvq").read_bytes()
+        back = np.asarray(Image.open("back.png"))
+        for file in (data, "a.cvq", Path("a.cvq")):
+            np.testing.assert_array_equal(np.asarray(colorcnn.decompress(file)), back)
+
+    def test_images_come_in_every_form_and_a_model_is_loaded_once(self):
+        codec = colorcnn.from_pretrained("factorized-prior-tiny-imagenet")
+        pixels = PIXELS[..., :3]
+        floats = torch.from_numpy(pixels).permute(2, 0, 1) / 255
+        files = {colorcnn.compress(image, codec) for image in ("a.png", pixels, Image.open("a.png"), floats)}
+        assert len(files) == 1
+        assert colorcnn.decompress(files.pop(), codec).size == (16, 16)
+
+    def test_transparent_parts_are_laid_over_a_colour(self):
+        clear = np.zeros((16, 16, 4), np.uint8)
+        red = np.zeros((16, 16, 3), np.uint8) + np.uint8([255, 0, 0])
+        assert colorcnn.compress(clear, background="red") == colorcnn.compress(red)
+
+    @pytest.mark.parametrize(
+        ("call", "problem"),
+        [
+            (lambda: colorcnn.compress(PIXELS[None].repeat(2, 0)), "There are 2 images"),
+            (lambda: colorcnn.compress("a.png", object()), "A object is no codec"),
+            (lambda: colorcnn.compress("a.png", "none"), "There is no pretrained model 'none'"),
+            (lambda: colorcnn.compress("a.png", max_pixels=9), "more than 9 pixels"),
+            (lambda: colorcnn.decompress("none.cvq"), "none.cvq does not exist"),
+            (lambda: colorcnn.decompress(b"hello"), "The data is no compressed picture"),
+        ],
+    )
+    def test_what_cannot_be_done_is_told(self, call, problem):
+        with pytest.raises(ColorCNNError, match=problem):
+            call()

@@ -13,7 +13,11 @@ from typing import TYPE_CHECKING, Any
 
 from colorcnn.commands.console import Parser, check_seed
 from colorcnn.commands.dcq.options import add_build_options, add_data_options, add_jobs_option, build_settings
+from colorcnn.data.registry import check_data
+from colorcnn.dcq.place import check_store
 from colorcnn.errors import UsageError
+from colorcnn.methods import parse_method
+from colorcnn.pretrained import check_classifier
 
 if TYPE_CHECKING:
     from torch import nn
@@ -137,6 +141,13 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _build(options: argparse.Namespace) -> int:
+    check_data(options.data, options.root)
+    if options.method is not None:
+        parse_method(options.method)
+    if options.classifier is not None:
+        check_classifier(options.classifier)
+    if options.out.exists() and not options.out.is_dir():
+        raise UsageError(f"{options.out} is a file: name a folder with --out.")
     from colorcnn.dcq.build import Build, prepare_folder
     from colorcnn.methods import load_quantizer
     from colorcnn.pretrained import find_device
@@ -150,8 +161,6 @@ def _build(options: argparse.Namespace) -> int:
     data = _open_data(options)
     source = _source(options, data)
     network = _classifier(options, settings, data)
-    if options.out.exists() and not options.out.is_dir():
-        raise UsageError(f"{options.out} is a file: name a folder with --out.")
     if (manifest := _unfinished_store(options, settings, source, network is not None)) is not None:
         _draw_examples(source, options.out)
         _print_sizes(manifest)
@@ -192,7 +201,8 @@ def _unfinished_store(
         looks: a classifier looks at the images.
     """
     from colorcnn.dcq.build import WORK
-    from colorcnn.dcq.storage import MANIFEST, read_manifest
+    from colorcnn.dcq.place import MANIFEST
+    from colorcnn.dcq.storage import read_manifest
 
     folder = options.out
     if options.force or not (folder / MANIFEST).is_file() or (folder / PICTURE).exists():
@@ -280,6 +290,7 @@ def _extractor(network: nn.Module, options: argparse.Namespace) -> Callable[...,
 
 
 def _export(options: argparse.Namespace) -> int:
+    check_store(options.store)
     from colorcnn.dcq.export import export_store
     from colorcnn.dcq.storage import Store
 
@@ -290,6 +301,7 @@ def _export(options: argparse.Namespace) -> int:
 
 
 def _verify(options: argparse.Namespace) -> int:
+    check_store(options.store)
     from colorcnn.dcq.storage import read_manifest, verify_store
 
     problems = verify_store(options.store)
@@ -303,6 +315,7 @@ def _verify(options: argparse.Namespace) -> int:
 
 
 def _recode(options: argparse.Namespace) -> int:
+    check_data(options.data, options.root)
     from colorcnn.dcq.export import recode
 
     source = _source(options, _open_data(options))

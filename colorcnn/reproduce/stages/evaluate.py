@@ -134,10 +134,10 @@ class EvaluateStage(MeasuringKind):
             check_pretrained(judge)
         if not description.get("attacks"):
             return {name: value for name, value in description.items() if name not in _OF_ATTACKS}
-        from colorcnn.evaluation.attacks import check_epsilons, parse_attack
+        from colorcnn.evaluation.attack_options import check_epsilons, split_attack
 
         for attack in description["attacks"]:
-            parse_attack(attack, steps=description["attack_steps"])
+            split_attack(attack, description["attack_steps"])
         check_epsilons(description["epsilons"])
         return description
 

@@ -69,8 +69,8 @@ class VQKodakStage(MeasuringKind):
         """See :meth:`StageKind.run`."""
         from tqdm import tqdm
 
-        from colorcnn.data.base import data_root
         from colorcnn.data.folders import find_folder
+        from colorcnn.data.registry import data_root
         from colorcnn.evaluation.codecs import find_codecs
         from colorcnn.evaluation.vq_measures import bd_rates, measure_codec, measure_pictures
         from colorcnn.pretrained import find_device, load_compressor
