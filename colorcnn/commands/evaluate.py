@@ -70,13 +70,13 @@ def main(argv: list[str]) -> int:
     sizes = _numbers(options.colors)
     published = _published(options.published)
     _check_out(options, command)
-    config = _config(options, sizes)
-    _check_names(options, config)
+    asked = _config(options, sizes)
+    _check_names(options, asked)
     from colorcnn.evaluation.loaded import load_evaluation
     from colorcnn.pretrained import find_device
 
     options.device = str(find_device(options.device))
-    loaded = load_evaluation(dataclasses.replace(config, device=options.device))
+    loaded = load_evaluation(dataclasses.replace(asked, device=options.device))
     for remark in loaded.remarks():
         _log.info(remark)
     if options.out is not None:
