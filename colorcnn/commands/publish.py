@@ -7,7 +7,7 @@ import dataclasses
 from pathlib import Path
 
 from colorcnn.commands.console import Parser
-from colorcnn.errors import UsageError
+from colorcnn.errors import ColorCNNError, UsageError
 from colorcnn.pretrained import find_lightning
 
 DESCRIPTION = """\
@@ -53,10 +53,12 @@ def main(argv: list[str]) -> int:
 
 def _publish(options: argparse.Namespace) -> Path:
     ckpt = find_lightning(options.run)
-    if ckpt is None or not ckpt.is_file():
+    if ckpt is None:
         raise UsageError(
             f"{options.run} holds no checkpoint: name a .ckpt that `colorcnn fit` wrote, or a run's folder."
         )
+    if not ckpt.exists():
+        raise ColorCNNError(f"{ckpt} does not exist: check the path.")
     from colorcnn.publishing import copy_run, publish, read_scores
     from colorcnn.weights import load_lightning
 
