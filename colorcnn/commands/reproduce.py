@@ -14,19 +14,19 @@ from colorcnn.errors import UnknownName, UsageError
 _log = logging.getLogger(__name__)
 
 DESCRIPTION = """\
-Run all stages of an experiment: train the classifier, train the quantizers, evaluate. What is done is not
-done again, what was interrupted goes on: give the same command; given in several terminals at once, they
-share the work. At the end a record, its figure and its table are written; in the repository the tables of
-README.md, experiments/README.md and docs/ follow.
+Run all stages of an experiment: train the classifier, train the quantizers, evaluate. Give the same command
+again to resume it: finished stages are not done again. Give it in several terminals, or on several machines
+with a common file system, and they share the work. At the end, the command writes a record, its figure and
+its table. In the repository it also updates the tables of README.md, experiments/README.md and docs/.
 """
 EXAMPLES = """\
 examples:
-  colorcnn reproduce --list                          what there is, what was run, measured beside published
+  colorcnn reproduce --list                          all experiments, with measured and published numbers
   colorcnn reproduce plus-variants --list            one experiment in full
   colorcnn reproduce plus-variants                   the scale for a CPU
   colorcnn reproduce plus-variants --dry-run         its stages, what is done, and the expected time
   colorcnn reproduce accuracy-bits --scale paper --variant cifar10_resnet18 --seeds 3 --download
-  colorcnn reproduce mine.yaml -o runs/mine          one's own experiment
+  colorcnn reproduce mine.yaml -o runs/mine          an experiment of your own
 
 exit status: 0 when the records are written, 1 when a stage failed, 2 for a wrong option, 130 when
 interrupted.
@@ -42,7 +42,7 @@ CURES = {
     "other-network": _TRAIN_AGAIN,
     "no-variants": "leave out --variant",
 }
-"""The cures of errors that data sets, checkpoints and trainings raise."""
+"""Cures, in the words of this command, of errors by their code."""
 
 
 def main(argv: list[str]) -> int:
@@ -130,7 +130,7 @@ def _parse(argv: list[str]) -> argparse.Namespace:
         metavar="NAME",
         help="run only this variant of the matrix, as --list names it; --panel is the same",
     )
-    add("--list", action="store_true", help="tell what there is and what was run; run nothing")
+    add("--list", action="store_true", help="list experiments and their numbers; run nothing")
     add(
         "--dry-run",
         action="store_true",

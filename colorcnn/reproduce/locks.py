@@ -67,7 +67,7 @@ def _this_process() -> str:
 
 
 def _machine() -> str:
-    """Return a name of this machine; containers with processes of their own have different names."""
+    """Return a name of this machine. Containers that do not share their processes have different names."""
     parts = [socket.gethostname()]
     with contextlib.suppress(OSError):
         parts.append(Path("/proc/sys/kernel/random/boot_id").read_text().strip())

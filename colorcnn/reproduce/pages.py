@@ -1,8 +1,8 @@
-"""The tables of Markdown pages, made from records.
+"""Tables in Markdown pages, made from records.
 
-A table stands between ``<!-- table: NAME -->`` and ``<!-- end -->``, NAME being a record without its ending,
-of an evaluation, of the benchmark of the quantizers, of how building a store scales, or of what stores take.
-``<!-- accuracy: NAME -->`` begins the first table alone of an evaluation.
+A table stands between ``<!-- table: NAME -->`` and ``<!-- end -->``. NAME is the name of a record's file
+without its ending: of an evaluation, of the benchmark of the quantizers, or of the benchmarks of stores.
+``<!-- accuracy: NAME -->`` begins the first table of an evaluation, without the others.
 ``<!-- experiments -->`` begins an overview of all experiments.
 """
 

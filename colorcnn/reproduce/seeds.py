@@ -8,17 +8,17 @@ from typing import Any
 
 
 def gather(per_seed: Mapping[int, Mapping[str, Any]]) -> dict[str, Any]:
-    """The metrics of all seeds as those of one, with their spread.
+    """Return the metrics of all seeds as the metrics of one, with their spread.
 
-    Every number becomes its mean. What is no number stays where all seeds agree on it, and is left out where
-    they do not, as which images are recognised.
+    Every number becomes its mean. Other values stay if all seeds agree on them. Otherwise they are left out,
+    such as the list of recognised images.
 
     Args:
         per_seed: seed -> metrics, of JSON's types and the same layout.
 
     Returns:
-        The means; for several seeds also ``std``, laid out as the metrics, of standard deviations (those of
-        a sample, with n - 1), and ``per_seed`` with the metrics of each.
+        The means. For several seeds also ``std``, the standard deviations (of a sample, with n - 1) in the
+        same layout, and ``per_seed``, the metrics of each seed.
     """
     metrics = list(per_seed.values())
     if len(metrics) == 1:
@@ -34,7 +34,7 @@ _NOTHING = object()
 
 
 def _mapping(values: Sequence[Mapping[str, Any]], fold: Any) -> dict[str, Any]:
-    """Fold mappings entry by entry; entries that not all have are left out."""
+    """Fold mappings entry by entry. Entries that some of them lack are left out."""
     found = {}
     for key in values[0]:
         if all(key in value for value in values):
@@ -59,7 +59,7 @@ def _is_number(value: Any) -> bool:
 
 def _mean(values: Sequence[Any]) -> Any:
     if all(value == values[0] for value in values):
-        return values[0]  # also what is no number, and whole numbers stay whole
+        return values[0]  # also other values than numbers; whole numbers stay whole
     return statistics.fmean(values) if all(map(_is_number, values)) else _NOTHING
 
 

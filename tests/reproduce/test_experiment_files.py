@@ -78,6 +78,7 @@ def test_no_list_of_mappings_is_merged(name):
     assert not re.search(r"<<:\s*(\[|\n\s*-)", experiment_files()[name].read_text())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "scale"), CASES)
 def test_every_stage_of_every_scale_fits(name, scale, parsers, tmp_path):
     planned = jobs(name, scale, tmp_path)

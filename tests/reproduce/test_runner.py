@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import shutil
 import signal
 import subprocess
 import sys
-import time
 from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 import torch
+from halting import halt
 from PIL import Image
 
 from colorcnn.cli import INTERRUPTED, main
@@ -123,24 +122,19 @@ def test_what_is_done_is_not_done_again(copy, monkeypatch, capsys):
     assert "| ColorCNN+, *published* | 19.9 |" in told.out
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGKILL])
 def test_a_training_that_was_interrupted_goes_on(stop, copy, whole):
     for stage in ("plus", "accuracy"):
         shutil.rmtree(stage_folder(copy, stage))
     (copy / "results" / "experiment_cpu.json").unlink()
-    command = [sys.executable, "-m", "colorcnn", "reproduce", str(CONF), "--seeds", "1"]
-    process = subprocess.Popen(
-        [*command, "-o", copy / "runs", "--results", copy / "results"],
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    while not list((copy / "runs").glob("plus-*/checkpoints/last.ckpt")) and process.poll() is None:
-        time.sleep(0.005)
+    command = ["reproduce", CONF, "--seeds", "1", "-o", copy / "runs", "--results", copy / "results"]
+    saving = "colorcnn.tasks.checkpoints.WholeCheckpoints.save_checkpoint"
+    process = halt(command, copy / "ready", saving, "last.ckpt")
     process.send_signal(stop)
     said = process.communicate()[1]
     plus = stage_folder(copy, "plus")
-    assert len(epochs(plus)) < 3, "it was too quick to be interrupted"
+    assert len(epochs(plus)) < 3
     if stop == signal.SIGINT:
         assert process.returncode == INTERRUPTED
         assert "the same command goes on" in said
@@ -223,7 +217,9 @@ def test_more_seeds_add_to_a_record_and_fewer_do_not_replace_it(copy, capsys):
     assert mean == pytest.approx((one["scores"]["2"]["psnr"] + two["scores"]["2"]["psnr"]) / 2)
     assert "mean ± std of 2 seeds" in capsys.readouterr().out
     assert reproduce(copy, "--seeds", "1") == 1
-    assert "holds a measurement of other seeds" in capsys.readouterr().err
+    error = capsys.readouterr().err
+    assert "holds a measurement of other seeds" in error
+    assert "replace it with --force" in error
     assert reproduce(copy, "--seeds", "1", "--force") == 0
     assert read_record(copy / "results" / "experiment_cpu.json").seeds == {"seed 1": 1}
 
@@ -270,6 +266,7 @@ def test_stages_of_other_processes_are_waited_for(copy, monkeypatch, capsys):
     assert read_record(copy / "results" / "experiment_cpu.json").seeds == {"seed 1": 1, "seed 2": 2}
 
 
+@pytest.mark.slow
 def test_two_processes_share_the_work(copy, tmp_path):
     """Both write the same record, and nothing is done twice."""
     for folder in (copy / "runs").iterdir():

@@ -32,12 +32,12 @@ KINDS: dict[str, StageKind] = {
 
 
 def kind_of(stage: Stage) -> StageKind:
-    """The kind of a checked stage."""
+    """Return the kind of a checked stage."""
     return KINDS[stage.kind]
 
 
 def kind_of_record(record: Record) -> MeasuringKind:
-    """The kind of stage that could have made a record; those of `colorcnn evaluate` are of its kind."""
+    """Return the kind of stage that makes such a record. Records of `colorcnn evaluate` have its kind."""
     return cast(MeasuringKind, KINDS[record.config.get("kind", "evaluate")])
 
 

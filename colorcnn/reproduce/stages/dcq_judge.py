@@ -146,30 +146,30 @@ class DcqJudgeStage(MeasuringKind):
         context.write_record(clock, n=len(loaded.split), metrics=metrics, config=shown, device=device)
 
     def pictures(self, folder: Path) -> dict[str, Path]:
-        """See :meth:`MeasuringKind.pictures`: images as the rows store them."""
+        """See :meth:`MeasuringKind.pictures`: some images, and their copies in the stores."""
         path = folder / f"{_EXAMPLES}.png"
         return {_EXAMPLES: path} if path.exists() else {}
 
     def figure(self, record: Record) -> Figure:
-        """Accuracy over colours and over coded bytes."""
+        """Draw accuracy over colours and over coded bytes."""
         from colorcnn.reporting.figures.stored import stored_curves
 
         return stored_curves(record.metrics)
 
     def more_figures(self, record: Record) -> dict[str, Figure]:
-        """Accuracy over error and over inconsistency."""
+        """Draw accuracy over error and over inconsistency."""
         from colorcnn.reporting.figures.stored import stored_causes
 
         return {"causes": stored_causes(record.metrics)}
 
     def table(self, record: Record) -> str:
-        """Accuracy and coded bytes, then error and inconsistency: a row for each method."""
+        """Return accuracy and coded bytes, then error and inconsistency: a row for each method."""
         from colorcnn.reporting.tables.stored import stored_table
 
         return stored_table(record)
 
     def digest(self, record: Record) -> tuple[str, str]:
-        """The accuracies of the anchor, or of the first method."""
+        """Return the accuracies of the anchor, or of the first method."""
         from colorcnn.reporting.tables.accuracy import digest_of
 
         first = next(iter(record.metrics["methods"]), None)

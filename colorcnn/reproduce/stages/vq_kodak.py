@@ -1,4 +1,4 @@
-"""Stages of kind ``vq-kodak``: trained image codecs beside image formats, by the size of their files."""
+"""Stages of kind ``vq-kodak``: trained image codecs and image formats, compared by the size of files."""
 
 from __future__ import annotations
 
@@ -102,19 +102,19 @@ class VQKodakStage(MeasuringKind):
         return {**metrics, "published": {"reference": AOSVQ, "bd_rate": dict(KODAK_BD_RATE)}}
 
     def figure(self, record: Record) -> Figure:
-        """PSNR over bits per pixel."""
+        """Draw PSNR over bits per pixel."""
         from colorcnn.reporting.figures.vectors import picture_figure
 
         return picture_figure(record.metrics)
 
     def table(self, record: Record) -> str:
-        """Bits per pixel and PSNR: a row for each codec, with its BD-rate."""
+        """Return bits per pixel and PSNR: a row for each codec, with its BD-rate."""
         from colorcnn.reporting.tables.vectors import picture_table
 
         return picture_table(record)
 
     def digest(self, record: Record) -> tuple[str, str]:
-        """BD-rates, measured and published."""
+        """Return BD-rates, measured and published."""
         from colorcnn.reporting.tables.vectors import picture_digest
 
         return picture_digest(record)

@@ -1,4 +1,4 @@
-"""Stages of kind ``vq-measure``: trained compressors of vectors beside each other and beside references."""
+"""Stages of kind ``vq-measure``: trained compressors of vectors, compared with each other and references."""
 
 from __future__ import annotations
 
@@ -109,19 +109,19 @@ class VQMeasureStage(OfSource, MeasuringKind):
         return {name: path for name, path in found.items() if path.exists()}
 
     def figure(self, record: Record) -> Figure:
-        """Decibels over rate, and how far each row's loss lies above the best reference."""
+        """Draw decibels over rate, and the distance of each row's loss from the best reference."""
         from colorcnn.reporting.figures.vectors import vector_figure
 
         return vector_figure(record.metrics)
 
     def table(self, record: Record) -> str:
-        """Loss, rate and decibels: a row for each compressor and reference, a column for each lambda."""
+        """Return loss, rate and decibels: a row for each compressor, a column for each lambda."""
         from colorcnn.reporting.tables.vectors import vector_table
 
         return vector_table(record)
 
     def digest(self, record: Record) -> tuple[str, str]:
-        """The losses of the first row, and those printed for another method."""
+        """Return the losses of all rows, and the published losses."""
         from colorcnn.reporting.tables.vectors import vector_digest
 
         return vector_digest(record)

@@ -1,4 +1,4 @@
-"""Stages of kind ``vq-reference``: the best quantizers of a source that need no training."""
+"""Stages of kind ``vq-reference``: the best quantizers of a source, which need no training."""
 
 from __future__ import annotations
 

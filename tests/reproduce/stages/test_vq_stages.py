@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
-import subprocess
-import sys
-import time
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 import yaml
+from halting import halt
 from PIL import Image
 
 from colorcnn.cli import INTERRUPTED, main
@@ -113,6 +110,7 @@ def same(folder, whole):
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("stage", "function"),
     [
@@ -135,18 +133,14 @@ def test_an_interrupted_measurement_is_done_again(stage, function, whole, tmp_pa
     assert same(tmp_path, whole)
 
 
+@pytest.mark.slow
 def test_what_was_killed_is_gone_on_with(whole, tmp_path):
-    first, *_ = without(whole, tmp_path, "vectors", "pictures")
-    process = subprocess.Popen(
-        [sys.executable, "-m", "colorcnn", "reproduce", str(CONF), *arguments(tmp_path)],
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
-        stderr=subprocess.DEVNULL,
-    )
-    while not first.exists() and process.poll() is None:
-        time.sleep(0.005)
+    without(whole, tmp_path, "vectors", "pictures")
+    measuring = "colorcnn.evaluation.vq_measures.measure_vectors"
+    process = halt(["reproduce", CONF, *arguments(tmp_path)], tmp_path / "ready", measuring)
     process.kill()
-    process.wait()
-    assert not list((tmp_path / "runs").glob("pictures-*/state.json")), "it was too quick to be killed"
+    process.communicate()
+    assert not list((tmp_path / "runs").glob("pictures-*/state.json"))
     assert reproduce(tmp_path) == 0
     assert same(tmp_path, whole)
 
