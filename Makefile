@@ -27,7 +27,7 @@ lint: $(VENV)/.installed-test
 	$(BIN)/mypy
 
 test: lint
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto --dist worksteal
 
 # On a machine with a CUDA device; every stage of `reproduce` takes it by itself.
 test-gpu: $(VENV)/.installed-test

@@ -8,7 +8,14 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
+import torch
 from toy_checkpoints import publish_all
+
+
+def pytest_configure() -> None:
+    """Use one thread a process: tests are small, and several processes run them."""
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+    torch.set_num_threads(1)
 
 
 @pytest.fixture

@@ -1,8 +1,6 @@
 """The tools that measure builds: how they grow with the images, and what a whole training set takes."""
 
-import subprocess
 import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,8 +8,6 @@ from PIL import Image
 
 from colorcnn.records import read_record
 from colorcnn.reproduce.pages import rendered
-
-ROOT = Path(__file__).resolve().parent.parent
 
 
 @pytest.fixture
@@ -25,9 +21,15 @@ def pictures(tmp_path):
     return tmp_path / "pictures"
 
 
-def test_stores_of_several_bits_and_how_fast_they_are_read(tmp_path, pictures):
-    tool = [sys.executable, ROOT / "tools" / "dcq_benchmark.py", pictures, tmp_path / "out"]
-    subprocess.run([*tool, "--bits", "1", "3", "--clusters", "2"], check=True, capture_output=True)
+def call(tool, *argv, monkeypatch):
+    """Run a tool in this process."""
+    monkeypatch.setattr(sys, "argv", [tool.__name__, *map(str, argv)])
+    assert tool.main() == 0
+
+
+def test_stores_of_several_bits_and_how_fast_they_are_read(tmp_path, pictures, import_tool, monkeypatch):
+    argv = (pictures, tmp_path / "out", "--bits", "1", "3", "--clusters", "2")
+    call(import_tool("dcq_benchmark"), *argv, monkeypatch=monkeypatch)
     record = read_record(tmp_path / "out" / "results.json")
     one, three = record.metrics["dcq_stores"]
     assert (one["bits"], three["bits"], one["images"]) == (1, 3, record.n)
@@ -40,9 +42,9 @@ def test_stores_of_several_bits_and_how_fast_they_are_read(tmp_path, pictures):
     assert f"n = {record.n} images" in page
 
 
-def test_two_builds_and_the_line_through_them(tmp_path, pictures):
-    tool = [sys.executable, ROOT / "tools" / "dcq_scale.py", pictures, tmp_path / "out"]
-    subprocess.run([*tool, "--side", "24"], check=True, capture_output=True)
+def test_two_builds_and_the_line_through_them(tmp_path, pictures, import_tool, monkeypatch):
+    tool = import_tool("dcq_scale")
+    call(tool, pictures, tmp_path / "out", "--side", "24", monkeypatch=monkeypatch)
     record = read_record(tmp_path / "out" / "results.json")
     few, many = record.metrics["dcq_scale"]
     assert few["images"] < many["images"] == record.n

@@ -1,7 +1,6 @@
 """A stranger's configuration runs nothing: the real command line on files that name code."""
 
 import os
-import subprocess
 import sys
 
 import pytest
@@ -133,16 +132,6 @@ def test_code_in_a_file_is_refused_before_it_is_imported(workplace, capsys, chan
 def test_code_on_the_command_line_is_refused_before_it_is_imported(workplace, capsys, option):
     assert fit(option) == 2
     assert "stranger" in (error := capsys.readouterr().err.splitlines()[-1]) or "class_path" in error
-    assert not (workplace / "touched").exists()
-
-
-def test_the_shell_does_not_run_from_a_process_of_its_own(workplace):
-    with open("fit.yaml", "w") as file:
-        yaml.safe_dump(configuration(model__init_args__network_kwargs={"width": RUN}), file)
-    command = [sys.executable, "-m", "colorcnn", "fit", "--config", "fit.yaml"]
-    done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, "OMP_NUM_THREADS": "1"})
-    assert done.returncode == 2
-    assert "Traceback" not in done.stderr
     assert not (workplace / "touched").exists()
 
 

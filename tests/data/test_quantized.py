@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +13,6 @@ from colorcnn.data import (
     PhotoDigits,
     QuantizedDataset,
     QuantizedFolder,
-    open_data,
     training_images,
 )
 from colorcnn.dcq.build import Build
@@ -143,20 +141,3 @@ def test_sources_are_files_where_there_are_files(folder: Path, store: Path) -> N
     with pytest.raises(UsageError, match="another with image_size"):
         training_images(digits, shorter_side=9)
     assert len(training_images(QuantizedFolder(str(store)))) == 24
-
-
-@pytest.mark.data
-def test_a_batch_is_read_as_fast_as_its_jpeg_files(tmp_path: Path, monkeypatch, real_data: str) -> None:
-    import time
-
-    source = training_images(open_data("cifar10-jpeg", root=os.environ.get("COLORCNN_DATA") or real_data))
-    source = Chosen(source, np.arange(0, 50_000, 25))
-    Build(source, recipe("pixels", refine=False), tmp_path / "store").run()
-    rows = np.random.default_rng(0).permutation(2000)[:256]
-    seconds = []
-    for read in (QuantizedFolder(str(tmp_path / "store")).store.read, source.read):
-        read(rows[:2])
-        start = time.process_time()
-        read(rows)
-        seconds.append(time.process_time() - start)
-    assert seconds[0] <= seconds[1]

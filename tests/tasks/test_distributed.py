@@ -42,7 +42,7 @@ trainer: {max_epochs: 2, accelerator: cpu, precision: 32-true}
 
 
 def fit(folder, name, batch, *options):
-    """Start a training of its own process, or processes; returns its scores."""
+    """Train in processes of their own; returns the scores."""
     environment = {
         **os.environ,
         "PYTHONPATH": os.pathsep.join([str(TESTS), os.environ.get("PYTHONPATH", "")]).rstrip(os.pathsep),

@@ -110,16 +110,23 @@ def test_palette_attention_is_trained_and_used(run, tmp_path):
     assert (paletted.num_colors <= 7).all()
 
 
+@pytest.fixture(scope="module")
+def uninterrupted(tmp_path_factory):
+    """The scores of a run that nobody stops."""
+    folder = tmp_path_factory.mktemp("uninterrupted")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        patch.setenv("COLORCNN_CACHE", str(folder / "cache"))
+        assert main(["fit", "--config", str(CONF / "colorcnn-plus.yaml"), "--allow-module", "tiny"]) == 0
+    return scores(folder / "runs" / "colorcnn-plus")
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGKILL])
-def test_resuming_an_interrupted_run_gives_the_uninterrupted_numbers(stop, tmp_path):
-    config = CONF / "colorcnn-plus.yaml"
-    whole, broken = tmp_path / "runs" / "whole", tmp_path / "runs" / "broken"
-    uninterrupted = start("fit", "--config", config, "--name", "whole", cwd=tmp_path)
-    uninterrupted.communicate()
-    assert uninterrupted.returncode == 0
+def test_resuming_an_interrupted_run_gives_the_uninterrupted_numbers(stop, run, uninterrupted, tmp_path):
+    command = ("fit", "--config", CONF / "colorcnn-plus.yaml")
     process = halt(
-        ["fit", "--config", config, "--name", "broken", "--allow-module", "tiny"],
+        [*command, "--allow-module", "tiny"],
         tmp_path / "ready",
         "colorcnn.tasks.checkpoints.WholeCheckpoints.save_checkpoint",
         "last.ckpt",
@@ -131,14 +138,13 @@ def test_resuming_an_interrupted_run_gives_the_uninterrupted_numbers(stop, tmp_p
     if stop == signal.SIGINT:
         assert process.returncode == 130
         assert "last.ckpt is whole: go on with --ckpt_path last" in told
+    broken = tmp_path / "runs" / "colorcnn-plus"
     with (broken / "scores.jsonl").open("a") as stream:
         stream.write('{"epo')  # a line that was cut short
     assert len((broken / "scores.jsonl").read_text().splitlines()) < 4
-    resumed = start("fit", "--config", config, "--name", "broken", "--ckpt_path", "last", cwd=tmp_path)
-    assert resumed.communicate()[0] is None
-    assert resumed.returncode == 0
+    assert run(*command, "--ckpt_path", "last") == 0
     assert [line["epoch"] for line in scores(broken)] == [0, 1, 2]
-    assert validation(scores(broken)) == validation(scores(whole))
+    assert validation(scores(broken)) == validation(uninterrupted)
 
 
 def test_a_schedule_of_another_length_is_not_resumed(run, capsys):
