@@ -15,6 +15,7 @@ Measuring, building stores and reading files are left out.
 
 from __future__ import annotations
 
+import argparse
 import json
 import sys
 from collections.abc import Mapping
@@ -26,6 +27,7 @@ import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
+from colorcnn.errors import ColorCNNError
 from colorcnn.models.backbones import create_backbone
 from colorcnn.models.classifiers import create_classifier
 from colorcnn.reproduce.library import find_experiment
@@ -165,9 +167,15 @@ def _count(module: nn.Module, side: int, channels: int = 3) -> float:
 
 def main(names: list[str]) -> int:
     """Print the expected time of experiments that have the scale ``paper``."""
-    for name in names or list(experiment_files()):
-        if "paper" in find_experiment(name).scales:
-            print(f"{name}: {words(estimate_hours(name))}")
+    parser = argparse.ArgumentParser(description=main.__doc__)
+    parser.add_argument("names", nargs="*", help="experiments; all by default")
+    try:
+        for name in parser.parse_args(names).names or list(experiment_files()):
+            if "paper" in find_experiment(name).scales:
+                print(f"{name}: {words(estimate_hours(name))}")
+    except ColorCNNError as error:
+        print(f"estimate_time: error: {error}", file=sys.stderr)
+        return error.exit_code
     return 0
 
 

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from colorcnn.errors import UsageError
 from colorcnn.models.sparse import SparseAssignment, gumbel_noise
+from colorcnn.vq.estimators import reinmax as draw_reinmax
 from colorcnn.vq.estimators import straight_through, unit_ball
 
 __all__ = [
@@ -184,26 +185,17 @@ def reinmax(assignment: SparseAssignment) -> SparseAssignment: ...
 def reinmax(assignment: Assignment) -> Assignment:
     """Draw a hard assignment from a soft one, with ReinMax's gradient.
 
-    The gradient is that of Heun's method, exact to second order where straight-through is to first.
+    See :func:`colorcnn.vq.estimators.reinmax`, which has the source.
 
     Args:
         assignment: m(x), (B, C, H, W) or sparse: the probabilities of the draw.
 
     Returns:
         One-hot in value, in the same form.
-
-    Source:
-        L. Liu et al., Bridging Discrete and Backpropagation: Straight-Through and Beyond, 2023, algorithm 2
-        with temperature 1.
     """
     if isinstance(assignment, SparseAssignment):
         return assignment.with_values(reinmax(assignment.values))
-    scores = assignment.clamp_min(torch.finfo(assignment.dtype).tiny).log()
-    drawn = gumbel_noise(scores.detach(), 1.0).argmax(dim=1, keepdim=True)
-    hard = torch.zeros_like(assignment).scatter_(1, drawn, 1)
-    middle = ((hard + assignment) / 2).clamp_min(torch.finfo(assignment.dtype).tiny).log()
-    at_middle = straight_through(middle.detach(), scores).softmax(dim=1)
-    return straight_through(hard, 2 * at_middle - assignment / 2)
+    return draw_reinmax(assignment, dim=1)
 
 
 def simplex_noise(assignment: Assignment) -> Tensor:

@@ -6,12 +6,13 @@ from typing import Any, Literal
 
 import pytorch_lightning as pl
 import torch
+import torch.nn.functional as F
 from pytorch_lightning.callbacks import ModelCheckpoint
 from torch import Tensor, nn
 from torch.nn.utils import clip_grad_norm_
 from torch.optim import Adam, Optimizer
 
-from colorcnn.errors import UsageError
+from colorcnn.errors import UsageError, check_at_least
 from colorcnn.paletted import from_bytes
 from colorcnn.tasks.base import Task, make_schedule
 from colorcnn.vq.codebook import CodebookQuantizer
@@ -38,8 +39,14 @@ class VQTask(Task):
         options: of the method, such as ``dimension`` and ``size``.
         network_kwargs: ``width`` and ``depth`` for vectors, ``width`` and ``channels`` for images.
         alternate: train encoder and decoder in turn; by default what the method is meant for.
+        decoder_steps: steps of the decoder for each step of the encoder, on the same batch, when they are
+            trained in turn. The paper gives no number.
+        decoder_distance: in the decoder's step, draw codewords towards the latents too, as ``vq-ste`` does.
+        latent_weight: beta, the weight of the mean squared distance between latents and codewords, for the
+            methods that train by it; lambda where it is None.
         warm_up: share of the training after which codewords without use leave a codebook; until then a method
-            whose noise needs a good codebook (``sphere``, ``nsvq``) is trained as ``vq-ste``.
+            whose noise needs a good codebook (``sphere``, ``nsvq``, ``diveq``, ``fsq``) is trained as
+            ``vq-ste``.
         reactivate_below: in the first half of the warm-up, codewords used less than this part of the mean are
             moved to where data are; 0 for never.
         prune_below: least usage of a codeword that stays after the warm-up, and after 500 steps at least.
@@ -64,6 +71,9 @@ class VQTask(Task):
         options: dict[str, Any] | None = None,
         network_kwargs: dict[str, Any] | None = None,
         alternate: bool | None = None,
+        decoder_steps: int = 1,
+        decoder_distance: bool = False,
+        latent_weight: float | None = None,
         warm_up: float = 0.3,
         reactivate_below: float = 0.1,
         prune_below: float = 2e-4,
@@ -89,6 +99,7 @@ class VQTask(Task):
             ("learning_rate", learning_rate),
             ("decoder_learning_rate", decoder_learning_rate),
             ("prior_factor", prior_factor),
+            ("latent_weight", latent_weight),
         ):
             if rate is not None and not 0 < rate < float("inf"):
                 raise UsageError(f"{option} is {rate}: choose a number above 0.")
@@ -96,8 +107,15 @@ class VQTask(Task):
             source_dimension, trade_off, method, options, network_kwargs
         )
         self.compressor.mixed = mixed
+        self.compressor.latent_weight = latent_weight
         quantizer = self.compressor.quantizer
         self.alternate = quantizer.alternates if alternate is None else alternate
+        check_at_least(1, decoder_steps=decoder_steps)
+        if not self.alternate and (decoder_steps > 1 or decoder_distance):
+            raise UsageError(
+                "decoder_steps and decoder_distance belong to training in turn: set alternate to true, "
+                "or leave them out."
+            )
         # Part of the state, so that a resumed run goes on in its phase.
         self.register_buffer("batches", torch.zeros((), dtype=torch.int64))
         self.register_buffer("pruned", torch.zeros((), dtype=torch.bool))
@@ -236,11 +254,15 @@ class VQTask(Task):
     def _step_in_turn(self, source: Tensor, latent: Tensor) -> tuple[Terms, Tensor]:
         compressor = self.compressor
         encoder_optimizer, decoder_optimizer = self._optimizers()
-        quantized = compressor.quantizer.quantize(latent.detach())
-        terms = compressor.terms(source, quantized)
-        decoder_optimizer.zero_grad()
-        self.manual_backward(self.checked(compressor.loss(terms)))
-        self._step_decoder()
+        for step in range(self.hparams["decoder_steps"]):
+            quantized = compressor.quantizer.quantize(latent.detach())
+            if self.hparams["decoder_distance"]:
+                distance = F.mse_loss(quantized.latent, compressor.quantizer.target(latent.detach()))
+                quantized = quantized._replace(distance=distance)
+            terms = compressor.terms(source, quantized)
+            decoder_optimizer.zero_grad()
+            self.manual_backward(self.checked(compressor.loss(terms)))
+            self._step_decoder(counted=step == 0)
         with resting(*self._decoding()):
             stand_in = compressor.terms(source, compressor.quantizer.approximate(latent))
             encoder_optimizer.zero_grad()
@@ -261,12 +283,13 @@ class VQTask(Task):
 
     def _step_encoder(self) -> None:
         self._clip(self.compressor.encoder)
-        # Past Lightning, which counts the steps of all optimisers: a batch is to be one step, not two.
+        # Past Lightning, which counts the steps of all optimisers: a batch is to be one step.
         self._optimizers()[0].optimizer.step()
 
-    def _step_decoder(self) -> None:
+    def _step_decoder(self, counted: bool = True) -> None:
         self._clip(*self._decoding())
-        self._optimizers()[1].step()
+        optimizer = self._optimizers()[1]
+        (optimizer if counted else optimizer.optimizer).step()
 
     def validation_step(self, batch: Tensor, batch_idx: int) -> None:
         """Rate and error of a batch, quantized as in a file."""

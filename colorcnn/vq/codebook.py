@@ -1,4 +1,4 @@
-"""Base of quantizers with a codebook: search, start from data, dead codewords revived; and ``vq-ste``."""
+"""Codebooks: search, start from data, dead codewords revived; and ``vq-ste`` and ``rotation``."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from colorcnn.errors import UsageError
 from colorcnn.vq.entropy import CodewordPrior
-from colorcnn.vq.estimators import straight_through
+from colorcnn.vq.estimators import rotate_onto, straight_through
 from colorcnn.vq.quantizer import LatentQuantizer, Quantized
 from colorcnn.vq.search import gather_codewords, nearest
 
@@ -32,7 +32,7 @@ class CodebookQuantizer(LatentQuantizer):
         UsageError: an option is out of range.
     """
 
-    codebook: nn.Parameter
+    codebook: Tensor
     usage: Tensor
     started: Tensor
 
@@ -51,7 +51,7 @@ class CodebookQuantizer(LatentQuantizer):
             raise UsageError(f"Unknown search {search!r}: choose nearest or entropy.")
         self.alphabet = size
         self.search = search
-        self.codebook = nn.Parameter(torch.randn(self.groups, size, dimension))
+        self._make_codebook(size)
         self.prior = CodewordPrior(self.groups, size)
         self.register_buffer("usage", torch.full((self.groups, size), 1 / size))
         self.register_buffer("started", torch.zeros((), dtype=torch.bool))
@@ -61,9 +61,21 @@ class CodebookQuantizer(LatentQuantizer):
         """(G, K): which codewords are in use."""
         return self.prior.active
 
+    def _make_codebook(self, size: int) -> None:
+        """Create the codewords of Gaussian noise; :meth:`start` moves them to where data are."""
+        self.codebook = nn.Parameter(torch.randn(self.groups, size, self.dimension))
+
+    def _move_codewords(self, codewords: Tensor) -> None:
+        """Put other codewords (G, K, k) into the codebook."""
+        self.codebook.copy_(codewords)
+
+    def vectors(self, latent: Tensor) -> Tensor:
+        """Return the sub-vectors (G, M, k) of a latent (B, C, ...) that codewords are searched for."""
+        return self.split(self.target(latent))
+
     def quantize(self, latent: Tensor) -> Quantized:
         """See :meth:`LatentQuantizer.quantize`."""
-        vectors = self.split(latent.detach())
+        vectors = self.vectors(latent.detach())
         indices = self.assign(vectors)
         return self._pack(self.codewords(indices), indices, self.bits_of(indices), latent.shape)
 
@@ -108,7 +120,7 @@ class CodebookQuantizer(LatentQuantizer):
             latent: (B, C, ...).
             search: by default the quantizer's own.
         """
-        vectors = self.split(latent)
+        vectors = self.vectors(latent)
         indices = self.assign(vectors, search)
         codewords = self.codewords(indices)
         distance = (vectors - codewords).square().mean()
@@ -118,7 +130,7 @@ class CodebookQuantizer(LatentQuantizer):
     @torch.no_grad()
     def start(self, latent: Tensor) -> None:
         """Take the first codewords from a latent (B, C, ...): before that they lie where no data are."""
-        self.codebook.copy_(_draw(self.split(latent), self.codebook.shape[1]))
+        self._move_codewords(_draw(self.split(latent), self.codebook.shape[1]))
         self.started.fill_(True)
 
     @torch.no_grad()
@@ -143,7 +155,7 @@ class CodebookQuantizer(LatentQuantizer):
         """
         dead = self.active & (self.usage < threshold)
         drawn = _draw(self.split(latent), self.codebook.shape[1])
-        self.codebook.copy_(torch.where(dead.unsqueeze(2), drawn, self.codebook))
+        self._move_codewords(torch.where(dead.unsqueeze(2), drawn, self.codebook))
         level = self.prior.logits.logsumexp(dim=1, keepdim=True) + math.log(threshold)
         self.prior.logits.copy_(torch.where(dead, level, self.prior.logits))
         self.usage.masked_fill_(dead, 2 * threshold)
@@ -191,6 +203,23 @@ class VectorSTE(CodebookQuantizer):
     def approximate(self, latent: Tensor) -> Quantized:
         """See :meth:`LatentQuantizer.approximate`."""
         return self.straight_through(latent)
+
+
+class Rotation(VectorSTE):
+    """``rotation``: as ``vq-ste``, with gradients that are turned with the codeword.
+
+    C. Fifty et al., Restructuring Vector Quantization with the Rotation Trick (2024): see
+    :func:`colorcnn.vq.estimators.rotate_onto`. The codebook learns from its distance to the latents.
+    """
+
+    def approximate(self, latent: Tensor) -> Quantized:
+        """See :meth:`LatentQuantizer.approximate`."""
+        vectors = self.vectors(latent)
+        indices = self.assign(vectors)
+        codewords = self.codewords(indices)
+        distance = (vectors - codewords).square().mean()
+        passed = rotate_onto(vectors, codewords.detach())
+        return self._pack(passed, indices, self.bits_of(indices), latent.shape, distance)
 
 
 def _draw(vectors: Tensor, count: int) -> Tensor:

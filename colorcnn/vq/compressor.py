@@ -63,6 +63,9 @@ class Compressor(nn.Module, ABC):
         trade_off: lambda in L = rate + lambda * MSE, as the loss uses it.
     """
 
+    latent_weight: float | None = None
+    """beta, the weight of the latent distance in the loss; lambda where it is None."""
+
     mixed = False
     """Whether the transforms compute in bfloat16 in training; what is evaluated or coded never does."""
 
@@ -119,8 +122,9 @@ class Compressor(nn.Module, ABC):
         return Terms(rate, F.mse_loss(reconstruction, source), quantized.distance)
 
     def loss(self, terms: Terms) -> Tensor:
-        """R + lambda D, and lambda times the latent distance where there is one."""
-        return terms.rate + self.trade_off * (terms.mse + terms.distance)
+        """R + lambda D, and beta times the latent distance where there is one."""
+        ratio = 1.0 if self.latent_weight is None else self.latent_weight / self.trade_off
+        return terms.rate + self.trade_off * (terms.mse + ratio * terms.distance)
 
     @torch.no_grad()
     def measure(self, source: Tensor, batch_size: int = 65_536) -> RDPoint:

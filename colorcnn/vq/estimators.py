@@ -1,4 +1,4 @@
-"""Gradients past a quantizer: straight through it, or by noise on and in spheres around its input."""
+"""Gradients past a quantizer: straight through it, by a rotation, by draws, or by noise around its input."""
 
 from __future__ import annotations
 
@@ -18,6 +18,64 @@ def straight_through(hard: Tensor, soft: Tensor) -> Tensor:
         soft: the same shape.
     """
     return hard + (soft - soft.detach())
+
+
+def reinmax(probabilities: Tensor, dim: int) -> Tensor:
+    """Draw one-hot vectors, with ReinMax's gradient.
+
+    The gradient is that of Heun's method, exact to second order where straight-through is to first.
+
+    Args:
+        probabilities: floating point; sums to 1 over ``dim``.
+        dim: of the classes.
+
+    Returns:
+        One-hot over ``dim``, shaped like ``probabilities``.
+
+    Source:
+        L. Liu et al., Bridging Discrete and Backpropagation: Straight-Through and Beyond, 2023, algorithm 2
+        with temperature 1.
+    """
+    least = torch.finfo(probabilities.dtype).tiny
+    scores = probabilities.clamp_min(least).log()
+    noise = torch.empty_like(scores).exponential_().clamp_min(least).log()
+    drawn = (scores.detach() - noise).argmax(dim=dim, keepdim=True)
+    hard = torch.zeros_like(probabilities).scatter_(dim, drawn, 1)
+    middle = ((hard + probabilities) / 2).clamp_min(least).log()
+    at_middle = straight_through(middle.detach(), scores).softmax(dim=dim)
+    return straight_through(hard, 2 * at_middle - probabilities / 2)
+
+
+def rotate_onto(vectors: Tensor, targets: Tensor) -> Tensor:
+    """Return the targets, with the gradient of a rotation and a scaling of the vectors.
+
+    The rotation that takes a vector to the direction of its target, and the ratio of their lengths, are
+    constants of the backward pass. So the angle between a gradient and its codeword is the angle between the
+    passed gradient and the vector. In one dimension nothing turns, and only the scaling is left.
+
+    Args:
+        vectors: (..., k).
+        targets: (..., k); without a gradient.
+
+    Returns:
+        (..., k). Where no rotation is defined, since a length is 0 or the two are opposite, the gradient
+        passes straight through.
+
+    Source:
+        C. Fifty et al., Restructuring Vector Quantization with the Rotation Trick, 2024, section 4.2.
+    """
+    with torch.no_grad():
+        length, reach = vectors.norm(dim=-1, keepdim=True), targets.norm(dim=-1, keepdim=True)
+        start, end = vectors / length.clamp_min(_TINY), targets / reach.clamp_min(_TINY)
+        middle = start + end
+        squared = middle.square().sum(dim=-1, keepdim=True)
+        scale = reach / length.clamp_min(_TINY)
+        lost = (length <= _TINY) | (reach <= _TINY) | (squared <= _TINY)
+    # R x = x - 2 (m . x) m / |m|^2 + 2 (s . x) e, with m = s + e: two reflections.
+    across = 2 * (middle * vectors).sum(dim=-1, keepdim=True) / squared.clamp_min(_TINY) * middle
+    along = 2 * (start * vectors).sum(dim=-1, keepdim=True) * end
+    rotated = scale * (vectors - across + along)
+    return straight_through(targets.detach(), torch.where(lost, vectors, rotated))
 
 
 def unit_sphere(vectors: Tensor, *, zero_sum: bool = False) -> Tensor:

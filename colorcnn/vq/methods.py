@@ -5,19 +5,25 @@ from __future__ import annotations
 from typing import Any
 
 from colorcnn.errors import UsageError, shortened, unknown_name
-from colorcnn.vq.codebook import VectorSTE
-from colorcnn.vq.noise import SphereNoise, SurfaceNoise
+from colorcnn.vq.codebook import Rotation, VectorSTE
+from colorcnn.vq.constrained import FiniteScalar, LinearCodebook
+from colorcnn.vq.noise import DirectionalNoise, SphereNoise, SurfaceNoise
 from colorcnn.vq.quantizer import LatentQuantizer
-from colorcnn.vq.soft import Gumbel, SoftToHard
+from colorcnn.vq.soft import Gumbel, ReinMax, SoftToHard
 from colorcnn.vq.uniform import UniformNoise, UniformSTE
 
 METHODS: dict[str, type[LatentQuantizer]] = {
     "uq-aun": UniformNoise,
     "uq-ste": UniformSTE,
     "vq-ste": VectorSTE,
+    "rotation": Rotation,
+    "simvq": LinearCodebook,
+    "fsq": FiniteScalar,
     "soft-to-hard": SoftToHard,
     "gumbel": Gumbel,
+    "reinmax": ReinMax,
     "nsvq": SurfaceNoise,
+    "diveq": DirectionalNoise,
     "sphere": SphereNoise,
 }
 

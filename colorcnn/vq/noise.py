@@ -1,4 +1,7 @@
-"""Noise as far as the nearest codeword is: on the sphere's surface, ``nsvq``, or inside it, ``sphere``."""
+"""Noise as far as the nearest codeword is: in a ball, on its surface, or towards the codeword.
+
+The methods are ``sphere``, ``nsvq`` and ``diveq``.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,7 @@ from functools import partial
 from typing import Literal
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from colorcnn.errors import UsageError
@@ -95,7 +99,7 @@ class SphereNoise(NoiseQuantizer):
 
     def approximate(self, latent: Tensor) -> Quantized:
         """See :meth:`LatentQuantizer.approximate`."""
-        vectors = self.split(latent)
+        vectors = self.vectors(latent)
         indices = self.assign(vectors)
         codewords = self.codewords(indices)
         radius = (vectors - codewords).detach().norm(dim=2)
@@ -113,9 +117,58 @@ class SurfaceNoise(NoiseQuantizer):
 
     def approximate(self, latent: Tensor) -> Quantized:
         """See :meth:`LatentQuantizer.approximate`."""
-        vectors = self.split(latent)
+        vectors = self.vectors(latent)
         indices = self.assign(vectors)
         squared = (vectors - self.codewords(indices)).square().sum(dim=2)
         radius = squared.clamp_min(torch.finfo(squared.dtype).tiny).sqrt()  # the root has no gradient at 0
         passed = vectors + radius.unsqueeze(2) * unit_sphere(vectors)
+        return self._pack(passed, indices, self.rate(vectors, indices, radius.detach()), latent.shape)
+
+
+class DirectionalNoise(NoiseQuantizer):
+    """``diveq``: a step of the right length in nearly the direction of the nearest codeword, trained jointly.
+
+    M. Vali et al., DiVeQ: Differentiable Vector Quantization Using the Reparameterization Trick (2025). The
+    direction has a little noise and no gradient. The length is the distance to the codeword, through which
+    gradients reach the codebook. That paper has no rate; here it has that of :class:`NoiseQuantizer`. Its
+    space-filling variant takes points between two codewords, which have no code of their own.
+
+    Args:
+        channels: C.
+        dimension: k, which divides C.
+        trade_off: as in :class:`NoiseQuantizer`.
+        size: K codewords in each codebook.
+        rate_gradient: as in :class:`NoiseQuantizer`.
+        radius_floor: as in :class:`NoiseQuantizer`.
+        spread: standard deviation of the direction's noise, as a share of the root mean square distance.
+
+    Raises:
+        UsageError: an option is out of range.
+    """
+
+    def __init__(
+        self,
+        channels: int,
+        dimension: int = 1,
+        trade_off: float = 1.0,
+        size: int = 256,
+        rate_gradient: RateGradient = "surface",
+        radius_floor: float = 0.3,
+        spread: float = 0.03,
+    ) -> None:
+        super().__init__(channels, dimension, trade_off, size, rate_gradient, radius_floor)
+        if not 0 <= spread < float("inf"):
+            raise UsageError(f"spread is {spread}: choose 0 or more.")
+        self.spread = spread
+
+    def approximate(self, latent: Tensor) -> Quantized:
+        """See :meth:`LatentQuantizer.approximate`."""
+        vectors = self.vectors(latent)
+        indices = self.assign(vectors)
+        step = self.codewords(indices) - vectors
+        squared = step.square().sum(dim=2)
+        radius = squared.clamp_min(torch.finfo(squared.dtype).tiny).sqrt()  # the root has no gradient at 0
+        scale = self.spread * radius.detach().square().mean(dim=1, keepdim=True).sqrt().unsqueeze(2)
+        direction = F.normalize(step.detach() + scale * torch.randn_like(step), dim=2)
+        passed = vectors + radius.unsqueeze(2) * direction
         return self._pack(passed, indices, self.rate(vectors, indices, radius.detach()), latent.shape)

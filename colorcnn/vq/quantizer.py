@@ -87,6 +87,10 @@ class LatentQuantizer(nn.Module, ABC):
             high: the greatest index.
         """
 
+    def target(self, latent: Tensor) -> Tensor:
+        """Return what the quantized latent is meant to be near: the latent (B, C, ...), or a bounded form."""
+        return latent
+
     def anneal(self, progress: float) -> None:
         """Adapt to how much of the training is done, 0..1; most methods do not."""
 

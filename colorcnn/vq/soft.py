@@ -1,4 +1,4 @@
-"""Codebooks that are trained with soft or sampled assignments: ``soft-to-hard`` and ``gumbel``."""
+"""Codebooks that are trained with soft or drawn assignments: ``soft-to-hard``, ``gumbel`` and ``reinmax``."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
 from colorcnn.vq.codebook import CodebookQuantizer
-from colorcnn.vq.estimators import straight_through
+from colorcnn.vq.estimators import reinmax, straight_through
 from colorcnn.vq.quantizer import Quantized
 from colorcnn.vq.search import CHUNK
 
@@ -74,7 +74,7 @@ class SoftQuantizer(CodebookQuantizer):
 
     def approximate(self, latent: Tensor) -> Quantized:
         """See :meth:`LatentQuantizer.approximate`."""
-        vectors = self.split(latent)
+        vectors = self.vectors(latent)
         indices = self.assign(vectors)
         unit = precision(vectors, self.codewords(indices))
         mix = partial(self._mix, unit=unit)
@@ -125,3 +125,22 @@ class Gumbel(SoftQuantizer):
         noisy = (logits - noise) / self.temperature
         soft = noisy.softmax(dim=2)
         return straight_through(F.one_hot(noisy.argmax(dim=2), soft.shape[2]).to(soft.dtype), soft)
+
+
+class ReinMax(SoftQuantizer):
+    """``reinmax``: codewords drawn by distance, with a gradient of second order.
+
+    L. Liu et al. (2023): see :func:`colorcnn.vq.estimators.reinmax`. The weights sharpen during training, as
+    the temperature of ``gumbel`` falls.
+    """
+
+    temperature = 1.0
+
+    def anneal(self, progress: float) -> None:
+        """See :meth:`LatentQuantizer.anneal`: the temperature falls from 1 to 0.1."""
+        self.temperature = 10**-progress
+
+    def weigh(self, vectors: Tensor, unit: Tensor) -> Tensor:
+        """See :meth:`SoftQuantizer.weigh`."""
+        scale = self.dimension / 2 / self.temperature * unit
+        return reinmax(affinities(vectors, self.codebook, self.active, scale).softmax(dim=2), dim=2)

@@ -15,7 +15,7 @@ from colorcnn.data.compression import PictureCrops, VectorSource
 from colorcnn.errors import ColorCNNError, UsageError
 from colorcnn.tasks.callbacks import EpochSeed
 from colorcnn.tasks.vq import VQTask
-from colorcnn.vq.compressor import VectorCompressor, resting
+from colorcnn.vq.compressor import Terms, VectorCompressor, resting
 from colorcnn.vq.methods import create_quantizer
 from colorcnn.vq.sources import random_crops
 
@@ -159,6 +159,9 @@ def refusals(run, tmp_path, pictures, model, capsys):
         (["--model.init_args.learning_rate", "-1"], "learning_rate"),
         (["--model.init_args.decoder_learning_rate", "0"], "decoder_learning_rate"),
         (["--model.init_args.prior_factor", "-1"], "prior_factor"),
+        (["--model.init_args.latent_weight", "0"], "latent_weight"),
+        (["--model.init_args.decoder_steps", "0"], "decoder_steps"),
+        (["--model.init_args.decoder_steps", "2", "--model.init_args.alternate", "false"], "in turn"),
         (["--model.init_args.network_kwargs", "{width: 0}"], "width"),
         (["--trainer.max_epochs", "-1"], "planned over its steps"),
         (["--trainer.overfit_batches", "2"], "overfit_batches"),
@@ -200,6 +203,34 @@ def test_in_turn_the_decoder_learns_from_real_codewords_and_the_encoder_alone_fr
     assert any(parameter.grad.abs().sum() > 0 for parameter in made.encoder.parameters())
     assert all(torch.equal(parameter.grad, grad) for parameter, grad in zip(learnt, before))
     assert all(parameter.requires_grad for parameter in learnt)
+
+
+def test_more_decoder_steps_are_one_step_of_the_training(run, tmp_path, monkeypatch):
+    counts = {"decoder": 0, "encoder": 0}
+
+    def counted(name, step):
+        def call(task, *args, **kwargs):
+            counts[name] += 1
+            return step(task, *args, **kwargs)
+
+        return call
+
+    for name in counts:
+        method = f"_step_{name}"
+        monkeypatch.setattr(VQTask, method, counted(name, getattr(VQTask, method)))
+    options = ["--model.init_args.decoder_steps", "3", "--model.init_args.decoder_distance", "true"]
+    assert run("fit", "--config", CONF / "vq.yaml", "--model.init_args.warm_up", "0", *options) == 0
+    (folder,) = (tmp_path / "runs").iterdir()
+    steps = lines(folder)[-1]["step"]
+    assert counts == {"decoder": 3 * steps, "encoder": steps}
+
+
+def test_the_weight_of_the_latent_distance_is_an_option_of_its_own():
+    made = VectorCompressor(2, 8.0, "vq-ste", {"dimension": 2, "size": 9}, width=8, depth=1)
+    terms = Terms(torch.tensor(1.0), torch.tensor(2.0), torch.tensor(3.0))
+    assert float(made.loss(terms)) == 1 + 8 * 2 + 8 * 3
+    made.latent_weight = 0.5
+    assert float(made.loss(terms)) == 1 + 8 * 2 + 0.5 * 3
 
 
 def test_mixed_transforms_are_bfloat16_in_training_alone():

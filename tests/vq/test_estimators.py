@@ -5,7 +5,15 @@ import math
 import pytest
 import torch
 
-from colorcnn.vq.estimators import carry_gradient, straight_through, surface_gradient, unit_ball, unit_sphere
+from colorcnn.vq.estimators import (
+    carry_gradient,
+    rotate_onto,
+    straight_through,
+    surface_gradient,
+    unit_ball,
+    unit_sphere,
+)
+from colorcnn.vq.methods import create_quantizer
 from colorcnn.vq.noise import SphereNoise
 
 
@@ -125,3 +133,84 @@ def test_gradients_are_carried_without_changing_values():
     carried = carry_gradient(torch.arange(5.0), vectors, gradient)
     assert torch.equal(carried, torch.arange(5.0))
     assert torch.equal(torch.autograd.grad(carried.sum(), vectors)[0], gradient)
+
+
+def test_a_rotation_turns_and_scales_the_gradient_as_it_turns_the_vector():
+    vector = torch.tensor([[1.0, 0.0]], requires_grad=True)
+    turned = rotate_onto(vector, torch.tensor([[0.0, 2.0]]))
+    assert torch.equal(turned.detach(), torch.tensor([[0.0, 2.0]]))
+    (turned * torch.tensor([[5.0, 3.0]])).sum().backward()
+    # A quarter turn and a factor of 2: the gradient (5, 3) goes back to 2 (3, -5).
+    torch.testing.assert_close(vector.grad, torch.tensor([[6.0, -10.0]]))
+
+
+def test_a_rotation_keeps_the_angle_between_gradient_and_codeword():
+    torch.manual_seed(0)
+    vectors = torch.randn(20, 3, dtype=torch.float64, requires_grad=True)
+    targets, gradient = torch.randn(2, 20, 3, dtype=torch.float64)
+    (rotate_onto(vectors, targets) * gradient).sum().backward()
+    passed = torch.cosine_similarity(vectors.grad, vectors.detach())
+    torch.testing.assert_close(passed, torch.cosine_similarity(gradient, targets))
+
+
+@pytest.mark.parametrize(
+    ("vector", "target"), [((0.0, 0.0), (1.0, 1.0)), ((1.0, 1.0), (0.0, 0.0)), ((1.0, 2.0), (-2.0, -4.0))]
+)
+def test_where_no_rotation_is_defined_the_gradient_passes_straight(vector, target):
+    vector = torch.tensor([vector], requires_grad=True)
+    (rotate_onto(vector, torch.tensor([target])) * torch.tensor([[5.0, 3.0]])).sum().backward()
+    assert vector.grad.tolist() == [[5.0, 3.0]]
+
+
+def with_codewords(method, codewords, **options):
+    made = create_quantizer(method, 2, dimension=2, size=len(codewords), **options)
+    with torch.no_grad():
+        made.codebook.copy_(torch.tensor([codewords]))
+    return made
+
+
+def test_a_step_towards_the_codeword_has_the_gradient_of_its_length_alone():
+    made = with_codewords("diveq", [(3.0, 4.0), (50.0, 50.0)], spread=0.0)
+    latent = torch.zeros(1, 2, requires_grad=True)
+    found = made.approximate(latent)
+    torch.testing.assert_close(found.latent.detach(), torch.tensor([[3.0, 4.0]]))
+    (found.latent * torch.tensor([[1.0, 0.0]])).sum().backward()
+    # d/dv of v + |t - v| u is the identity less u u^T, and d/dt is u u^T, with u = (.6, .8).
+    torch.testing.assert_close(latent.grad, torch.tensor([[0.64, -0.48]]))
+    torch.testing.assert_close(made.codebook.grad[0, 0], torch.tensor([0.36, 0.48]))
+
+
+def test_the_noise_of_a_step_is_in_its_direction_and_not_in_its_length():
+    torch.manual_seed(0)
+    made = with_codewords("diveq", [(3.0, 4.0), (50.0, 50.0)], spread=0.2)
+    found = made.approximate(torch.zeros(500, 2)).latent.detach()
+    torch.testing.assert_close(found.norm(dim=1), torch.full((500,), 5.0))
+    assert 0.3 < found.std(dim=0).max() < 1.5
+
+
+def test_one_matrix_moves_all_codewords_and_they_can_be_set_one_by_one():
+    made = create_quantizer("simvq", 4, dimension=2, size=5)
+    latent = torch.randn(64, 4)
+    with torch.no_grad():
+        made.weight.copy_(torch.tensor([[2.0, 1.0], [0.0, 1.0]]))
+    made.start(latent)
+    vectors = made.split(latent)
+    assert torch.cdist(made.codebook, vectors).min(dim=2).values.max() < 2e-3
+    made.approximate(latent).distance.backward()
+    assert made.weight.grad.abs().sum() > 0
+    before = made.codebook.detach().clone()
+    with torch.no_grad():
+        made.weight.mul_(2)
+    torch.testing.assert_close(made.codebook, 2 * before)
+    assert {name for name, _ in made.named_parameters()} == {"weight", "prior.logits"}
+
+
+def test_scalars_are_bounded_and_rounded_to_the_levels_of_a_grid():
+    made = create_quantizer("fsq", 2, dimension=2, levels=3).train()
+    latent = torch.tensor([[0.2, 5.0], [-9.0, -0.4]], requires_grad=True)
+    found = made(latent)
+    assert found.latent.tolist() == [[0.0, 1.0], [-1.0, 0.0]]
+    assert found.indices.flatten().tolist() == [3 * 1 + 2, 3 * 0 + 1]
+    found.latent.sum().backward()
+    torch.testing.assert_close(latent.grad, 1 - latent.detach().tanh().square())
+    assert [name for name, _ in made.named_parameters()] == ["prior.logits"]

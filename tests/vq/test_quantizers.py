@@ -12,6 +12,7 @@ from colorcnn.vq.entropy import CodewordPrior, FactorizedDensity
 from colorcnn.vq.methods import METHODS, create_quantizer
 
 CODEBOOKS = sorted(name for name, cls in METHODS.items() if issubclass(cls, CodebookQuantizer))
+TRADING = {"vq-ste", "rotation", "simvq"}  # their search trades distance for bits
 CASES = [
     *((name, dimension) for name in CODEBOOKS for dimension in (1, 2, 4)),
     ("uq-aun", 1),
@@ -21,7 +22,9 @@ CASES = [
 
 def make(name, dimension=1, **options):
     torch.manual_seed(0)
-    if name in CODEBOOKS:
+    if name == "fsq":
+        options = {"levels": 4 if dimension <= 2 else 2, **options}
+    elif name in CODEBOOKS:
         options = {"size": 12, **options}
     return create_quantizer(name, 8, dimension=dimension, trade_off=3.0, **options)
 
@@ -41,7 +44,7 @@ def test_a_quantizer_keeps_its_contract(name, dimension, shape):
         assert found.distance.ndim == 0
     assert torch.equal(quantizer.dequantize(found.indices), found.latent), "indices decode back"
     assert torch.equal(quantizer(latent).latent, found.latent), "and nothing is drawn outside of training"
-    assert torch.equal(quantizer(found.latent).latent, found.latent) or name == "vq-ste"
+    assert name in TRADING | {"fsq"} or torch.equal(quantizer(found.latent).latent, found.latent)
     first = quantizer.split(latent)[..., 0]
     assert torch.equal(quantizer.split_groups(quantizer.join_groups(first, latent.shape)), first)
     assert torch.equal(quantizer.join(quantizer.split(latent), latent.shape), latent)
@@ -192,6 +195,10 @@ def test_pruned_codewords_are_never_used_again(name):
         ("vq-ste", {"search": "far"}, "nearest or entropy"),
         ("sphere", {"radius_floor": math.nan}, "radius_floor"),
         ("vq-ste", {"trade_off": -1}, "trade_off"),
+        ("diveq", {"spread": -1}, "spread"),
+        ("fsq", {"levels": 1}, "2 or more levels"),
+        ("fsq", {"levels": 300, "dimension": 4}, "at most 65,536 points"),
+        ("fsq", {"size": 12}, "does not take"),
         ("uq-aun", {"dimension": 2}, "choose 1"),
         ("uq-aun", {"init_scale": 0}, "init_scale"),
     ],
