@@ -8,6 +8,7 @@ import re
 import typing
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import is_dataclass
 from itertools import pairwise
 from pathlib import Path, PurePath
 from types import UnionType
@@ -144,7 +145,8 @@ def _options_of_class_type(path: str) -> set[str]:
 def _wants_class(hint: Any) -> bool:
     if typing.get_origin(hint) in _CONTAINERS:
         return any(map(_wants_class, typing.get_args(hint)))
-    return inspect.isclass(hint) and hint not in _PLAIN and not issubclass(hint, PurePath)
+    plain = hint in _PLAIN or is_dataclass(hint)
+    return inspect.isclass(hint) and not plain and not issubclass(hint, PurePath)
 
 
 def _tail(place: str) -> str:

@@ -63,12 +63,9 @@ model:
       backbone: unet
       backbone_kwargs: {{width: 16, depth: 3, decoder: narrow}}
     sizes: [2, 4, 8, 16, 32, 64]  # the numbers of colours that are trained
-    imitation_method: wu
-    augment: {{crop: eighth}}
-    optimizer: adamw
-    learning_rate: 2.0e-3
-    weight_decay: 0.01
-    schedule: onecycle
+    imitation: {{method: wu}}
+    augmentation: {{after: {{crop: eighth}}}}
+    optimization: {{optimizer: adamw, learning_rate: 2.0e-3, weight_decay: 0.01, schedule: onecycle}}
 {data}trainer:
   max_epochs: 30
   precision: auto

@@ -39,12 +39,14 @@ from colorcnn.commands.config_classes import (
 )
 from colorcnn.commands.console import say
 from colorcnn.commands.fit_arguments import prepare_arguments, resuming_command
+from colorcnn.commands.flat_options import PARSER_MODE, flags_in_groups
 from colorcnn.errors import ColorCNNError, UsageError, shortened
 from colorcnn.reproduce.locks import ClaimedError, claimed
 from colorcnn.tasks.base import Task
 from colorcnn.tasks.callbacks import EpochSeed, Pictures, PredictionFiles, ScoreLog, predictions_folder
 from colorcnn.tasks.classifier import ClassifierTask
 from colorcnn.tasks.colorcnn import ColorCNNTask
+from colorcnn.tasks.options import DEFAULTS
 from colorcnn.tasks.progress import EpochLines, ProbeClassifiers, QuietTensorBoard, best_checkpoint, doubts
 from colorcnn.tasks.trainer import Trainer
 from colorcnn.tasks.vq import VQTask
@@ -275,10 +277,11 @@ class ColorCNNCLI(LightningCLI):
             ) from error
         mine = dict(self.model.hparams)
         names = [key for key in _DECISIVE if saved.get(key, mine.get(key)) != mine.get(key)]
-        parameters = inspect.signature(type(self.model)).parameters
+        parameters = inspect.signature(type(self.model)).parameters.items()
+        defaults = {**DEFAULTS, **{name: each.default for name, each in parameters}}
         # An option that a checkpoint is too old to have says nothing while it has its default.
         odd = saved.keys() - mine.keys() | {
-            key for key in mine.keys() - saved.keys() if mine[key] != parameters[key].default
+            key for key in mine.keys() - saved.keys() if mine[key] != defaults[key]
         }
         if odd or names:
             differing = ", ".join(sorted(odd)[:3] or names)
@@ -305,6 +308,7 @@ def main(argv: list[str], runs: Path = RUNS) -> int:
     argv, modules = trust.take_allowed(argv)
     argv = prepare_arguments(argv)
     check_configs(argv)
+    argv = flags_in_groups(argv)
     with _held, trust.limited(modules) as allowed, limited_parser(allowed):
         _run(argv, runs)
     return 0
@@ -324,7 +328,11 @@ def _run(argv: list[str], runs: Path) -> None:
             subclass_mode_data=True,
             auto_configure_optimizers=False,
             load_from_checkpoint_support=False,
-            parser_kwargs={"exit_on_error": False, **{name: {"epilog": _EPILOG} for name in _SUBCOMMANDS}},
+            parser_kwargs={
+                "exit_on_error": False,
+                "parser_mode": PARSER_MODE,
+                **{name: {"epilog": _EPILOG, "parser_mode": PARSER_MODE} for name in _SUBCOMMANDS},
+            },
             args=argv,
         )
     except SystemExit as stop:  # Lightning's way to end after an interruption

@@ -33,7 +33,16 @@ from colorcnn.models.colorcnn import ColorCNNPlus, expand_sizes, quantizer_optio
 from colorcnn.models.precision import full_precision
 from colorcnn.paletted import Paletted
 from colorcnn.recognition import accuracy
-from colorcnn.tasks.base import ImageTask, OptimizerName, ScheduleName, copy_weights, first_process_first
+from colorcnn.tasks.base import ImageTask, copy_weights, first_process_first
+from colorcnn.tasks.options import (
+    GROUPS,
+    Augmentation,
+    Imitation,
+    Optimization,
+    Recognition,
+    Regularization,
+    flattened,
+)
 from colorcnn.tasks.recognition import Judges
 from colorcnn.tasks.schedules import Schedules
 
@@ -48,7 +57,7 @@ class ColorCNNTask(ImageTask):
     loss = recognition + lambda L_RP + gamma (R_color + alpha R_info + beta R_conf) + delta perceptual
 
     The defaults are the paper's ColorCNN+; its ColorCNN is ``architecture: colorcnn`` with one size,
-    ``imitation_weight``, ``information_weight`` and ``confidence_weight`` 0, and crop and flip before.
+    a weight of 0 for imitation, information and confidence, and crop and flip before.
 
     Args:
         classifiers: the frozen judges, one or several: pretrained names, checkpoint folders, Lightning .ckpt
@@ -64,67 +73,13 @@ class ColorCNNTask(ImageTask):
             their own (``own_heads``) do not disturb each other.
         sizes: the numbers of colours to train for; validation looks at the same. ``all`` is every number
             from 1 to 64, as the paper's text has it; validation then looks at the powers of two.
-        size_weights: how often each is drawn, in proportion; equally often by default.
-        task_batches: a new number of colours is drawn every so many batches (section 3.6.3).
-        sizes_per_batch: how many different sizes are drawn each time; they share the pass through the
-            backbone, and the loss is their mean. More than 1 needs ``imitation_weight`` 0.
-        recognition_weight: of the recognition loss; 10 for Pascal VOC in the authors' code.
-        regularization_weight: gamma.
-        information_weight: alpha.
-        confidence_weight: beta.
-        confidence_schedule: beta's course over the numbers of colours: ``constant`` is the paper's;
-            ``sigmoid`` fades it out around 16. With few colours it keeps the soft image from showing more.
-        confidence_warmup: share of the training over which beta rises from 0 in a straight line. Confident
-            from the start, palettes of 4 and 8 colours end with 2.
-        entropy_scale: ``nats`` is the paper's; ``colors`` divides R_info and R_conf by the number of colours,
-            as an earlier version of the authors' code does.
-        imitation_weight: lambda; a list has one for each of the sizes.
-        imitation_schedule: lambda's course over the numbers of colours, see :func:`imitation_factor`.
-        imitation_method: the classical quantizer that is imitated.
-        imitation_maps: ``cached`` computes the maps of all training images once and keeps them on disk;
-            ``computed`` makes those of each batch anew, for data sets whose maps are too many to keep.
-        imitation_until: share of the training for which anything is imitated; a list has one for each of the
-            sizes. 1 is the paper's. A classical quantizer is a good start, and at 2 and 4 colours less than
-            what the judge alone teaches afterwards.
-        imitation_pixels: share of an image's pixels the imitation loss looks at; 1 looks at all.
-        distillation: share of knowledge distillation in the recognition loss; 0 is cross-entropy alone.
-        perceptual_weight: delta, of the mean squared difference between a judge's last feature maps of the
-            quantized image and of the original, which is augmented alike; a later version of the code has it.
-        straight_through: share of the training, at its end, whose forward pass shows something else than the
-            soft image, with the soft one's gradient; 0 is the paper's soft training.
-        stand_in: what it shows: the hard ``assignment`` (and with it the palette), the hard ``palette``
-            alone, ``reinmax``, a hard assignment drawn from the soft one with a gradient of second order, or
-            ``simplex-noise``, which in place of making the assignment hard disturbs it as much.
-        hardening: share of the training over which ever more pixels, drawn at random, are shown by their hard
-            assignment, as ``straight_through`` shows all; from its end on all are. 0 shows none.
-        temperature: of the soft assignment at the end of training, to which it falls geometrically from 1; a
-            list of two is where it starts and ends, for weights that are sure of their pixels already.
-        score_noise: scale of the Gumbel noise on the scores (divided by the temperature) at the end of
-            training, to which it rises from 0 in a straight line. What the noise can turn is paid for, so
-            that the network learns to be sure of every pixel by itself. A list has one for each of the sizes.
-        jitter: xi, standard deviation of the noise in the classifier's normalised space.
-        jitter_noise: ``scalar`` is the paper's: one number for the whole batch. ``per-pixel`` draws one for
-            every pixel and channel, which hides the image where xi is 1.
-        jitter_contrast: the quantized image's contrast is divided by this before the noise: 4 in the paper,
-            1 for AlexNet on other data sets than CIFAR.
-        jitter_schedule: ``constant`` is the paper's; ``colors`` goes by the number of colours as a later
-            version of the authors' code does, see :func:`colorcnn.data.jitter.jitter_by_colors`.
-        contrast: largest relative change of a quantized image's contrast, a milder jitter.
-        brightness: largest shift of its brightness, likewise.
-        flip_before: mirror half of the images (and their imitation targets) before they are quantized.
-        crop_before: padding of a random crop before quantization in pixels, or ``eighth`` of the side, as
-            ColorCNN has it; without imitation only.
-        augment: done to the quantized images, as options of :class:`Augment`; by default a crop with a
-            padding of one eighth of the side, rotation 15, erasing 0.5 and flip.
-        assignment_form: ``sparse`` keeps the K entries of a pixel that are not 0, ``dense`` all C; values and
-            gradients are equal. ``auto`` is sparse on a CPU for more than 2 K colours, where it is faster.
-        compile: compile the backbone and the classifiers with torch.compile; worth its minutes in a long
-            training on a GPU. Results differ in their last digits.
-        optimizer: ``sgd`` or ``adamw``.
-        learning_rate: its peak.
-        weight_decay: L2 penalty.
-        schedule: of the learning rate.
-        restart_epochs: period of ``cosine-restarts``.
+        recognition: the losses of the classifiers.
+        imitation: the imitation of a classical quantizer.
+        regularization: the regularisation of the soft assignment.
+        augmentation: before and after the images are quantized.
+        optimization: optimiser, task selection, and the way from soft to hard images.
+        flat: options of the groups by the names of :data:`colorcnn.tasks.options.FLAT`, as checkpoints have
+            them.
 
     Raises:
         UsageError: an option is out of range, or a classifier does not fit the data set.
@@ -145,48 +100,17 @@ class ColorCNNTask(ImageTask):
         start_from: str | None = None,
         frozen_backbone: bool = False,
         sizes: list[int] | Literal["all"] = list(POWERS_OF_TWO),  # noqa: B006 (never changed)
-        size_weights: list[float] | None = None,
-        task_batches: int = 20,
-        sizes_per_batch: int = 1,
-        recognition_weight: float = 1.0,
-        regularization_weight: float = 1.0,
-        information_weight: float = 1.0,
-        confidence_weight: float = 1.0,
-        confidence_schedule: Literal["constant", "sigmoid"] = "constant",
-        confidence_warmup: float = 0.0,
-        entropy_scale: Literal["nats", "colors"] = "nats",
-        imitation_weight: float | list[float] = 3.0,
-        imitation_schedule: Literal["constant", "large", "sigmoid"] = "constant",
-        imitation_method: str = "median-cut",
-        imitation_maps: Literal["cached", "computed"] = "cached",
-        imitation_until: float | list[float] = 1.0,
-        imitation_pixels: float = 0.3,
-        distillation: float = 0.0,
-        perceptual_weight: float = 0.0,
-        straight_through: float = 0.0,
-        stand_in: Literal["assignment", "palette", "reinmax", "simplex-noise"] = "assignment",
-        hardening: float = 0.0,
-        temperature: float | list[float] = 1.0,
-        score_noise: float | list[float] = 0.0,
-        jitter: float = 1.0,
-        jitter_contrast: float = 4.0,
-        jitter_noise: Literal["scalar", "per-pixel"] = "scalar",
-        jitter_schedule: Literal["constant", "colors"] = "constant",
-        contrast: float = 0.0,
-        brightness: float = 0.0,
-        flip_before: bool = True,
-        crop_before: int | Literal["eighth"] = 0,
-        augment: dict[str, Any] | None = None,
-        assignment_form: Literal["auto", "dense", "sparse"] = "auto",
-        compile: bool = False,
-        optimizer: OptimizerName = "sgd",
-        learning_rate: float = 0.01,
-        weight_decay: float = 5e-4,
-        schedule: ScheduleName = "cosine-restarts",
-        restart_epochs: int = 20,
+        recognition: Recognition = Recognition(),
+        imitation: Imitation = Imitation(),
+        regularization: Regularization = Regularization(),
+        augmentation: Augmentation = Augmentation(),
+        optimization: Optimization = Optimization(),
+        **flat: Any,
     ) -> None:
         super().__init__()
-        self.save_hyperparameters()
+        options = flattened((recognition, imitation, regularization, augmentation, optimization), flat)
+        self.save_hyperparameters(options)
+        self.save_hyperparameters(ignore=[*GROUPS])  # and the other arguments
         self.strict_loading = False  # the frozen judges are not part of a checkpoint
         self.sizes = expand_sizes(sizes)
         self.scored_sizes = list(POWERS_OF_TWO) if sizes == "all" else self.sizes
@@ -196,14 +120,11 @@ class ColorCNNTask(ImageTask):
             copy_weights(load_quantizer(f"{architecture}:{start_from}"), self.quantizer, start_from)
         if frozen_backbone:
             cast(nn.Module, self.quantizer.backbone).requires_grad_(False).eval()
-        self.judges = Judges(
-            classifiers,
-            num_classes,
-            distillation=distillation,
-            perceptual=bool(perceptual_weight),
-        )
-        self.augment = Augment(**(AFTER_QUANTIZATION if augment is None else augment), fill=mean)
-        self.crop = Augment(crop=crop_before, fill=mean)
+        distillation, perceptual = options["distillation"], bool(options["perceptual_weight"])
+        self.judges = Judges(classifiers, num_classes, distillation=distillation, perceptual=perceptual)
+        after = AFTER_QUANTIZATION if options["augment"] is None else options["augment"]
+        self.augment = Augment(**after, fill=mean)
+        self.crop = Augment(crop=options["crop_before"], fill=mean)
         self.num_colors = self.sizes[0]
         self.also: list[int] = []
         self.targets: ImitationTargets | ComputedTargets | None = None

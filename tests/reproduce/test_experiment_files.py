@@ -15,6 +15,7 @@ import colorcnn.data.quantized
 import colorcnn.data.recoded
 import colorcnn.tasks
 import colorcnn.tasks.dynamics  # noqa: F401 (so that configurations may name their classes)
+from colorcnn.commands.flat_options import in_groups
 from colorcnn.data.base import ImageDataModule
 from colorcnn.data.compression import DrawnData
 from colorcnn.evaluation.codecs import find_codecs
@@ -92,9 +93,8 @@ def test_every_stage_of_every_scale_fits(name, scale, parsers, tmp_path):
             if text not in checked:
                 checked.add(text)
                 compresses = description["model"]["class_path"] == "VQTask"
-                parsers[compresses].parse_object(
-                    {key: value for key, value in description.items() if key != "save"}  # of the stage
-                )
+                of_fit = {key: value for key, value in description.items() if key != "save"}
+                parsers[compresses].parse_object(in_groups(of_fit))
                 if compresses:
                     build_compressor(description)
                 else:

@@ -185,6 +185,10 @@ def check_class(section: str, described: Mapping[str, Any], module: ModuleType) 
     if name not in module.__all__:
         raise unknown_name(f"class for {section}", name, module.__all__)
     known = _options(getattr(module, name))
+    if name == "ColorCNNTask":
+        from colorcnn.tasks.options import grouped
+
+        options = grouped(options)
     for option in options:
         if option not in known:
             raise unknown_name(f"option of {name}", option, known)
