@@ -55,6 +55,24 @@ class TestQuality:
         assert [quality_of(error) for error in errors[1:]] == list(range(1, 101))
         assert quality_of(1e9) == 0
 
+    @pytest.mark.parametrize(
+        ("off", "quality"),
+        [
+            (0, 100),  # exact
+            (1, 95),  # (1/255)^2: 48.13 dB, (48.13 - 10) / 0.4 = 95.3
+            (25.5, 25),  # a tenth of the range: 20 dB
+            (51, 9),  # a fifth: 13.98 dB
+            (255, 0),  # 0 dB
+        ],
+    )
+    def test_quality_is_psnr_in_steps(self, off, quality):
+        assert quality_of(3 * (off / 255) ** 2) == quality
+
+    def test_the_error_of_a_quality_is_that_of_its_psnr(self):
+        assert largest_error(50) == pytest.approx(3 * 0.001)  # 30 dB
+        assert largest_error(75) == pytest.approx(3 * 0.0001)  # 40 dB
+        assert largest_error(90) == pytest.approx(3 * 10**-4.6)  # 46 dB
+
     def test_as_few_colours_as_the_quality_needs(self, capsys):
         ramp = np.linspace(0, 255, 64).astype(np.uint8)[None, :, None].repeat(8, 0).repeat(3, 2)
         assert run(picture("a.png", ramp), "--quality", "-80", "--json", method="k-means", colors=None) == 0

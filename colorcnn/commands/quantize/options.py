@@ -40,8 +40,8 @@ examples:
   colorcnn quantize a.png a.jpg --colors 8 --method octree --suffix '-{ext}-{colors}'
       writes a-png-8.png and a-jpg-8.png
   colorcnn quantize a.png b.png --colors 32 --method k-means --quality best --space oklab --shared-palette
-  colorcnn quantize logo.png --method k-means --quality 60-85 --skip-if-larger --alpha full
-      as few colours as quality 85 needs; none is written below quality 60
+  colorcnn quantize logo.png --method k-means --quality 50-75 --skip-if-larger --alpha full
+      as few colours as quality 75 (40 dB) needs; none is written below quality 50 (30 dB)
   colorcnn quantize photo.jpg --palette pico-8.hex --dither floyd-steinberg --serpentine
   colorcnn quantize photo.jpg --colors 2 --method colorcnn-plus:checkpoints/mine -o two.png --force
   cat photo.jpg | colorcnn quantize - --colors 8 --method octree > photo.png

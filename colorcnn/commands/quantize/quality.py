@@ -1,4 +1,13 @@
-"""The scale of quality of pngquant, from 0 (worst) to 100 (exact), and the errors that it stands for."""
+"""The scale of quality, 0 to 100: PSNR in steps of 0.4 dB.
+
+Quality Q from 1 to 99 means a PSNR of at least 10 + 0.4 Q dB over the pixels that can be seen. 0 asks for
+nothing, and 100 for exactly the picture's pixels. PSNR is -10 log10 of the mean squared error of a value in
+[0, 1].
+
+| quality | 1 | 25 | 50 | 75 | 90 | 99 | 100 |
+|---|---|---|---|---|---|---|---|
+| PSNR of at least, dB | 10.4 | 20 | 30 | 40 | 46 | 49.6 | exact |
+"""
 
 from __future__ import annotations
 
@@ -11,10 +20,15 @@ import numpy as np
 from colorcnn.errors import UsageError
 
 BELOW_QUALITY = 99
-"""Exit status when a picture was left out because its quality is below the least, as pngquant has it."""
+"""Exit status when a picture was left out because its quality is below the least."""
 
 LARGER = 98
-"""Exit status when a picture was left out because its result is larger than its file, as pngquant has it."""
+"""Exit status when a picture was left out because its result is larger than its file."""
+
+
+LOWEST_PSNR = 10.0
+PSNR_STEP = 0.4
+CHANNELS = 3
 
 
 class QualityRange(NamedTuple):
@@ -45,8 +59,19 @@ def parse_quality(text: str | None) -> QualityRange | None:
     return found
 
 
+def least_psnr(quality: int) -> float:
+    """Return the least PSNR that has a quality, in dB: minus infinity for 0, and infinity for 100.
+
+    Args:
+        quality: 0 to 100.
+    """
+    if quality <= 0:
+        return -math.inf
+    return math.inf if quality >= 100 else LOWEST_PSNR + PSNR_STEP * quality
+
+
 def largest_error(quality: int) -> float:
-    """Return the largest mean squared error that has a quality on pngquant's scale.
+    """Return the largest mean squared error that has a quality.
 
     Args:
         quality: 0 to 100.
@@ -54,12 +79,7 @@ def largest_error(quality: int) -> float:
     Returns:
         The error of a pixel, summed over its channels in [0, 1]: infinite for 0, and 0 for 100.
     """
-    if quality <= 0:
-        return math.inf
-    if quality >= 100:
-        return 0.0
-    share = (100.1 - quality) / 100
-    return 2.5 * share / (210 + quality) ** 1.2 + max(0.0, 0.016 / (0.001 + quality) - 0.001)
+    return CHANNELS * 10 ** (-least_psnr(quality) / 10)
 
 
 def quality_of(error: float) -> int:
