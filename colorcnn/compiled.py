@@ -8,6 +8,7 @@ is made anew.
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import tempfile
 import warnings
@@ -20,6 +21,8 @@ from numba.core.caching import FunctionCache
 
 _VARIABLE = "NUMBA_CACHE_DIR"
 _warned = False
+_told = False
+_notes = logging.getLogger("colorcnn.notes")
 
 
 class _Cache(FunctionCache):
@@ -27,12 +30,15 @@ class _Cache(FunctionCache):
 
     def load_overload(self, sig: Any, target_context: Any) -> Any:
         """Return the compiled function for a signature, or None; a damaged file is dropped."""
+        found = None
         try:
-            return super().load_overload(sig, target_context)
+            found = super().load_overload(sig, target_context)
         except Exception:  # a truncated file raises any of a dozen types
             with contextlib.suppress(Exception):
                 self.flush()
-            return None
+        if found is None:
+            _tell()
+        return found
 
     def save_overload(self, sig: Any, data: Any) -> None:
         """Keep a compiled function, if the disk allows it."""
@@ -87,6 +93,14 @@ def _private_folder() -> Path | None:
         return folder if private and not folder.is_symlink() else None
     except OSError:
         return None
+
+
+def _tell() -> None:
+    """Say once that code is being compiled: a first call of half a minute would look like a standstill."""
+    global _told
+    if not _told:
+        _told = True
+        _notes.info("note: compiling the quantizers, which takes up to a minute; later starts find the code")
 
 
 def _warn(message: str) -> None:

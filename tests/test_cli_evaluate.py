@@ -43,6 +43,15 @@ def convolving():
 def of_ten(num_classes=10):
     return nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(3, 10))
 
+class Six(nn.Module):
+    classes = ("sky", "sea", "grass", "leaf", "fire", "blood")
+
+    def forward(self, images):
+        return 100 * images.mean(dim=(2, 3)).flip(1).repeat_interleave(2, 1)
+
+def six():
+    return Six()
+
 def picky():
     return nn.Linear(7, 3)
 
@@ -334,6 +343,47 @@ def test_accuracy_under_attack_is_measured_on_request(folder, capsys):
     assert attacks["results"]["fgsm"]["original"]["200"]["accuracy"] == 0
     assert record.config["attacks"] == ["fgsm", "pgd:adaptive"]
     assert "Under attack, with 2 colours" in (folder / "out" / "report.html").read_text()
+
+
+def test_all_images_are_one_split(folder, capsys):
+    assert run("photos", "--split", "all", "--colors", "2", "-o", "out") == 0
+    record = read_record("out/record.json")
+    assert (record.n, record.config["split"]) == (24, "all")
+    assert run("photos/train", "--split", "all", "--colors", "2", "--json") == 0
+    shown = capsys.readouterr()
+    assert "set aside" not in shown.err
+    assert json.loads(shown.out[shown.out.index("{") :])["n"] == 12
+
+
+def test_classes_of_a_classifier_are_set_beside_those_of_the_data(folder):
+    content = {"blue": ["sky", 1], "green": [2, "leaf"], "red": "Fire"}
+    (folder / "map.json").write_text(json.dumps(content))
+    argv = ["--colors", "8", "--classifier", "evaluate_toys:six", "--classes", "map.json", "-o", "out"]
+    assert run("photos", *argv) == 0
+    record = read_record("out/record.json")
+    assert record.metrics["original"]["accuracy"] == 1
+    assert record.config["classes"]["red"] == ["Fire"]
+
+
+@pytest.mark.parametrize(
+    ("content", "problem"),
+    [
+        ({"blue": 0, "green": 1}, "lacks the class 'red'"),
+        ({"blue": 0, "green": 1, "red": 2, "pink": 3}, "has 'pink'"),
+        ({"blue": 0, "green": 1, "red": "fir"}, "no class 'fir', did you mean 'fire'?"),
+        ({"blue": 0, "green": 1, "red": 6}, "names class 6 and the classifier has 6"),
+        ({"blue": 0, "green": 1, "red": -1}, "count from 0"),
+        ({"blue": 0, "green": 1, "red": []}, "gives 'red' no class"),
+        ({"blue": 0, "green": 1, "red": 1.5}, "map.json is invalid"),
+        (None, "map.json does not exist"),
+    ],
+)
+def test_a_wrong_map_of_classes_is_told(folder, capsys, content, problem):
+    if content is not None:
+        (folder / "map.json").write_text(json.dumps(content))
+    argv = ["--colors", "8", "--classifier", "evaluate_toys:six", "--classes", "map.json"]
+    assert run("photos", *argv) in (1, 2)
+    assert problem in sentence(capsys)
 
 
 def test_several_classifiers_judge_the_same_images(folder, capsys):

@@ -14,7 +14,7 @@ PACKAGE = Path(colorcnn.__file__).parent
 ROOMS = [
     "errors", "compiled", "schema", "trust", "lazy", "version", "files", "colors", "indexed", "paletted",
     "images", "arrays", "records", "vq", "quantizers", "models", "losses", "recognition", "alpha",
-    "checkpoint_config", "weights", "pretrained", "compression", "publishing", "classifiers",
+    "checkpoint_config", "weights", "pretrained", "compression", "publishing", "classifiers", "class_map",
     "methods", "api", "transforms",
     "dcq", "data", "evaluation", "reporting", "tasks", "reproduce", "commands", "cli", "__main__",
 ]  # fmt: skip

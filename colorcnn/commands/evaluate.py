@@ -35,6 +35,8 @@ examples:
   colorcnn evaluate cifar10 --classifier resnet9-cifar10 --methods median-cut,octree,colorcnn-plus
   colorcnn evaluate photos/ --classifier mymodule:network --colors 2,4 --limit 1000 -o runs/photos
       photos/ holds test/<class>/<image>, or <class>/<image>; mymodule.py a function network()
+  colorcnn evaluate photos/ --split all --classifier torchvision:resnet18 --classes map.json
+      an ImageNet network on one's own folders, of which none is set aside
   colorcnn evaluate cifar100 --classifier mine.ckpt --methods median-cut --published cifar100-resnet18
   colorcnn evaluate cifar10 --classifier resnet9-cifar10 --methods colorcnn-plus,jpeg,webp,png
       quantizers beside image files: jpeg:30 is one quality, jpeg a whole curve; files count with headers
@@ -49,7 +51,11 @@ FILES = ("record.json", "figure.png", "report.html")
 _UNFINISHED = ".unfinished"
 """Lies in the folder until all results are written, and holds the command, which alone may complete them."""
 DRAWN = "grid.png, depths.png"
-CURES = data_cures(lambda name: f"--{name.replace('_', '-')}", originals="originals in a configuration")
+CURES = {
+    **data_cures(lambda name: f"--{name.replace('_', '-')}", originals="originals in a configuration"),
+    "other-classes": "choose a classifier that was trained on these data, or map its classes with --classes",
+}
+SPLITS = ("test", "val", "train", "all")
 
 
 def main(argv: list[str]) -> int:
@@ -127,6 +133,13 @@ def _parse(argv: list[str]) -> argparse.Namespace:
         "give it several times to compare classifiers, the first of which the main table is about",
     )
     add(
+        "--classes",
+        type=Path,
+        metavar="JSON",
+        help="for classifiers of other classes: a JSON object of the data's classes, each with one or "
+        'several of the classifier\'s by number or name, such as {"cat": [281, "tiger cat"]}',
+    )
+    add(
         "--methods",
         default="median-cut,octree",
         metavar="NAME[:CHECKPOINT][+DITHER],...",
@@ -170,7 +183,7 @@ def _check_combinations(options: argparse.Namespace) -> None:
 
 def _add_data_options(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
-    add("--split", choices=("test", "val", "train"), default="test", help="(default: test)")
+    add("--split", choices=SPLITS, default="test", help="all is every image (default: test)")
     add("--root", metavar="DIR", help="the data root (default: $COLORCNN_DATA, else data)")
     add("--download", action="store_true", help="fetch the data set when it is missing")
     add(
@@ -285,6 +298,7 @@ def _config(options: argparse.Namespace, sizes: list[int]) -> EvaluationConfig:
         methods={name: name for name in names},
         colors=sizes,
         split=options.split,
+        classes=_class_map(options.classes),
         limit=options.limit,
         seed=options.seed,
         batch_size=options.batch_size,
@@ -292,6 +306,14 @@ def _config(options: argparse.Namespace, sizes: list[int]) -> EvaluationConfig:
         options=_data_options(options),
         **_attack(options),
     )
+
+
+def _class_map(path: Path | None) -> dict[str, list[int | str]] | None:
+    if path is None:
+        return None
+    from colorcnn.class_map import read_class_map
+
+    return read_class_map(path)
 
 
 def _check_names(options: argparse.Namespace, config: EvaluationConfig) -> None:

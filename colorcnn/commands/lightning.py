@@ -47,7 +47,14 @@ from colorcnn.tasks.callbacks import EpochSeed, Pictures, PredictionFiles, Score
 from colorcnn.tasks.classifier import ClassifierTask
 from colorcnn.tasks.colorcnn import ColorCNNTask
 from colorcnn.tasks.options import DEFAULTS
-from colorcnn.tasks.progress import EpochLines, ProbeClassifiers, QuietTensorBoard, best_checkpoint, doubts
+from colorcnn.tasks.progress import (
+    EpochLines,
+    FirstSteps,
+    ProbeClassifiers,
+    QuietTensorBoard,
+    best_checkpoint,
+    doubts,
+)
 from colorcnn.tasks.trainer import Trainer
 from colorcnn.tasks.vq import VQTask
 
@@ -121,6 +128,7 @@ def trainer_defaults(name: str, runs: Path = RUNS) -> dict[str, Any]:
             PredictionFiles(),
             ProbeClassifiers(),
             *([] if sys.stderr.isatty() else [EpochLines(say)]),
+            FirstSteps(),
             LearningRateMonitor("step"),
             ModelCheckpoint(
                 filename="best",

@@ -15,7 +15,7 @@ import torch
 from torch.utils.data import DataLoader
 
 from colorcnn.data.cache import cache_folder
-from colorcnn.data.datasets import Batch, ImageSplit, as_is
+from colorcnn.data.datasets import Batch, ImageSplit, as_is, join_splits
 from colorcnn.data.registry import data_root
 from colorcnn.data.sampling import EpochSampler, SharedBatches, stratified_cut
 from colorcnn.errors import ColorCNNError, UsageError, check_at_least
@@ -125,6 +125,12 @@ class ImageDataModule(pl.LightningDataModule, ABC):
     def test(self) -> ImageSplit:
         """The test split, which nothing is chosen on."""
         return self.required_split("test")
+
+    @cached_property
+    def all(self) -> ImageSplit:
+        """All images: train, val and test, one behind the other."""
+        parts = [self.load_split(part) for part in ("train", "val", "test")]
+        return join_splits([part for part in parts if part is not None and len(part)])
 
     @property
     def image_size(self) -> tuple[int, int]:

@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from colorcnn.data.cache import content_key
+from colorcnn.errors import UsageError
 
 
 class Batch(NamedTuple):
@@ -44,6 +45,7 @@ class ImageSplit(Dataset[Batch]):
         labels: (N,) integers, (N, classes) of 0 and 1, or (N, H, W) uint8 masks of class numbers.
         key: names the content in cache keys; by default computed from the pixels.
         rows: which rows of ``pixels`` (and ``labels``) belong to the split, in order; default all.
+        names: of the files that the rows of ``pixels`` come from, as relative paths with ``/``.
     """
 
     def __init__(
@@ -53,11 +55,13 @@ class ImageSplit(Dataset[Batch]):
         *,
         key: str | None = None,
         rows: np.ndarray | None = None,
+        names: Sequence[str] | None = None,
     ) -> None:
         if len(labels) != pixels.shape[0]:
             raise ValueError(f"{pixels.shape[0]} images and {len(labels)} labels")
         self._pixels = pixels
         self._all_labels = labels
+        self._names = names
         self._key = key if key is not None else content_key(np.asarray(pixels))
         self._rows = np.arange(len(labels)) if rows is None else np.asarray(rows, dtype=np.int64)
         kind = {1: torch.int64, 2: torch.float32, 3: torch.uint8}[labels.ndim]
@@ -88,7 +92,11 @@ class ImageSplit(Dataset[Batch]):
     def take(self, positions: np.ndarray | Sequence[int]) -> ImageSplit:
         """The split of these positions, in this order, sharing the pixels."""
         rows = self._rows[np.asarray(positions, dtype=np.int64)]
-        return ImageSplit(self._pixels, self._all_labels, key=self._key, rows=rows)
+        return ImageSplit(self._pixels, self._all_labels, key=self._key, rows=rows, names=self._names)
+
+    def name(self, position: int) -> str | None:
+        """Return the name of an image's file, or None for images that lie in memory."""
+        return None if self._names is None else self._names[self._rows[position]]
 
     def pixels(self, positions: np.ndarray | Sequence[int] | slice) -> np.ndarray:
         """uint8 (n, H, W, 3) pixels of these positions."""
@@ -106,6 +114,49 @@ class ImageSplit(Dataset[Batch]):
         images = torch.from_numpy(np.ascontiguousarray(self.pixels(chosen).transpose(0, 3, 1, 2)))
         index = torch.from_numpy(chosen)
         return Batch(images, self.labels[index], index)
+
+
+class _Joined:
+    """The pixels of several splits, one behind the other.
+
+    Args:
+        splits: with images of one size.
+    """
+
+    def __init__(self, splits: Sequence[ImageSplit]) -> None:
+        self.splits = splits
+        self.starts = np.cumsum([0, *map(len, splits)])
+        self.shape = (int(self.starts[-1]), *splits[0].image_size, 3)
+
+    def __getitem__(self, rows: np.ndarray, /) -> np.ndarray:
+        """The pixels (n, H, W, 3) of ``rows`` (n,)."""
+        rows = np.asarray(rows)
+        pixels = np.empty((len(rows), *self.shape[1:]), dtype=np.uint8)
+        for split, start, stop in zip(self.splits, self.starts, self.starts[1:]):
+            chosen = (rows >= start) & (rows < stop)
+            if chosen.any():
+                pixels[chosen] = split.pixels(rows[chosen] - start)
+        return pixels
+
+
+def join_splits(splits: Sequence[ImageSplit]) -> ImageSplit:
+    """Put splits one behind the other.
+
+    Args:
+        splits: at least one, with images of one size and labels of one kind.
+
+    Raises:
+        UsageError: the images differ in size.
+    """
+    if len(splits) == 1:
+        return splits[0]
+    if len({split.image_size for split in splits}) > 1:
+        raise UsageError("The splits have images of several sizes: choose one with image_size.")
+    labels = np.concatenate([split.labels.numpy() for split in splits])
+    named = [[split.name(image) for image in range(len(split))] for split in splits]
+    names = [name or "" for names in named for name in names]
+    key = content_key(*(split.key for split in splits))
+    return ImageSplit(_Joined(splits), labels, key=key, names=names if all(names) else None)
 
 
 class InOrder:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 from abc import abstractmethod
+from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -61,6 +62,14 @@ def list_images(folder: Path, classes: tuple[str, ...]) -> Listing:
     return files, np.array(labels, dtype=np.int64)
 
 
+def file_names(files: Sequence[Path]) -> list[str]:
+    """Return the files' paths relative to the folder that they share, with ``/`` between the parts."""
+    if not files:
+        return []
+    shared = os.path.commonpath([file.parent for file in files])
+    return [os.path.relpath(file, shared).replace(os.sep, "/") for file in files]
+
+
 def is_image(name: str) -> bool:
     """Tell if a file name belongs to a visible image."""
     return not name.startswith(".") and os.path.splitext(name)[1].lower() in IMAGE_SUFFIXES
@@ -92,7 +101,15 @@ class FolderModule(ImageDataModule):
         listing = self.list_split(part)
         if listing is None:
             return None
-        files, labels = listing
+        return self.decoded(*listing)
+
+    def decoded(self, files: list[Path], labels: np.ndarray) -> ImageSplit:
+        """Return the split of these files.
+
+        Args:
+            files: of the images, at least one.
+            labels: (N,) int64.
+        """
         pixels, kept, key = decode_files(
             files,
             image_size=self.resize or self.native_size,
@@ -100,7 +117,7 @@ class FolderModule(ImageDataModule):
             on_corrupt=self.on_corrupt,
             cache=self.cache,
         )
-        return ImageSplit(pixels, labels, key=key, rows=kept)
+        return ImageSplit(pixels, labels, key=key, rows=kept, names=file_names(files))
 
 
 class ImageFolder(FolderModule):
@@ -171,6 +188,13 @@ class ImageFolder(FolderModule):
         first, second = (([files[row] for row in rows], labels[rows]) for rows in cuts)
         _notes.info("%d of %d images set aside as test: there is no test/ folder", len(second[0]), len(files))
         return first, second
+
+    @cached_property
+    def all(self) -> ImageSplit:
+        """See :meth:`ImageDataModule.all`; of a single tree nothing is set aside."""
+        if "test" in self.parts:
+            return super().all
+        return self.decoded(*list_images(self.parts["train"], self.class_names))
 
     def list_split(self, part: str) -> Listing | None:
         """See :meth:`FolderModule.list_split`."""

@@ -11,7 +11,7 @@ from colorcnn.evaluation.attack_options import EPSILONS, STEPS
 if TYPE_CHECKING:
     from colorcnn.evaluation.attacks import Attack
 
-SPLITS = ("test", "val", "train")
+SPLITS = ("test", "val", "train", "all")
 PALETTE_SIZES = (2, 4, 8, 16, 32, 64)
 BATCH_SIZE = 128
 
@@ -28,7 +28,9 @@ class EvaluationConfig:
             several ColorCNNs, each for another number of colours; or a codec as
             :func:`colorcnn.evaluation.codecs.find_codecs` takes it, which keeps its own name.
         colors: the palette sizes, each in 1..256.
-        split: one of :data:`SPLITS`.
+        classes: class of the data -> classes of the classifiers, for networks that know others, as
+            :func:`colorcnn.class_map.read_class_map` returns it; None where they are the same.
+        split: one of :data:`SPLITS`; ``all`` is train, val and test together.
         limit: size of a sample of the images, stratified by class; None for all images.
         seed: seed of random methods.
         sample_seed: seed of the sample; None for the value of ``seed``.
@@ -54,6 +56,7 @@ class EvaluationConfig:
     attacks: Sequence[str] = ()
     epsilons: Sequence[int] = EPSILONS
     attack_steps: int = STEPS
+    classes: Mapping[str, Sequence[int | str]] | None = None
 
     @property
     def classifiers(self) -> dict[str, str]:

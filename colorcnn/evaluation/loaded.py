@@ -146,6 +146,7 @@ class LoadedEvaluation:
             "classifier": next(iter(names.values())),
             "colors": list(self.config.colors),
             "batch_size": self.config.batch_size,
+            **({"classes": dict(self.config.classes)} if self.config.classes is not None else {}),
             **({"judges": names} if len(self.classifiers) > 1 else {}),
             **({"attacks": list(self.config.attacks)} if self.config.attacks else {}),
         }
@@ -172,7 +173,9 @@ def load_evaluation(config: EvaluationConfig) -> LoadedEvaluation:
             methods[name] = _load_method(spec, config)
     data = _open_data(config)
     split = _open_split(data, config)
-    classifiers = {name: _load_classifier(spec, data) for name, spec in config.classifiers.items()}
+    classifiers = {
+        name: _load_classifier(spec, data, config.classes) for name, spec in config.classifiers.items()
+    }
     return LoadedEvaluation(config, methods, codecs, data, split, classifiers)
 
 
@@ -204,14 +207,23 @@ def _open_split(data: ImageDataModule, config: EvaluationConfig) -> ImageSplit:
     return split.take(stratified_cut(split.labels.numpy(), config.limit, seed)[1])
 
 
-def _load_classifier(spec: str, data: ImageDataModule) -> nn.Module:
+def _load_classifier(
+    spec: str, data: ImageDataModule, class_map: Mapping[str, Sequence[int | str]] | None
+) -> nn.Module:
     from colorcnn import classifiers
 
+    if class_map is not None:
+        from colorcnn.class_map import regroup
+
+        if data.multi_label or data.masks:
+            raise UsageError(f"{data.name} has several labels an image: classes are mapped for one label.")
+        return regroup(classifiers.load_classifier(spec), class_map, data.class_names)
     classifier = classifiers.load_classifier(spec, data.num_classes)
     num_classes = getattr(classifier, "num_classes", data.num_classes)
     if num_classes != data.num_classes:
         raise UsageError(
-            f"{spec} tells {num_classes} classes apart and {data.name} has {data.num_classes}: "
-            "choose a classifier that was trained on these data."
+            f"{spec} tells {num_classes} classes apart and {data.name} has {data.num_classes}",
+            "choose a classifier that was trained on these data, or map its classes",
+            code="other-classes",
         )
     return classifier

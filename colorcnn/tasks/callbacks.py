@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import math
 import time
-from pathlib import Path
+from collections import Counter
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
@@ -15,11 +17,15 @@ from pytorch_lightning.callbacks import BasePredictionWriter, Callback
 from pytorch_lightning.loggers import TensorBoardLogger
 from torch import Tensor
 
-from colorcnn.data.datasets import Batch
+from colorcnn.data.base import ImageDataModule
+from colorcnn.data.datasets import Batch, ImageSplit
 from colorcnn.files import write_atomically
 from colorcnn.paletted import Paletted, from_bytes, to_bytes
 from colorcnn.quantizers import QUANTIZERS
 from colorcnn.tasks.colorcnn import ColorCNNTask
+
+SEEN_SIDE = 96
+"""The least width of an image in the pictures for TensorBoard, in pixels."""
 
 
 class EpochSeed(Callback):
@@ -130,6 +136,8 @@ class Pictures(Callback):
                 bars = strips(paletted.to("cpu"), max(2, height // 8), width)
                 rows += [paletted.render(torch.uint8).cpu(), bars]
         grid = torch.cat([torch.cat(list(row), dim=2) for row in rows], dim=1)
+        scale = -(-SEEN_SIDE // width)  # so that a pixel of a small image can be seen
+        grid = grid.repeat_interleave(scale, dim=1).repeat_interleave(scale, dim=2)
         title = "original, then MedianCut and ours at " + ", ".join(str(size) for size in sizes) + " colours"
         logger.experiment.add_image("val/pictures", from_bytes(grid), trainer.current_epoch)
         logger.experiment.add_text("val/pictures", title, trainer.current_epoch)
@@ -145,6 +153,8 @@ class PredictionFiles(BasePredictionWriter):
 
     def __init__(self) -> None:
         super().__init__(write_interval="batch")
+        self._split: ImageSplit | None = None
+        self._stems: dict[int, str] = {}
 
     def write_on_batch_end(
         self,
@@ -156,18 +166,48 @@ class PredictionFiles(BasePredictionWriter):
         batch_idx: int,
         dataloader_idx: int,
     ) -> None:
-        """Write one batch below the run's folder, named by the images' positions in their split."""
+        """Write one batch below the run's folder.
+
+        Files are named after the images' own files, or by the images' positions in their split.
+        """
         folder = predictions_folder(trainer)
         positions = batch.index.tolist()
+        data = trainer.datamodule  # type: ignore[attr-defined]
+        split = data.test if isinstance(data, ImageDataModule) else None
         if isinstance(prediction, Tensor):
-            lines = [
-                ",".join(str(value) for value in [position, *np.atleast_1d(row)])
-                for position, row in zip(positions, prediction.cpu().numpy())
-            ]
             folder.mkdir(parents=True, exist_ok=True)
-            with (folder / "classes.csv").open("a" if batch_idx else "w") as stream:
-                stream.writelines(line + "\n" for line in lines)
+            names = [(split.name(image) if split else None) or image for image in positions]
+            with (folder / "classes.csv").open("a" if batch_idx else "w", newline="") as stream:
+                csv.writer(stream, lineterminator="\n").writerows(
+                    [name, *np.atleast_1d(row)] for name, row in zip(names, prediction.cpu().numpy())
+                )
             return
+        if self._split is not split:
+            self._split, self._stems = split, {} if split is None else stems(split)
         for size, paletted in prediction.items():
-            for row, position in enumerate(positions):
-                paletted[row].save(folder / f"{position:06d}-c{size}.png")
+            for row, image in enumerate(positions):
+                place = folder / self._stems.get(image, f"{image:06d}")
+                paletted[row].save(place.with_name(f"{place.name}-c{size}.png"))
+
+
+def stems(split: ImageSplit) -> dict[int, str]:
+    """Return the names that results get: those of the images' files without their endings.
+
+    Of a.png and a.jpg both keep their endings, so that neither result overwrites the other.
+
+    Args:
+        split: the images.
+
+    Returns:
+        Position -> name; nothing where images have no files of their own.
+    """
+    names = [split.name(image) for image in range(len(split))]
+    files = [PurePosixPath(name) for name in names if name is not None]
+    if len(files) < len(names):
+        return {}
+    counts = Counter(str(file.with_suffix("")).lower() for file in files)
+    plain = [str(file.with_suffix("")) for file in files]
+    return {
+        image: str(file) if counts[stem.lower()] > 1 else stem
+        for image, (file, stem) in enumerate(zip(files, plain))
+    }

@@ -5,9 +5,11 @@ from __future__ import annotations
 from typing import Any, Literal, cast
 
 import torch
+from pytorch_lightning.utilities import rank_zero_info
 from torch import Tensor, nn
 
 from colorcnn.data.augment import Augment, random_flip
+from colorcnn.data.base import ImageDataModule
 from colorcnn.data.datasets import Batch
 from colorcnn.data.imitation import ComputedTargets, ImitationTargets, open_targets
 from colorcnn.data.jitter import contrast_jitter, gaussian_jitter, jitter_by_colors
@@ -158,18 +160,28 @@ class ColorCNNTask(ImageTask):
         with first_process_first(self.trainer):
             self._open_lookups()
         if self.hparams["compile"]:
+            rank_zero_info("compile: the first batches compile the networks, which takes minutes")
             for network in (cast(nn.Module, self.quantizer.backbone), *self.judges):
                 network.compile(backend=COMPILER)  # in place: names of weights stay
 
     def _open_lookups(self) -> None:
         data = self.trainer.datamodule  # type: ignore[attr-defined]
-        if isinstance(self.quantizer, PaletteAttention) and not self.hparams["crop_before"]:
+        limited = self._images_to_see(data) < len(data.train)
+        if isinstance(self.quantizer, PaletteAttention) and not (self.hparams["crop_before"] or limited):
             starts = StartPalettes(data.train, self.sizes, self.quantizer.start)
             self.starts = starts.to(self.device)
         sizes = [size for size in self.sizes if self._schedules.imitation_weight(size) > 0]
         if sizes:
-            method, maps = self.hparams["imitation_method"], self.hparams["imitation_maps"]
+            method = self.hparams["imitation_method"]
+            maps: Literal["cached", "computed"] = self.hparams["imitation_maps"]
+            maps = "computed" if limited else maps
             self.targets = open_targets(data.train, sizes, method, self.device, maps=maps)
+
+    def _images_to_see(self, data: ImageDataModule) -> float:
+        """Return how many images the training will see; in a limited run fewer than there are."""
+        trainer = self.trainer
+        steps = trainer.estimated_stepping_batches * trainer.accumulate_grad_batches
+        return float(steps) * data.batch_size * trainer.world_size
 
     def _select_tasks(self) -> list[int]:
         weights = torch.tensor(self.hparams["size_weights"] or [1.0] * len(self.sizes), dtype=torch.float32)

@@ -89,6 +89,28 @@ class EpochLines(Callback):
         self.say(", ".join(parts))
 
 
+class FirstSteps(Callback):
+    """Logs every one of the first steps: terms of the loss, and the learning rate.
+
+    Otherwise the first values would come after as many steps as lie between two, which may be epochs.
+
+    Args:
+        steps: how many.
+    """
+
+    def __init__(self, steps: int = 10) -> None:
+        self.steps = steps
+        self._usual: int | None = None
+
+    def on_train_batch_start(self, trainer: pl.Trainer, *_: Any) -> None:
+        """Log this step if it is among the first, else return to the usual interval."""
+        log: Any = trainer
+        if self._usual is None:
+            self._usual = log.log_every_n_steps
+        if self._usual:  # 0 logs nothing
+            log.log_every_n_steps = 1 if trainer.global_step < self.steps else self._usual
+
+
 class Heartbeat(Callback):
     """Prints how far a training is, and how long it will take, at most every so many seconds.
 

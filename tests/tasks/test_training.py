@@ -15,6 +15,7 @@ from halting import halt
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from colorcnn.cli import main
+from colorcnn.data.imitation import ImitationTargets
 from colorcnn.errors import ColorCNNError
 from colorcnn.methods import load_quantizer
 from colorcnn.tasks.checkpoints import WholeCheckpoints
@@ -67,7 +68,7 @@ def test_a_classifier_is_trained_tested_and_asked(run, tmp_path):
 
 
 def test_colorcnn_plus_is_trained_watched_and_used(run, tmp_path):
-    assert run("fit", "--config", CONF / "colorcnn-plus.yaml", "--trainer.log_every_n_steps", "1") == 0
+    assert run("fit", "--config", CONF / "colorcnn-plus.yaml") == 0
     folder = tmp_path / "runs" / "colorcnn-plus"
     last = scores(folder)[-1]
     expected = {f"val/{what}_{size}" for what in ("accuracy", "colors") for size in (2, 5, 16)}
@@ -76,7 +77,10 @@ def test_colorcnn_plus_is_trained_watched_and_used(run, tmp_path):
     terms = {f"train/{name}" for name in ("loss", "color", "information", "confidence", "imitation")}
     watched = terms | {"train/recognition", "train/num_colors", "lr-SGD"}
     assert watched <= set(events.Tags()["scalars"])
-    assert "val/pictures" in events.Tags()["images"]
+    for name in ("train/loss", "lr-SGD"):
+        assert [event.step for event in events.Scalars(name)][:4] == [0, 1, 2, 3], "the first steps are seen"
+    pictures = events.Images("val/pictures")
+    assert pictures[0].width >= 8 * 96, "32 pixels would be too small to look at"
     drawn = {event.value for event in events.Scalars("train/num_colors")}
     assert drawn <= {2, 5, 16}
     checkpoint = folder / "checkpoints" / "best.ckpt"
@@ -86,6 +90,12 @@ def test_colorcnn_plus_is_trained_watched_and_used(run, tmp_path):
     assert (paletted.num_colors <= 7).all()
     assert run("predict", "--config", CONF / "colorcnn-plus.yaml") == 0
     assert len(list((folder / "predictions").glob("*-c5.png"))) == 32
+
+
+def test_a_limited_run_computes_imitation_targets_for_what_it_sees(run, tmp_path, monkeypatch):
+    monkeypatch.setattr(ImitationTargets, "__init__", lambda *_, **__: pytest.fail("all maps are computed"))
+    assert run("fit", "--config", CONF / "colorcnn-plus.yaml", "--trainer.max_steps", "1") == 0
+    assert not list((tmp_path / "cache").rglob("*targets*"))
 
 
 def test_the_first_colorcnn_is_trained_for_one_number_of_colours(run, tmp_path):

@@ -18,8 +18,8 @@ def add_palette_options(parser: argparse.ArgumentParser) -> None:
         metavar="NAME|MIN-MAX",
         help=f"how long k-means searches: {', '.join(QUALITIES)} (default: default); or numbers from 0 to "
         "100: as few colours as MAX needs, and no picture below MIN, which gives exit status 99; quality Q "
-        "is a PSNR of at least 10 + 0.4 Q dB (25: 20 dB, 50: 30 dB, 75: 40 dB), 100 is exact; --colors may be "
-        "left out then (default: 256)",
+        "is a PSNR of at least 10 + 0.4 Q dB (25: 20 dB, 50: 30 dB, 75: 40 dB), 100 is exact; --colors may "
+        "be left out then (default: 256)",
     )
     add(
         "--space",
