@@ -146,6 +146,7 @@ class LoadedEvaluation:
             "classifier": next(iter(names.values())),
             "colors": list(self.config.colors),
             "batch_size": self.config.batch_size,
+            **({} if self.data.multi_label or self.data.masks else {"num_classes": self.data.num_classes}),
             **({"classes": dict(self.config.classes)} if self.config.classes is not None else {}),
             **({"judges": names} if len(self.classifiers) > 1 else {}),
             **({"attacks": list(self.config.attacks)} if self.config.attacks else {}),

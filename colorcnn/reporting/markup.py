@@ -97,10 +97,21 @@ def percent(value: float | None, spread: float | None = None, digits: int = 1, m
 
     Args:
         value: in [0, 1], or None.
-        spread: the standard deviation; without one, or with 0, the value stands alone.
+        spread: the standard deviation; without one, or where it is shown as 0, the value stands alone.
         digits: number of decimals.
         missing: text for None.
     """
     if value is None:
         return missing
-    return f"{100 * value:.{digits}f}" + (f" ± {100 * spread:.{digits}f}" if spread else "")
+    return f"{100 * value:.{digits}f}" + shown_spread(spread, digits)
+
+
+def shown_spread(spread: float | None, digits: int = 1) -> str:
+    """Return a standard deviation in per cent, such as `` ± 0.3``; nothing where it would be shown as 0.
+
+    Args:
+        spread: in [0, 1], or None.
+        digits: number of decimals.
+    """
+    shown = f"{100 * (spread or 0):.{digits}f}"
+    return f" ± {shown}" if float(shown) else ""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,6 +13,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from tqdm import tqdm
 
 from colorcnn.errors import ColorCNNError
+from colorcnn.evaluation.scores import Score
 from colorcnn.evaluation.statistics import against_first, stars, stars_explained
 from colorcnn.files import write_atomically
 from colorcnn.records import Record, showing
@@ -19,9 +21,9 @@ from colorcnn.reporting.figures.canvas import to_svg
 from colorcnn.reporting.figures.curves import accuracy_curve, rate_curve
 from colorcnn.reporting.figures.robustness import robustness_curves
 from colorcnn.reporting.figures.stored import stored_curves
-from colorcnn.reporting.figures.style import DARK, LIGHT
+from colorcnn.reporting.figures.style import DARK, LIGHT, one_page
 from colorcnn.reporting.figures.transfer import transfer_map
-from colorcnn.reporting.markup import MISSING, Cell, Picture, Table, data_uri, percent
+from colorcnn.reporting.markup import MISSING, Cell, Picture, Table, data_uri, percent, shown_spread
 from colorcnn.reporting.naming import colors_and_bits
 from colorcnn.reporting.tables.evaluation import (
     attack_table,
@@ -127,6 +129,40 @@ def write_report(
             damaged and ``skip`` is None or no other record is left.
     """
     given = [records] if isinstance(records, Record) else list(records)
+    with one_page(_methods(given)):
+        return _write_page(given, path, title, pictures, overwrite, skip)
+
+
+def _methods(given: Sequence[Record | Entry]) -> list[str]:
+    """Return the names of all methods and formats of some records, each once."""
+    found: dict[str, None] = {}
+    for each in given:
+        metrics = (each.record if isinstance(each, Entry) else each).metrics
+        for part in ("methods", "codecs"):
+            names = metrics.get(part)
+            found |= dict.fromkeys(str(name) for name in names) if isinstance(names, Mapping) else {}
+    return list(found)
+
+
+def _common_size(given: Sequence[Record | Entry]) -> int | None:
+    """Return the number of colours that most evaluations have, of several the smallest; None without any."""
+    counts: Counter[int] = Counter()
+    for each in given:
+        record = each.record if isinstance(each, Entry) else each
+        sizes = record.metrics.get("sizes") if _is_evaluation(record) else None
+        counts.update(size for size in sizes if isinstance(size, int)) if isinstance(sizes, list) else None
+    return min(counts, key=lambda size: (-counts[size], size)) if counts else None
+
+
+def _write_page(
+    given: Sequence[Record | Entry],
+    path: str | os.PathLike[str],
+    title: str,
+    pictures: Sequence[Picture],
+    overwrite: bool,
+    skip: Callable[[ColorCNNError], None] | None,
+) -> Path:
+    size = _common_size(given)
     sections: list[Section] = []
     rows: list[list[str | Cell]] = []
     for each in tqdm(given, desc="report", unit=" records", disable=None, leave=False):
@@ -134,7 +170,7 @@ def write_report(
         shown = [*entry.pictures, *(() if sections else pictures)]
         try:
             with showing(entry.heading):
-                row, section = _overview(entry, len(sections)), _section(entry, shown)
+                row, section = _overview(entry, len(sections), size), _section(entry, shown)
         except ColorCNNError as error:
             if skip is None or (each is given[-1] and not sections):
                 raise
@@ -142,7 +178,8 @@ def write_report(
         else:
             rows.append(row)
             sections.append(section)
-    head = ["record", "data", "classifier", "images", "full colour", "best with the fewest colours", "date"]
+    told = "the same number of colours" if size is None else colors_and_bits(size)
+    head = ["record", "data", "classifier", "measured on", "full colour", f"best with {told}", "date"]
     page = _template().render(
         title=title,
         overview=Table(head, rows, [f"{len(rows)} records."]) if len(rows) > 1 else None,
@@ -173,24 +210,31 @@ def summary(record: Record) -> str:
     who = f"the classifier {config['classifier']}" if "classifier" in config else "the classifier"
     full = percent(view.original.accuracy)
     text = f"On {record.n:,} {split}images{where}, {who} recognises {full} % in full colour."
+    classes = config.get("num_classes")
+    chance = f" (chance: {percent(1 / classes)} %)" if isinstance(classes, int) and classes > 0 else ""
     sizes = [size for size in view.sizes if view.ranked(size)]
     for size in dict.fromkeys([*sizes[:1], *sizes[-1:]]):
-        best = " and ".join(f"{name} keeps {percent(share)} %" for share, name in view.ranked(size)[:2])
-        text += f" With {colors_and_bits(size)}, {best}."
+        (share, name), *others = view.ranked(size)[:2]
+        text += f" With {colors_and_bits(size)}, {name} is recognised at {percent(share)} %"
+        text += "".join(f" and {other} at {percent(share)} %" for share, other in others) + f"{chance}."
     return text
 
 
-def _overview(entry: Entry, place: int) -> list[str | Cell]:
-    """Return the row of a record: its subject, and the result of its best method."""
+def _overview(entry: Entry, place: int, size: int | None) -> list[str | Cell]:
+    """Return the row of a record: its subject, and its best method at the page's number of colours."""
     record, full, best = entry.record, MISSING, Cell(MISSING)
     if _is_evaluation(record) and (view := RecordView(record.metrics)).sizes:
         full = f"{percent(view.original.accuracy)} %"
-        if ranked := view.ranked(fewest := min(view.sizes)):
-            text = f"{ranked[0][1]}, {percent(ranked[0][0])} %"
-            best = Cell(text, small=f"with {colors_and_bits(fewest)}")
+        if size is not None and (ranked := view.ranked(size)):
+            best = Cell(f"{ranked[0][1]}, {percent(ranked[0][0])} %")
     about = (str(record.config.get(key) or MISSING) for key in ("data", "classifier"))
     heading = Cell(entry.heading, small=str(record.config.get("title", "")), link=f"#{place}")
-    return [heading, *about, f"{record.n:,}", full, best, record.date[:10]]
+    return [heading, *about, f"{record.n:,} {_units(record)}", full, best, record.date[:10]]
+
+
+def _units(record: Record) -> str:
+    """Return what a record counts: images, or vectors of a source."""
+    return "vectors" if "dimension" in record.metrics else "images"
 
 
 def _is_evaluation(record: Record) -> bool:
@@ -244,13 +288,14 @@ def _accuracy_table(view: RecordView) -> Table:
                 cells.append(MISSING)
                 continue
             test = tests.get(method, {}).get(str(size))
+            marks = stars(test.p_value) if test else ""
             low, high = (percent(bound) for bound in score.interval)
             deviation = view.spread(method, size)
             cells.append(
                 Cell(
                     percent(score.accuracy),
-                    small=f"{low}–{high}" if deviation is None else f"± {percent(deviation)}",
-                    mark=stars(test.p_value) if test else "",
+                    small=f"{low}–{high}" if deviation is None else shown_spread(deviation).strip(),
+                    mark=_direction(score, view.score(view.methods[0], size)) + marks if marks else "",
                     strong=score.accuracy == view.ranked(size)[0][0],
                 )
             )
@@ -259,10 +304,16 @@ def _accuracy_table(view: RecordView) -> Table:
     full = percent(view.original.accuracy)
     note = f"Accuracy in %, {band}; {full} in full colour. The best of a column is bold."
     if any(tests.values()):
-        note += f" Stars: differs from {view.names[view.methods[0]]}, {stars_explained(view.metrics)}."
+        first = view.names[view.methods[0]]
+        note += f" Stars: ahead of {first} (▲) or behind it (▼), {stars_explained(view.metrics)}."
         if view.is_stored:
             note += " The test holds for these trainings: repeated trainings would also differ by chance."
     return Table(["", *map(size_head, view.sizes)], rows, [note])
+
+
+def _direction(score: Score, first: Score | None) -> str:
+    """Return a mark for a score that is ahead of the first method's, or behind it."""
+    return "▲" if first is None or score.accuracy > first.accuracy else "▼"
 
 
 def _attacks(view: RecordView) -> Fold:
@@ -293,7 +344,7 @@ def _transfer(view: RecordView) -> Fold:
 def _all_values(record: Record) -> Fold:
     """Return the numbers of any record, named by their place in it."""
     rows = [[name, value] for name, value in _leaves(record.metrics) if len(value) <= _LONGEST]
-    return Fold("All measurements", Table(["", "value"], rows, [f"{record.n:,} images."]))
+    return Fold("All measurements", Table(["", "value"], rows, [f"{record.n:,} {_units(record)}."]))
 
 
 def _leaves(value: Any, name: str = "") -> list[tuple[str, str]]:

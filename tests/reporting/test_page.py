@@ -1,17 +1,23 @@
 from __future__ import annotations
 
+import dataclasses
 import re
 from html.parser import HTMLParser
 
+import numpy as np
 import pytest
-from evaluation_samples import metrics, record
+from evaluation_samples import N, metrics, record
 
 from colorcnn.errors import ColorCNNError
-from colorcnn.reporting.markup import MISSING, Picture
-from colorcnn.reporting.page import summary, write_report
+from colorcnn.evaluation.scores import pack_bits
+from colorcnn.reporting.figures.curves import accuracy_curve, rate_curve
+from colorcnn.reporting.figures.style import one_page, styles
+from colorcnn.reporting.markup import MISSING, Picture, percent
+from colorcnn.reporting.page import Entry, summary, write_report
 from colorcnn.reporting.published import published_table
 from colorcnn.reporting.tables.evaluation import columns_explained, full_table, text_tables
 from colorcnn.reporting.view import RecordView
+from colorcnn.reproduce.seeds import gather
 
 
 def table_of(content):
@@ -90,13 +96,15 @@ def test_every_column_is_explained():
 def test_the_summary_names_the_best_at_both_ends():
     assert summary(record()) == (
         "On 1,000 test images of tiny, the classifier small recognises 92.1 % in full colour. "
-        "With 2 colours (1 bit), ColorCNN+ keeps 78.4 % and MedianCut keeps 36.0 %. "
-        "With 8 colours (3 bits), MedianCut keeps 91.0 % and ColorCNN+ keeps 90.0 %."
+        "With 2 colours (1 bit), ColorCNN+ is recognised at 78.4 % and MedianCut at 36.0 %. "
+        "With 8 colours (3 bits), MedianCut is recognised at 91.0 % and ColorCNN+ at 90.0 %."
     )
 
 
 def test_the_summary_of_one_method_at_one_size_is_short():
-    assert summary(record(metrics(octree=[0.5]))).endswith("With 2 colours (1 bit), Octree keeps 50.0 %.")
+    assert summary(record(metrics(octree=[0.5]))).endswith(
+        "With 2 colours (1 bit), Octree is recognised at 50.0 %."
+    )
 
 
 class Page(HTMLParser):
@@ -154,3 +162,66 @@ def test_an_existing_report_is_left_alone(tmp_path):
     with pytest.raises(ColorCNNError, match="exists already"):
         write_report(record(), path, overwrite=False)
     assert path.read_text() == "mine"
+
+
+class TestComparisons:
+    def test_the_overview_compares_all_records_at_one_number_of_colours(self, tmp_path):
+        content = metrics(wu=[0.3, 0.6])
+        content["sizes"] = [4]
+        del content["methods"]["wu"]["scores"]["2"]
+        entries = [Entry("both", record(metrics(octree=[0.2, 0.5]))), Entry("four", record(content))]
+        page = write_report(entries, tmp_path / "r.html").read_text()
+        overview = page[page.index("<table>") : page.index("</table>")]
+        assert "best with 4 colours (2 bits)" in overview
+        assert "Octree, 50.0 %" in overview
+        assert "Wu, 60.0 %" in overview
+
+    def test_a_method_has_one_look_on_the_whole_page(self):
+        with one_page(["new", "other:weights", "k-means"]):
+            alone, together = styles(["other:weights"]), styles(["k-means", "other:weights", "new"])
+        assert alone["other:weights"] == together["other:weights"]
+        assert len({(look.color, look.marker) for look in together.values()}) == 3
+        known = ["wu", "k-means", "palette-attention", "variance-cut", "stochastic", "jpeg", "octree"]
+        assert {name: styles([name])[name] for name in known} == styles(known)
+
+    def test_stars_say_ahead_or_behind(self, tmp_path):
+        content = metrics(octree=[0.5], wu=[0.9], median_cut=[0.1], k_means=[0.5])
+        for name, result in content["methods"].items():
+            right = {"octree": 500, "wu": 900, "median-cut": 100, "k-means": 500}[name]
+            result["scores"]["2"]["correct"] = pack_bits(np.arange(N) < right)
+        page = write_report(record(content), tmp_path / "r.html").read_text()
+        marks = re.findall("<sup>([▲▼]★+)</sup>", page)
+        assert [mark[0] for mark in marks] == ["▲", "▼"]
+        assert "Stars: ahead of Octree (▲) or behind it (▼)" in page
+
+    def test_a_spread_of_nothing_is_not_shown(self, tmp_path):
+        seeds = {seed: metrics(octree=[0.5], colorcnn_plus__mine=[0.7 + 0.02 * seed]) for seed in (0, 1)}
+        content = gather(seeds)
+        page = write_report(record(content), tmp_path / "r.html").read_text()
+        assert "± 1.4" in page
+        assert "± 0.0" not in page
+        assert percent(0.5, 0.0002) == "50.0"
+
+    def test_vectors_are_not_called_images(self, tmp_path):
+        entries = [Entry("one", record()), Entry("two", record({"dimension": 2, "rate": {"bits": 1.5}}))]
+        page = write_report(entries, tmp_path / "r.html").read_text()
+        assert "<td>1,000 images</td>" in page
+        assert "<td>1,000 vectors</td>" in page
+        assert "<figcaption>1,000 vectors.</figcaption>" in page
+
+    def test_an_accuracy_stands_beside_that_of_guessing(self):
+        given = record(metrics(octree=[0.11]))
+        given = dataclasses.replace(given, config={**given.config, "num_classes": 10})
+        assert summary(given).endswith("Octree is recognised at 11.0 % (chance: 10.0 %).")
+
+    def test_axes_of_bits_have_ticks(self):
+        for figure in (accuracy_curve(metrics()), rate_curve(metrics())):
+            axis = figure.axes[0].xaxis
+            low, high = figure.axes[0].get_xlim()
+            assert sum(low <= place <= high for place in axis.get_ticklocs()) >= 2
+            assert all(tick.tick1line.get_markersize() > 0 for tick in axis.get_major_ticks())
+
+    def test_curves_scroll_on_a_narrow_screen(self, tmp_path):
+        page = write_report(record(), tmp_path / "r.html").read_text()
+        assert ".curves img { min-width: 34rem; }" in page
+        assert '<div class="scroll"><picture>' in page

@@ -131,5 +131,6 @@ def log_axis(axes: Axes, ticks: Sequence[float], form: str) -> None:
         axes.set_xlim(low / 2, high * 2)
     axes.xaxis.set_major_locator(FixedLocator(ticks))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: format(value, form)))
+    axes.tick_params(axis="x", length=4, color=axes.spines["bottom"].get_edgecolor())
     axes.xaxis.set_minor_locator(NullLocator())
     axes.xaxis.set_minor_formatter(NullFormatter())

@@ -107,6 +107,7 @@ def draw_accuracy(axes: Axes, view: RecordView, dark: bool) -> None:
     draw_curves(axes, curves, looks)
     _draw_published(axes, view, looks, theme(dark))
     axes.set_xticks([math.log2(size) for size in _thinned(sizes)], map(_tick, _thinned(sizes)))
+    axes.tick_params(axis="x", length=4, color=axes.spines["bottom"].get_edgecolor())
     low, high = math.log2(sizes[0]), math.log2(sizes[-1])
     room = max(0.04 * (high - low), 0.15)
     axes.set_xlim(low - room, high + room)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -75,7 +77,33 @@ _HUES = (
     ("#2586bd", "#9bd6f7", "X"),
 )
 _NEXT_MARKER = 3  # places on, when a hue is taken again
-_FIXED = {"colorcnn-plus": 0, "median-cut": 1, "octree": 2, "colorcnn": 3, "max-coverage": 4}
+_FIXED = {
+    **{"colorcnn-plus": 0, "median-cut": 1, "octree": 2, "colorcnn": 3, "max-coverage": 4, "k-means": 5},
+    **{
+        "wu": 6,
+        "palette-attention": 7,
+        "variance-cut": 8,
+        "stochastic": 9,
+        "jpeg": 10,
+        "webp": 11,
+        "png": 12,
+    },
+}
+_on_page: ContextVar[tuple[str, ...]] = ContextVar("methods on the page", default=())
+
+
+@contextmanager
+def one_page(methods: Iterable[str]) -> Iterator[None]:
+    """Let figures that are drawn in this context share one style for each method.
+
+    Args:
+        methods: names of all methods on the page.
+    """
+    token = _on_page.set(tuple(methods))
+    try:
+        yield
+    finally:
+        _on_page.reset(token)
 
 
 def styles(methods: Iterable[str], *, dark: bool = False) -> dict[str, Style]:
@@ -90,7 +118,7 @@ def styles(methods: Iterable[str], *, dark: bool = False) -> dict[str, Style]:
         dark: for a dark page.
     """
     methods = list(methods)
-    heads = list(dict.fromkeys(_head(method) for method in methods))
+    heads = list(dict.fromkeys(_head(method) for method in (*_on_page.get(), *methods)))
     places: dict[tuple[str, str], int] = {}
     for head in heads:
         name = head[0]
@@ -99,7 +127,7 @@ def styles(methods: Iterable[str], *, dark: bool = False) -> dict[str, Style]:
     left = itertools.chain(_free(places.values()), itertools.count(len(_HUES)))
     for head in heads:
         if head not in places:
-            places[head] = next(left)
+            places[head] = next(place for place in left if place not in places.values())
     return {method: _style(places[_head(method)], method, dark) for method in methods}
 
 

@@ -10,6 +10,7 @@ import numpy as np
 from colorcnn.reporting.figures.canvas import new_canvas
 from colorcnn.reporting.figures.curves import shortened
 from colorcnn.reporting.figures.style import Theme, readable, theme
+from colorcnn.reporting.markup import shown_spread
 from colorcnn.reporting.naming import colors_and_bits
 from colorcnn.reporting.view import ORIGINAL, Metrics, RecordView
 
@@ -90,6 +91,6 @@ def _write_cells(
 ) -> None:
     for row, values in enumerate(rows):
         for column, (accuracy, spread) in enumerate(values):
-            text = f"{100 * accuracy:.1f}" + ("" if spread is None else f" ± {100 * spread:.1f}")
+            text = f"{100 * accuracy:.1f}" + shown_spread(spread)
             ink = readable(cells[row, column], (colors.ink, colors.paper))
             axes.text(column, row, text, ha="center", va="center", color=ink, fontsize=10)
