@@ -27,6 +27,7 @@ from colorcnn.models.assignment import (
     top_k_softmax,
 )
 from colorcnn.models.backbones import create_backbone
+from colorcnn.models.memory import check_memory
 from colorcnn.models.precision import full_precision
 from colorcnn.models.sparse import SparseAssignment, top_k_of_product
 from colorcnn.paletted import Paletted, from_bytes
@@ -57,6 +58,10 @@ class LearnedQuantizer(nn.Module, ABC):
         Returns:
             (B, C, H, W), float32 or wider.
         """
+
+    def rehearse(self, images: Tensor, num_colors: int) -> None:
+        """Compute what takes the most memory in use, on images without data."""
+        self.logits(self.encode(images), num_colors)
 
     def assign(self, logits: Tensor) -> Tensor:
         """Turn scores (B, C, H, W) into the soft assignment m(x)."""
@@ -130,10 +135,12 @@ class LearnedQuantizer(nn.Module, ABC):
 
         Raises:
             UsageError: this model cannot give so many colours, or these are no images.
+            ColorCNNError: large images need more memory than is free.
         """
         for size in sizes:
             check_num_colors(size)
         place, images = images.device, self._as_floats(images)
+        check_memory(self, images, max(sizes, default=1))
         # Full precision whatever the training runs in, so that a picture does not depend on it.
         with full_precision(images.device):
             features = self.encode(images)

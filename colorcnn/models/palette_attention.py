@@ -144,6 +144,10 @@ class PaletteAttention(LearnedQuantizer):
             pixels = straight_through(pixels, images * 255)
         return Encoded(pixels, self.backbone(seen))
 
+    def rehearse(self, images: Tensor, num_colors: int) -> None:
+        """See :meth:`LearnedQuantizer.rehearse`: scores are computed in slices, which are small."""
+        self.encode(images)
+
     def logits(self, features: Encoded, num_colors: int, start: Tensor | None = None) -> Tensor:  # type: ignore[override]
         """Scores of every pixel for every colour.
 

@@ -504,6 +504,14 @@ class TestLearned:
         assert run(picture("a.png")) == 1
         assert "a.png (30 x 20) does not fit into memory" in errors(capsys)[0]
 
+    def test_a_picture_that_needs_more_memory_than_there_is_fails_alone(self, capsys, monkeypatch):
+        monkeypatch.setattr("colorcnn.models.memory.LEARNED_PIXELS", 100)
+        monkeypatch.setattr("colorcnn.models.memory.free_bytes", lambda device: 1 << 14)
+        pictures = picture("a.png"), picture("b.png", PIXELS[:5, :5])
+        assert run(*pictures, method="colorcnn-plus:toy-plus") == 1
+        assert "a.png: 30 x 20 pixels need about" in errors(capsys)[0]
+        assert os.path.exists("b-c4.png")
+
     def test_a_device_that_is_not_there_is_refused(self, capsys):
         assert run(picture("a.png"), "--device", "cuda:99", method="colorcnn-plus:toy-plus") == 2
         assert "Device 'cuda:99' is not available" in errors(capsys)[0]

@@ -193,6 +193,10 @@ class Session:
         try:
             pixels = read_pixels(picture, self.options)
             return reduce(pixels, self.quantizer, self.options, self.device)
+        except ColorCNNError as error:
+            if error.code == "too-little-memory":
+                raise ColorCNNError(f"{job.name}: {error.problem}", error.cure) from error
+            raise
         except (MemoryError, RuntimeError) as error:  # torch has several errors for a full memory
             if "memory" not in str(error).lower() and not isinstance(error, MemoryError):
                 raise
