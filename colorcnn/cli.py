@@ -23,7 +23,7 @@ from colorcnn.commands.console import (
     sigterm_interrupts,
 )
 from colorcnn.commands.messages import CURES, set_up_messages
-from colorcnn.errors import ColorCNNError, UnknownName, cures
+from colorcnn.errors import ColorCNNError, UnknownName, cures, shortened
 from colorcnn.version import __version__
 
 
@@ -90,7 +90,7 @@ def main(argv: list[str] | None = None) -> int:
         return BROKEN_PIPE
     except OSError as error:  # such as a full disk behind a redirection
         _abandon_output()
-        what = f"{error.filename} could" if error.filename else "The output could"
+        what = f"{shortened(str(error.filename), 200)} could" if error.filename else "The output could"
         reason = error.strerror or str(error)
         say(
             f"error: {what} not be read or written ({reason}): "

@@ -55,7 +55,7 @@ def read_file(path: Path, cure: str, most: int = MOST_BYTES) -> bytes:
         raise FileNotFoundError(str(path)) from error
     except (OSError, ValueError) as error:  # a name with a null byte is a ValueError
         reason = getattr(error, "strerror", None) or str(error)
-        raise ColorCNNError(f"{shortened(str(path))} could not be read ({reason}): {cure}.") from error
+        raise ColorCNNError(f"{shortened(str(path), 200)} could not be read ({reason}): {cure}.") from error
 
 
 def parse_json(data: bytes, source: object, cure: str) -> dict[str, Any]:

@@ -162,6 +162,7 @@ def _work(pipe: Any, seed: int, kinds: list[str], intact: Path) -> None:
     def stop(*_: object) -> None:
         raise Slow
 
+    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)  # a case that reads standard input must not wait for it
     signal.signal(signal.SIGPROF, stop)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     with contextlib.suppress(ValueError, OSError):
@@ -238,6 +239,7 @@ def fuzz(
         os.environ["COLORCNN_CACHE"] = str(Path(name) / "cache")
         before = os.getcwd()
         prepare(intact)
+        warm_up(intact)
         end = time.monotonic() + seconds
         crew = [_Worker(seed, kinds, intact) for _ in range(workers)]
         todo, busy, found = iter(range(cases)), 0, []
@@ -262,6 +264,28 @@ def fuzz(
                 worker.end()
             os.chdir(before)
     return sorted(found, key=lambda case: case["number"])
+
+
+def warm_up(intact: Path) -> None:
+    """Run commands that compile code: a case must not pay for that.
+
+    Args:
+        intact: the folder of intact inputs.
+    """
+    from colorcnn.cli import main
+
+    picture, data = str(intact / "good.png"), str(intact / "data")
+    quantize = ["quantize", picture, "--colors", "4", "-o", os.devnull, "--method"]
+    commands = [
+        ["dcq", "build", data, "-o", str(intact.parent / "warm"), "--jobs", "1", "--clusters", "2"],
+        *([*quantize, method] for method in ("wu", "k-means", "variance-cut", "stochastic")),
+        *([*quantize, "wu", "--dither", dither] for dither in ("floyd-steinberg", "ordered")),
+        [*quantize, "k-means", "--space", "oklab", "--quality", "best"],
+        [*quantize, "k-means", "--keep", "#ff0000"],
+    ]
+    with contextlib.redirect_stderr(io.StringIO()), contextlib.redirect_stdout(io.StringIO()):
+        for argv in commands:
+            main(argv)
 
 
 def table(found: list[dict[str, Any]]) -> str:
@@ -306,6 +330,7 @@ def main(argv: list[str] | None = None) -> int:
             intact.mkdir()
             os.environ["COLORCNN_CACHE"] = str(Path(name) / "cache")
             prepare(intact)
+            warm_up(intact)
             case = run_case(options.only, options.seed, kind_of(options.only, options.kinds), intact)
             print(*case["argv"], case["output"], case["error"], case["failures"], sep="\n")
             os.chdir("/")

@@ -260,7 +260,9 @@ def _records(draw: random.Random, home: Path) -> tuple[list[str], list[str]]:
 
 def _experiments(draw: random.Random, home: Path) -> tuple[list[str], list[str]]:
     path = home / "conf" / draw.choice(("experiment.yaml", "experiment-vq.yaml"))
-    _damage_yaml(draw, path)
+    _damage_yaml(draw, draw.choice((path, path, path, *sorted((home / "conf").iterdir()))))
+    if draw.random() < 0.5:
+        return ["reproduce", str(path), "--dry-run", "-o", str(home / "runs")], []
     return ["reproduce", str(path), "--list", "--results", str(home / "results")], []
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import dataclasses
 import json
 import logging
@@ -11,14 +12,16 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from colorcnn.commands.claims import sole_writer
 from colorcnn.commands.console import Parser, add_device_option
 from colorcnn.commands.messages import data_cures
 from colorcnn.errors import ColorCNNError, UsageError, check_at_least
-from colorcnn.files import make_folder, refuse_existing, write_atomically
+from colorcnn.files import refuse_existing, write_atomically
 from colorcnn.records import Clock, Record, read_record, versions
 
 if TYPE_CHECKING:
     from colorcnn.evaluation.config import EvaluationConfig
+    from colorcnn.evaluation.loaded import LoadedEvaluation
     from colorcnn.reporting.markup import Picture
 
 _log = logging.getLogger(__name__)
@@ -85,10 +88,18 @@ def main(argv: list[str]) -> int:
     loaded = load_evaluation(dataclasses.replace(asked, device=options.device))
     for remark in loaded.remarks():
         _log.info(remark)
-    if options.out is not None:
-        make_folder(options.out)
-        if options.cam:
-            loaded.check_maps()
+    with contextlib.nullcontext() if options.out is None else sole_writer(options.out):
+        _check_out(options, command)  # once more: another process may have written results meanwhile
+        _work(options, loaded, clock, command, published)
+    return 0
+
+
+def _work(
+    options: argparse.Namespace, loaded: LoadedEvaluation, clock: Clock, command: str, published: Any
+) -> None:
+    """Measure, write the results and print them."""
+    if options.cam:
+        loaded.check_maps()
     config = {**loaded.record_config(), "methods": options.methods, "published": options.published}
     record = _earlier_record(options, command, config)
     if record is None:
@@ -103,15 +114,20 @@ def main(argv: list[str]) -> int:
             seeds={"seed": options.seed},
             device=options.device,
         )
-    _print_results(options, record)
-    if options.out is not None:
-        if options.cam and (loaded.data.multi_label or loaded.data.masks):
-            _log.info("note: no activation maps are drawn where images have several labels.")
-        from colorcnn.reporting.pictures import draw_pictures
+    try:
+        if options.out is not None:
+            _draw_and_write(options, loaded, record)
+    finally:  # on a full disk they are seen at least
+        _print_results(options, record)
 
-        drawn = draw_pictures(loaded, cam=options.cam)
-        _write_results(options, record, {f"{name}.png": picture for name, picture in drawn.items()})
-    return 0
+
+def _draw_and_write(options: argparse.Namespace, loaded: LoadedEvaluation, record: Record) -> None:
+    from colorcnn.reporting.pictures import draw_pictures
+
+    if options.cam and (loaded.data.multi_label or loaded.data.masks):
+        _log.info("note: no activation maps are drawn where images have several labels.")
+    drawn = draw_pictures(loaded, cam=options.cam)
+    _write_results(options, record, {f"{name}.png": picture for name, picture in drawn.items()})
 
 
 def _parse(argv: list[str]) -> argparse.Namespace:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import cached_property
-from typing import Any
+from typing import Any, get_type_hints
 
+import msgspec
 import numpy as np
 
 from colorcnn.data.base import ImageDataModule
@@ -15,7 +16,7 @@ from colorcnn.data.photo_digits import SIZE, photo_digit_masks, photo_digit_scen
 from colorcnn.data.registry import DATASETS, check_data
 from colorcnn.data.tiny_imagenet import TinyImageNet200
 from colorcnn.data.torchvision_sets import CIFAR10, CIFAR100, STL10, VOC2012, VOC2012Masks
-from colorcnn.errors import UsageError, unknown_name
+from colorcnn.errors import UsageError, quoted, unknown_name
 
 
 class PhotoDigits(ImageDataModule):
@@ -120,12 +121,36 @@ def open_described(spec: str | Mapping[str, Any], **options: Any) -> ImageDataMo
     """
     if isinstance(spec, str):
         return open_data(spec, **options)
-    name = spec["class_path"].rpartition(".")[2]
+    path, given = spec.get("class_path"), spec.get("init_args") or {}
+    if not isinstance(path, str) or not isinstance(given, Mapping):
+        raise UsageError(f"The data set is {quoted(dict(spec))}: give a class_path, and init_args if any.")
+    name = path.rpartition(".")[2]
     classes: list[type[ImageDataModule]] = [*DATASETS.values(), ImageFolder]
     known = {cls.__name__: cls for cls in classes}
     if name not in known:
         raise unknown_name("data set class", name, known)
-    return known[name](**{**options, **(spec.get("init_args") or {})})
+    _check_types(known[name], given)
+    return known[name](**{**options, **given})
+
+
+def _check_types(cls: type[ImageDataModule], given: Mapping[str, Any]) -> None:
+    """Refuse options of wrong types, which the class itself would meet at some later point.
+
+    Args:
+        cls: of the data set.
+        given: options of a configuration; the class refuses unknown ones.
+    """
+    hints: dict[str, Any] = {}
+    for base in reversed(cls.__mro__):
+        if base.__module__.startswith("colorcnn."):
+            hints |= get_type_hints(vars(base).get("__init__", object))
+    for key, value in given.items():
+        try:
+            msgspec.convert(value, hints.get(key, Any))
+        except msgspec.ValidationError as error:
+            raise UsageError(
+                f"The option {key} of {cls.__name__} is {quoted(value)}: correct it ({error})."
+            ) from error
 
 
 __all__ = [

@@ -28,6 +28,8 @@ LOSSLESS = ("png", "source")
 _QUALITIES = (1, 95)
 _SAMPLE = 512  # images that a quality is chosen on
 _STEP = 64
+_UNFINISHED = ".unfinished"
+"""Lies in a folder until all files are written, and names the work that may go on there."""
 
 
 def class_folders(classes: Sequence[str]) -> list[str]:
@@ -114,7 +116,9 @@ def recode(
         sizes.append(payload(data))
         return data
 
-    total = _write_all(source, out, FORMATS[file_format], measured, jobs, f"Writing {file_format} files")
+    total = _write_all(
+        source, out, FORMATS[file_format], measured, jobs, f"Writing {file_format} files", f"{quality}"
+    )
     return Recoded(quality, total / len(source), sum(sizes) / len(source))
 
 
@@ -198,12 +202,34 @@ def _find_quality(source: ImageSource, file_format: str, target: float, seed: in
 
 
 def _write_all(
-    source: ImageSource, out: Path, suffix: str, encode: Callable[[int], bytes], jobs: int, describe: str
+    source: ImageSource,
+    out: Path,
+    suffix: str,
+    encode: Callable[[int], bytes],
+    jobs: int,
+    describe: str,
+    what: str = "",
 ) -> int:
+    """Write a file for each image. The same work goes on in a folder that it has not filled.
+
+    Args:
+        source: the images.
+        out: a new or empty folder, or one of the same work.
+        suffix: of the files; empty for that of each image's own file.
+        encode: makes a file of an image.
+        jobs: images written at a time.
+        describe: the progress bar's words.
+        what: decides the files, beside the images and the words.
+
+    Returns:
+        Bytes of the files.
+    """
     if source.labels.ndim == 2:
         raise UsageError("These images have several labels each, which folders of classes cannot tell.")
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+    marker, work = out / _UNFINISHED, f"{describe}\n{source.key}\n{what}\n".encode()
+    if out.exists() and (not out.is_dir() or (any(out.iterdir()) and not _holds(marker, work))):
         raise ColorCNNError(f"{out} exists and is not empty: choose another folder.")
+    write_atomically(marker, work)
     folders = class_folders(source.class_names)
     for name in folders:
         (out / name).mkdir(parents=True, exist_ok=True)
@@ -227,4 +253,12 @@ def _write_all(
         for written in parallel(joblib.delayed(write)(piece) for piece in pieces.values()):
             total += written
             bar.update()
+    marker.unlink(missing_ok=True)
     return total
+
+
+def _holds(path: Path, content: bytes) -> bool:
+    try:
+        return path.read_bytes() == content
+    except OSError:
+        return False

@@ -232,10 +232,7 @@ class Store:
         entry = self.manifest.shards[number]
         path = self.root / entry["file"]
         shard = Shard(path)
-        if (shard.images, shard.bits) != (entry["images"], self.manifest.bits):
-            raise ColorCNNError(
-                f"{path} is of another store, {MANIFEST} tells its content otherwise: remove it."
-            )
+        _check_shard(shard, path, entry, self.manifest)
         self._shards[number] = shard
         if len(self._shards) > _OPEN_SHARDS:
             self._shards.popitem(last=False)
@@ -318,15 +315,23 @@ def verify_store(root: str | os.PathLike[str]) -> list[str]:
     return problems
 
 
+def _check_shard(shard: Shard, path: Path, entry: ShardEntry, manifest: Manifest) -> None:
+    """Refuse a shard that is not what the manifest says."""
+    classes = len(manifest.classes)
+    if manifest.multi_label:
+        labelled = shard.labels.ndim == 2 and shard.labels.shape[1] == classes
+    else:
+        labelled = shard.labels.ndim == 1 and int(shard.labels.max(initial=-1)) < classes
+    if not labelled or (shard.images, shard.bits) != (entry["images"], manifest.bits):
+        raise ColorCNNError(f"{path} is of another store, {MANIFEST} tells its content otherwise: remove it.")
+
+
 def _verify_shard(path: Path, entry: ShardEntry, manifest: Manifest) -> None:
     shard = Shard(path)
     try:
         for image in range(shard.frames):
             shard.frame(image)
-        if (shard.images, shard.bits) != (entry["images"], manifest.bits):
-            raise ColorCNNError(
-                f"{path} is of another store, {MANIFEST} tells its content otherwise: remove it."
-            )
+        _check_shard(shard, path, entry, manifest)
     finally:
         shard.close()
     if digest(path.read_bytes()) != entry["blake2b"]:

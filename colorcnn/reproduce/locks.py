@@ -81,8 +81,12 @@ def _create(lock: Path, holder: str) -> bool:
         handle = os.open(lock, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666)
     except FileExistsError:
         return False
-    with os.fdopen(handle, "w") as stream:
-        stream.write(holder)
+    try:
+        with os.fdopen(handle, "w") as stream:
+            stream.write(holder)
+    except BaseException:  # a full disk, or Ctrl-C: a lock without a holder would hold for a long time
+        lock.unlink(missing_ok=True)
+        raise
     return True
 
 

@@ -34,8 +34,10 @@ def missing_data(variant: Variant, home: Path) -> list[str]:
 
 
 def _reasons(spec: Mapping[str, Any]) -> Iterator[str]:
+    options = spec.get("init_args") or {} if isinstance(spec, Mapping) else None
+    if not isinstance(options, Mapping):  # the stage refuses it when it is run
+        return
     name = str(spec.get("class_path", "")).rpartition(".")[2]
-    options = spec.get("init_args") or {}
     root = data_root(options.get("root"))
     if name in _FOLDERS:
         if not (root / _FOLDERS[name]).exists():

@@ -7,6 +7,7 @@ from typing import Any
 
 import yaml
 
+from colorcnn import schema
 from colorcnn.errors import ColorCNNError, shortened
 
 MAX_BYTES = 1_000_000
@@ -25,11 +26,11 @@ def read_yaml(path: Path) -> dict[str, Any]:
         ColorCNNError: the file cannot be read, is larger than the budgets, or holds no YAML mapping.
     """
     try:
-        if path.stat().st_size > MAX_BYTES:
-            raise ColorCNNError(f"{path} has more than {MAX_BYTES:,} bytes: split it into smaller files.")
-        content = yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)
-    except OSError as error:
-        raise ColorCNNError(f"{path} could not be read ({error.strerror}): check its name.") from error
+        text = schema.read_file(path, "give a YAML file of a configuration or an experiment", MAX_BYTES)
+        content = yaml.load(text.decode(), Loader=_Loader)
+    except FileNotFoundError as error:
+        name = shortened(str(path), 200)
+        raise ColorCNNError(f"{name} could not be read, it does not exist: check its name.") from error
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         problem = shortened(" ".join(str(error).split()), 200)
         raise ColorCNNError(f"{path} is not valid YAML ({problem}): correct it there.") from error

@@ -299,6 +299,17 @@ def test_a_shard_of_another_store_is_named(source, build) -> None:
         Store(first.folder).decode(0)
 
 
+def test_labels_that_no_class_has_are_refused(source, build) -> None:
+    store = build(source, bits=1)
+    store.run()
+    path = store.folder / "store.json"
+    content = json.loads(path.read_text())
+    path.write_text(json.dumps({**content, "classes": content["classes"][:1]}))
+    assert "of another store" in verify_store(store.folder)[0]
+    with pytest.raises(ColorCNNError, match="of another store"):
+        Store(store.folder).labels  # noqa: B018
+
+
 def test_damaged_and_foreign_manifests_are_refused(source, build, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="no quantized data set"):
         read_manifest(tmp_path)

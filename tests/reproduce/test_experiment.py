@@ -338,7 +338,7 @@ MERGES = "\n".join(
         ("[" * 5000, "is not valid YAML"),
         ("a: " + "9" * 5000, "is not valid YAML"),
         ("a: 2001-99-99", "is not valid YAML"),
-        ("a: " + "x" * 1_000_001, "has more than 1,000,000 bytes"),
+        ("a: " + "x" * 1_000_001, "bytes, more than 1,000,000"),
     ],
 )
 def test_a_file_over_the_budget_is_refused_before_it_is_expanded(text, problem, tmp_path):

@@ -139,3 +139,16 @@ def test_a_lock_that_was_taken_over_meanwhile_is_left_to_its_new_holder(lock):
     with claimed(lock):
         lock.write_text(json.dumps({"machine": "another", "process": 1}))
     assert lock.exists()
+
+
+def test_a_lock_that_could_not_be_written_holds_nobody(tmp_path, monkeypatch):
+    def fail(*_):
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("colorcnn.reproduce.locks.os.fdopen", fail)
+        with pytest.raises(OSError, match="No space"):
+            claimed(tmp_path / "lock").__enter__()
+    with claimed(tmp_path / "lock"):
+        pass
+    assert not list(tmp_path.iterdir())

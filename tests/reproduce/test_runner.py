@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 import torch
+import yaml
 from halting import halt
 from PIL import Image
 
@@ -25,6 +26,7 @@ from colorcnn.records import read_record
 from colorcnn.reproduce import runner
 from colorcnn.reproduce.locks import claimed
 from colorcnn.reproduce.state import State
+from colorcnn.reproduce.yaml_file import read_yaml
 
 CONF = Path(__file__).resolve().parent.parent / "conf" / "experiment.yaml"
 
@@ -321,6 +323,39 @@ def test_a_configuration_that_is_refused_is_named(copy, capsys):
     error = capsys.readouterr().err
     assert "jitter_contrast is 0.0" in error
     assert "fit.yaml: " in error
+
+
+@pytest.mark.parametrize("data", [{"class_path": "ImageFolder", "init_args": 0.5}, "x", 3, ["x"]])
+def test_an_experiment_of_malformed_data_is_listed_and_refused_without_a_traceback(data, tmp_path, capsys):
+    content = yaml.safe_load(CONF.read_text())
+    (word,) = {"scales", "sizes"} & content.keys()
+    for stage in content[word]["cpu"]["stages"]:
+        if "data" in stage:
+            stage["data"] = data
+    path = shutil.copytree(CONF.parent, tmp_path / "conf") / "experiment.yaml"
+    path.write_text(yaml.safe_dump(content))
+    assert main(["reproduce", str(path), "--list", "--results", str(tmp_path)]) in (0, 2)
+    assert main(["reproduce", str(path), "--dry-run", "-o", str(tmp_path / "runs")]) in (0, 2)
+    assert "Traceback" not in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("section", "content"),
+    [("model", "x"), ("model", {"class_path": 3}), ("data", {"init_args": [1]}), ("trainer", 0.5)],
+)
+def test_a_training_of_malformed_sections_is_refused(section, content, tmp_path, capsys):
+    conf = shutil.copytree(CONF.parent, tmp_path / "conf")
+    training = yaml.safe_load((conf / "classifier.yaml").read_text())
+    (conf / "classifier.yaml").write_text(yaml.safe_dump({**training, section: content}))
+    for options in (["--list", "--results", str(tmp_path)], ["--dry-run", "-o", str(tmp_path / "runs")]):
+        assert main(["reproduce", str(conf / "experiment.yaml"), *options]) == 1
+        assert f"classifier.yaml is invalid ({section}" in capsys.readouterr().err
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/zero"), reason="a device of POSIX")
+def test_a_device_in_the_place_of_a_configuration_is_refused(tmp_path):
+    with pytest.raises(ColorCNNError, match="/dev/zero is no file"):
+        read_yaml(Path("/dev/zero"))
 
 
 def test_missing_data_are_told_in_the_words_of_the_command(tmp_path, monkeypatch, capsys):

@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from colorcnn.commands.claims import sole_writer
 from colorcnn.commands.console import Parser, check_seed
 from colorcnn.commands.dcq.options import add_build_options, add_data_options, add_jobs_option, build_settings
 from colorcnn.data.registry import check_data
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from colorcnn.data.base import ImageDataModule
+    from colorcnn.dcq.build import Build
     from colorcnn.dcq.settings import Settings
     from colorcnn.dcq.sources import ImageSource
     from colorcnn.dcq.storage import Manifest
@@ -161,32 +163,36 @@ def _build(options: argparse.Namespace) -> int:
     data = _open_data(options)
     source = _source(options, data)
     network = _classifier(options, settings, data)
-    if (manifest := _unfinished_store(options, settings, source, network is not None)) is not None:
+    with sole_writer(options.out):
+        manifest = _unfinished_store(options, settings, source, network is not None)
+        if manifest is None:
+            prepare_folder(options.out, force=options.force)
+            build = Build(
+                source,
+                settings,
+                options.out,
+                extract=_extractor(network, options) if network is not None else None,
+                quantizer=quantizer,
+                data=options.data,
+                classifier=options.classifier,
+                sight=None if network is None else [weights_hash(network), options.classifier_size],
+                jobs=options.jobs,
+                say=_log.info,
+            )
+            manifest = _run(build, options)
         _draw_examples(source, options.out)
-        _print_sizes(manifest)
-        return 0
-    prepare_folder(options.out, force=options.force)
-    build = Build(
-        source,
-        settings,
-        options.out,
-        extract=_extractor(network, options) if network is not None else None,
-        quantizer=quantizer,
-        data=options.data,
-        classifier=options.classifier,
-        sight=None if network is None else [weights_hash(network), options.classifier_size],
-        jobs=options.jobs,
-        say=_log.info,
-    )
+    _print_sizes(manifest)
+    return 0
+
+
+def _run(build: Build, options: argparse.Namespace) -> Manifest:
+    """Run a build, and say how to go on where it is stopped."""
     try:
-        manifest = build.run()
+        return build.run()
     except KeyboardInterrupt:
         words = shlex.join(word for word in options.argv if word != "--force")
         _log.info(f"stopped, the work so far is kept in {options.out}: go on with `colorcnn dcq {words}`.")
         raise
-    _draw_examples(source, options.out)
-    _print_sizes(manifest)
-    return 0
 
 
 def _unfinished_store(

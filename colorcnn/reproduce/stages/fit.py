@@ -9,10 +9,12 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, Literal
 
+import msgspec
 import yaml
 
 import colorcnn.data
 import colorcnn.tasks
+from colorcnn import schema
 from colorcnn.dcq.pruning import DYNAMICS
 from colorcnn.errors import ColorCNNError, UsageError, quoted, unknown_name
 from colorcnn.files import write_atomically
@@ -68,9 +70,9 @@ class FitStage(StageKind):
             UsageError: it names no class, or an option that a class does not have.
         """
         config = options.get("config", {})
-        whole = read_yaml(home / config) if isinstance(config, str) else dict(config)
+        whole = _configuration(config, home)
         for section in ("model", "data"):
-            whole[section] = dict(whole.get(section, {}))
+            whole[section] = dict(whole.get(section) or {})
             for change in changes_of(options, section):
                 whole[section] = _changed_class(whole[section], change)
             if "class_path" not in whole[section]:
@@ -78,7 +80,7 @@ class FitStage(StageKind):
                     f"The configuration {quoted(config)} names no class for {section}: "
                     f"give {section} with class_path and init_args."
                 )
-        whole.setdefault("trainer", {})
+        whole["trainer"] = whole.get("trainer") or {}
         for change in changes_of(options, "trainer"):
             whole["trainer"] = merged(whole["trainer"], change)
         _check_names(whole)
@@ -88,7 +90,7 @@ class FitStage(StageKind):
     def data_specs(self, options: Mapping[str, Any], home: Path) -> list[Mapping[str, Any]]:
         """See :meth:`StageKind.data_specs`: the data of the configuration, with the changes to it."""
         config = options.get("config", {})
-        data = (read_yaml(home / config) if isinstance(config, str) else config).get("data") or {}
+        data = _configuration(config, home).get("data") or {}
         for change in changes_of(options, "data"):
             data = _changed_class(data, change)
         return [data]
@@ -145,6 +147,29 @@ class FitStage(StageKind):
         return {**config, "seed_everything": context.seed, "data": data, "trainer": trainer}
 
 
+class _Described(msgspec.Struct):
+    """A class, with its options."""
+
+    class_path: str | None = None
+    init_args: dict[str, Any] | None = None
+
+
+class _Configuration(msgspec.Struct):
+    """The sections of a configuration that are mappings."""
+
+    model: _Described | None = None
+    data: _Described | None = None
+    trainer: dict[str, Any] | None = None
+
+
+def _configuration(config: Any, home: Path) -> dict[str, Any]:
+    """Return a configuration as it is or as its file has it, with sections of the right types."""
+    place = home / config if isinstance(config, str) else "The configuration"
+    whole = read_yaml(home / config) if isinstance(config, str) else config
+    schema.convert(whole, _Configuration, place, "correct it there")
+    return dict(whole)
+
+
 def _check_names(config: Mapping[str, Any]) -> None:
     """Refuse unknown options before any stage has trained."""
     for key in config:
@@ -152,7 +177,10 @@ def _check_names(config: Mapping[str, Any]) -> None:
             raise unknown_name("section of the configuration", key, _SECTIONS)
     check_class("model", config["model"], colorcnn.tasks)
     check_class("data", config["data"], colorcnn.data)
-    for name in (config["model"].get("init_args") or {}).get("classifiers", []):
+    names = (config["model"].get("init_args") or {}).get("classifiers", [])
+    if not isinstance(names, list):
+        raise UsageError(f"classifiers is {quoted(names)}: give a list of names.")
+    for name in names:
         check_pretrained(name)
     from colorcnn.tasks.trainer import trainer_options
 
@@ -179,7 +207,10 @@ def check_class(section: str, described: Mapping[str, Any], module: ModuleType) 
     options = described.get("init_args") or {}
     if not isinstance(options, Mapping):
         raise UsageError(f"{section} has the init_args {quoted(options)}: give a mapping of options.")
-    package, _, name = described["class_path"].rpartition(".")
+    path = described.get("class_path")
+    if not isinstance(path, str):
+        raise UsageError(f"{section} has the class_path {quoted(path)}: give the path of a class.")
+    package, _, name = path.rpartition(".")
     if package not in ("", module.__name__):
         return
     if name not in module.__all__:
