@@ -352,7 +352,7 @@ def test_a_training_of_malformed_sections_is_refused(section, content, tmp_path,
         assert f"classifier.yaml is invalid ({section}" in capsys.readouterr().err
 
 
-@pytest.mark.skipif(not os.path.exists("/dev/zero"), reason="a device of POSIX")
+@pytest.mark.skipif(not Path("/dev/zero").exists(), reason="a device of POSIX")
 def test_a_device_in_the_place_of_a_configuration_is_refused(tmp_path):
     with pytest.raises(ColorCNNError, match="/dev/zero is no file"):
         read_yaml(Path("/dev/zero"))
