@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import inspect
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -146,14 +146,8 @@ def load_quantizer(
     takes = _options_of(parsed.name)
     if space is not None and ("space" in takes or not parsed.dither):
         options["space"] = space
-    for name in options:
-        if name not in takes:
-            able = ", ".join(other for other in sorted(QUANTIZERS) if name in _options_of(other))
-            raise UsageError(f"{parsed.name} has no {name}: {f'choose {able}' if able else 'leave it out'}.")
-    if "seed" in takes:
-        options["seed"] = seed
-    if "keep" in takes:
-        options["keep"] = keep
+    _check_taken(parsed.name, options)
+    options |= {name: value for name, value in (("seed", seed), ("keep", keep)) if name in takes}
     if parsed.name in QUANTIZERS:
         quantizer: Any = QUANTIZERS[parsed.name](**options)
     else:
@@ -163,6 +157,14 @@ def load_quantizer(
     if parsed.dither:
         return Dithered(quantizer, parsed.dither, space=space, serpentine=serpentine)
     return quantizer
+
+
+def _check_taken(method: str, options: Iterable[str]) -> None:
+    """Refuse options that a method does not take; name the methods that take them."""
+    for name in options:
+        if name not in _options_of(method):
+            able = ", ".join(other for other in sorted(QUANTIZERS) if name in _options_of(other))
+            raise UsageError(f"{method} has no {name}: {f'choose {able}' if able else 'leave it out'}.")
 
 
 def _with_dither(method: str, dither: str | bool | None) -> Method:

@@ -2,15 +2,9 @@
 
 from __future__ import annotations
 
-import argparse
-import errno
 import inspect
-import logging
 import shlex
 import sys
-import threading
-import warnings
-from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Literal
@@ -31,14 +25,10 @@ import colorcnn.tasks.colorcnn
 import colorcnn.tasks.dynamics
 import colorcnn.tasks.vq  # noqa: F401 (imported so that configurations may name their classes)
 from colorcnn import trust
-from colorcnn.commands.config_classes import (
-    check_configs,
-    denied_import,
-    limited_parser,
-    refuse_hidden_classes,
-)
+from colorcnn.commands.config_classes import check_configs, limited_parser, refuse_hidden_classes
 from colorcnn.commands.console import say
-from colorcnn.commands.fit_arguments import prepare_arguments, resuming_command
+from colorcnn.commands.fit_arguments import prepare_arguments
+from colorcnn.commands.fit_errors import explained, kept, quiet_lightning
 from colorcnn.commands.flat_options import PARSER_MODE, flags_in_groups
 from colorcnn.errors import ColorCNNError, UsageError, shortened
 from colorcnn.reproduce.locks import ClaimedError, claimed
@@ -66,24 +56,12 @@ _DECISIVE = (
     *("architecture", "quantizer_kwargs"),
     *("source_dimension", "method", "options", "trade_off"),
 )
-_NOISE = (  # true of Lightning and of no use to whoever runs us
-    ".*does not have many workers.*",
-    ".*Checkpoint directory .* exists and is not empty.*",
-    ".*LightningCLI's args parameter.*",
-    ".*isinstance.treespec, LeafSpec.*",
-    ".*smaller than the logging interval.*",
-    ".*You have overridden `on_(before|after)_batch_transfer`.*",
-    ".*module.s. in eval mode.*",  # the frozen judges
-)
 _SUBCOMMANDS = tuple(LightningCLI.subcommands())
 _EPILOG = (
     "A configuration names classes of colorcnn, torch, torchvision and pytorch_lightning. Other modules run "
     "code that you must trust: --allow-module NAME allows a module and those below it. Give the option on "
     "the command line, once for each module; a configuration file cannot give it."
 )
-_DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-_LAYOUT = ("Does not validate", "Subtypes:", "Errors:", "Given value type", "Expected a <class 'NoneType'>")
-"""How lines begin that the parser puts around the one that says what is wrong."""
 
 
 class _SaveFitConfig(SaveConfigCallback):
@@ -312,7 +290,7 @@ def main(argv: list[str], runs: Path = RUNS) -> int:
     Raises:
         ColorCNNError: for everything a user can mend.
     """
-    _quiet_lightning()
+    quiet_lightning()
     argv, modules = trust.take_allowed(argv)
     argv = prepare_arguments(argv)
     check_configs(argv)
@@ -323,6 +301,7 @@ def main(argv: list[str], runs: Path = RUNS) -> int:
 
 
 def _run(argv: list[str], runs: Path) -> None:
+    last = runs / run_name(argv) / "checkpoints" / "last.ckpt"
     try:
         ColorCNNCLI(
             Task,
@@ -347,74 +326,13 @@ def _run(argv: list[str], runs: Path) -> None:
         cause = stop.__context__
         if not isinstance(cause, KeyboardInterrupt):
             raise
-        say(f"stopped, {_kept(argv, runs)}.")
+        say(f"stopped, {kept(argv, last)}.")
         raise type(cause) from None
     except Exception as error:
-        told = _told(error, argv, runs)
-        if told is error:
+        explanation = explained(error, argv, last)
+        if explanation is error:
             raise
-        raise told from None
-
-
-def _told(error: Exception, argv: list[str], runs: Path) -> Exception:
-    """The sentence for what a user can mend; any other error as it is."""
-    full = next((cause for cause in _causes(error) if getattr(cause, "errno", None) in _DISK_FULL), None)
-    if isinstance(full, OSError):
-        return ColorCNNError(
-            f"The disk is full ({full.strerror}), {_kept(argv, runs, 'free some space and ')}."
-        )
-    # The parser wraps our own error when a class could not be built.
-    ours = next((cause for cause in _causes(error) if isinstance(cause, ColorCNNError)), None)
-    if ours is not None and "Original Traceback" in str(ours):  # from a process that loads data
-        kind = UsageError if isinstance(ours, UsageError) else ColorCNNError
-        ours = kind(str(ours).strip().splitlines()[-1].partition(": ")[2])
-    ours = denied_import(str(error)) or ours
-    if isinstance(error, MemoryError):
-        ours = ColorCNNError(
-            f"There is not enough memory ({shortened(str(error))}): train on less at a time."
-        )
-    if ours is None and (isinstance(error, argparse.ArgumentError) or str(error).startswith(_LAYOUT)):
-        ours = UsageError(f"{_essence(str(error))}: see `colorcnn {argv[0]} --help`.")
-    return ours or error
-
-
-def _causes(error: BaseException | None) -> Iterator[BaseException]:
-    while error is not None:
-        yield error
-        error = error.__cause__ or error.__context__
-
-
-def _kept(argv: list[str], runs: Path, first: str = "") -> str:
-    """Return what is left of a training that ended early, and what to do (first)."""
-    last = runs / run_name(argv) / "checkpoints" / "last.ckpt"
-    if last.exists():
-        return f"{last} is whole: {first}go on with --ckpt_path last (`{resuming_command(argv)}`)"
-    return f"no checkpoint was written yet: {first}start anew"
-
-
-def _quiet_lightning() -> None:
-    for message in _NOISE:
-        warnings.filterwarnings("ignore", message)
-    # It advertises other packages among its messages.
-    logging.getLogger("pytorch_lightning.utilities.rank_zero").addFilter(
-        lambda record: "Tip:" not in record.getMessage()
-    )
-    usual = threading.excepthook
-
-    def quiet_when_full(told: threading.ExceptHookArgs) -> None:
-        """TensorBoard's thread prints its traceback, though the main thread raises the same error."""
-        if getattr(told.exc_value, "errno", None) not in _DISK_FULL:
-            usual(told)
-
-    threading.excepthook = quiet_when_full
-
-
-def _essence(message: str) -> str:
-    """Shorten a parser's message to one line, without the types it tried and values of many lines."""
-    lines = [line.strip().removeprefix("- ") for line in message.splitlines()]
-    told = [line for line in lines if line and not line.startswith(_LAYOUT)]
-    short = [line for line in told if not line.startswith("Given value:") or "(" not in line]
-    return shortened(" ".join(short).rstrip(".:"), 200)
+        raise explanation from None
 
 
 def _use(task: pl.LightningModule, path: Path) -> str | None:

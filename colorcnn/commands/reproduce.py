@@ -90,17 +90,9 @@ def main(argv: list[str]) -> int:
         print(dry_run(plan), end="")
         return 0
     _log.info(expected_time(plan))
-    run = Run(
-        plan=plan,
-        results=results,
-        fit=lightning.main,
-        say=_log.info,
-        device=options.device,
-        download=options.download,
-        force=options.force,
-    )
+    flags = {name: getattr(options, name) for name in ("device", "download", "force")}
     with trust.limited(options.allow_module):
-        records = run.run()
+        records = Run(plan=plan, results=results, fit=lightning.main, say=_log.info, **flags).run()
     for path in records:
         record = read_record(path)
         print(f"{path.stem}\n\n{kind_of_record(record).table(record)}")
