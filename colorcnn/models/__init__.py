@@ -8,7 +8,8 @@ from torch import nn
 from colorcnn.models import assignment
 from colorcnn.models.backbones import BACKBONES, create_backbone
 from colorcnn.models.classifiers import CLASSIFIERS, Classifier, create_classifier, frozen
-from colorcnn.models.colorcnn import ColorCNN, ColorCNNPlus, LearnedQuantizer
+from colorcnn.models.colorcnn import ColorCNN, ColorCNNPlus
+from colorcnn.models.learned import LearnedQuantizer
 from colorcnn.models.palette_attention import PaletteAttention
 from colorcnn.models.registry import build
 from colorcnn.vq.compressor import Compressor, ImageCompressor, VectorCompressor

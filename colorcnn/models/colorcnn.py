@@ -5,7 +5,6 @@ Hou, Zheng and Gould, Learning to Structure an Image with Few Colors and Beyond.
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal, cast
 
@@ -13,13 +12,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from colorcnn.arrays import as_batch
 from colorcnn.errors import UsageError, check_at_least, unknown_name
-from colorcnn.images import LEARNED_PIXELS
 from colorcnn.models.assignment import (
-    gumbel_noise,
-    hard_indices,
-    hard_palette,
     lloyd_steps,
     one_hot,
     pool_rows,
@@ -27,10 +21,10 @@ from colorcnn.models.assignment import (
     top_k_softmax,
 )
 from colorcnn.models.backbones import create_backbone
-from colorcnn.models.memory import check_memory
+from colorcnn.models.learned import LearnedQuantizer
 from colorcnn.models.precision import full_precision
 from colorcnn.models.sparse import SparseAssignment, top_k_of_product
-from colorcnn.paletted import Paletted, from_bytes
+from colorcnn.paletted import Paletted
 from colorcnn.quantizers.base import check_num_colors
 
 ALL_SIZES = tuple(range(1, 65))
@@ -38,146 +32,6 @@ POOLINGS = ("blocks", "strided")
 TEST_PALETTES = ("hard", "soft")
 OF_USE = ("pooling", "refine_from", "refine_steps", "start", "test_palette", "top_k", "view")
 """Options that change what the same weights give."""
-
-
-class LearnedQuantizer(nn.Module, ABC):
-    """Base class of the learned quantizers: a feature map, logits, and the hard test-time path."""
-
-    @abstractmethod
-    def encode(self, images: Tensor) -> Tensor:
-        """Map images (B, 3, H, W) to the features all palette sizes share."""
-
-    @abstractmethod
-    def logits(self, features: Tensor, num_colors: int) -> Tensor:
-        """Map features to logits.
-
-        Args:
-            features: as :meth:`encode` returns them.
-            num_colors: C.
-
-        Returns:
-            (B, C, H, W), float32 or wider.
-        """
-
-    def rehearse(self, images: Tensor, num_colors: int) -> None:
-        """Compute what takes the most memory in use, on images without data."""
-        self.logits(self.encode(images), num_colors)
-
-    def assign(self, logits: Tensor) -> Tensor:
-        """Turn scores (B, C, H, W) into the soft assignment m(x)."""
-        return logits.softmax(dim=1)
-
-    def soft(
-        self,
-        images: Tensor,
-        num_colors: int,
-        temperature: float = 1.0,
-        noise: float = 0.0,
-        features: Any = None,
-    ) -> Tensor:
-        """Soft assignment m_C(x), for training.
-
-        Args:
-            images: (B, 3, H, W) in [0, 1], any H, W >= 1.
-            num_colors: C.
-            temperature: what the scores are divided by; below 1 the assignment is harder.
-            noise: scale of the Gumbel noise that is added to them then; see :func:`gumbel_noise`.
-            features: what :meth:`encode` gives for the images, where that is known already.
-
-        Returns:
-            (B, C, H, W), summing to 1 over C.
-
-        Raises:
-            UsageError: this model cannot give C colours.
-        """
-        features = self.encode(images) if features is None else features
-        scores = self.logits(features, num_colors) / temperature
-        return self.assign(gumbel_noise(scores, noise) if noise else scores)
-
-    def quantize(
-        self,
-        images: Any,
-        num_colors: int,
-        *,
-        channels_last: bool | None = None,
-        background: Any = "white",
-        max_pixels: int = LEARNED_PIXELS,
-    ) -> Paletted:
-        """Quantize a batch: hard indices (Eq 2) and the mean colour of each (Eq 3).
-
-        Args:
-            images: (B, 3, H, W), float in [0, 1] or uint8; (B, H, W, 3) with ``channels_last``; or what else
-                :func:`colorcnn.quantize` takes: a path, a Pillow image, a NumPy array, or a list of them.
-            num_colors: C.
-            channels_last: the colours are the last dimension of ``images``.
-            background: a colour that transparent parts are laid over.
-            max_pixels: refuse images of more pixels; those of a tensor are of any size.
-
-        Returns:
-            Paletted with uint8 indices and palettes of C rows, on the device of ``images``.
-
-        Raises:
-            UsageError: this model cannot give C colours, or these are no images.
-            ColorCNNError: a file is missing or damaged, or an image has too many pixels.
-        """
-        if not isinstance(images, Tensor):  # a tensor is always a batch, as the contract of quantizers says
-            images, channels_last = as_batch(images, channels_last, background, max_pixels)
-        images = images.permute(0, 3, 1, 2) if channels_last else images
-        return self.quantize_many(images, [num_colors])[num_colors]
-
-    @torch.no_grad()
-    def quantize_many(self, images: Tensor, sizes: Sequence[int]) -> dict[int, Paletted]:
-        """Quantize one batch to several palette sizes with a single pass through the backbone.
-
-        Args:
-            images: (B, 3, H, W), float in [0, 1] or uint8, on any device.
-            sizes: the numbers of colours.
-
-        Raises:
-            UsageError: this model cannot give so many colours, or these are no images.
-            ColorCNNError: large images need more memory than is free.
-        """
-        for size in sizes:
-            check_num_colors(size)
-        place, images = images.device, self._as_floats(images)
-        check_memory(self, images, max(sizes, default=1))
-        # Full precision whatever the training runs in, so that a picture does not depend on it.
-        with full_precision(images.device):
-            features = self.encode(images)
-            return {size: self._decide(images, features, size).to(place) for size in sizes}
-
-    def _as_floats(self, images: Tensor) -> Tensor:
-        """Move the images to the device and type of the weights."""
-        if images.ndim != 4 or images.shape[1] != 3 or 0 in images.shape:
-            raise UsageError(
-                f"images are {tuple(images.shape)}: give a batch (B, 3, H, W) with B, H, W >= 1."
-            )
-        weights = next(self.parameters())
-        images, dtype = images.to(weights.device), weights.dtype
-        if images.dtype == torch.uint8:
-            return from_bytes(images, dtype)
-        if not images.is_floating_point():
-            raise UsageError(f"images are {images.dtype}: give uint8, or floats in [0, 1].")
-        return images.to(dtype)
-
-    def _decide(self, images: Tensor, features: Tensor, num_colors: int) -> Paletted:
-        logits = self.logits(features, num_colors)
-        indices = hard_indices(logits)
-        return Paletted(indices.to(torch.uint8), self.palette(images, logits, indices))
-
-    def palette(self, images: Tensor, logits: Tensor, indices: Tensor) -> Tensor:
-        """Palette (B, C, 3) of quantized images: the mean colour of each index (Eq 3).
-
-        Args:
-            images: (B, 3, H, W).
-            logits: their scores (B, C, H, W).
-            indices: the index map that follows from them, (B, H, W).
-        """
-        return hard_palette(images, indices, logits.shape[1])
-
-    def forward(self, images: Any, num_colors: int, **options: Any) -> Paletted:
-        """See :meth:`quantize`."""
-        return self.quantize(images, num_colors, **options)
 
 
 def expand_sizes(sizes: Sequence[int] | str) -> list[int]:

@@ -61,7 +61,7 @@ def needed_bytes(model: Any, height: int, width: int, num_colors: int) -> int:
     """Estimate the memory that a quantizer takes for one image, without the image's file.
 
     Args:
-        model: a :class:`colorcnn.models.colorcnn.LearnedQuantizer`.
+        model: a :class:`colorcnn.models.learned.LearnedQuantizer`.
         height: of the image.
         width: of the image.
         num_colors: C.
@@ -93,7 +93,7 @@ def check_memory(model: Any, images: Tensor, num_colors: int) -> None:
     """Refuse large images that would not fit into memory.
 
     Args:
-        model: a :class:`colorcnn.models.colorcnn.LearnedQuantizer`.
+        model: a :class:`colorcnn.models.learned.LearnedQuantizer`.
         images: (B, 3, H, W) on the device of the model.
         num_colors: C.
 

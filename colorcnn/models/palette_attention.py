@@ -24,7 +24,7 @@ from torch import Tensor, nn
 from colorcnn.errors import UsageError, check_at_least, unknown_name
 from colorcnn.models.assignment import gumbel_noise, hard_palette, straight_through
 from colorcnn.models.backbones import create_backbone
-from colorcnn.models.colorcnn import LearnedQuantizer
+from colorcnn.models.learned import LearnedQuantizer
 from colorcnn.paletted import Paletted, to_bytes
 from colorcnn.quantizers import QUANTIZERS
 from colorcnn.quantizers.base import full_palettes
