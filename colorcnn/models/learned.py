@@ -43,7 +43,12 @@ class LearnedQuantizer(nn.Module, ABC):
         """
 
     def rehearse(self, images: Tensor, num_colors: int) -> None:
-        """Compute what takes the most memory in use, on images without data."""
+        """Compute what takes the most memory in use, on images without data.
+
+        Args:
+            images: (B, 3, H, W) on torch's device ``meta``.
+            num_colors: C.
+        """
         self.logits(self.encode(images), num_colors)
 
     def assign(self, logits: Tensor) -> Tensor:
