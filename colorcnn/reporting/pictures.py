@@ -9,7 +9,7 @@ from colorcnn.evaluation.gallery import PictureSource, SoftImages
 from colorcnn.evaluation.loaded import LoadedEvaluation
 from colorcnn.models import PaletteAttention
 from colorcnn.reporting.figures.attention import attention_picture
-from colorcnn.reporting.figures.cam import cam_depths_picture, cam_picture
+from colorcnn.reporting.figures.cam import CAPTION, maps_look
 from colorcnn.reporting.figures.depths import depths_picture, labels_picture
 from colorcnn.reporting.figures.gallery import grid_picture
 from colorcnn.reporting.markup import Picture
@@ -38,8 +38,8 @@ def draw_soft_pictures(loaded: LoadedEvaluation) -> dict[str, Picture]:
     if not rows or loaded.data.multi_label or loaded.data.masks:
         return {}
     source = replace(_source(loaded), methods=rows)
-    picture = grid_picture(source, loaded.config.colors[:_SHOWN_SIZES], count=_SHOWN_IMAGES, dark=False)
-    return {"soft": replace(picture, title=PICTURES["soft"])}
+    sizes, title = loaded.config.colors[:_SHOWN_SIZES], PICTURES["soft"]
+    return {"soft": grid_picture(source, sizes, count=_SHOWN_IMAGES, title=title, dark=False)}
 
 
 def draw_pictures(loaded: LoadedEvaluation, *, cam: bool, dark: bool = True) -> dict[str, Picture]:
@@ -74,7 +74,11 @@ def draw_pictures(loaded: LoadedEvaluation, *, cam: bool, dark: bool = True) -> 
             dark=dark,
         )
     if cam:
-        found["cam"] = cam_picture(source, [min(colors)], count=_SHOWN_IMAGES, dark=dark)
+        look, title = maps_look(source, _SHOWN_IMAGES), PICTURES["cam"]
+        found["cam"] = grid_picture(
+            source, [min(colors)], count=_SHOWN_IMAGES, look=look, title=title, caption=CAPTION, dark=dark
+        )
         if len(colors) > _SHOWN_SIZES:
-            found["cam-depths"] = cam_depths_picture(source, colors, dark=dark)
+            look, title = maps_look(source, 1), PICTURES["cam-depths"]
+            found["cam-depths"] = depths_picture(source, colors, count=1, look=look, title=title, dark=dark)
     return found

@@ -52,9 +52,8 @@ def attention_picture(
     """
     found = explain(quantizer, classifier, spread_over(split, count), num_colors, device=device)
     gallery = attention_gallery(found, class_names)
-    alt = "Rows of pictures: originals, classical images, the pixels that attention changed, final images."
     title = f"What attention changes, {num_colors} colours"
-    return gallery_picture(gallery, class_names, title, CAPTION, alt, dark=dark)
+    return gallery_picture(gallery, class_names, title, CAPTION, dark=dark)
 
 
 def attention_gallery(found: Explanation, class_names: Sequence[str]) -> Gallery:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -11,10 +9,7 @@ from torch import Tensor
 from colorcnn.evaluation.gallery import Look, PictureSource, Shown
 from colorcnn.evaluation.saliency import activation_maps
 from colorcnn.paletted import from_bytes, to_bytes
-from colorcnn.reporting.figures.depths import depths_picture
-from colorcnn.reporting.figures.gallery import CELL, enlarge, gallery_picture
-from colorcnn.reporting.markup import Picture
-from colorcnn.reporting.naming import PICTURES
+from colorcnn.reporting.figures.gallery import CELL, enlarge
 
 CAPTION = (
     "Class activation maps over the images: red where the classifier finds most evidence of the true class, "
@@ -44,50 +39,17 @@ def overlay(pixels: Tensor, maps: Tensor, side: int) -> Tensor:
     return to_bytes((1 - _HEAT) * shown + _HEAT * heat).permute(0, 3, 1, 2)
 
 
-def cam_picture(
-    source: PictureSource,
-    sizes: Sequence[int],
-    *,
-    count: int,
-    dark: bool = True,
-) -> Picture:
-    """Draw the activation maps of the true classes for images spread evenly over a split; light and dark.
+def maps_look(source: PictureSource, count: int) -> Look:
+    """Return a look that lays the activation maps of the true classes over the pictures.
 
     Args:
         source: methods, classifier and images.
-        sizes: the numbers of colours to show.
-        count: how many images, at most.
-        dark: draw for a dark page, too.
+        count: number of images, spread evenly over the split.
     """
-    batch = source.spread(count)
-    gallery = source.gallery(batch, sizes, _maps_of(source, batch.labels))
-    alt = "Rows of pictures under coloured maps: the originals, then every method."
-    return gallery_picture(gallery, source.class_names, "Where the classifier looks", CAPTION, alt, dark=dark)
-
-
-def cam_depths_picture(
-    source: PictureSource,
-    sizes: Sequence[int],
-    *,
-    dark: bool = True,
-) -> Picture:
-    """Draw the activation maps and the confidence of one image at every number of colours (Fig 1).
-
-    Args:
-        source: methods, classifier and images.
-        sizes: the numbers of colours.
-        dark: draw for a dark page, too.
-    """
-    look = _maps_of(source, source.spread(1).labels)
-    return depths_picture(source, sizes, count=1, look=look, title=PICTURES["cam-depths"], dark=dark)
-
-
-def _maps_of(source: PictureSource, labels: Tensor) -> Look:
-    """Return a look that lays the activation maps of the true classes over the pictures."""
+    labels = source.spread(count).labels.to(source.device)
 
     def look(pixels: Tensor, logits: Tensor) -> Shown:
-        images = from_bytes(pixels.to(source.device))
-        maps, confidence = activation_maps(source.classifier, images, labels.to(source.device))
+        maps, confidence = activation_maps(source.classifier, from_bytes(pixels.to(source.device)), labels)
         return Shown(overlay(pixels, maps, CELL), logits.argmax(dim=1), confidence.cpu())
 
     return look

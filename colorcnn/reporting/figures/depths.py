@@ -42,9 +42,8 @@ def depths_picture(
         dark: draw for a dark page, too.
     """
     gallery = source.gallery(source.spread(count), sizes, look)
-    alt = "A section for each image: the original, then every method, a column for each number of colours."
     turned = by_size(gallery, sizes, source.class_names)
-    return gallery_picture(turned, source.class_names, title, DEPTHS_CAPTION, alt, dark=dark)
+    return gallery_picture(turned, source.class_names, title, DEPTHS_CAPTION, dark=dark)
 
 
 def by_size(gallery: Gallery, sizes: Sequence[int], class_names: Sequence[str]) -> Gallery:
@@ -113,8 +112,7 @@ def labels_picture(
         heads = _names(batch.labels > 0, class_names)
     gallery = replace(gallery, heads=heads)
     caption = CAPTION.replace("its class", "its labels") if not masks else _MASKS_CAPTION
-    alt = "Rows of pictures: the originals, then every method at the smallest numbers of colours."
-    return gallery_picture(gallery, class_names, "What the classifier sees", caption, alt, dark=dark)
+    return gallery_picture(gallery, class_names, PICTURES["grid"], caption, dark=dark)
 
 
 _MASKS_CAPTION = (

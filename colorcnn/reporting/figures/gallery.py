@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from colorcnn.evaluation.gallery import Gallery, PictureSource, Shown
+from colorcnn.evaluation.gallery import Gallery, Look, PictureSource, Shown, likeliest_class
 from colorcnn.reporting.figures.canvas import new_canvas, to_png
 from colorcnn.reporting.figures.curves import shortened
 from colorcnn.reporting.figures.style import Theme, styles, theme
 from colorcnn.reporting.markup import Picture
-from colorcnn.reporting.naming import colors_and_bits, display_names
+from colorcnn.reporting.naming import PICTURES, colors_and_bits, display_names
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -42,23 +42,28 @@ def grid_picture(
     sizes: Sequence[int],
     *,
     count: int,
+    look: Look = likeliest_class,
+    title: str = PICTURES["grid"],
+    caption: str = CAPTION,
     dark: bool = True,
 ) -> Picture:
-    """Draw images spread evenly over a split, whatever they show, for a report; light and dark.
+    """Draw images spread evenly over a split, for a report; light and dark.
 
     Args:
         source: methods, classifier and images.
         sizes: the numbers of colours to show.
         count: how many images, at most.
+        look: makes a row of pixels and logits; activation maps are one use.
+        title: heading of the picture.
+        caption: text below it.
         dark: draw for a dark page, too.
     """
-    gallery = source.gallery(source.spread(count), sizes)
-    alt = "Rows of pictures: the originals, then every method at the smallest numbers of colours."
-    return gallery_picture(gallery, source.class_names, "What the classifier sees", CAPTION, alt, dark=dark)
+    gallery = source.gallery(source.spread(count), sizes, look)
+    return gallery_picture(gallery, source.class_names, title, caption, dark=dark)
 
 
 def gallery_picture(
-    gallery: Gallery, class_names: Sequence[str], title: str, caption: str, alt: str, *, dark: bool = True
+    gallery: Gallery, class_names: Sequence[str], title: str, caption: str, *, dark: bool = True
 ) -> Picture:
     """Draw a gallery as a picture of a report.
 
@@ -67,11 +72,11 @@ def gallery_picture(
         class_names: names of the classes, by number.
         title: heading of the picture.
         caption: text below it.
-        alt: a description for readers who cannot see it.
         dark: draw for a dark page, too.
     """
     light = to_png(image_grid(gallery, class_names))
     night = to_png(image_grid(gallery, class_names, dark=True)) if dark else None
+    alt = f"{title}: rows of pictures, the originals first, then every method."
     return Picture(title, light, night, caption, alt, wide=True)
 
 

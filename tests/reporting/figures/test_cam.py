@@ -13,8 +13,8 @@ from colorcnn.data.datasets import ImageSplit
 from colorcnn.evaluation.gallery import PictureSource
 from colorcnn.models.classifiers import Classifier
 from colorcnn.quantizers.median_cut import MedianCut
-from colorcnn.reporting.figures.cam import cam_picture, overlay
-from colorcnn.reporting.figures.gallery import CELL
+from colorcnn.reporting.figures.cam import maps_look, overlay
+from colorcnn.reporting.figures.gallery import CELL, grid_picture
 
 
 def network(head: nn.Sequential) -> Classifier:
@@ -44,8 +44,9 @@ def test_a_picture_names_the_classes_and_tells_confidences():
     pixels = np.random.default_rng(0).integers(0, 256, (4, 12, 12, 3), dtype=np.uint8)
     split = ImageSplit(pixels, np.array([0, 1, 2, 3]))
     names = ["cat", "dog", "frog", "ship"]
-    picture = cam_picture(PictureSource({"median-cut": MedianCut()}, averaging(), split, names), [2], count=3)
-    assert "activation maps" in picture.caption
+    source = PictureSource({"median-cut": MedianCut()}, averaging(), split, names)
+    picture = grid_picture(source, [2], count=3, look=maps_look(source, 3), caption="The maps.")
+    assert picture.caption == "The maps."
     light = Image.open(io.BytesIO(picture.light))
     assert light.width > 3 * CELL
     assert light.size == Image.open(io.BytesIO(picture.dark)).size
