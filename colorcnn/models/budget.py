@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, TypeVar
@@ -70,10 +71,14 @@ def build_within(
     Raises:
         UsageError: the network takes more.
     """
-    with limited_weights(weights, tensors):
-        if _largest(options) > _ORDINARY:
-            with torch.device("meta"):
-                build()
+    if _largest(options) > _ORDINARY:
+        # A network that starts from the values of its weights cannot be built without memory for them.
+        with (
+            contextlib.suppress(NotImplementedError),
+            limited_weights(weights, tensors),
+            torch.device("meta"),
+        ):
+            build()
     with limited_weights(weights, tensors):
         return build()
 

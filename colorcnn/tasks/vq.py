@@ -13,6 +13,7 @@ from torch.nn.utils import clip_grad_norm_
 from torch.optim import Adam, Optimizer
 
 from colorcnn.errors import UsageError, check_at_least
+from colorcnn.models.budget import build_within
 from colorcnn.paletted import from_bytes
 from colorcnn.tasks.base import Task, make_schedule
 from colorcnn.vq.codebook import CodebookQuantizer
@@ -103,8 +104,9 @@ class VQTask(Task):
         ):
             if rate is not None and not 0 < rate < float("inf"):
                 raise UsageError(f"{option} is {rate}: choose a number above 0.")
-        self.compressor: Compressor = create_compressor(
-            source_dimension, trade_off, method, options, network_kwargs
+        self.compressor: Compressor = build_within(
+            lambda: create_compressor(source_dimension, trade_off, method, options, network_kwargs),
+            [source_dimension, options, network_kwargs],
         )
         self.compressor.mixed = mixed
         self.compressor.latent_weight = latent_weight

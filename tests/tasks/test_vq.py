@@ -303,3 +303,25 @@ def test_what_is_wrong_in_a_data_process_is_one_sentence(run, pictures, capsys):
     told = capsys.readouterr().err
     assert "are smaller than a crop" in told
     assert "Traceback" not in told
+
+
+@pytest.mark.parametrize(
+    ("options", "network", "dimension"),
+    [
+        ({}, {"width": 10**7}, None),
+        ({}, {"channels": 10**8}, None),
+        ({"size": 10**12}, {}, 2),
+        ({"size": 16}, {"width": 10**6}, 2),
+        ({"size": 16}, {"depth": 10**6}, 2),
+    ],
+)
+def test_a_network_over_the_budget_of_weights_is_refused_before_memory_is_taken(options, network, dimension):
+    method = "uq-ste" if dimension is None else "vq-ste"
+    with pytest.raises(UsageError):
+        VQTask(dimension, 0.01, method, options, network)
+
+
+def test_a_large_codebook_within_the_budget_is_built():
+    task = VQTask(2, 8, "vq-ste", {"size": 4096}, {"width": 4, "depth": 1})
+    assert {weights.device.type for weights in task.parameters()} == {"cpu"}
+    assert all(torch.isfinite(weights).all() for weights in task.parameters())
