@@ -40,21 +40,21 @@ class LinearCodebook(VectorSTE):
 class FiniteScalar(NoiseQuantizer):
     """``fsq``: every channel is bounded and rounded to a few levels; nothing of the codebook is learned.
 
-    F. Mentzer et al., Finite Scalar Quantization: VQ-VAE Made Simple (2023). A group of k channels has the
-    levels^k points of a grid in [-1, 1]^k as its codewords, and learned probabilities of them. Its gradient
-    passes straight through the rounding. That paper has no rate; here it has that of
-    :class:`NoiseQuantizer`. With an even number of levels the grid is symmetric, where that paper shifts it.
+    F. Mentzer et al., Finite Scalar Quantization: VQ-VAE Made Simple (2023). The codewords of a group of k
+    channels are the points of a grid in [-1, 1]^k, with learned probabilities. Its gradient passes straight
+    through the rounding. That paper has no rate; here it has that of :class:`NoiseQuantizer`. With an even
+    number of levels the grid is symmetric, where that paper shifts it.
 
     Args:
         channels: C.
         dimension: k, which divides C: how many channels share one index.
         trade_off: as in :class:`NoiseQuantizer`.
-        levels: of each channel.
+        size: K, the most points that the grid may have: each channel has the whole part of K^(1/k) levels.
         rate_gradient: as in :class:`NoiseQuantizer`.
         radius_floor: as in :class:`NoiseQuantizer`.
 
     Raises:
-        UsageError: an option is out of range, or the grid has more than 65,536 points.
+        UsageError: an option is out of range, or K has no room for two levels in each channel.
     """
 
     codebook: Tensor
@@ -64,18 +64,21 @@ class FiniteScalar(NoiseQuantizer):
         channels: int,
         dimension: int = 1,
         trade_off: float = 1.0,
-        levels: int = 8,
+        size: int = 256,
         rate_gradient: RateGradient = "surface",
         radius_floor: float = 0.3,
     ) -> None:
-        if levels < 2 or levels**dimension > 2**16:
+        if size < 2**dimension:
             raise UsageError(
-                f"{levels} levels in {dimension} dimensions: choose 2 or more levels, at most 65,536 points."
+                f"A grid of {size} points has no two levels in {dimension} dimensions: choose a larger size."
             )
-        super().__init__(channels, dimension, trade_off, levels**dimension, rate_gradient, radius_floor)
+        levels = round(size ** (1 / dimension))
+        points = (levels - (levels**dimension > size)) ** dimension
+        super().__init__(channels, dimension, trade_off, points, rate_gradient, radius_floor)
 
     def _make_codebook(self, size: int) -> None:
-        scale = torch.linspace(-1, 1, round(size ** (1 / self.dimension))).tolist()
+        levels = round(size ** (1 / self.dimension))
+        scale = [2 * level / (levels - 1) - 1 for level in range(levels)]
         grid = torch.tensor(list(itertools.product(scale, repeat=self.dimension)))
         self.register_buffer("codebook", grid.expand(self.groups, size, self.dimension).clone(), False)
 

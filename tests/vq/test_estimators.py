@@ -206,7 +206,7 @@ def test_one_matrix_moves_all_codewords_and_they_can_be_set_one_by_one():
 
 
 def test_scalars_are_bounded_and_rounded_to_the_levels_of_a_grid():
-    made = create_quantizer("fsq", 2, dimension=2, levels=3).train()
+    made = create_quantizer("fsq", 2, dimension=2, size=12).train()
     latent = torch.tensor([[0.2, 5.0], [-9.0, -0.4]], requires_grad=True)
     found = made(latent)
     assert found.latent.tolist() == [[0.0, 1.0], [-1.0, 0.0]]

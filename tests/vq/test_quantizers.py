@@ -23,7 +23,7 @@ CASES = [
 def make(name, dimension=1, **options):
     torch.manual_seed(0)
     if name == "fsq":
-        options = {"levels": 4 if dimension <= 2 else 2, **options}
+        options = {"size": 16, **options}
     elif name in CODEBOOKS:
         options = {"size": 12, **options}
     return create_quantizer(name, 8, dimension=dimension, trade_off=3.0, **options)
@@ -196,9 +196,7 @@ def test_pruned_codewords_are_never_used_again(name):
         ("sphere", {"radius_floor": math.nan}, "radius_floor"),
         ("vq-ste", {"trade_off": -1}, "trade_off"),
         ("diveq", {"spread": -1}, "spread"),
-        ("fsq", {"levels": 1}, "2 or more levels"),
-        ("fsq", {"levels": 300, "dimension": 4}, "at most 65,536 points"),
-        ("fsq", {"size": 12}, "does not take"),
+        ("fsq", {"size": 15, "dimension": 4}, "no two levels in 4 dimensions"),
         ("uq-aun", {"dimension": 2}, "choose 1"),
         ("uq-aun", {"init_scale": 0}, "init_scale"),
     ],
