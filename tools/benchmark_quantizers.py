@@ -39,6 +39,7 @@ from colorcnn.errors import ColorCNNError, UsageError
 from colorcnn.files import write_atomically
 from colorcnn.quantizers import QUANTIZERS
 from colorcnn.records import Clock
+from colorcnn.reporting.markup import Table
 
 PACKAGES = {
     "imagequant": "imagequant",
@@ -263,13 +264,12 @@ def summarise(
 
 
 def _report(summary: dict[str, Any], sizes: list[int], count: int) -> str:
-    width = max(map(len, summary))
-    lines = [f"% above the best known / CPU ms, {count} images"]
-    lines.append(" " * width + "".join(f"{size:>15}" for size in sizes))
+    rows = []
     for name, row in summary.items():
         cells = (f"{row[str(size)]['above']:.1f}/{row[str(size)]['milliseconds']:.1f}" for size in sizes)
-        lines.append(f"{name:{width}}" + "".join(f"{cell:>15}" for cell in cells))
-    return "\n".join([*lines, ""])
+        rows.append([name, *cells])
+    title = f"% above the best known / CPU ms, {count} images"
+    return f"{title}\n{Table(['method', *map(str, sizes)], rows).text()}\n"
 
 
 def _draw(summary: dict[str, Any], sizes: list[int]) -> bytes:
