@@ -114,7 +114,7 @@ class RecordView(View):
     @cached_property
     def _scores(self) -> dict[str, dict[int, Score]]:
         return {
-            method: {int(size): Score.from_json(score) for size, score in result["scores"].items()}
+            method: {int(size): _score(score) for size, score in result["scores"].items()}
             for method, result in self.metrics["methods"].items()
         }
 
@@ -230,6 +230,11 @@ class RecordView(View):
         if size is not None:
             return ("methods", name, *between, str(size))
         return (ORIGINAL,) if name == ORIGINAL else ("codecs", name)
+
+
+def _score(content: Mapping[str, Any]) -> Score:
+    """Read a score; its interval is NaN if the record has none."""
+    return Score.from_json({"interval": (math.nan, math.nan), **content})
 
 
 class CompressorView(View):
