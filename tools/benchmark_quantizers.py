@@ -17,7 +17,6 @@ for _variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", 
 import argparse
 import hashlib
 import importlib.util
-import io
 import json
 import shlex
 import sys
@@ -37,7 +36,6 @@ from tqdm import tqdm
 import colorcnn.quantizers
 from colorcnn.errors import ColorCNNError, UsageError
 from colorcnn.files import write_atomically
-from colorcnn.quantizers import QUANTIZERS
 from colorcnn.records import Clock
 from colorcnn.reporting.markup import Table
 
@@ -272,38 +270,45 @@ def _report(summary: dict[str, Any], sizes: list[int], count: int) -> str:
     return f"{title}\n{Table(['method', *map(str, sizes)], rows).text()}\n"
 
 
+_OURS = {
+    "Pillow MEDIANCUT": "median-cut",
+    "Pillow MAXCOVERAGE": "max-coverage",
+    "Pillow FASTOCTREE": "octree",
+}
+"""Name in the table -> method of the package, whose look it has in all figures."""
+
+
 def _draw(summary: dict[str, Any], sizes: list[int]) -> bytes:
-    """Quality against time, a panel for each number of colours."""
-    import matplotlib as mpl
+    """Draw error against time in the style of the reports, a panel for each number of colours."""
+    from colorcnn.reporting.figures.canvas import Margins, new_panels, to_png
+    from colorcnn.reporting.figures.style import LIGHT, styles
 
-    mpl.use("Agg")
-    import matplotlib.pyplot as plt
-
-    columns = min(4, len(sizes))
-    rows = -(-len(sizes) // columns)
-    figure, axes = plt.subplots(rows, columns, figsize=(4.2 * columns, 3.8 * rows + 1), squeeze=False)
-    hues = plt.get_cmap("tab20").colors
-    for place, axis in enumerate(axes.flat):
-        if place >= len(sizes):
-            axis.axis("off")
-            continue
-        for shade, (name, row) in enumerate(summary.items()):
-            cell = row[str(sizes[place])]
-            marker = "o" if name.split()[0] in QUANTIZERS else "x"
-            height = max(cell["above"], 0.01)
-            axis.scatter(
-                cell["milliseconds"], height, color=hues[shade % 20], marker=marker, label=name, zorder=3
-            )
-        axis.set(xscale="log", yscale="log", title=f"{sizes[place]} colours")
-        axis.set(xlabel="CPU ms an image", ylabel="MSE, % above the best known")
-        axis.grid(True, which="major", color="#e3e6ea")
-    handles, labels = axes.flat[0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=5, frameon=False)
-    figure.tight_layout(rect=(0, 0.9 / (3.8 * rows + 1), 1, 1))
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=110)
-    plt.close(figure)
-    return buffer.getvalue()
+    columns = min(4, len(sizes) + 1)
+    rows = -(-(len(sizes) + 1) // columns)
+    figure, panels = new_panels(columns, rows, False, (4.0, 3.6), Margins(0.75, 0.25, 0.45, 0.6))
+    methods = {name: _OURS.get(name, name) for name in summary}
+    looks = styles(methods.values())
+    for axes, size in zip(panels.flat, sizes):
+        for name, row in summary.items():
+            look, cell = looks[methods[name]], row[str(size)]
+            axes.plot(
+                cell["milliseconds"], max(cell["above"], 0.01), look.marker, color=look.color, markersize=7,
+                label=name, zorder=3,
+            )  # fmt: skip
+        axes.set(xscale="log", yscale="log")
+        axes.set_title(f"{size} colours", loc="left", color=LIGHT.ink, fontsize=11)
+        axes.set_xlabel("CPU ms an image", color=LIGHT.ink, fontsize=10)
+        axes.set_ylabel("MSE, % above the best known", color=LIGHT.ink, fontsize=10)
+        axes.grid(axis="y", color=LIGHT.grid, linewidth=0.8)
+        axes.tick_params(which="both", colors=LIGHT.muted, labelsize=9)
+        for side, spine in axes.spines.items():
+            spine.set_visible(side == "bottom")
+            spine.set_color(LIGHT.muted)
+    for spare in panels.flat[len(sizes) :]:
+        spare.axis("off")
+    handles, labels = panels.flat[0].get_legend_handles_labels()
+    panels.flat[len(sizes)].legend(handles, labels, loc="center left", frameon=False, labelcolor=LIGHT.ink)
+    return to_png(figure)
 
 
 if __name__ == "__main__":

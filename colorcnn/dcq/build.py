@@ -17,12 +17,12 @@ from colorcnn.dcq.clusters import cluster_images, given_clusters
 from colorcnn.dcq.encode import Encoding, OwnColors, SharedColors, SuperColors
 from colorcnn.dcq.features import GIVEN, PixelFeatures
 from colorcnn.dcq.palettes import Designing, Sampling, grouped, pixel_shares, to_colors
-from colorcnn.dcq.place import MANIFEST
+from colorcnn.dcq.place import MANIFEST, NAMES
 from colorcnn.dcq.refine import Refining
 from colorcnn.dcq.settings import Settings
-from colorcnn.dcq.sources import ImageSource
+from colorcnn.dcq.sources import ImageSource, names_of
 from colorcnn.dcq.stages import Arrays, Work, ranges
-from colorcnn.dcq.storage import Manifest, Sizes, Statistics, shard_entry, shard_name
+from colorcnn.dcq.storage import Manifest, Sizes, Statistics, shard_entry, shard_name, write_names
 from colorcnn.errors import ColorCNNError
 from colorcnn.files import refuse_existing, write_atomically
 from colorcnn.quantizers.k_means import KMeans
@@ -262,6 +262,7 @@ class Build:
         error = sum(float(shard["error"]) for shard in shards) / sum(int(shard["pixels"]) for shard in shards)
         config = {**self.settings.to_json(), "classifier": self.classifier}
         text = repr(sorted(config.items()))
+        names = names_of(self.source)
         manifest = Manifest(
             data=self.data,
             images=len(self.source),
@@ -275,6 +276,7 @@ class Build:
             config={**config, "hash": hashlib.blake2b(text.encode(), digest_size=8).hexdigest()},
             report={"notes": self.notes, "mse": error / 3, "source": self.source.key},
             shards=[shard["entry"] for shard in shards],
+            names=None if names is None else write_names(self.folder, names),
         )
         manifest.write(self.folder)
         self.work.remove()
@@ -375,6 +377,6 @@ def prepare_folder(folder: Path, *, force: bool = False) -> None:
     if not force:
         refuse_existing(folder / MANIFEST)
         return
-    for path in (folder / MANIFEST, *folder.glob("shard-*.dcq")):
+    for path in (folder / MANIFEST, folder / NAMES, *folder.glob("shard-*.dcq")):
         path.unlink(missing_ok=True)
     shutil.rmtree(folder / WORK, ignore_errors=True)

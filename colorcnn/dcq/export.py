@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -43,7 +44,9 @@ def class_folders(classes: Sequence[str]) -> list[str]:
 
 
 def export_store(store: Store, out: Path, *, jobs: int = -1) -> int:
-    """Write every image of a store as an indexed PNG file, ``out/<class>/<row>.png``.
+    """Write every image of a store as an indexed PNG file, ``out/<class>/<name>.png``.
+
+    The name is that of the file which the image came from, or its position in the original data set.
 
     Args:
         store: the images.
@@ -63,7 +66,8 @@ def export_store(store: Store, out: Path, *, jobs: int = -1) -> int:
         colors = from_bytes(torch.from_numpy(palette.copy()))
         return Paletted(torch.from_numpy(indices)[None], colors[None]).png()
 
-    return _write_all(store, out, ".png", encode, jobs, "Writing PNG files")
+    stems = file_stems(store) if store.labels.ndim == 1 else ()
+    return _write_all(store, out, ".png", encode, jobs, "Writing PNG files", stems=stems)
 
 
 class Recoded(NamedTuple):
@@ -201,6 +205,31 @@ def _find_quality(source: ImageSource, file_format: str, target: float, seed: in
     return low
 
 
+def file_stems(store: Store) -> list[str | None]:
+    """Return the names that the files of a store's images get, without endings; None leaves a position.
+
+    A store may come from a stranger: a name is one part of a path and no hidden file. Images of one class
+    whose names differ in nothing but their endings or cases get their positions behind them.
+    """
+    found: list[str | None] = []
+    for image in range(len(store)):
+        stem = (store.name(image) or "").rpartition(".")[0]
+        plain = stem == Path(stem).name and stem.isprintable() and not stem.startswith(".")
+        found.append(stem if plain and not set(stem) & set('/\\:*?"<>|') and 0 < len(stem) < 200 else None)
+    counts = Counter((int(label), str(stem).lower()) for label, stem in zip(store.labels, found))
+    stems = [
+        stem if stem is None or counts[int(label), stem.lower()] == 1 else f"{stem}-{int(row)}"
+        for label, stem, row in zip(store.labels, found, store.rows)
+    ]
+    # A name may look like a position or like a name that got one: then all have positions.
+    different = {
+        (int(label), stem.lower() if stem else int(row))
+        for label, stem, row in zip(store.labels, stems, store.rows)
+    }
+    numbers = any(stem and stem.isdecimal() for stem in stems) and None in stems
+    return [None] * len(stems) if numbers or len(different) < len(stems) else stems
+
+
 def _write_all(
     source: ImageSource,
     out: Path,
@@ -209,6 +238,7 @@ def _write_all(
     jobs: int,
     describe: str,
     what: str = "",
+    stems: Sequence[str | None] = (),
 ) -> int:
     """Write a file for each image. The same work goes on in a folder that it has not filled.
 
@@ -220,6 +250,7 @@ def _write_all(
         jobs: images written at a time.
         describe: the progress bar's words.
         what: decides the files, beside the images and the words.
+        stems: names of the files without endings; None, or none at all, for positions.
 
     Returns:
         Bytes of the files.
@@ -240,7 +271,8 @@ def _write_all(
         for image in images:
             data = encode(int(image))
             ending = suffix or own_file(source, int(image)).suffix
-            name = f"{int(source.rows[image]):0{digits}}{ending}"
+            stem = stems[int(image)] if stems else None
+            name = f"{stem or f'{int(source.rows[image]):0{digits}}'}{ending}"
             write_atomically(out / folders[int(source.labels[image])] / name, data)
             total += len(data)
         return total

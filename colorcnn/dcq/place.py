@@ -8,6 +8,8 @@ from pathlib import Path
 from colorcnn.errors import UsageError
 
 MANIFEST = "store.json"
+NAMES = "names.json"
+"""The names of the files that the images come from, where they come from files."""
 
 
 def check_store(root: str | os.PathLike[str]) -> None:

@@ -106,6 +106,10 @@ class FileImages:
         """See :class:`ImageSource`: none where images are read in another size."""
         return self.files[image] if self.shorter_side is None else None
 
+    def name(self, image: int) -> str:
+        """Return the name of the file that an image comes from, in whatever size it is read."""
+        return self.files[image].name
+
 
 class ArrayImages:
     """Images of one size in an array, or in a memory map.
@@ -181,3 +185,15 @@ class Chosen:
     def file(self, image: int) -> Path | None:
         """See :class:`ImageSource`."""
         return self.source.file(int(self._chosen[image]))
+
+    def name(self, image: int) -> str | None:
+        """Return the name of an image's file, or None where the source knows none."""
+        find = getattr(self.source, "name", None)
+        return None if find is None else find(int(self._chosen[image]))
+
+
+def names_of(source: ImageSource) -> list[str] | None:
+    """Return the names of the files that images come from, without folders; None where there are none."""
+    find = getattr(source, "name", None)
+    names = [] if find is None else [find(image) for image in range(len(source))]
+    return names if names and all(isinstance(name, str) for name in names) else None

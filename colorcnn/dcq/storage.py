@@ -24,7 +24,7 @@ import numpy as np
 from tqdm import tqdm
 
 from colorcnn import schema
-from colorcnn.dcq.place import MANIFEST, no_store
+from colorcnn.dcq.place import MANIFEST, NAMES, no_store
 from colorcnn.dcq.shard import MOST_IMAGES, Shard
 from colorcnn.errors import ColorCNNError, shortened
 from colorcnn.files import write_atomically
@@ -88,6 +88,7 @@ class Manifest:
         config: the settings of the build, of JSON's types.
         report: what the build found worth telling.
         shards: [{"file", "images", "bytes", "blake2b"}], in the order of the images.
+        names: checksum of names.json, which names the images' files; None where there is none.
         format: names the format.
         version: of the format.
     """
@@ -104,6 +105,7 @@ class Manifest:
     config: Mapping[str, Any]
     report: Mapping[str, Any]
     shards: Sequence[ShardEntry]
+    names: Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{32}$")] | None = None
     format: str = FORMAT
     version: int = VERSION
 
@@ -283,14 +285,64 @@ class Store:
             found[int(image)] = self.decode(int(image))
         return [found[int(image)] for image in images]
 
+    @cached_property
+    def _names(self) -> list[str] | None:
+        return None if self.manifest.names is None else read_names(self.root, self.manifest)
+
+    def name(self, image: int) -> str | None:
+        """Return the name of the file that an image comes from, or None where it is not known."""
+        return None if self._names is None else self._names[image]
+
     def size_bytes(self) -> int:
-        """Bytes of all files of the store."""
+        """Bytes of all files of the store that training reads: all but the names of the images' files."""
         shards = sum(entry["bytes"] for entry in self.manifest.shards)
         return shards + (self.root / MANIFEST).stat().st_size
 
     def file(self, image: int) -> None:
         """None: an image has no file of its own."""
         return
+
+
+class _Names(msgspec.Struct):
+    """Schema of names.json."""
+
+    names: list[Annotated[str, msgspec.Meta(max_length=1024)]]
+
+
+def write_names(root: Path, names: Sequence[str]) -> str:
+    """Write names.json and return its checksum.
+
+    Args:
+        root: the folder of the store.
+        names: of the images' files, in the order of the images.
+    """
+    safe = [name.encode("utf-8", "replace").decode() for name in names]
+    data = msgspec.json.encode(_Names(safe))
+    write_atomically(root / NAMES, data)
+    return digest(data)
+
+
+def read_names(root: Path, manifest: Manifest) -> list[str]:
+    """Read names.json and check it.
+
+    Args:
+        root: the folder of the store.
+        manifest: of the store.
+
+    Raises:
+        ColorCNNError: the file is missing or damaged.
+    """
+    path, cure = root / NAMES, "fetch it again, or build the store anew"
+    try:
+        data = schema.read_file(path, cure)
+    except FileNotFoundError as error:
+        raise ColorCNNError(f"{path} is missing: {cure}.") from error
+    if digest(data) != manifest.names:
+        raise ColorCNNError(f"{path} does not have the checksum that {MANIFEST} names: {cure}.")
+    names = schema.convert(schema.parse_json(data, path, cure), _Names, path, cure).names
+    if len(names) != manifest.images:
+        raise ColorCNNError(f"{path} is damaged, its number of names is wrong: {cure}.")
+    return names
 
 
 def verify_store(root: str | os.PathLike[str]) -> list[str]:
@@ -303,8 +355,13 @@ def verify_store(root: str | os.PathLike[str]) -> list[str]:
         UsageError: the folder is no store.
     """
     manifest = read_manifest(root)
-    root, problems = Path(root), []
+    root, problems = Path(root), list[str]()
     entries = {entry["file"]: entry for entry in manifest.shards}
+    if manifest.names is not None:
+        try:
+            read_names(root, manifest)
+        except ColorCNNError as error:
+            problems.append(str(error))
     strangers = sorted(path.name for path in root.glob("*.dcq") if path.name not in entries)
     problems += [f"{root / name} does not belong to this store: remove it." for name in strangers]
     for name, entry in tqdm(entries.items(), desc="Verifying shards", unit="shard", disable=None):

@@ -13,7 +13,7 @@ from PIL import Image
 
 from colorcnn import cli
 from colorcnn.cli import INTERRUPTED
-from colorcnn.dcq.export import class_folders, payload
+from colorcnn.dcq.export import class_folders, file_stems, payload
 from colorcnn.dcq.pruning import Dynamics
 from colorcnn.dcq.storage import Store
 from colorcnn.reporting.figures.gallery import CELL
@@ -52,7 +52,7 @@ def test_build_verify_and_export(pets: Path, capsys) -> None:
     assert run(capsys, "export", "small", "-o", "pngs")[0] == 0
     store = Store("small")
     for image in range(18):
-        path = Path("pngs", ("cat", "dog")[store.labels[image]], f"{store.rows[image]:02}.png")
+        path = Path("pngs", ("cat", "dog")[store.labels[image]], Path(store.name(image)).stem + ".png")
         with Image.open(path) as picture:
             assert picture.mode == "P"
             np.testing.assert_array_equal(np.asarray(picture.convert("RGB")), store.decode(image))
@@ -266,6 +266,46 @@ def test_an_unfinished_build_does_not_go_on_with_another_look_of_the_classifier(
 
 def _interrupt(*_) -> None:
     raise KeyboardInterrupt
+
+
+class Named:
+    """A store of images of these names, all of one class."""
+
+    def __init__(self, *names: str | None) -> None:
+        self.names = names
+        self.labels = np.zeros(len(names), np.int64)
+        self.rows = np.arange(len(names)) + 7
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def name(self, image: int) -> str | None:
+        return self.names[image]
+
+
+@pytest.mark.parametrize(
+    ("names", "expected"),
+    [
+        (("cat.jpg", "dog.tar.png"), ["cat", "dog.tar"]),
+        ((None, None), [None, None]),
+        (("cat.jpg", "Cat.png", "dog.png"), ["cat-7", "Cat-8", "dog"]),
+        (("../evil.png", "/etc/evil.png", ".hidden.png", "a\\b.png", "a\x1b.png", ".png", "ok.png"),
+         [None] * 6 + ["ok"]),
+        (("cat.jpg", "cat.png", "cat-7.png"), [None] * 3),
+        (("../evil.png", "8.png"), [None, None]),
+    ],
+)  # fmt: skip
+def test_exported_files_have_the_names_of_the_images_where_these_are_safe(names, expected) -> None:
+    assert file_stems(Named(*names)) == expected
+
+
+def test_a_damaged_list_of_names_is_told(pets: Path, capsys) -> None:
+    assert run(capsys, "build", "pets", "-o", "small")[0] == 0
+    Path("small", "names.json").write_text('{"names": []}')
+    status, _, err = run(capsys, "verify", "small")
+    assert (status, "names.json does not have the checksum" in err) == (1, True)
+    assert run(capsys, "build", "pets", "-o", "small", "--force")[0] == 0
+    assert run(capsys, "verify", "small")[0] == 0
 
 
 def test_class_folders_keep_the_order_of_the_labels() -> None:
