@@ -2,25 +2,49 @@
 
 from __future__ import annotations
 
+import atexit
 import hashlib
 import os
+import shutil
+import tempfile
 import time
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 
 import numpy as np
 
 from colorcnn.errors import ColorCNNError
-from colorcnn.files import temporary_beside
+from colorcnn.files import make_folder, temporary_beside
 
 _STALE_SECONDS = 86_400
 
 
 def cache_folder(cache_dir: str | os.PathLike[str] | None = None) -> Path:
-    """The folder for computed files: ``cache_dir``, else $COLORCNN_CACHE, else ~/.cache/colorcnn."""
+    """Return the folder for computed files: ``cache_dir``, else $COLORCNN_CACHE, else ~/.cache/colorcnn.
+
+    Where nothing can be written to it, a temporary folder takes its place until the process ends.
+    """
     chosen = cache_dir or os.environ.get("COLORCNN_CACHE") or Path.home() / ".cache" / "colorcnn"
-    return Path(chosen).expanduser()
+    return _writable(Path(chosen).expanduser())
+
+
+@cache
+def _writable(folder: Path) -> Path:
+    try:
+        make_folder(folder)
+    except ColorCNNError:
+        temporary = tempfile.mkdtemp(prefix="colorcnn-")
+        atexit.register(shutil.rmtree, temporary, ignore_errors=True)
+        warnings.warn(
+            f"The cache {folder} cannot be written to, so that {temporary} takes its place for now: "
+            f"choose another with COLORCNN_CACHE.",
+            stacklevel=2,
+        )
+        return Path(temporary)
+    return folder
 
 
 def content_key(*parts: str | bytes | np.ndarray) -> str:

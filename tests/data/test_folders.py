@@ -109,6 +109,16 @@ def test_channel_statistics_are_those_of_the_training_images(tmp_path: Path, mak
     assert limited.mean == data.mean
 
 
+@pytest.mark.skipif(not Path("/sys/kernel").is_dir(), reason="needs a folder that nobody may write to")
+def test_a_cache_that_cannot_be_written_costs_a_warning(
+    tmp_path: Path, make_tree: Maker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLORCNN_CACHE", "/sys/kernel/colorcnn")
+    make_tree(tmp_path, {"cat": 20, "dog": 20})
+    with pytest.warns(UserWarning, match="/sys/kernel/colorcnn cannot be written to"):
+        assert len(ImageFolder(path=str(tmp_path)).mean) == 3
+
+
 def test_damaged_files_of_the_cache_are_made_anew_or_named(
     tmp_path: Path, make_tree: Maker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
