@@ -71,6 +71,11 @@ def decompress_pixels(
     if alphabet is not None and (header.low, header.high) != (0, alphabet - 1):
         raise ColorCNNError(f"{name} is corrupt (its indices are not the model's): use an intact copy.")
     coded = Coded(code, header.low, header.high, shape)
-    with torch.no_grad():
-        image = compressor.decode(coded, (header.height, header.width))
+    try:
+        with torch.no_grad():
+            image = compressor.decode(coded, (header.height, header.width))
+    except ColorCNNError as error:
+        if error.code == "damaged-code":
+            error.problem = f"{name}: {error.problem}"
+        raise
     return to_bytes(image[0]).cpu()

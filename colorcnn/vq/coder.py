@@ -54,7 +54,11 @@ def range_decode(code: bytes, table: Tensor, count: int) -> Tensor:
         ColorCNNError: ``code`` is no such code.
     """
     if len(code) % 4:
-        raise ColorCNNError("The code is damaged (it does not consist of whole words): use an intact copy.")
+        raise ColorCNNError(
+            "The code is damaged (it does not consist of whole words)",
+            "use an intact copy",
+            code="damaged-code",
+        )
     decoder = constriction.stream.queue.RangeDecoder(np.frombuffer(code, dtype="<u4").astype(np.uint32))
     rows = []
     try:
@@ -62,7 +66,9 @@ def range_decode(code: bytes, table: Tensor, count: int) -> Tensor:
             single = len(counts) == 1
             rows.append(np.zeros(count, np.int32) if single else decoder.decode(_model(counts), count))
     except (AssertionError, ValueError) as error:
-        raise ColorCNNError(f"The code is damaged ({error}): use an intact copy.") from error
+        raise ColorCNNError(
+            f"The code is damaged ({error})", "use an intact copy", code="damaged-code"
+        ) from error
     return torch.from_numpy(np.stack(rows)).long()
 
 

@@ -145,6 +145,13 @@ def test_a_picture_of_other_weights_or_of_too_many_pixels_is_refused():
         decompress_pixels(made, data, "x")
 
 
+def test_a_damaged_code_names_its_file():
+    made = toy()
+    header, code = unpack(compress_pixels(made, torch.zeros(3, 20, 20, dtype=torch.uint8), "toy"), "x")
+    with pytest.raises(ColorCNNError, match=r"^a\.cvq: The code is damaged .*: use an intact copy\.$"):
+        decompress_pixels(made, pack(header, code + b"x"), "a.cvq")
+
+
 def test_indices_that_are_not_the_models_are_refused():
     made = toy()
     header = Header("toy", made.fingerprint(), 16, 16, 0, 99)
