@@ -166,11 +166,14 @@ class ColorCNNTask(ImageTask):
 
     def _open_lookups(self) -> None:
         data = self.trainer.datamodule  # type: ignore[attr-defined]
-        limited = self._images_to_see(data) < len(data.train)
-        if isinstance(self.quantizer, PaletteAttention) and not (self.hparams["crop_before"] or limited):
-            starts = StartPalettes(data.train, self.sizes, self.quantizer.start)
-            self.starts = starts.to(self.device)
+        starts = isinstance(self.quantizer, PaletteAttention) and not self.hparams["crop_before"]
         sizes = [size for size in self.sizes if self._schedules.imitation_weight(size) > 0]
+        if not (starts or sizes):
+            return
+        limited = self._images_to_see(data) < len(data.train)
+        if isinstance(self.quantizer, PaletteAttention) and starts and not limited:
+            found = StartPalettes(data.train, self.sizes, self.quantizer.start)
+            self.starts = found.to(self.device)
         if sizes:
             method = self.hparams["imitation_method"]
             maps: Literal["cached", "computed"] = self.hparams["imitation_maps"]
