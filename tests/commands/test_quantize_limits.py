@@ -251,6 +251,8 @@ class TestBadInputs:
             (["--seed", "-1"], "--seed is -1"),
             (["--background", "--", "a.png"], "--background has no value"),
             (["--space=--"], "median-cut has no space"),
+            (["-o", "x\0y"], "null byte"),
+            (["--out-dir", "x\0y"], "null byte"),
         ],
     )
     def test_odd_values_are_told_in_a_sentence(self, capsys, arguments, problem):

@@ -70,6 +70,9 @@ def make_plan(options: QuantizeOptions, data: bytes) -> Plan:
     Raises:
         UsageError: there are several pictures, and ``-o`` names one file.
     """
+    for name in (options.output, options.out_dir, options.suffix):
+        if "\0" in str(name):
+            raise UsageError("The name of a result has a null byte: choose another.")
     plan = Plan()
     jobs: dict[str | None, Job] = {}
     for text in options.inputs:

@@ -178,7 +178,7 @@ def _check_names(config: Mapping[str, Any]) -> None:
     check_class("model", config["model"], colorcnn.tasks)
     check_class("data", config["data"], colorcnn.data)
     names = (config["model"].get("init_args") or {}).get("classifiers", [])
-    if not isinstance(names, list):
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
         raise UsageError(f"classifiers is {quoted(names)}: give a list of names.")
     for name in names:
         check_pretrained(name)
