@@ -417,3 +417,17 @@ def test_listing_and_help_load_no_torch():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.splitlines()[-1] == "False"
+
+
+def test_a_classifier_whose_name_is_a_number_is_refused(tmp_path, capsys):
+    conf = shutil.copytree(CONF.parent, tmp_path / "conf")
+    training = yaml.safe_load((conf / "colorcnn.yaml").read_text())
+    training["model"]["init_args"]["classifiers"] = [3]
+    (conf / "colorcnn.yaml").write_text(yaml.safe_dump(training))
+    content = yaml.safe_load((conf / "experiment.yaml").read_text())
+    (word,) = {"scales", "sizes"} & content.keys()
+    for stage in content[word]["cpu"]["stages"]:
+        stage.get("model", {}).pop("classifiers", None) if isinstance(stage.get("model"), dict) else None
+    (conf / "experiment.yaml").write_text(yaml.safe_dump(content))
+    assert main(["reproduce", str(conf / "experiment.yaml"), "--dry-run", "-o", str(tmp_path / "runs")]) == 2
+    assert "classifiers is [3]: give a list of names" in capsys.readouterr().err
