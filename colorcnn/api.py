@@ -9,7 +9,7 @@ import torch
 from colorcnn.arrays import as_batch
 from colorcnn.errors import UsageError
 from colorcnn.images import LEARNED_PIXELS
-from colorcnn.methods import load_quantizer, parse_method
+from colorcnn.methods import DEFAULT_METHOD, load_quantizer, parse_method, takes_large_images
 from colorcnn.paletted import Paletted
 from colorcnn.pretrained import find_device
 from colorcnn.quantizers import QUANTIZERS
@@ -18,7 +18,7 @@ from colorcnn.quantizers import QUANTIZERS
 def quantize(
     image: Any,
     num_colors: int | None = None,
-    method: str = "colorcnn-plus",
+    method: str = DEFAULT_METHOD,
     *,
     dither: str | bool | None = None,
     palette: Any = None,
@@ -45,7 +45,7 @@ def quantize(
         channels_last: whether the colours are an array's last dimension; needed only where its shape leaves
             it open.
         background: the colour that transparent parts are laid over.
-        max_pixels: refuse images of more pixels. By default a learned method takes
+        max_pixels: refuse images of more pixels. By default ``colorcnn`` and ``colorcnn-plus`` take
             :data:`colorcnn.images.LEARNED_PIXELS`, and others take any image.
         device: where a learned model computes.
         seed: for the methods that draw random numbers.
@@ -62,8 +62,9 @@ def quantize(
     quantizer: Any = load_quantizer(
         method, device, seed, dither=dither, palette=palette, keep=keep, **options
     )
-    classical = palette is not None or parse_method(method).name in QUANTIZERS
-    if max_pixels is None and not classical:
+    parsed = parse_method(method)
+    classical = palette is not None or parsed.name in QUANTIZERS
+    if max_pixels is None and not (classical or takes_large_images(parsed)):
         max_pixels = LEARNED_PIXELS
     images, channels_last = as_batch(image, channels_last, background, max_pixels)
     if num_colors is None:

@@ -24,7 +24,15 @@ if TYPE_CHECKING:
     from colorcnn.paletted import Paletted
 
 LEARNED_METHODS = ("colorcnn", "colorcnn-plus", "palette-attention")
-DEFAULTS = {"colorcnn": "colorcnn-1bit-cifar10", "colorcnn-plus": "colorcnn-plus-cifar10"}
+WHOLE_METHODS = ("colorcnn", "colorcnn-plus")
+"""Learned methods whose network sees an image at its full size, and needs memory for that."""
+
+DEFAULT_METHOD = "palette-attention"
+DEFAULTS = {
+    "colorcnn": "colorcnn-1bit-cifar10",
+    "colorcnn-plus": "colorcnn-plus-cifar10",
+    "palette-attention": "palette-attention-cifar10",
+}
 """The pretrained model that stands behind a learned method's bare name."""
 
 
@@ -60,7 +68,7 @@ def parse_method(method: str) -> Method:
             place of ``NAME:CHECKPOINT``.
 
     Raises:
-        UsageError: an unknown name or dither, a learned method without a checkpoint, or a classical one with.
+        UsageError: an unknown name or dither, or a classical method with a checkpoint.
     """
     head, plus, dither = method.rpartition("+")
     if not plus or (dither not in DITHERS and (_is_checkpoint_path(method) or Path(method).exists())):
@@ -73,10 +81,6 @@ def parse_method(method: str) -> Method:
             raise UsageError(f"{name} is a classical method and has no checkpoints: write {name}.")
     elif name not in LEARNED_METHODS:
         return Method(_architecture(head), head, dither or None)
-    elif not checkpoint and name not in DEFAULTS:
-        raise UsageError(
-            f"{name} needs a checkpoint: write {name}:NAME or {name}:FOLDER; {_pretrained_names()}."
-        )
     return Method(name, checkpoint or DEFAULTS.get(name), dither or None)
 
 
@@ -97,6 +101,16 @@ def _architecture(checkpoint: str) -> str:
     if config.kind != "quantizer":
         raise UsageError(f"{checkpoint} is a {config.kind}: name a quantizer; {_pretrained_names()}.")
     return config.architecture
+
+
+def takes_large_images(method: Method) -> bool:
+    """Return whether a method's memory hardly grows with the image.
+
+    Args:
+        method: taken apart by :func:`parse_method`. Classical methods take large images, and so does
+            palette attention, whose network sees a small copy.
+    """
+    return method.name not in WHOLE_METHODS
 
 
 def load_quantizer(

@@ -7,13 +7,12 @@ from typing import Any
 import numpy as np
 import torch
 from PIL import Image
-from torch import nn
 from torchvision import tv_tensors
 from torchvision.transforms import v2
 
 from colorcnn.arrays import as_batch
 from colorcnn.images import LEARNED_PIXELS
-from colorcnn.methods import load_quantizer
+from colorcnn.methods import load_quantizer, parse_method, takes_large_images
 from colorcnn.quantizers import check_num_colors
 
 
@@ -27,7 +26,7 @@ class Quantize(v2.Transform):
         num_colors: the most colours an image may keep, 1..256.
         method: as :func:`colorcnn.methods.load_quantizer` takes it.
         background: the colour that transparent parts are laid over.
-        max_pixels: refuse images of more pixels. By default a learned method takes
+        max_pixels: refuse images of more pixels. By default ``colorcnn`` and ``colorcnn-plus`` take
             :data:`colorcnn.images.LEARNED_PIXELS`, and others take any image.
         options: as :func:`colorcnn.methods.load_quantizer` takes them: ``device``, ``seed``, ``dither``,
             ``palette``, ``keep``, and those of the method.
@@ -56,8 +55,8 @@ class Quantize(v2.Transform):
         self.method = method
         self.background = background
         self.quantizer: Any = load_quantizer(method, **options)
-        learned = isinstance(getattr(self.quantizer, "quantizer", self.quantizer), nn.Module)
-        self.max_pixels = LEARNED_PIXELS if max_pixels is None and learned else max_pixels
+        bounded = "palette" not in options and not takes_large_images(parse_method(method))
+        self.max_pixels = LEARNED_PIXELS if max_pixels is None and bounded else max_pixels
 
     def train(self, mode: bool = True) -> Quantize:
         """Stay in evaluation mode: a learned quantizer must not change with the images it is shown."""

@@ -84,3 +84,9 @@ def test_nothing_is_imported_before_it_is_used():
     code = "import colorcnn, sys; 'Quantize' in dir(colorcnn); print('torchvision' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "False\n"
+
+
+def test_palette_attention_takes_photographs_that_other_networks_refuse(monkeypatch):
+    monkeypatch.setattr("colorcnn.transforms.LEARNED_PIXELS", 10)
+    assert colorcnn.Quantize(4, "palette-attention").max_pixels is None
+    assert colorcnn.Quantize(4, "colorcnn-plus").max_pixels == 10

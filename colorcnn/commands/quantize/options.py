@@ -16,7 +16,7 @@ from colorcnn.commands.quantize.quality import QualityRange, parse_quality
 from colorcnn.errors import UsageError
 from colorcnn.files import check_png_name
 from colorcnn.images import LEARNED_PIXELS
-from colorcnn.methods import LEARNED_METHODS, parse_method
+from colorcnn.methods import DEFAULT_METHOD, LEARNED_METHODS, WHOLE_METHODS, parse_method
 from colorcnn.pretrained import available
 from colorcnn.quantizers import DITHERS, QUANTIZERS, check_num_colors
 
@@ -57,7 +57,7 @@ class QuantizeOptions:
 
     inputs: tuple[str, ...]
     colors: int | None = None
-    method: str = "colorcnn-plus"
+    method: str = DEFAULT_METHOD
     dither: str | None = None
     device: str = "cpu"
     seed: int = 0
@@ -157,7 +157,7 @@ def _parser(argv: Sequence[str]) -> argparse.ArgumentParser:
         type=int,
         metavar="N",
         help=f"refuse pictures of more pixels (default: {CLASSICAL_PIXELS}, as Pillow; {LEARNED_PIXELS} for "
-        "learned methods, which need more memory)",
+        f"{' and '.join(WHOLE_METHODS)}, which need more memory)",
     )
     return parser
 
@@ -167,10 +167,10 @@ def _add_method(parser: argparse.ArgumentParser) -> None:
     classical, learned = ", ".join(sorted(QUANTIZERS)), " or ".join(LEARNED_METHODS)
     add(
         "--method",
-        default="colorcnn-plus",
+        default=DEFAULT_METHOD,
         metavar="NAME[:CHECKPOINT][+DITHER]",
         help=f"{classical}; or {learned} with a pretrained name, a checkpoint folder or a .ckpt "
-        f"(default: colorcnn-plus; pretrained: {', '.join(available('quantizer')) or 'none'})",
+        f"(default: {DEFAULT_METHOD}; pretrained: {', '.join(available('quantizer')) or 'none'})",
     )
     add(
         "--dither",

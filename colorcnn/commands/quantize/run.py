@@ -29,7 +29,7 @@ from colorcnn.commands.quantize.reduce import Reduced, read_pixels, reduce
 from colorcnn.errors import ColorCNNError, FileExists, UsageError, apply_cure
 from colorcnn.files import is_taken, write_atomically
 from colorcnn.images import LEARNED_PIXELS, frames, num_frames, read_bounded, read_image
-from colorcnn.methods import parse_method
+from colorcnn.methods import parse_method, takes_large_images
 from colorcnn.pretrained import find_device
 from colorcnn.quantizers import QUANTIZERS, Dithered
 from colorcnn.quantizers.base import is_network
@@ -276,11 +276,13 @@ def _nothing_there(options: QuantizeOptions) -> tuple[str, ...]:
 
 def _prepare(options: QuantizeOptions) -> tuple[Any, QuantizeOptions]:
     """Load the quantizer, and fill in what the options leave open."""
-    light = parse_method(options.method).name in QUANTIZERS or options.palette is not None
+    method = parse_method(options.method)
+    light = method.name in QUANTIZERS or options.palette is not None
+    large = light or takes_large_images(method)
     options = replace(
         options,
         method=options.method if options.dither is None else f"{options.method}+{options.dither}",
-        max_pixels=options.max_pixels or (CLASSICAL_PIXELS if light else LEARNED_PIXELS),
+        max_pixels=options.max_pixels or (CLASSICAL_PIXELS if large else LEARNED_PIXELS),
     )
     quantizer, options = build_quantizer(options)
     place = "cpu" if light else str(find_device(options.device))
