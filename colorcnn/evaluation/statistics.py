@@ -99,13 +99,15 @@ def stars_explained(metrics: Metrics) -> str:
 
 
 def leading_method(metrics: Metrics) -> str | None:
-    """The method that a record is about: ColorCNN+, else a variant of it, else the first ColorCNN."""
-    learned = [method for method in metrics["methods"] if method.startswith("colorcnn")]
-    return min(
-        learned,
-        key=lambda method: (method != "colorcnn-plus", not method.startswith("colorcnn-plus")),
-        default=None,
-    )
+    """Return the method that a record is about: palette attention, else ColorCNN+, else the first ColorCNN.
+
+    A variant, such as ``colorcnn-plus (no jitter)``, stands in for a method that the record does not have.
+    """
+    for name in ("palette-attention", "colorcnn-plus", "colorcnn"):
+        found = [method for method in metrics["methods"] if method.startswith(name)]
+        if found:
+            return name if name in found else found[0]
+    return None
 
 
 def corrected(tests: Mapping[Any, McNemar]) -> dict[Any, McNemar]:

@@ -108,6 +108,7 @@ def test_of_several_seeds_the_least_sure_counts_and_all_must_agree():
         (["median-cut", "colorcnn", "colorcnn-plus (paper)", "colorcnn-plus"], "colorcnn-plus"),
         (["colorcnn", "colorcnn-plus (paper)", "colorcnn-plus:mine"], "colorcnn-plus (paper)"),
         (["octree", "colorcnn (DnCNN)"], "colorcnn (DnCNN)"),
+        (["colorcnn-plus", "palette-attention", "wu"], "palette-attention"),
         (["octree", "median-cut"], None),
     ],
 )
