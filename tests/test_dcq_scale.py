@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from colorcnn.cli import main
+from colorcnn.dcq.storage import read_manifest
 from colorcnn.records import read_record
 from colorcnn.reproduce.pages import rendered
 
@@ -27,15 +29,24 @@ def call(tool, *argv, monkeypatch):
     assert tool.main() == 0
 
 
+def build_here(data, store, options):
+    """Build a store in this process; the test below measures two of their own."""
+    assert main(["dcq", "build", str(data), "-o", str(store), *options]) == 0
+    manifest = read_manifest(store)
+    sizes = {"coded": manifest.bytes["coded"], "source": manifest.bytes["source"]}
+    return {"images": manifest.images, "wall_seconds": 1.0, "cpu_seconds": 1.0, "peak_bytes": 2**27, **sizes}
+
+
 def test_stores_of_several_bits_and_how_fast_they_are_read(tmp_path, pictures, import_tool, monkeypatch):
+    tool = import_tool("dcq_benchmark")
+    monkeypatch.setattr(tool, "measure", build_here)
     argv = (pictures, tmp_path / "out", "--bits", "1", "3", "--clusters", "2")
-    call(import_tool("dcq_benchmark"), *argv, monkeypatch=monkeypatch)
+    call(tool, *argv, monkeypatch=monkeypatch)
     record = read_record(tmp_path / "out" / "results.json")
     one, three = record.metrics["dcq_stores"]
     assert (one["bits"], three["bits"], one["images"]) == (1, 3, record.n)
     assert one["coded"] < three["coded"]
     for row in (one, three):
-        assert row["peak_bytes"] > 2**26
         assert min(row["store_milliseconds"], row["files_milliseconds"]) > 0
     page = rendered("<!-- table: results -->\n<!-- end -->\n", tmp_path / "out")
     assert "| bits | wall time |" in page

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from colorcnn.cli import main
 from colorcnn.data.sampling import EpochSampler, SharedBatches
 from colorcnn.errors import UsageError
 
@@ -41,7 +42,16 @@ trainer: {max_epochs: 2, accelerator: cpu, precision: 32-true}
 """No BatchNorm, which each process has of its own, and nothing random but the number of colours."""
 
 
-def fit(folder, name, batch, *options):
+def arguments(name, batch):
+    command = ["fit", "--config", "two.yaml", "--name", name, "--allow-module", "tiny"]
+    return [*command, "--data.init_args.batch_size", str(batch)]
+
+
+def scores(folder, name):
+    return [json.loads(line) for line in (folder / "runs" / name / "scores.jsonl").read_text().splitlines()]
+
+
+def fit_in_two_processes(folder, name, batch):
     """Train in processes of their own; returns the scores."""
     environment = {
         **os.environ,
@@ -49,17 +59,19 @@ def fit(folder, name, batch, *options):
         "COLORCNN_CACHE": str(folder / "cache"),
         "OMP_NUM_THREADS": "1",
     }
-    command = [sys.executable, "-m", "colorcnn", "fit", "--config", "two.yaml", "--name", name]
-    command += ["--allow-module", "tiny", "--data.init_args.batch_size", str(batch), *options]
+    command = [sys.executable, "-m", "colorcnn", *arguments(name, batch)]
+    command += ["--trainer.strategy", "ddp", "--trainer.devices", "2"]
     done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
-    return [json.loads(line) for line in (folder / "runs" / name / "scores.jsonl").read_text().splitlines()]
+    return scores(folder, name)
 
 
-def test_two_processes_give_the_validation_numbers_of_one(tmp_path):
+def test_two_processes_give_the_validation_numbers_of_one(tmp_path, monkeypatch):
     (tmp_path / "two.yaml").write_text(CONFIG)
-    one = fit(tmp_path, "one", 32)
-    two = fit(tmp_path, "two", 16, "--trainer.strategy", "ddp", "--trainer.devices", "2")
+    monkeypatch.chdir(tmp_path)
+    assert main(arguments("one", 32)) == 0
+    one = scores(tmp_path, "one")
+    two = fit_in_two_processes(tmp_path, "two", 16)
     assert len(one) == len(two) == 2
     for alone, shared in zip(one, two):
         names = [name for name in alone if name.startswith("val/")]
