@@ -49,6 +49,11 @@ FILES = ("results.json", "record.json", "grid.png", "curve.png", "report.html")
 METHODS = ("median-cut", "median-cut+floyd-steinberg", "octree")
 BITS = range(1, 7)
 SHOWN_IMAGES = 10
+CAPTION = (
+    "Evenly spaced test images, on which the classifier is right about as often as on all test images. Above "
+    "each column its class; below each picture what the classifier takes it for, framed and crossed in red "
+    "where that is wrong."
+)
 SMOKE_TEST = "a smoke test: the networks have hardly been trained, and the numbers show nothing"
 CLASSIFIER: dict[str, Any] = {
     "network": "resnet9",
@@ -267,7 +272,8 @@ def _report(
     """Evaluate on the test split and write everything there is to look at."""
     from colorcnn.classifiers import load_classifier
     from colorcnn.evaluation.evaluate import evaluate
-    from colorcnn.evaluation.gallery import PictureSource
+    from colorcnn.evaluation.gallery import PictureSource, typical
+    from colorcnn.evaluation.scores import unpack_flags
     from colorcnn.methods import load_quantizer
     from colorcnn.reporting.figures.canvas import to_png
     from colorcnn.reporting.figures.curves import accuracy_curve
@@ -296,7 +302,9 @@ def _report(
     )
     shown = {name: methods[name] for name in ("median-cut", "colorcnn-plus")}
     source = PictureSource(shown, classifier, data.test, data.class_names)
-    grid = grid_picture(source, sizes[:2], count=SHOWN_IMAGES)
+    scores = [record.metrics["methods"][name]["scores"][str(size)] for name in shown for size in sizes[:2]]
+    rows = typical([unpack_flags(score["correct"])[: result.n] for score in scores], SHOWN_IMAGES)
+    grid = grid_picture(source, sizes[:2], count=SHOWN_IMAGES, rows=rows, caption=CAPTION)
     out = options.out
     write_atomically(out / "results.json", (json.dumps(_results(record.metrics), indent=1) + "\n").encode())
     record.write(out / "record.json")

@@ -190,6 +190,28 @@ def evenly(total: int, count: int) -> list[int]:
     return np.linspace(0, total - 1, min(count, total)).astype(int).tolist()
 
 
+def typical(right: Sequence[np.ndarray], count: int) -> list[int]:
+    """Return evenly spaced images that are recognised about as often as all images are.
+
+    Of all evenly spaced choices, it is the one whose shares of right answers are nearest to those of the
+    whole split, in the sum of absolute differences.
+
+    Args:
+        right: for each kind of picture, (n,) bool: whether it is recognised.
+        count: greatest length of the result.
+
+    Example:
+        >>> typical([np.array([True, True, False, True, True, False])], 3)
+        [0, 2, 4]
+    """
+    flags = np.stack(right)
+    total = flags.shape[1]
+    step = max(1, total // count)
+    choices = [range(first, total, step)[:count] for first in range(step)]
+    gaps = [np.abs(flags[:, list(rows)].mean(axis=1) - flags.mean(axis=1)).sum() for rows in choices]
+    return list(choices[int(np.argmin(gaps))])
+
+
 def spread_over(split: ImageSplit, count: int) -> Batch:
     """Return images that are evenly spread over a split.
 

@@ -42,23 +42,26 @@ def grid_picture(
     sizes: Sequence[int],
     *,
     count: int,
+    rows: Sequence[int] | None = None,
     look: Look = likeliest_class,
     title: str = PICTURES["grid"],
     caption: str = CAPTION,
     dark: bool = True,
 ) -> Picture:
-    """Draw images spread evenly over a split, for a report; light and dark.
+    """Draw images spread evenly over a split, or others, for a report; light and dark.
 
     Args:
         source: methods, classifier and images.
         sizes: the numbers of colours to show.
         count: how many images, at most.
+        rows: the images to show, by their number in the split.
         look: makes a row of pixels and logits; activation maps are one use.
         title: heading of the picture.
         caption: text below it.
         dark: draw for a dark page, too.
     """
-    gallery = source.gallery(source.spread(count), sizes, look)
+    batch = source.spread(count) if rows is None else source.split.__getitems__(list(rows))
+    gallery = source.gallery(batch, sizes, look)
     return gallery_picture(gallery, source.class_names, title, caption, dark=dark)
 
 
