@@ -106,7 +106,7 @@ def leading_method(metrics: Metrics) -> str | None:
     for name in ("palette-attention", "colorcnn-plus", "colorcnn"):
         found = [method for method in metrics["methods"] if method.startswith(name)]
         if found:
-            return name if name in found else found[0]
+            return name if name in found and name != "colorcnn" else found[0]
     return None
 
 
