@@ -77,13 +77,12 @@ def test_a_truncated_cache_file_is_made_anew(kernel, tmp_path, ending):
 
 def test_compiling_is_told_once_and_not_where_the_code_is_found(kernel, tmp_path):
     cache = tmp_path / "cache"
-    code = CODE.format(path=str(kernel / "kernel.py"))
     (kernel / "sitecustomize.py").write_text("import logging\nlogging.basicConfig(level='INFO')\n")
     home = os.path.dirname(os.path.dirname(colorcnn.__file__))
-    environment = {**os.environ, "PYTHONPATH": f"{kernel}{os.pathsep}{home}", "NUMBA_CACHE_DIR": str(cache)}
+    places = {"PYTHONPATH": f"{kernel}{os.pathsep}{home}", "NUMBA_CACHE_DIR": str(cache)}
     told = []
     for _ in range(2):
-        done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True)
+        done = run(kernel, tmp_path, **places)
         assert (done.returncode, done.stdout) == (0, "6\n"), done.stderr
         told.append(done.stderr.count("note: compiling"))
     assert told == [1, 0]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from fnmatch import fnmatchcase
 from typing import Any
 
 import numpy as np
@@ -103,11 +104,9 @@ def leading_method(metrics: Metrics) -> str | None:
 
     A variant, such as ``colorcnn-plus (no jitter)``, stands in for a method that the record does not have.
     """
-    for name in ("palette-attention", "colorcnn-plus", "colorcnn"):
-        found = [method for method in metrics["methods"] if method.startswith(name)]
-        if found:
-            return name if name in found and name != "colorcnn" else found[0]
-    return None
+    ranks = ("palette-attention", "palette-attention*", "colorcnn-plus", "colorcnn-plus*", "colorcnn*")
+    found = (method for rank in ranks for method in metrics["methods"] if fnmatchcase(method, rank))
+    return next(found, None)
 
 
 def corrected(tests: Mapping[Any, McNemar]) -> dict[Any, McNemar]:

@@ -49,9 +49,10 @@ class CodebookQuantizer(LatentQuantizer):
             raise UsageError(f"A codebook of {size} codewords: choose at least 1.")
         if search not in ("nearest", "entropy"):
             raise UsageError(f"Unknown search {search!r}: choose nearest or entropy.")
-        self.alphabet = size
         self.search = search
         self._make_codebook(size)
+        size = self.codebook.shape[1]  # a codebook may have room for fewer
+        self.alphabet = size
         self.prior = CodewordPrior(self.groups, size)
         self.register_buffer("usage", torch.full((self.groups, size), 1 / size))
         self.register_buffer("started", torch.zeros((), dtype=torch.bool))
@@ -62,22 +63,40 @@ class CodebookQuantizer(LatentQuantizer):
         return self.prior.active
 
     def _make_codebook(self, size: int) -> None:
-        """Create the codewords of Gaussian noise; :meth:`start` moves them to where data are."""
+        """Create at most ``size`` codewords, of noise; :meth:`start` moves them to where data are."""
         self.codebook = nn.Parameter(torch.randn(self.groups, size, self.dimension))
 
     def _move_codewords(self, codewords: Tensor) -> None:
         """Put other codewords (G, K, k) into the codebook."""
         self.codebook.copy_(codewords)
 
-    def vectors(self, latent: Tensor) -> Tensor:
-        """Return the sub-vectors (G, M, k) of a latent (B, C, ...) that codewords are searched for."""
-        return self.split(self.target(latent))
+    def find(self, latent: Tensor, search: Search | None = None) -> tuple[Tensor, Tensor, Tensor]:
+        """Find the codewords of a latent.
+
+        Args:
+            latent: (B, C, ...).
+            search: by default the quantizer's own.
+
+        Returns:
+            Sub-vectors (G, M, k), the indices (G, M) of their codewords, and these (G, M, k).
+        """
+        vectors = self.split(self.target(latent))
+        indices = self.assign(vectors, search)
+        return vectors, indices, self.codewords(indices)
+
+    def stand_in(self, vectors: Tensor, codewords: Tensor) -> Tensor:
+        """Return codewords with a gradient for the vectors that they stand for: straight through.
+
+        Args:
+            vectors: (G, M, k).
+            codewords: (G, M, k).
+        """
+        return straight_through(codewords, vectors)
 
     def quantize(self, latent: Tensor) -> Quantized:
         """See :meth:`LatentQuantizer.quantize`."""
-        vectors = self.vectors(latent.detach())
-        indices = self.assign(vectors)
-        return self._pack(self.codewords(indices), indices, self.bits_of(indices), latent.shape)
+        _, indices, codewords = self.find(latent.detach())
+        return self._pack(codewords, indices, self.bits_of(indices), latent.shape)
 
     def dequantize(self, indices: Tensor) -> Tensor:
         """See :meth:`LatentQuantizer.dequantize`."""
@@ -120,11 +139,9 @@ class CodebookQuantizer(LatentQuantizer):
             latent: (B, C, ...).
             search: by default the quantizer's own.
         """
-        vectors = self.vectors(latent)
-        indices = self.assign(vectors, search)
-        codewords = self.codewords(indices)
+        vectors, indices, codewords = self.find(latent, search)
         distance = (vectors - codewords).square().mean()
-        passed = straight_through(codewords, vectors)
+        passed = self.stand_in(vectors, codewords)
         return self._pack(passed, indices, self.bits_of(indices), latent.shape, distance)
 
     @torch.no_grad()
@@ -212,14 +229,9 @@ class Rotation(VectorSTE):
     :func:`colorcnn.vq.estimators.rotate_onto`. The codebook learns from its distance to the latents.
     """
 
-    def approximate(self, latent: Tensor) -> Quantized:
-        """See :meth:`LatentQuantizer.approximate`."""
-        vectors = self.vectors(latent)
-        indices = self.assign(vectors)
-        codewords = self.codewords(indices)
-        distance = (vectors - codewords).square().mean()
-        passed = rotate_onto(vectors, codewords.detach())
-        return self._pack(passed, indices, self.bits_of(indices), latent.shape, distance)
+    def stand_in(self, vectors: Tensor, codewords: Tensor) -> Tensor:
+        """See :meth:`CodebookQuantizer.stand_in`."""
+        return rotate_onto(vectors, codewords.detach())
 
 
 def _draw(vectors: Tensor, count: int) -> Tensor:

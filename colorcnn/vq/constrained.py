@@ -9,8 +9,7 @@ from torch import Tensor, nn
 
 from colorcnn.errors import UsageError
 from colorcnn.vq.codebook import VectorSTE
-from colorcnn.vq.estimators import straight_through
-from colorcnn.vq.noise import NoiseQuantizer, RateGradient
+from colorcnn.vq.noise import NoiseQuantizer
 from colorcnn.vq.quantizer import Quantized
 
 
@@ -45,13 +44,8 @@ class FiniteScalar(NoiseQuantizer):
     through the rounding. That paper has no rate; here it has that of :class:`NoiseQuantizer`. With an even
     number of levels the grid is symmetric, where that paper shifts it.
 
-    Args:
-        channels: C.
-        dimension: k, which divides C: how many channels share one index.
-        trade_off: as in :class:`NoiseQuantizer`.
-        size: K, the most points that the grid may have: each channel has the whole part of K^(1/k) levels.
-        rate_gradient: as in :class:`NoiseQuantizer`.
-        radius_floor: as in :class:`NoiseQuantizer`.
+    The options are those of :class:`NoiseQuantizer`. K (``size``) is the most points that the grid may have:
+    each channel has the whole part of K^(1/k) levels.
 
     Raises:
         UsageError: an option is out of range, or K has no room for two levels in each channel.
@@ -59,28 +53,17 @@ class FiniteScalar(NoiseQuantizer):
 
     codebook: Tensor
 
-    def __init__(
-        self,
-        channels: int,
-        dimension: int = 1,
-        trade_off: float = 1.0,
-        size: int = 256,
-        rate_gradient: RateGradient = "surface",
-        radius_floor: float = 0.3,
-    ) -> None:
-        if size < 2**dimension:
-            raise UsageError(
-                f"A grid of {size} points has no two levels in {dimension} dimensions: choose a larger size."
-            )
-        levels = round(size ** (1 / dimension))
-        points = (levels - (levels**dimension > size)) ** dimension
-        super().__init__(channels, dimension, trade_off, points, rate_gradient, radius_floor)
-
     def _make_codebook(self, size: int) -> None:
+        if size < 2**self.dimension:
+            raise UsageError(
+                f"A grid of {size} points has no two levels in {self.dimension} dimensions: "
+                "choose a larger size."
+            )
         levels = round(size ** (1 / self.dimension))
+        levels -= levels**self.dimension > size
         scale = [2 * level / (levels - 1) - 1 for level in range(levels)]
         grid = torch.tensor(list(itertools.product(scale, repeat=self.dimension)))
-        self.register_buffer("codebook", grid.expand(self.groups, size, self.dimension).clone(), False)
+        self.register_buffer("codebook", grid.repeat(self.groups, 1, 1), persistent=False)
 
     def _move_codewords(self, codewords: Tensor) -> None:
         """Leave the grid as it is."""
@@ -91,9 +74,7 @@ class FiniteScalar(NoiseQuantizer):
 
     def approximate(self, latent: Tensor) -> Quantized:
         """See :meth:`LatentQuantizer.approximate`."""
-        vectors = self.vectors(latent)
-        indices = self.assign(vectors)
-        codewords = self.codewords(indices)
+        vectors, indices, codewords = self.find(latent)
         radius = (vectors - codewords).detach().norm(dim=2)
-        passed = straight_through(codewords, vectors)
+        passed = self.stand_in(vectors, codewords)
         return self._pack(passed, indices, self.rate(vectors, indices, radius), latent.shape)

@@ -99,9 +99,7 @@ class SphereNoise(NoiseQuantizer):
 
     def approximate(self, latent: Tensor) -> Quantized:
         """See :meth:`LatentQuantizer.approximate`."""
-        vectors = self.vectors(latent)
-        indices = self.assign(vectors)
-        codewords = self.codewords(indices)
+        vectors, indices, codewords = self.find(latent)
         radius = (vectors - codewords).detach().norm(dim=2)
         passed = vectors + radius.unsqueeze(2) * unit_ball(vectors)
         distance = (vectors.detach() - codewords).square().mean()
@@ -117,10 +115,8 @@ class SurfaceNoise(NoiseQuantizer):
 
     def approximate(self, latent: Tensor) -> Quantized:
         """See :meth:`LatentQuantizer.approximate`."""
-        vectors = self.vectors(latent)
-        indices = self.assign(vectors)
-        squared = (vectors - self.codewords(indices)).square().sum(dim=2)
-        radius = squared.clamp_min(torch.finfo(squared.dtype).tiny).sqrt()  # the root has no gradient at 0
+        vectors, indices, codewords = self.find(latent)
+        radius = _length(vectors - codewords)
         passed = vectors + radius.unsqueeze(2) * unit_sphere(vectors)
         return self._pack(passed, indices, self.rate(vectors, indices, radius.detach()), latent.shape)
 
@@ -163,12 +159,16 @@ class DirectionalNoise(NoiseQuantizer):
 
     def approximate(self, latent: Tensor) -> Quantized:
         """See :meth:`LatentQuantizer.approximate`."""
-        vectors = self.vectors(latent)
-        indices = self.assign(vectors)
-        step = self.codewords(indices) - vectors
-        squared = step.square().sum(dim=2)
-        radius = squared.clamp_min(torch.finfo(squared.dtype).tiny).sqrt()  # the root has no gradient at 0
+        vectors, indices, codewords = self.find(latent)
+        step = codewords - vectors
+        radius = _length(step)
         scale = self.spread * radius.detach().square().mean(dim=1, keepdim=True).sqrt().unsqueeze(2)
         direction = F.normalize(step.detach() + scale * torch.randn_like(step), dim=2)
         passed = vectors + radius.unsqueeze(2) * direction
         return self._pack(passed, indices, self.rate(vectors, indices, radius.detach()), latent.shape)
+
+
+def _length(steps: Tensor) -> Tensor:
+    """Return the lengths (G, M) of steps (G, M, k), with a gradient also where they are 0."""
+    squared = steps.square().sum(dim=2)
+    return squared.clamp_min(torch.finfo(squared.dtype).tiny).sqrt()  # the root has no gradient at 0

@@ -74,9 +74,8 @@ class SoftQuantizer(CodebookQuantizer):
 
     def approximate(self, latent: Tensor) -> Quantized:
         """See :meth:`LatentQuantizer.approximate`."""
-        vectors = self.vectors(latent)
-        indices = self.assign(vectors)
-        unit = precision(vectors, self.codewords(indices))
+        vectors, indices, codewords = self.find(latent)
+        unit = precision(vectors, codewords)
         mix = partial(self._mix, unit=unit)
         passed, bits = in_pieces(mix, vectors, self.prior.logits.numel())
         return self._pack(passed, indices, bits, latent.shape)
@@ -127,18 +126,11 @@ class Gumbel(SoftQuantizer):
         return straight_through(F.one_hot(noisy.argmax(dim=2), soft.shape[2]).to(soft.dtype), soft)
 
 
-class ReinMax(SoftQuantizer):
-    """``reinmax``: codewords drawn by distance, with a gradient of second order.
+class ReinMax(Gumbel):
+    """``reinmax``: as ``gumbel``, with draws at the temperature and a gradient of second order.
 
-    L. Liu et al. (2023): see :func:`colorcnn.vq.estimators.reinmax`. The weights sharpen during training, as
-    the temperature of ``gumbel`` falls.
+    L. Liu et al. (2023): see :func:`colorcnn.vq.estimators.reinmax`.
     """
-
-    temperature = 1.0
-
-    def anneal(self, progress: float) -> None:
-        """See :meth:`LatentQuantizer.anneal`: the temperature falls from 1 to 0.1."""
-        self.temperature = 10**-progress
 
     def weigh(self, vectors: Tensor, unit: Tensor) -> Tensor:
         """See :meth:`SoftQuantizer.weigh`."""
