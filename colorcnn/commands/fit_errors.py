@@ -17,6 +17,7 @@ from colorcnn.errors import ColorCNNError, UsageError, shortened
 _NOISE = (  # true of Lightning and of no use to the user
     ".*does not have many workers.*",
     ".*Checkpoint directory .* exists and is not empty.*",
+    ".*Experiment logs directory .* exists and is not empty.*",
     ".*LightningCLI's args parameter.*",
     ".*isinstance.treespec, LeafSpec.*",
     ".*smaller than the logging interval.*",

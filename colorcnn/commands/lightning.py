@@ -13,7 +13,6 @@ import pytorch_lightning as pl
 import torch
 from pytorch_lightning.callbacks import LearningRateMonitor, ModelCheckpoint
 from pytorch_lightning.cli import LightningArgumentParser, LightningCLI, SaveConfigCallback
-from pytorch_lightning.loggers import TensorBoardLogger
 from pytorch_lightning.utilities.exceptions import MisconfigurationException
 
 import colorcnn.data.compression
@@ -36,12 +35,12 @@ from colorcnn.tasks.base import Task
 from colorcnn.tasks.callbacks import EpochSeed, Pictures, PredictionFiles, ScoreLog, predictions_folder
 from colorcnn.tasks.classifier import ClassifierTask
 from colorcnn.tasks.colorcnn import ColorCNNTask
+from colorcnn.tasks.loggers import CheckpointFolder, FolderOnly
 from colorcnn.tasks.options import DEFAULTS
 from colorcnn.tasks.progress import (
     EpochLines,
     FirstSteps,
     ProbeClassifiers,
-    QuietTensorBoard,
     best_checkpoint,
     doubts,
 )
@@ -100,6 +99,7 @@ def trainer_defaults(name: str, runs: Path = RUNS) -> dict[str, Any]:
         "enable_model_summary": sys.stderr.isatty(),
         "plugins": [{"class_path": "colorcnn.tasks.checkpoints.WholeCheckpoints"}],
         "callbacks": [
+            CheckpointFolder(),
             EpochSeed(),
             ScoreLog(),
             Pictures(),
@@ -209,7 +209,7 @@ class ColorCNNCLI(LightningCLI):
         """Load the checkpoint that was asked for, the best one otherwise."""
         self._use_checkpoint(default="best")
         self.trainer.loggers = [
-            QuietTensorBoard.of(logger) if isinstance(logger, TensorBoardLogger) else logger
+            FolderOnly(logger.log_dir) if logger.log_dir else logger  # no file of the training changes
             for logger in self.trainer.loggers
         ]
 

@@ -29,7 +29,8 @@ _OURS = ("--device", "--allow-module", "--allow_module", "-c")
 
 ABOUT = {
     "fit": "Train a network as a YAML file describes it. The run's folder is runs/NAME. It keeps the\n"
-    "checkpoints best.ckpt and last.ckpt, the configuration, and scores and pictures for TensorBoard.",
+    "checkpoints best.ckpt and last.ckpt, the configuration, and scores and pictures for TensorBoard\n"
+    "(or for another logger: trainer.logger).",
     "validate": "Score a checkpoint of a run on the validation split.",
     "test": "Score a checkpoint of a run on the test split.",
     "predict": "Run a checkpoint over the test split. A quantizer writes indexed PNG files, a classifier a\n"

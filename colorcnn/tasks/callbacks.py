@@ -14,18 +14,18 @@ import numpy as np
 import pytorch_lightning as pl
 import torch
 from pytorch_lightning.callbacks import BasePredictionWriter, Callback
-from pytorch_lightning.loggers import TensorBoardLogger
 from torch import Tensor
 
 from colorcnn.data.base import ImageDataModule
 from colorcnn.data.datasets import Batch, ImageSplit
 from colorcnn.files import write_atomically
-from colorcnn.paletted import Paletted, from_bytes, to_bytes
+from colorcnn.paletted import Paletted, to_bytes
 from colorcnn.quantizers import QUANTIZERS
 from colorcnn.tasks.colorcnn import ColorCNNTask
+from colorcnn.tasks.loggers import show_picture
 
 SEEN_SIDE = 96
-"""The least width of an image in the pictures for TensorBoard, in pixels."""
+"""The least width of an image in the pictures of a training, in pixels."""
 
 
 class EpochSeed(Callback):
@@ -103,7 +103,7 @@ def strips(paletted: Paletted, height: int, width: int) -> Tensor:
 
 
 class Pictures(Callback):
-    """Draws validation images into TensorBoard: original, MedianCut and ours, each with its palettes below.
+    """Shows validation images in the loggers: original, MedianCut and ours, each with its palettes below.
 
     Args:
         images: how many images.
@@ -124,8 +124,7 @@ class Pictures(Callback):
         dataloader_idx: int = 0,
     ) -> None:
         """Draw the first images of the first batch."""
-        logger = trainer.logger
-        if batch_idx or not isinstance(pl_module, ColorCNNTask) or not isinstance(logger, TensorBoardLogger):
+        if batch_idx or not isinstance(pl_module, ColorCNNTask) or not trainer.loggers:
             return
         images = batch.images[: self.images]
         sizes = [size for size in self.sizes if size in pl_module.sizes] or pl_module.sizes[:1]
@@ -139,8 +138,9 @@ class Pictures(Callback):
         scale = -(-SEEN_SIDE // width)  # so that a pixel of a small image can be seen
         grid = grid.repeat_interleave(scale, dim=1).repeat_interleave(scale, dim=2)
         title = "original, then MedianCut and ours at " + ", ".join(str(size) for size in sizes) + " colours"
-        logger.experiment.add_image("val/pictures", from_bytes(grid), trainer.current_epoch)
-        logger.experiment.add_text("val/pictures", title, trainer.current_epoch)
+        picture = grid.permute(1, 2, 0).numpy()
+        for logger in trainer.loggers:
+            show_picture(logger, "val/pictures", picture, trainer.global_step, title)
 
 
 def predictions_folder(trainer: pl.Trainer) -> Path:

@@ -11,8 +11,6 @@ from typing import Any
 import pytorch_lightning as pl
 import torch
 from pytorch_lightning.callbacks import Callback, ModelCheckpoint
-from pytorch_lightning.loggers import TensorBoardLogger
-from pytorch_lightning.loggers.logger import DummyExperiment
 
 from colorcnn.data.base import ImageDataModule
 from colorcnn.errors import UsageError
@@ -146,35 +144,6 @@ def duration(seconds: float) -> str:
         return f"{math.ceil(seconds)} s"
     minutes = round(seconds / 60)
     return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60} min"
-
-
-class QuietTensorBoard(TensorBoardLogger):
-    """Names the run's folder and writes no events into it: for testing and predicting."""
-
-    @classmethod
-    def of(cls, logger: TensorBoardLogger) -> QuietTensorBoard:
-        """Make one for the folder of another logger."""
-        return cls(logger.save_dir, name=logger.name, version=logger.version, sub_dir=logger.sub_dir)
-
-    @property
-    def experiment(self) -> Any:
-        """A writer that writes nothing."""
-        return DummyExperiment()
-
-    def log_metrics(self, metrics: Any, step: int | None = None) -> None:
-        """Write nothing."""
-
-    def log_hyperparams(self, *_: Any, **__: Any) -> None:
-        """Write nothing."""
-
-    def log_graph(self, *_: Any, **__: Any) -> None:
-        """Write nothing."""
-
-    def save(self) -> None:
-        """Write nothing."""
-
-    def finalize(self, status: str) -> None:
-        """Write nothing."""
 
 
 def best_checkpoint(trainer: pl.Trainer) -> tuple[Path, float | None, int] | None:

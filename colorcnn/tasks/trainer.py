@@ -52,6 +52,15 @@ class Trainer(pl.Trainer):
             **options,
         )
 
+    @property
+    def log_dir(self) -> str:
+        """The run's folder: that of the first logger if it has one on disk, else ``default_root_dir``.
+
+        All processes must ask for it.
+        """
+        own = self.loggers[0].log_dir if self.loggers else None
+        return self.strategy.broadcast(own or self.default_root_dir)
+
 
 def trainer_options() -> list[str]:
     """Return the names of the options that a configuration may give the trainer."""
