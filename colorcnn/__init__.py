@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from colorcnn.compression import compress, decompress
     from colorcnn.paletted import Paletted
     from colorcnn.pretrained import available, from_pretrained
+    from colorcnn.publishing import push_to_hub, save_pretrained
     from colorcnn.transforms import Quantize
 
 _HOME = {
@@ -24,7 +25,9 @@ _HOME = {
     "decompress": "colorcnn.compression",
     "available": "colorcnn.pretrained",
     "from_pretrained": "colorcnn.pretrained",
+    "push_to_hub": "colorcnn.publishing",
     "quantize": "colorcnn.api",
+    "save_pretrained": "colorcnn.publishing",
 }
 _MODULES = ("data", "dcq", "evaluation", "losses", "models", "paletted", "quantizers", "tasks")
 
@@ -36,7 +39,9 @@ __all__ = [
     "compress",
     "decompress",
     "from_pretrained",
+    "push_to_hub",
     "quantize",
+    "save_pretrained",
 ]
 
 

@@ -17,6 +17,7 @@ from torch.nn import functional
 
 from colorcnn import trust
 from colorcnn.errors import ColorCNNError, UnknownName, UsageError
+from colorcnn.hub import is_hub_name
 from colorcnn.pretrained import load_any
 
 
@@ -25,9 +26,10 @@ def load_classifier(spec: str | os.PathLike[str], num_classes: int | None = None
 
     Args:
         spec: a pretrained name, a checkpoint folder, a Lightning .ckpt of ClassifierTask, the folder of its
-            run, ``timm:NAME`` or ``torchvision:NAME`` for a network of these libraries with its pretrained
-            weights, or ``module:function`` for one's own, where the function returns a network that takes
-            images (B, 3, H, W) in [0, 1] and gives logits. The module may lie in the current folder.
+            run, ``hf:USER/REPO`` of the Hugging Face Hub, ``timm:NAME`` or ``torchvision:NAME`` for a network
+            of these libraries with its pretrained weights, or ``module:function`` for one's own, where the
+            function returns a network that takes images (B, 3, H, W) in [0, 1] and gives logits. The module
+            may lie in the current folder.
         num_classes: handed to a function that has such a parameter.
 
     Returns:
@@ -41,7 +43,7 @@ def load_classifier(spec: str | os.PathLike[str], num_classes: int | None = None
     library, colon, network = name.partition(":")
     if colon and library in LIBRARIES and not Path(name).exists():
         return LIBRARIES[library](network)
-    if colon and not Path(name).exists():
+    if colon and not is_hub_name(name) and not Path(name).exists():
         return _own_classifier(name, num_classes)
     model, config = load_any(name)
     if config.kind != "classifier":

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from colorcnn.colors import parse_colors
 from colorcnn.errors import UnknownName, UsageError, check_at_least
+from colorcnn.hub import is_hub_name, is_repository
 from colorcnn.pretrained import available, find_checkpoint, find_device, find_lightning, load_any
 from colorcnn.quantizers import DITHERS, QUANTIZERS, Dithered
 from colorcnn.quantizers.base import check_kept
@@ -65,7 +66,7 @@ def parse_method(method: str) -> Method:
 
     Args:
         method: ``NAME[:CHECKPOINT][+DITHER]``, or the name or path of a learned quantizer's checkpoint in the
-            place of ``NAME:CHECKPOINT``.
+            place of ``NAME:CHECKPOINT``. ``hf:USER/REPO[@REVISION]`` is a checkpoint of the Hugging Face Hub.
 
     Raises:
         UsageError: an unknown name or dither, or a classical method with a checkpoint.
@@ -87,11 +88,14 @@ def parse_method(method: str) -> Method:
 def _architecture(checkpoint: str) -> str:
     """Return the learned method that a checkpoint, named without one, is of."""
     known = available()
-    if not checkpoint or (checkpoint not in known and not Path(checkpoint).exists()):
+    if is_repository(checkpoint):
+        find_checkpoint(checkpoint)  # raises the error that tells of hf:
+    on_hub = is_hub_name(checkpoint)
+    if not checkpoint or not (on_hub or checkpoint in known or Path(checkpoint).exists()):
         raise UnknownName("method", checkpoint.partition(":")[0], [*QUANTIZERS, *LEARNED_METHODS])
     from colorcnn.checkpoint_config import read_config
 
-    lightning = None if checkpoint in known else find_lightning(checkpoint)
+    lightning = None if on_hub or checkpoint in known else find_lightning(checkpoint)
     if lightning is not None and not (Path(checkpoint) / "config.json").is_file():
         from colorcnn.weights import load_lightning
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from colorcnn.errors import ColorCNNError, UnknownName, UsageError, similar_name
+from colorcnn.hub import fetch, fetch_once, is_hub_name, is_repository
 
 if TYPE_CHECKING:
     import torch
@@ -80,11 +81,14 @@ def find_lightning(path: str | os.PathLike[str]) -> Path | None:
 
 
 def find_checkpoint(name_or_dir: str | os.PathLike[str]) -> Path:
-    """The folder behind a name or path.
+    """The folder behind a name or path; ``hf:USER/REPO`` is fetched from the Hugging Face Hub.
 
     Raises:
         UsageError: there is none; the message lists the names there are.
+        ColorCNNError: it could not be fetched.
     """
+    if is_hub_name(os.fspath(name_or_dir)):
+        return fetch_once(os.fspath(name_or_dir))
     path = Path(name_or_dir)
     if (path / "config.json").is_file():
         return path
@@ -104,9 +108,10 @@ def find_checkpoint(name_or_dir: str | os.PathLike[str]) -> Path:
     what = "pretrained model" if looks_like_name else "checkpoint folder"
     similar = similar_name(name, known) if looks_like_name else None
     meant = f" (did you mean {similar}?)" if similar else ""
+    of_hub = f", hf:{name} for a repository of the Hugging Face Hub" if is_repository(name) else ""
     raise UsageError(
         f"There is no {what} {name!r}{meant}",
-        f"give a checkpoint folder, or one of these names: {names}",
+        f"give a checkpoint folder{of_hub}, or one of these names: {names}",
         code="unknown-checkpoint",
         name=name,
         known=known,
@@ -130,7 +135,7 @@ def check_checkpoint(spec: str, kind: str) -> None:
     """Check that a name or path leads to a checkpoint of a kind, without loading its weights.
 
     Args:
-        spec: as :func:`from_pretrained` takes it. Of a Lightning .ckpt only the file is looked for.
+        spec: as :func:`load_any` takes it. Of a Lightning .ckpt only the file is looked for.
         kind: a name in :data:`colorcnn.checkpoint_config.KINDS`.
 
     Raises:
@@ -158,17 +163,32 @@ def check_classifier(spec: str) -> None:
         UsageError: there is no checkpoint of that name, or it is no classifier.
         ColorCNNError: the .ckpt does not exist, or config.json is damaged.
     """
-    if ":" not in spec or Path(spec).exists():
+    if ":" not in spec or is_hub_name(spec) or Path(spec).exists():
         check_checkpoint(spec, "classifier")
 
 
-def from_pretrained(name_or_dir: str | os.PathLike[str], device: str | torch.device = "cpu") -> nn.Module:
+def from_pretrained(
+    name_or_dir: str | os.PathLike[str],
+    device: str | torch.device = "cpu",
+    *,
+    revision: str | None = None,
+    cache_dir: str | os.PathLike[str] | None = None,
+    token: str | bool | None = None,
+    local_files_only: bool = False,
+    force_download: bool = False,
+) -> nn.Module:
     """Load a pretrained network, in evaluation mode.
 
     Args:
         name_or_dir: a name from :func:`available`, a checkpoint folder, a Lightning .ckpt, a run's folder, or
-            its ``checkpoints`` folder.
+            its ``checkpoints`` folder. ``USER/REPO``, where the disk has no folder of that name, and
+            ``hf:USER/REPO`` are repositories of the Hugging Face Hub; ``@REVISION`` may follow.
         device: the torch device to put the network on.
+        revision: of a repository: a branch, tag or commit.
+        cache_dir: the Hub's cache; by default as ``HF_HOME`` says.
+        token: for private repositories; by default ``HF_TOKEN`` or that of ``hf auth login``.
+        local_files_only: take a repository from the cache, without asking the Hub.
+        force_download: fetch a repository that is in the cache, too.
 
     Returns:
         A quantizer with ``.quantize(images, num_colors)``. A classifier or a codec is called with images.
@@ -176,11 +196,29 @@ def from_pretrained(name_or_dir: str | os.PathLike[str], device: str | torch.dev
         outputs.
 
     Raises:
-        UsageError: no such name, folder or device.
-        ColorCNNError: the checkpoint is incomplete, damaged, or made for a later version.
+        UsageError: no such name, folder, repository or device.
+        ColorCNNError: the checkpoint is incomplete, damaged, or made for a later version, or it could not be
+            fetched.
     """
     place = find_device(device)
-    return load_any(os.fspath(name_or_dir))[0].to(place)
+    name = os.fspath(name_or_dir)
+    if is_hub_name(name) or is_repository(name):
+        name = os.fspath(
+            fetch(
+                name,
+                revision=revision,
+                cache_dir=cache_dir,
+                token=token,
+                local_files_only=local_files_only,
+                force_download=force_download,
+            )
+        )
+    elif revision is not None or force_download:
+        raise UsageError(
+            f"{name} is no repository of the Hugging Face Hub, and has no revisions and no downloads: "
+            "leave these options out, or write hf:USER/REPO."
+        )
+    return load_any(name)[0].to(place)
 
 
 def find_device(device: str | torch.device) -> torch.device:
@@ -208,7 +246,7 @@ def load_any(name: str) -> tuple[nn.Module, Config]:
     """Load a network and its configuration, on the CPU in evaluation mode.
 
     Args:
-        name: as :func:`from_pretrained` takes it.
+        name: as :func:`find_checkpoint` takes it, or a Lightning checkpoint.
     """
     from colorcnn.checkpoint_config import read_config
     from colorcnn.weights import load_folder, load_lightning

@@ -1,21 +1,21 @@
-"""Checkpoint folders made of trainings: the weights, their configuration, and a model card."""
+"""Checkpoint folders made of networks: the weights, their configuration, and a model card."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+import os
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import msgspec
 from torch import nn
 
-from colorcnn import schema
+from colorcnn import hub, schema, weights
+from colorcnn.cards import model_card
 from colorcnn.checkpoint_config import CONFIG, FORMAT_VERSION, WEIGHTS, Config, read_config
 from colorcnn.errors import ColorCNNError, UsageError
 from colorcnn.files import write_atomically
-from colorcnn.version import __version__
-from colorcnn.weights import save_pretrained
 
 RUN_FILES = {"config.yaml": ("fit.yaml", "config.yaml"), "scores.jsonl": ("scores.jsonl",)}
 """The files put beside the weights, and their names in a run: a stage's own configuration comes first."""
@@ -28,6 +28,7 @@ def publish(
     *,
     name: str | None = None,
     note: str = "",
+    spec: str | None = None,
     overwrite: bool = False,
 ) -> Path:
     """Write a checkpoint folder and its model card.
@@ -38,6 +39,7 @@ def publish(
         config: everything but the hash of the weights.
         name: of the checkpoint on its card; the folder's by default.
         note: a paragraph for the model card about what to know before using it.
+        spec: the words for the checkpoint in the examples of its card; the name by default.
         overwrite: replace a checkpoint that is there.
 
     Returns:
@@ -46,11 +48,73 @@ def publish(
     Raises:
         ColorCNNError: a checkpoint is there already, or the files cannot be written.
     """
-    config = save_pretrained(model, folder, config, overwrite=overwrite)
+    config = weights.save_pretrained(model, folder, config, overwrite=overwrite)
     parameters = sum(parameter.numel() for parameter in model.parameters())
-    card = model_card(name or folder.resolve().name, config, parameters, note)
+    card = model_card(name or folder.resolve().name, config, parameters, note, spec=spec)
     write_atomically(folder / "README.md", card.encode())
     return folder
+
+
+def save_pretrained(
+    model: nn.Module, directory: str | os.PathLike[str], *, note: str = "", overwrite: bool = False
+) -> Path:
+    """Write a network that knows its configuration as a checkpoint folder with a model card.
+
+    Args:
+        model: a quantizer, a classifier or a codec that was loaded, trained, or built by name. Its ``config``
+            goes into config.json; replace it with :func:`dataclasses.replace` to tell of data and scores.
+        directory: the folder; it is made where it is missing.
+        note: a paragraph for the model card.
+        overwrite: replace a checkpoint that is there.
+
+    Returns:
+        The folder.
+
+    Raises:
+        UsageError: the network does not know its configuration, or no longer fits it.
+        ColorCNNError: a checkpoint is there already, or the files cannot be written.
+    """
+    return publish(model, Path(directory), _config_of(model), note=note, overwrite=overwrite)
+
+
+def push_to_hub(model: nn.Module, repo: str, *, note: str = "", **options: Any) -> str:
+    """Upload a network with its model card to the Hugging Face Hub.
+
+    Args:
+        model: as for :func:`save_pretrained`.
+        repo: ``USER/REPO``; it is made where it is missing.
+        note: a paragraph for the model card.
+        **options: ``private``, ``token``, ``revision``, ``message`` and ``create_pr`` of
+            :func:`colorcnn.hub.push`.
+
+    Returns:
+        The address of the commit or of the pull request.
+
+    Raises:
+        UsageError: the network does not know its configuration, or the repository may not be written.
+        ColorCNNError: the upload failed.
+    """
+    name = hub.parse_hub_name(repo)[0]
+    with TemporaryDirectory() as folder:
+        publish(
+            model,
+            Path(folder),
+            _config_of(model),
+            name=name.partition("/")[2],
+            note=note,
+            spec=f"{hub.PREFIX}{name}",
+        )
+        return hub.push(folder, repo, **options)
+
+
+def _config_of(model: nn.Module) -> Config:
+    config = getattr(model, "config", None)
+    if not isinstance(config, Config):
+        raise UsageError(
+            f"This {type(model).__name__} does not know the options that build it: "
+            "load it, or build it with colorcnn.models.create_model."
+        )
+    return config
 
 
 def copy_run(ckpt: Path, folder: Path) -> None:
@@ -65,55 +129,6 @@ def copy_run(ckpt: Path, folder: Path) -> None:
         source = next((source for source in sources if source.is_file()), None)
         if source is not None:
             write_atomically(folder / name, source.read_bytes())
-
-
-def model_card(name: str, config: Config, parameters: int, note: str = "") -> str:
-    """Return the text of a checkpoint's README.md.
-
-    Args:
-        name: of the checkpoint.
-        config: with the hash of the weights.
-        parameters: the number of weights.
-        note: a paragraph about what to know before using it.
-    """
-    if config.kind == "quantizer":
-        colors = config.kwargs.get("num_colors", 4)
-        use = (
-            f"colorcnn quantize photo.jpg --colors {colors} --method {config.architecture}:{name}\n"
-            "```\n\n```python\nimport colorcnn\n"
-            f'paletted = colorcnn.quantize("photo.jpg", {colors}, method="{config.architecture}:{name}")'
-        )
-    elif config.kind == "compressor":
-        use = (
-            f"colorcnn compress photo.png --model {name} -o photo.cvq\n"
-            "colorcnn decompress photo.cvq -o back.png\n"
-            f'```\n\n```python\nimport colorcnn\ncodec = colorcnn.from_pretrained("{name}")\n'
-            "reconstruction, quantized = codec(images)  # images (B, 3, H, W) in [0, 1]; quantized.bits"
-        )
-    else:
-        use = (
-            f"colorcnn evaluate DATA --classifier {name} --methods median-cut,octree --colors 2,4,8\n"
-            f'```\n\n```python\nimport colorcnn\nlogits = colorcnn.from_pretrained("{name}")(images)  '
-            "# (B, 3, H, W) in [0, 1]"
-        )
-    options = json.dumps(dict(config.kwargs), ensure_ascii=False)
-    facts = {
-        "Kind": config.kind,
-        "Architecture": f"`{config.architecture}` with `{options}`",
-        "Parameters": f"{parameters:,}",
-        "Trained on": config.dataset or "not recorded",
-        "Recipe": f"`{config.recipe}`" if config.recipe else "not recorded",
-        "Seed": "not recorded" if config.seed is None else str(config.seed),
-        "Classes": ", ".join(config.classes),
-        "Format": f"{FORMAT_VERSION}, written by colorcnn {__version__}",
-        "SHA-256": f"`{config.sha256}`",
-    }
-    lines = [f"# {name}", "", *([note, ""] if note else []), "| | |", "|---|---|"]
-    lines += [f"| {key} | {value} |" for key, value in facts.items() if value]
-    lines += ["", "## Use", "", "```sh", use, "```", "", "## Measured", ""]
-    scores = [f"| {key} | {value} |" for key, value in _flat(config.metrics)]
-    lines += ["| score | value |", "|---|---|", *scores] if scores else ["No scores are recorded."]
-    return "\n".join(lines) + "\n"
 
 
 def write_index(root: Path) -> Path:
@@ -143,14 +158,6 @@ def write_index(root: Path) -> Path:
         {"format_version": FORMAT_VERSION, "checkpoints": entries}, indent=2, ensure_ascii=False
     )
     return write_atomically(root / "index.json", text.encode() + b"\n")
-
-
-def _flat(scores: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    for key, value in scores.items():
-        if isinstance(value, Mapping):
-            yield from _flat(value, f"{prefix}{key}, ")
-        else:
-            yield f"{prefix}{key}", round(value, 4) if isinstance(value, float) else value
 
 
 def read_scores(path: Path) -> dict[str, Any]:

@@ -90,6 +90,16 @@ def test_the_api_pages_name_what_exists():
         look_up(name)
 
 
+def test_every_convention_names_a_test_that_exists():
+    named = re.findall(
+        r"`(tests/[\w/]+\.py)(?:::(\w+))?`", (SITE / "ecosystem.md").read_text(encoding="utf-8")
+    )
+    assert named
+    for path, name in named:
+        text = (ROOT / path).read_text(encoding="utf-8")
+        assert re.search(rf"^\s*(def|class) {name}\b", text, flags=re.MULTILINE) if name else text, path
+
+
 def test_every_equation_names_a_function_in_its_file():
     rows = re.findall(r"^\| (?:Eq|section) .*$", (SITE / "equations.md").read_text(), flags=re.MULTILINE)
     numbers = {number for row in rows for number in re.findall(r"\d+", row.split("|")[1]) if "Eq" in row[:5]}

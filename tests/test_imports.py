@@ -13,9 +13,9 @@ import colorcnn
 PACKAGE = Path(colorcnn.__file__).parent
 ROOMS = [
     "errors", "compiled", "schema", "trust", "lazy", "version", "files", "colors", "indexed", "paletted",
-    "images", "arrays", "records", "vq", "quantizers", "models", "losses", "recognition", "alpha",
-    "checkpoint_config", "weights", "pretrained", "compression", "publishing", "classifiers", "class_map",
-    "methods", "api", "transforms",
+    "images", "arrays", "records", "checkpoint_config", "sharing", "vq", "quantizers", "models",
+    "losses", "recognition", "alpha", "weights", "hub", "pretrained", "compression", "cards", "publishing",
+    "classifiers", "class_map", "methods", "api", "transforms",
     "dcq", "data", "evaluation", "reporting", "tasks", "reproduce", "commands", "cli", "__main__",
 ]  # fmt: skip
 NAMED = {"models", "weights", "pretrained", "classifiers", "methods", "api"}

@@ -86,7 +86,7 @@ class TestCheckpoints:
         with pytest.raises(UsageError, match=r"no pretrained model 'toy'.*toy-net, toy-plus, toy-two"):
             colorcnn.from_pretrained("toy")
         with pytest.raises(UsageError, match="no checkpoint folder"):
-            colorcnn.from_pretrained("some/where")
+            colorcnn.from_pretrained("no/such/place")
         with pytest.raises(UsageError, match="is no checkpoint"):
             colorcnn.from_pretrained(checkpoints)
 

@@ -8,18 +8,22 @@ from pathlib import Path
 
 from colorcnn.commands.console import Parser
 from colorcnn.errors import ColorCNNError, UsageError
+from colorcnn.hub import parse_hub_name
 from colorcnn.pretrained import find_lightning
 
 DESCRIPTION = """\
 Make a checkpoint folder of a training: model.safetensors, config.json and a model card, README.md. The folder
 goes wherever a checkpoint is asked for: --method colorcnn-plus:OUT, --classifier OUT, from_pretrained("OUT").
-The weights are read without running any code that the run's file may hold.
+The weights are read without running any code that the run's file may hold. With --push the folder goes to the
+Hugging Face Hub, and hf:USER/REPO is its name from then on. The token is that of HF_TOKEN or `hf auth login`.
 """
 EXAMPLES = """\
 examples:
   colorcnn publish runs/my-quantizer checkpoints/my-quantizer
   colorcnn publish runs/plus/checkpoints/last.ckpt mine --name colorcnn-plus-cifar10 --dataset cifar10 \\
       --recipe experiments/colorcnn/cifar10_resnet18_colorcnn-plus.yaml --seed 0 --metrics record.json
+  colorcnn publish runs/my-quantizer checkpoints/my-quantizer --push me/my-quantizer --private
+  colorcnn publish checkpoints/my-quantizer --push me/my-quantizer
   colorcnn publish --index checkpoints
 
 exit status: 0 when the folder was written, 1 when the work failed, 2 for a wrong option.
@@ -40,8 +44,12 @@ def main(argv: list[str]) -> int:
         ColorCNNError: the checkpoint is damaged, or the folder exists or cannot be written.
     """
     options = _parse(argv)
-    if options.run is not None:
-        print(_publish(options))
+    folder = options.run
+    if options.out is not None:
+        folder = _publish(options)
+        print(folder)
+    if options.push is not None:
+        print(_push(folder, options))
     if options.index is not None:
         if not options.index.is_dir():
             raise UsageError(f"{options.index} is no folder: name one that holds checkpoint folders.")
@@ -72,10 +80,24 @@ def _publish(options: argparse.Namespace) -> Path:
         classes=_lines(options.classes) if options.classes else (),
     )
     folder = publish(
-        model, options.out, config, name=options.name, note=options.note, overwrite=options.force
+        model,
+        options.out,
+        config,
+        name=options.name,
+        note=options.note,
+        spec=options.push and f"hf:{options.push}",
+        overwrite=options.force,
     )
     copy_run(ckpt, folder)
     return folder
+
+
+def _push(folder: Path, options: argparse.Namespace) -> str:
+    from colorcnn.checkpoint_config import read_config
+    from colorcnn.hub import push
+
+    read_config(folder)  # a folder of anything else stays here
+    return push(folder, options.push, private=options.private or None)
 
 
 def _lines(path: Path) -> tuple[str, ...]:
@@ -97,6 +119,12 @@ def _parse(argv: list[str]) -> argparse.Namespace:
     add = parser.add_argument
     add("run", nargs="?", metavar="RUN", help="a run's folder, its checkpoints folder, or a .ckpt")
     add("out", nargs="?", metavar="OUT", type=Path, help="the checkpoint folder to write")
+    add(
+        "--push",
+        metavar="USER/REPO",
+        help="upload OUT to the Hugging Face Hub; without OUT: RUN, a checkpoint folder",
+    )
+    add("--private", action="store_true", help="make the repository private, if --push makes it")
     add("--name", help="the checkpoint's name on its card (default: that of OUT)")
     add("--dataset", default="", help="the training data (default: not recorded)")
     add("--recipe", default="", help="its experiment file, or a sentence (default: not recorded)")
@@ -107,6 +135,12 @@ def _parse(argv: list[str]) -> argparse.Namespace:
     add("--force", action="store_true", help="replace a checkpoint that is there (default: refuse)")
     add("--index", type=Path, metavar="DIR", help="write index.json, a list of the checkpoints in DIR, too")
     options = parser.parse_args(argv)
-    if (options.run is None) != (options.out is None) or (options.run is None and options.index is None):
+    if options.run is None and (options.push or options.index is None):
         raise UsageError("publish needs RUN and OUT: name a run and the folder to write, or --index DIR.")
+    if options.run is not None and options.out is None and not options.push:
+        raise UsageError("publish needs RUN and OUT: name the folder to write, too.")
+    if options.private and not options.push:
+        raise UsageError("--private says how --push makes a repository: give --push USER/REPO, too.")
+    if options.push:
+        options.push = parse_hub_name(options.push)[0]
     return options

@@ -12,6 +12,7 @@ from colorcnn.models.colorcnn import ColorCNN, ColorCNNPlus
 from colorcnn.models.learned import LearnedQuantizer
 from colorcnn.models.palette_attention import PaletteAttention
 from colorcnn.models.registry import build
+from colorcnn.sharing import Shareable
 from colorcnn.vq.compressor import Compressor, ImageCompressor, VectorCompressor
 
 LEARNED: dict[str, type[LearnedQuantizer]] = {
@@ -33,10 +34,14 @@ def create_model(architecture: str, /, **kwargs: Any) -> nn.Module:
         architecture: a key of :data:`MODELS`.
         **kwargs: its options.
 
+    Returns:
+        The network. Its ``config`` has the options, so that it can be saved.
+
     Raises:
         UsageError: the name is unknown, or it has no such option.
     """
-    return build("architecture", MODELS, architecture, **kwargs)
+    model = build("architecture", MODELS, architecture, **kwargs)
+    return model.describe(architecture, kwargs) if isinstance(model, Shareable) else model
 
 
 __all__ = [

@@ -15,6 +15,7 @@ from colorcnn.errors import UsageError, quoted, shortened
 from colorcnn.models.layers import conv_bn_relu
 from colorcnn.models.registry import build
 from colorcnn.models.smp import Segmenter, create_smp_model
+from colorcnn.sharing import Shareable
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
@@ -41,7 +42,7 @@ class Normalize(nn.Module):
         return (images - self.mean) / self.std
 
 
-class Classifier(nn.Module):
+class Classifier(Shareable):
     """Normalisation, a feature extractor and a head.
 
     Args:
@@ -52,6 +53,8 @@ class Classifier(nn.Module):
         std: of the data set's channels.
         stages: names of four modules, from shallow to deep, whose outputs are feature maps worth looking at.
     """
+
+    kind = "classifier"
 
     def __init__(
         self,
@@ -233,7 +236,8 @@ def create_classifier(name: str, num_classes: int, /, **kwargs: Any) -> Classifi
     Raises:
         UsageError: the name is unknown, or it has no such option.
     """
-    return build("classifier", CLASSIFIERS, name, num_classes, **kwargs)
+    classifier = build("classifier", CLASSIFIERS, name, num_classes, **kwargs)
+    return classifier.describe(name, {"num_classes": num_classes, **kwargs})
 
 
 class Frozen(nn.Module):

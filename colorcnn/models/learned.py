@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from colorcnn.arrays import as_batch
 from colorcnn.errors import UsageError
@@ -21,10 +21,13 @@ from colorcnn.models.memory import check_memory
 from colorcnn.models.precision import full_precision
 from colorcnn.paletted import Paletted, from_bytes
 from colorcnn.quantizers.base import check_num_colors
+from colorcnn.sharing import Shareable
 
 
-class LearnedQuantizer(nn.Module, ABC):
+class LearnedQuantizer(Shareable, ABC):
     """Base class of the learned quantizers: a feature map, logits, and the hard test-time path."""
+
+    kind = "quantizer"
 
     @abstractmethod
     def encode(self, images: Tensor) -> Tensor:

@@ -51,6 +51,7 @@ def _weights(description: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
     """
     from colorcnn import pretrained
     from colorcnn.checkpoint_config import read_config
+    from colorcnn.hub import is_hub_name
     from colorcnn.models.colorcnn import OF_USE
 
     names = set(pretrained.available())
@@ -58,7 +59,7 @@ def _weights(description: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
         for name in [text, _checkpoint_of_method(text)]:
             if not name:
                 continue
-            if name in names or (Path(name) / "config.json").is_file():
+            if name in names or is_hub_name(name) or (Path(name) / "config.json").is_file():
                 config = read_config(pretrained.find_checkpoint(name))
                 of_use = {key: value for key, value in config.kwargs.items() if key in OF_USE}
                 yield name, [config.sha256, of_use] if of_use else config.sha256

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from colorcnn.errors import ColorCNNError, UsageError, shortened
 from colorcnn.paletted import from_bytes, to_bytes
 from colorcnn.records import weights_hash
+from colorcnn.sharing import Shareable
 from colorcnn.vq.bitstream import fits
 from colorcnn.vq.coder import range_decode, range_encode
 from colorcnn.vq.methods import create_quantizer
@@ -53,7 +54,7 @@ class Coded(NamedTuple):
     shape: tuple[int, ...]
 
 
-class Compressor(nn.Module, ABC):
+class Compressor(Shareable, ABC):
     """A transform, a quantizer of its latent, and the transform back.
 
     Args:
@@ -203,6 +204,8 @@ class VectorCompressor(Compressor):
         UsageError: an option is out of range.
     """
 
+    kind = "vector compressor"
+
     def __init__(
         self,
         dimension: int,
@@ -237,6 +240,8 @@ class ImageCompressor(Compressor):
     Raises:
         UsageError: an option is out of range.
     """
+
+    kind = "compressor"
 
     def __init__(
         self,
@@ -304,10 +309,13 @@ def create_compressor(
         UsageError: an option is unknown or out of range.
     """
     kwargs = network_kwargs or {}
+    known = {"trade_off": trade_off, "method": method, "options": options, **kwargs}
     try:
         if source_dimension is None:
-            return ImageCompressor(trade_off, method, options, **kwargs)
-        return VectorCompressor(source_dimension, trade_off, method, options, **kwargs)
+            pictures = ImageCompressor(trade_off, method, options, **kwargs)
+            return pictures.describe("factorized-prior", known)
+        vectors = VectorCompressor(source_dimension, trade_off, method, options, **kwargs)
+        return vectors.describe("residual-transform", {**known, "dimension": source_dimension})
     except TypeError as error:
         raise UsageError(
             f"A compressor does not take {shortened(kwargs)}: {shortened(str(error))}."
