@@ -108,6 +108,7 @@ class Clock:
         config: Mapping[str, Any] | None = None,
         seeds: Mapping[str, int] | None = None,
         device: str = "cpu",
+        libraries: Mapping[str, str] | None = None,
     ) -> Record:
         """Describe the work done since the clock was started.
 
@@ -118,6 +119,7 @@ class Clock:
             config: options of the work, of JSON's types.
             seeds: name -> seed.
             device: the torch device it ran on; the record holds its name.
+            libraries: name -> version of further libraries that could change the result.
         """
         wall, cpu = self.elapsed()
         return Record(
@@ -127,7 +129,7 @@ class Clock:
             n=n,
             metrics=metrics,
             device=device_name(device),
-            versions=versions(),
+            versions={**versions(), **(libraries or {})},
             git=source_revision(),
             wall_seconds=round(wall, 2),
             cpu_seconds=round(cpu, 2),

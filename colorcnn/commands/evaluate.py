@@ -101,7 +101,7 @@ def _work(
     if options.cam:
         loaded.check_maps()
     config = {**loaded.record_config(), "methods": options.methods, "published": options.published}
-    record = _earlier_record(options, command, config)
+    record = _earlier_record(options, command, config, loaded.libraries())
     if record is None:
         metrics = loaded.measure().to_json()
         if published is not None:
@@ -113,6 +113,7 @@ def _work(
             config=config,
             seeds={"seed": options.seed},
             device=options.device,
+            libraries=loaded.libraries(),
         )
     try:
         if options.out is not None:
@@ -159,8 +160,8 @@ def _parse(argv: list[str]) -> argparse.Namespace:
         "--methods",
         default="median-cut,octree",
         metavar="NAME[:CHECKPOINT][+DITHER],...",
-        help="what to compare, as --method of colorcnn quantize, or jpeg[:QUALITY], webp[:QUALITY], png "
-        "(default: median-cut,octree)",
+        help="what to compare, as --method of colorcnn quantize, or an image format: jpeg[:QUALITY], webp, "
+        "avif, jpeg-xl, png (default: median-cut,octree)",
     )
     add(
         "--colors",
@@ -259,13 +260,16 @@ def _is_unfinished(folder: Path, command: str) -> bool:
         return False
 
 
-def _earlier_record(options: argparse.Namespace, command: str, config: Mapping[str, Any]) -> Record | None:
+def _earlier_record(
+    options: argparse.Namespace, command: str, config: Mapping[str, Any], libraries: Mapping[str, str]
+) -> Record | None:
     """Read the record of the same command, if it was stopped behind its measurement.
 
     Args:
         options: of the command line.
         command: the command line.
         config: of the record; a changed classifier or data set has another.
+        libraries: of the record's versions; those of codecs.
     """
     if options.out is None or options.force or not _is_unfinished(options.out, command):
         return None
@@ -273,7 +277,8 @@ def _earlier_record(options: argparse.Namespace, command: str, config: Mapping[s
         record = read_record(options.out / FILES[0])
     except ColorCNNError:
         return None
-    if (record.command, record.versions) != (command, versions()) or record.config != _as_json(config):
+    now = {**versions(), **libraries}
+    if (record.command, record.versions) != (command, now) or record.config != _as_json(config):
         return None
     _log.info(f"note: {options.out / FILES[0]} was measured already; what is missing beside it is drawn.")
     return record

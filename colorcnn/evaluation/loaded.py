@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from colorcnn.errors import ColorCNNError, UsageError, unknown_name
 from colorcnn.evaluation.attack_options import check_epsilons
-from colorcnn.evaluation.codecs import Codec, find_codecs
+from colorcnn.evaluation.codecs import Codec, check_available, find_codecs, libraries
 from colorcnn.evaluation.config import SPLITS, EvaluationConfig
 from colorcnn.evaluation.scores import Evaluation, Robustness
 
@@ -55,6 +55,10 @@ class LoadedEvaluation:
             if untrained:
                 found.append(f"note: {name} was not trained for {', '.join(untrained)} colours.")
         return found
+
+    def libraries(self) -> dict[str, str]:
+        """Return the versions of the libraries behind the codecs, for a record."""
+        return libraries(self.codecs.values())
 
     def batches(self) -> InOrder:
         """Return the images to measure on, in their order."""
@@ -172,6 +176,7 @@ def load_evaluation(config: EvaluationConfig) -> LoadedEvaluation:
         codecs.update({str(codec): codec for codec in found})
         if not found:
             methods[name] = _load_method(spec, config)
+    check_available(codecs.values())
     data = _open_data(config)
     split = _open_split(data, config)
     classifiers = {

@@ -8,6 +8,7 @@ from colorcnn.quantizers import DITHERS
 
 _NAMES = {
     "aum": "AUM",
+    "avif": "AVIF",
     "ccs-aum": "CCS (AUM)",
     "ccs-el2n": "CCS (EL2N)",
     "ccs-forgetting": "CCS (Forgetting)",
@@ -21,6 +22,7 @@ _NAMES = {
     "entropy": "Entropy",
     "forgetting": "Forgetting",
     "jpeg": "JPEG",
+    "jpeg-xl": "JPEG XL",
     "k-means": "k-means",
     "max-coverage": "Maximum coverage",
     "median-cut": "MedianCut",

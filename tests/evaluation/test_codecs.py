@@ -8,8 +8,18 @@ import torch
 from PIL import Image
 from test_evaluate import Flat, batches, run
 
+from colorcnn.cli import main
 from colorcnn.errors import ColorCNNError, UsageError
-from colorcnn.evaluation.codecs import QUALITIES, Codec, find_codecs
+from colorcnn.evaluation import codecs
+from colorcnn.evaluation.codecs import (
+    CODECS,
+    LOSSLESS,
+    QUALITIES,
+    Codec,
+    check_available,
+    find_codecs,
+    libraries,
+)
 from colorcnn.evaluation.rate import truecolor_png_bits
 
 
@@ -43,8 +53,6 @@ def test_png_is_lossless_and_costs_what_the_originals_cost():
 def test_pixels_and_bits_are_those_of_the_file(name):
     images = noise()
     decoded, bits = Codec(name, 40)(images)
-    assert decoded.shape == images.shape
-    assert decoded.dtype == torch.uint8
     for image in range(3):
         buffer = io.BytesIO()
         options = {"optimize": True} if name == "jpeg" else {"method": 6}
@@ -54,14 +62,65 @@ def test_pixels_and_bits_are_those_of_the_file(name):
         assert (np.array(Image.open(buffer)) == decoded[image].permute(1, 2, 0).numpy()).all()
 
 
-@pytest.mark.parametrize("name", ["jpeg", "webp"])
-def test_more_quality_costs_more_and_errs_less(name):
-    images = torch.nn.functional.interpolate(noise(8).float(), scale_factor=4, mode="bilinear").byte()
-    found = [Codec(name, quality)(images) for quality in (5, 30, 90)]
-    costs = [sum(bits) for _, bits in found]
-    errors = [(pixels.float() - images).abs().mean().item() for pixels, _ in found]
-    assert costs == sorted(costs)
-    assert errors == sorted(errors, reverse=True)
+@pytest.fixture(params=CODECS)
+def name(request):
+    """Every codec that Pillow has here."""
+    try:
+        check_available(find_codecs(request.param))
+    except ColorCNNError as missing:
+        pytest.skip(str(missing))
+    return request.param
+
+
+class TestContract:
+    """Every codec keeps it."""
+
+    @pytest.mark.parametrize("size", [(1, 1), (3, 5), (33, 17)])
+    def test_images_come_back_in_their_size_with_the_bits_of_each(self, name, size):
+        images = torch.randint(0, 256, (2, 3, *size), dtype=torch.uint8)
+        codec = find_codecs(name)[-1]
+        decoded, bits = codec(images)
+        assert (decoded.shape, decoded.dtype) == (images.shape, torch.uint8)
+        assert len(bits) == 2
+        assert all(count > 0 and count % 8 == 0 for count in bits)
+        again = codec(images)
+        assert torch.equal(again[0], decoded)
+        assert again[1] == bits
+        assert codec(images[1:])[1] == bits[1:], "the other images of a batch change nothing"
+
+    def test_more_quality_costs_more_and_errs_less(self, name):
+        images = torch.nn.functional.interpolate(noise(8).float(), scale_factor=4, mode="bilinear").byte()
+        if name in LOSSLESS:
+            assert torch.equal(Codec(name)(images)[0], images)
+            return
+        found = [Codec(name, quality)(images) for quality in (5, 30, 90)]
+        costs = [sum(bits) for _, bits in found]
+        errors = [(pixels.float() - images).abs().mean().item() for pixels, _ in found]
+        assert costs == sorted(costs)
+        assert errors == sorted(errors, reverse=True)
+        assert errors[-1] < 8
+
+    def test_a_record_names_the_library(self, name):
+        (version,) = libraries(find_codecs(name)).values()
+        assert version[0].isdigit()
+
+
+def test_a_missing_codec_is_named_with_its_cure(monkeypatch):
+    monkeypatch.setattr(
+        codecs, "_FORMATS", {"new": codecs._Format("NEW", "libnew", "new", "pip install new")}
+    )
+    with pytest.raises(ColorCNNError, match=r"^The codec new is missing, .*: pip install new\.$") as raised:
+        check_available([Codec("new", 30)])
+    assert raised.value.code == "missing-codec"
+
+
+def test_evaluate_refuses_a_missing_codec_in_a_sentence(monkeypatch, capsys):
+    monkeypatch.setattr(codecs._Format, "is_available", lambda self: False)
+    asked = ["photo-digits", "--classifier", "resnet9-cifar10", "--methods", "avif"]
+    assert main(["evaluate", *asked]) == 1
+    error = capsys.readouterr().err.strip()
+    assert error.startswith("colorcnn: error: The codec avif is missing")
+    assert error.count("\n") == 0
 
 
 def test_the_evaluator_judges_decoded_images():

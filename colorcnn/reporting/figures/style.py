@@ -87,6 +87,8 @@ _FIXED = {
         "jpeg": 10,
         "webp": 11,
         "png": 12,
+        "avif": 13,
+        "jpeg-xl": 14,
     },
 }
 _on_page: ContextVar[tuple[str, ...]] = ContextVar("methods on the page", default=())

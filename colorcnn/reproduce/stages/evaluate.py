@@ -39,8 +39,8 @@ class MeasuredOptions:
         classifier: as ``colorcnn evaluate`` takes it, such as ``${name}`` of a training. It may be several by
             name: the main table and all attacks are about the first.
         methods: name -> ``NAME[:CHECKPOINT][+DITHER]``; or a list of ColorCNNs, each for another number of
-            colours; or a codec: ``jpeg[:QUALITY]``, ``webp[:QUALITY]`` or ``png``. The names of published
-            curves find their published numbers.
+            colours; or a codec: ``jpeg[:QUALITY]``, ``webp``, ``avif``, ``jpeg-xl`` or ``png``. The names of
+            published curves find their published numbers.
         colors: the numbers of colours.
         split: ``test``, or ``val`` to choose by.
         limit: measure a sample of that many images; null measures all.
@@ -163,6 +163,7 @@ class EvaluateStage(MeasuringKind):
             metrics=metrics,
             config=loaded.record_config(),
             device=context.torch_device(),
+            libraries=loaded.libraries(),
         )
 
     @staticmethod

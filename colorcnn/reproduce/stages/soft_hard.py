@@ -72,7 +72,12 @@ class SoftHardStage(EvaluateStage):
         for name, picture in draw_soft_pictures(loaded).items():
             write_atomically(context.folder / f"{name}.png", picture.light)
         context.write_record(
-            clock, n=len(loaded.split), metrics=result.to_json(), config=loaded.record_config(), device=device
+            clock,
+            n=len(loaded.split),
+            metrics=result.to_json(),
+            config=loaded.record_config(),
+            device=device,
+            libraries=loaded.libraries(),
         )
 
     def figure(self, record: Record) -> Figure:

@@ -25,7 +25,7 @@ class VQKodakOptions:
         rows: name -> lambda -> a checkpoint of VQTask for images, such as ``${name}`` of a training. A file
             holds its model's name: it is taken to be the name of the row.
         pictures: a folder of pictures: absolute, relative, or below the data sets.
-        codecs: ``jpeg`` or ``webp`` at the usual qualities, or ``jpeg:30`` at one.
+        codecs: ``jpeg``, ``webp``, ``avif`` or ``jpeg-xl`` at the usual qualities, or ``jpeg:30`` at one.
         anchor: the row that BD-rates are against.
         published: true to put the paper's BD-rates beside. They are against the paper's own UQ-AUN.
     """
@@ -52,12 +52,13 @@ class VQKodakStage(MeasuringKind):
         Raises:
             UsageError: a codec is unknown, or has no qualities.
         """
-        from colorcnn.evaluation.codecs import LOSSLESS, find_codecs
+        from colorcnn.evaluation.codecs import CODECS, LOSSLESS, find_codecs
 
         described = super().describe(options, home)
         for name in described["codecs"]:
             if not find_codecs(name) or name in LOSSLESS:
-                raise UsageError(f"There is no curve of the codec {quoted(name)}: choose jpeg or webp.")
+                lossy = ", ".join(codec for codec in CODECS if codec not in LOSSLESS)
+                raise UsageError(f"There is no curve of the codec {quoted(name)}: choose one of {lossy}.")
         return described
 
     def data_specs(self, options: Mapping[str, Any], home: Path) -> list[Mapping[str, Any]]:
@@ -71,7 +72,7 @@ class VQKodakStage(MeasuringKind):
 
         from colorcnn.data.folders import find_folder
         from colorcnn.data.registry import data_root
-        from colorcnn.evaluation.codecs import find_codecs
+        from colorcnn.evaluation.codecs import check_available, find_codecs, libraries
         from colorcnn.evaluation.vq_measures import bd_rates, measure_codec, measure_pictures
         from colorcnn.pretrained import find_device, load_compressor
         from colorcnn.vq.sources import list_pictures
@@ -80,18 +81,21 @@ class VQKodakStage(MeasuringKind):
         options: VQKodakOptions = self.read(description)
         device = find_device("cpu" if context.device == "auto" else context.device)
         files = list_pictures(find_folder(options.pictures, data_root(None)))
+        codecs = [codec for name in options.codecs for codec in find_codecs(name)]
+        check_available(codecs)
         curves: dict[str, dict[str, Any]] = {}
         todo = [(name, at, path) for name, row in options.rows.items() for at, path in row.items()]
         for name, at, path in tqdm(todo, desc="Coding", unit="model", disable=None):
             measured = measure_pictures(load_compressor(path).to(device), files, name)
             curves.setdefault(name, {})[str(at)] = measured
-        codecs = [codec for name in options.codecs for codec in find_codecs(name)]
         for codec in tqdm(codecs, desc="Image formats", disable=None):
             curves.setdefault(codec.name, {})[str(codec.quality)] = measure_codec(codec, files)
         metrics: dict[str, Any] = {"rows": curves}
         if options.anchor is not None:
             metrics["bd_rate"] = bd_rates(curves, options.anchor)
-        context.write_record(clock, n=len(files), metrics=metrics, device=str(device))
+        context.write_record(
+            clock, n=len(files), metrics=metrics, device=str(device), libraries=libraries(codecs)
+        )
 
     def complete(self, description: Mapping[str, Any], metrics: dict[str, Any]) -> dict[str, Any]:
         """See :meth:`MeasuringKind.complete`."""

@@ -70,6 +70,7 @@ def test_pictures_are_coded_as_files_beside_image_formats(whole):
     measured = record(whole, "pictures")
     rows = measured.metrics["rows"]
     assert set(rows) == {"sphere-2d", "jpeg", "webp"}
+    assert {"libjpeg-turbo", "libwebp"} <= measured.versions.keys()
     assert set(rows["sphere-2d"]) == {"0.01", "0.02"}
     assert rows["sphere-2d"]["0.01"]["round_trips"] == measured.n == 8
     assert rows["jpeg"]["5"]["rate"] < rows["jpeg"]["90"]["rate"]
