@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import io
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -60,14 +62,21 @@ def export_store(store: Store, out: Path, *, jobs: int = -1) -> int:
         UsageError: images have several labels, or ``out`` is not empty.
         ColorCNNError: the store is damaged, or a file cannot be written.
     """
-
-    def encode(image: int) -> bytes:
-        indices, palette = store.indexed(image)
-        colors = from_bytes(torch.from_numpy(palette.copy()))
-        return Paletted(torch.from_numpy(indices)[None], colors[None]).png()
-
-    stems = file_stems(store) if store.labels.ndim == 1 else ()
+    stems = file_stems(store)
+    encode = partial(indexed_png, store)
     return _write_all(store, out, ".png", encode, jobs, "Writing PNG files", stems=stems)
+
+
+def indexed_png(store: Store, image: int) -> bytes:
+    """Return an image of a store as an indexed PNG file.
+
+    Args:
+        store: the images.
+        image: its number.
+    """
+    indices, palette = store.indexed(image)
+    colors = from_bytes(torch.from_numpy(palette.copy()))
+    return Paletted(torch.from_numpy(indices)[None], colors[None]).png()
 
 
 class Recoded(NamedTuple):
@@ -209,22 +218,24 @@ def file_stems(store: Store) -> list[str | None]:
     """Return the names that the files of a store's images get, without endings; None leaves a position.
 
     A store may come from a stranger: a name is one part of a path and no hidden file. Images of one class
-    whose names differ in nothing but their endings or cases get their positions behind them.
+    whose names differ in nothing but their endings or cases get their positions behind them. Images with
+    several labels count as images of one class.
     """
+    labels = store.labels if store.labels.ndim == 1 else np.zeros(len(store), np.int64)
     found: list[str | None] = []
     for image in range(len(store)):
         stem = (store.name(image) or "").rpartition(".")[0]
         plain = stem == Path(stem).name and stem.isprintable() and not stem.startswith(".")
         found.append(stem if plain and not set(stem) & set('/\\:*?"<>|') and 0 < len(stem) < 200 else None)
-    counts = Counter((int(label), str(stem).lower()) for label, stem in zip(store.labels, found))
+    counts = Counter((int(label), str(stem).lower()) for label, stem in zip(labels, found))
     stems = [
         stem if stem is None or counts[int(label), stem.lower()] == 1 else f"{stem}-{int(row)}"
-        for label, stem, row in zip(store.labels, found, store.rows)
+        for label, stem, row in zip(labels, found, store.rows)
     ]
     # A name may look like a position or like a name that got one: then all have positions.
     different = {
         (int(label), stem.lower() if stem else int(row))
-        for label, stem, row in zip(store.labels, stems, store.rows)
+        for label, stem, row in zip(labels, stems, store.rows)
     }
     numbers = any(stem and stem.isdecimal() for stem in stems) and None in stems
     return [None] * len(stems) if numbers or len(different) < len(stems) else stems
@@ -257,10 +268,38 @@ def _write_all(
     """
     if source.labels.ndim == 2:
         raise UsageError("These images have several labels each, which folders of classes cannot tell.")
-    marker, work = out / _UNFINISHED, f"{describe}\n{source.key}\n{what}\n".encode()
-    if out.exists() and (not out.is_dir() or (any(out.iterdir()) and not _holds(marker, work))):
+    with unfinished(out, f"{describe}\n{source.key}\n{what}\n"):
+        return _write_files(source, out, suffix, encode, jobs, describe, stems)
+
+
+@contextmanager
+def unfinished(out: Path, work: str) -> Iterator[None]:
+    """Mark a folder as unfinished until the context ends without an error.
+
+    Args:
+        out: a new or empty folder, or an unfinished one of the same work.
+        work: decides the files in the folder.
+
+    Raises:
+        ColorCNNError: the folder holds something else.
+    """
+    marker = out / _UNFINISHED
+    if out.exists() and (not out.is_dir() or (any(out.iterdir()) and not _holds(marker, work.encode()))):
         raise ColorCNNError(f"{out} exists and is not empty: choose another folder.")
-    write_atomically(marker, work)
+    write_atomically(marker, work.encode())
+    yield
+    marker.unlink(missing_ok=True)
+
+
+def _write_files(
+    source: ImageSource,
+    out: Path,
+    suffix: str,
+    encode: Callable[[int], bytes],
+    jobs: int,
+    describe: str,
+    stems: Sequence[str | None],
+) -> int:
     folders = class_folders(source.class_names)
     for name in folders:
         (out / name).mkdir(parents=True, exist_ok=True)
@@ -285,7 +324,6 @@ def _write_all(
         for written in parallel(joblib.delayed(write)(piece) for piece in pieces.values()):
             total += written
             bar.update()
-    marker.unlink(missing_ok=True)
     return total
 
 

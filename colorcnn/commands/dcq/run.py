@@ -15,6 +15,7 @@ from colorcnn.commands.claims import sole_writer
 from colorcnn.commands.console import Parser, check_seed
 from colorcnn.commands.dcq.options import add_build_options, add_data_options, add_jobs_option, build_settings
 from colorcnn.data.registry import check_data
+from colorcnn.dcq.formats import EXPORTS, check_export
 from colorcnn.dcq.place import check_store
 from colorcnn.errors import UsageError
 from colorcnn.methods import parse_method
@@ -62,8 +63,15 @@ _BUILD_EXAMPLES = """\
   colorcnn dcq build cifar10 --bits 2 -o small
   colorcnn dcq build photos/ --shorter-side 256 -o small
   colorcnn dcq build photos/ --test-size 0.2 -o small       leave a fifth out, as evaluate does by default"""
-_EXPORT = "Write the images of a store as indexed PNG files, a folder for each class."
-_EXPORT_EXAMPLES = "  colorcnn dcq export small -o pngs"
+_EXPORT = """\
+Write the images of a store as indexed PNG files for other libraries: a folder for each class, or archives of
+many images. Labels, the names of classes and the names of the images' files are kept.
+"""
+_EXPORT_EXAMPLES = """\
+  colorcnn dcq export small -o pngs                      torchvision.datasets.ImageFolder("pngs")
+  colorcnn dcq export small --format webdataset -o tars  webdataset.WebDataset("tars/shard-000000.tar")
+  colorcnn dcq export small --format parquet -o rows     datasets.load_dataset("rows")
+  colorcnn dcq export small --format litdata -o chunks   litdata.StreamingDataset("chunks")"""
 _VERIFY = "Read a whole store and compare it with its checksums."
 _RECODE = "Write the training images in another format, all with the best quality that keeps to a size."
 _RECODE_EXAMPLES = """\
@@ -117,9 +125,17 @@ def _parser() -> argparse.ArgumentParser:
         return commands.add_parser(name, help=summary, description=description, epilog=epilog, **shape)
 
     add_build_options(add_command("build", "quantize a training set into a store", _BUILD, _BUILD_EXAMPLES))
-    export = add_command("export", "write a store as folders of indexed PNG", _EXPORT, _EXPORT_EXAMPLES)
+    export = add_command(
+        "export", "write a store for other libraries: PNG, WebDataset, Parquet", _EXPORT, _EXPORT_EXAMPLES
+    )
     export.add_argument("store", type=Path, metavar="DIR", help="the store")
     export.add_argument("-o", "--out", type=Path, required=True, metavar="DIR", help="a new or empty folder")
+    export.add_argument(
+        "--format",
+        default=EXPORTS[0],
+        metavar="NAME",
+        help=f"{', '.join(EXPORTS[:-1])} or {EXPORTS[-1]} (default: {EXPORTS[0]})",
+    )
     add_jobs_option(export)
     verify = add_command("verify", "look for damage in a store", _VERIFY, "  colorcnn dcq verify small")
     verify.add_argument("store", type=Path, metavar="DIR", help="the store")
@@ -296,11 +312,17 @@ def _extractor(network: nn.Module, options: argparse.Namespace) -> Callable[...,
 
 
 def _export(options: argparse.Namespace) -> int:
+    check_export(options.format)
     check_store(options.store)
+    from colorcnn.dcq.archives import export_archives
     from colorcnn.dcq.export import export_store
     from colorcnn.dcq.storage import Store
 
     store = Store(options.store)
+    if options.format != EXPORTS[0]:
+        total = export_archives(store, options.out, options.format, jobs=options.jobs)
+        print(f"{len(store):,} images in {options.format} files of {total / len(store):,.1f} bytes an image")
+        return 0
     total = export_store(store, options.out, jobs=options.jobs)
     print(f"{len(store):,} PNG files of {total / len(store):,.1f} bytes in the mean")
     return 0
