@@ -18,5 +18,5 @@ def test_a_case_is_made_of_its_number_and_the_seed(import_tool):
     fuzz = import_tool("fuzz")
     counts = [fuzz.kind_of(number, list(fuzz.KINDS)) for number in range(100)]
     assert {kind: counts.count(kind) for kind in fuzz.KINDS} == {
-        kind: n for kind, (_, n) in fuzz.KINDS.items()
+        name: kind.share for name, kind in fuzz.KINDS.items()
     }

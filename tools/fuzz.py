@@ -22,7 +22,6 @@ import multiprocessing
 import os
 import random
 import resource
-import shutil
 import signal
 import sys
 import tempfile
@@ -32,7 +31,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from fuzz_cases import KINDS, kind_of, prepare
+from fuzz_cases import KINDS, copy_parts, kind_of, prepare
 
 SECONDS = 5.0
 """Processor time of a case, at most."""
@@ -66,8 +65,8 @@ def run_case(number: int, seed: int, kind: str, intact: Path) -> dict[str, Any]:
     draw = random.Random(f"{seed}-{number}")
     with tempfile.TemporaryDirectory(dir=intact.parent) as name:
         home = Path(name) / "home"
-        shutil.copytree(intact, home)
-        argv, expected = KINDS[kind][0](draw, home)
+        copy_parts(kind, intact, home)
+        argv, expected = KINDS[kind].make(draw, home)
         os.chdir(home)
         try:
             case = _run(argv)

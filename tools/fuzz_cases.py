@@ -10,7 +10,7 @@ import shutil
 import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 _REPOSITORY = Path(__file__).resolve().parent.parent
 _NASTY: tuple[Any, ...] = (
@@ -59,7 +59,7 @@ def prepare(home: Path) -> None:
     for split in ("train", "test"):
         for name in ("cat", "dog"):
             (home / "data" / split / name).mkdir(parents=True)
-            for number in range(4):
+            for number in range(2):
                 picture = Image.fromarray(draws.integers(256, size=(8, 8, 3), dtype=np.uint8))
                 picture.save(home / "data" / split / name / f"{number}.png")
     (home / "palettes").mkdir()
@@ -254,7 +254,10 @@ def _bitstreams(draw: random.Random, home: Path) -> tuple[list[str], list[str]]:
 
 
 def _records(draw: random.Random, home: Path) -> tuple[list[str], list[str]]:
-    _damage_json(draw, draw.choice(sorted((home / "records").iterdir())))
+    bad, _, *others = draw.sample(sorted((home / "records").iterdir()), 6)
+    for path in others:  # a page with six records takes seconds to draw
+        path.unlink()
+    _damage_json(draw, bad)
     return ["report", str(home / "records"), "-o", str(home / "page.html")], ["page.html"]
 
 
@@ -284,6 +287,8 @@ _OPTIONS = {
 
 
 def _command_lines(draw: random.Random, home: Path) -> tuple[list[str], list[str]]:
+    for path in sorted((home / "records").iterdir())[1:]:
+        path.unlink()
     data, net = str(home / "data"), str(home / "checkpoints" / "toy-net")
     words = draw.choice(
         (
@@ -309,7 +314,7 @@ def _command_lines(draw: random.Random, home: Path) -> tuple[list[str], list[str
                 "-o",
                 str(home / "e"),
             ],
-            ["dcq", "build", data, "-o", str(home / "s"), "--jobs", "1"],
+            ["dcq", "build", data, "-o", str(home / "s"), "--jobs", "1", "--refine-steps", "5"],
             ["report", str(home / "records"), "-o", str(home / "page.html")],
             ["decompress", str(home / "a.cvq"), "-o", str(home / "o.png")],
         )
@@ -322,22 +327,50 @@ def _command_lines(draw: random.Random, home: Path) -> tuple[list[str], list[str
     return words, []
 
 
-_Kind = Callable[[random.Random, Path], tuple[list[str], list[str]]]
-KINDS: dict[str, tuple[_Kind, int]] = {
-    "images": (_images, 24),
-    "palettes": (_palettes, 10),
-    "checkpoints": (_checkpoints, 14),
-    "stores": (_stores, 20),
-    "bitstreams": (_bitstreams, 10),
-    "records": (_records, 6),
-    "experiments": (_experiments, 8),
-    "fits": (_fits, 1),
-    "commands": (_command_lines, 7),
+class Kind(NamedTuple):
+    """A kind of case.
+
+    Attributes:
+        make: damages an input; returns the command line, and the outputs that it must have.
+        share: how many of a hundred cases are of this kind.
+        parts: the intact files and folders that a case needs.
+    """
+
+    make: Callable[[random.Random, Path], tuple[list[str], list[str]]]
+    share: int
+    parts: tuple[str, ...]
+
+
+KINDS: dict[str, Kind] = {
+    "images": Kind(_images, 24, ("images", "good.png")),
+    "palettes": Kind(_palettes, 10, ("palettes", "good.png")),
+    "checkpoints": Kind(_checkpoints, 14, ("checkpoints", "last.ckpt", "good.png")),
+    "stores": Kind(_stores, 20, ("store",)),
+    "bitstreams": Kind(_bitstreams, 10, ("a.cvq", "checkpoints")),
+    "records": Kind(_records, 6, ("records",)),
+    "experiments": Kind(_experiments, 8, ("conf",)),
+    "fits": Kind(_fits, 1, ("fit.yaml",)),
+    "commands": Kind(_command_lines, 7, ("data", "checkpoints", "good.png", "records", "a.cvq")),
 }
-"""The kinds of cases: what makes one, and how many of a hundred are of it."""
+
+
+def copy_parts(kind: str, intact: Path, home: Path) -> None:
+    """Copy the intact inputs that a case of this kind needs.
+
+    Args:
+        kind: a key of :data:`KINDS`.
+        intact: the folder that :func:`prepare` filled.
+        home: the folder of the case; it is made.
+    """
+    home.mkdir()
+    for part in KINDS[kind].parts:
+        if (intact / part).is_dir():
+            shutil.copytree(intact / part, home / part)
+        else:
+            shutil.copy(intact / part, home / part)
 
 
 def kind_of(number: int, kinds: list[str]) -> str:
     """Return the kind of a case; kinds follow each other in a fixed order of their shares."""
-    turns = [name for turn in range(24) for name in kinds if turn < KINDS[name][1]]
+    turns = [name for turn in range(24) for name in kinds if turn < KINDS[name].share]
     return turns[number % len(turns)]

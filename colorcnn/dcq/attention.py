@@ -136,16 +136,18 @@ def pool_features(maps: Tensor, pool: int) -> Tensor:
 
     Args:
         maps: (B, F, h, w).
-        pool: the side they are averaged to; 1 gives mean and deviation of each channel, 0 everything.
+        pool: the side they are averaged to, at most their own; 1 gives mean and deviation of each channel, 0
+            everything.
 
     Returns:
         (B, D) float32 on the CPU.
     """
     if pool == 1:
-        vectors = torch.cat([maps.mean(dim=(2, 3)), maps.std(dim=(2, 3), correction=0)], dim=1)
-    else:
-        vectors = (F.adaptive_avg_pool2d(maps, pool) if pool else maps).flatten(1)
-    return vectors.detach().float().cpu()
+        maps = torch.cat([maps.mean(dim=(2, 3)), maps.std(dim=(2, 3), correction=0)], dim=1)
+    elif pool:
+        height, width = maps.shape[-2:]
+        maps = F.adaptive_avg_pool2d(maps, (min(pool, height), min(pool, width)))
+    return maps.flatten(1).detach().float().cpu()
 
 
 def attention_maps(

@@ -93,6 +93,7 @@ def test_pooling_averages_and_one_adds_the_deviation() -> None:
     maps = torch.arange(32.0).reshape(1, 2, 4, 4)
     assert pool_features(maps, 2).shape == (1, 8)
     assert pool_features(maps, 0).shape == (1, 32)
+    assert pool_features(maps, 1024).equal(pool_features(maps, 0))  # larger maps would only repeat values
     torch.testing.assert_close(pool_features(maps, 1)[0, :2], torch.tensor([7.5, 23.5]))
 
 
