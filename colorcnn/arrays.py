@@ -12,8 +12,9 @@ from torch import Tensor
 
 from colorcnn.colors import parse_color
 from colorcnn.errors import ColorCNNError, UsageError
-from colorcnn.images import flatten, normalize, read_image
+from colorcnn.images import flatten, read_image
 from colorcnn.paletted import from_bytes
+from colorcnn.srgb import normalize
 
 
 def as_batch(

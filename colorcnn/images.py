@@ -6,18 +6,18 @@ import contextlib
 import io
 import os
 import stat
-import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
-from PIL import ExifTags, Image, ImageCms, UnidentifiedImageError
+from PIL import Image, UnidentifiedImageError
 
 from colorcnn.colors import parse_color
 from colorcnn.errors import ColorCNNError, UsageError, shortened
 from colorcnn.files import IMAGE_SUFFIXES, cure
+from colorcnn.srgb import SIXTEEN_TO_EIGHT, low_byte_mode, normalize, with_raw_mode
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -37,20 +37,6 @@ _FREE_PIXELS = 1 << 22  # so many cost little, whatever a file's header says
 
 # Other formats with several "frames" keep previews, layers or depth maps in them, not moments in time.
 _ANIMATED = frozenset({"AVIF", "GIF", "PNG", "TIFF", "WEBP"})
-
-# As in PIL.ImageOps.exif_transpose, which also rewrites the metadata and so fails where that is odd.
-_UPRIGHT = {
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_270,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_90,
-}
-
-# 16 bits to 8 by dividing by 257, to nearest: 65535 becomes 255, and k * 257 becomes k again.
-_SIXTEEN_TO_EIGHT = ((np.arange(65536, dtype=np.uint32) + 128) // 257).astype(np.uint8)
 
 _pillow_limit = threading.Lock()
 
@@ -183,24 +169,6 @@ def to_tensor(picture: Image.Image, background: str = "white") -> Tensor:
     return torch.from_numpy(pixels).permute(2, 0, 1).contiguous()
 
 
-def normalize(picture: Image.Image) -> Image.Image:
-    """Turn any Pillow image into upright 8-bit sRGB, mode RGB or RGBA, without metadata.
-
-    Raises:
-        UsageError: its numbers have no meaning as colours (floats or integers beyond 16 bits).
-    """
-    picture.load()
-    picture = _in_eight_bits(_upright(picture))
-    if picture.mode == "La":
-        picture = picture.convert("LA")
-    alpha = picture.convert("RGBA").getchannel("A") if picture.has_transparency_data else None
-    colors = _in_srgb(picture)
-    if alpha is not None:
-        colors.putalpha(alpha)
-    colors.info = {}
-    return colors
-
-
 class _Reader:
     """An open image file, with a name for its errors."""
 
@@ -213,7 +181,7 @@ class _Reader:
             self._check_header()
             animated = self.picture.format in _ANIMATED
             self.num_frames = int(getattr(self.picture, "n_frames", 1)) if animated else 1
-            self.deep_mode = _low_byte_mode(self.picture)
+            self.deep_mode = low_byte_mode(self.picture)
 
     def _check_header(self) -> None:
         """Refuse a header that claims more pixels than the file can hold, before memory is taken for them."""
@@ -253,11 +221,11 @@ class _Reader:
         """A picture of 16 bits a channel, of which Pillow has kept the high bytes: add the low ones."""
         self.stream.seek(0)
         other: Any = open_picture(self.stream)
-        other.tile = [_with_raw_mode(tile, raw_mode) for tile in other.tile]
+        other.tile = [with_raw_mode(tile, raw_mode) for tile in other.tile]
         high, low = np.asarray(self.picture), np.asarray(other)
         if raw_mode == "RGBA":  # the four bytes of grey and alpha
             high, low = low[..., [0, 2]], low[..., [1, 3]]
-        deep = Image.fromarray(_SIXTEEN_TO_EIGHT[high.astype(np.uint16) << 8 | low])
+        deep = Image.fromarray(SIXTEEN_TO_EIGHT[high.astype(np.uint16) << 8 | low])
         deep.info = {key: value for key, value in self.picture.info.items() if key != "transparency"}
         return deep
 
@@ -363,98 +331,3 @@ def _raised_limit(max_pixels: int | None) -> Iterator[None]:
             yield
         finally:
             Image.MAX_IMAGE_PIXELS = limit
-
-
-def _low_byte_mode(picture: Image.Image) -> str | None:
-    """The raw mode that decodes the bytes Pillow drops: 16-bit colour in the opposite byte order.
-
-    None where nothing is dropped: 8 bits, or 16-bit grey, for which Pillow has a mode.
-    """
-    tiles = getattr(picture, "tile", ())
-    if picture.format not in ("PNG", "TIFF") or picture.mode not in ("RGB", "RGBA") or not tiles:
-        return None
-    raw_mode = tiles[0].args if isinstance(tiles[0].args, str) else tiles[0].args[0]
-    if raw_mode == "LA;16B":
-        return "RGBA"
-    opposite = {"B": "L", "L": "B", "N": "B" if sys.byteorder == "little" else "L"}
-    return raw_mode[:-1] + opposite[raw_mode[-1]] if raw_mode[:-1].endswith(";16") else None
-
-
-def _with_raw_mode(tile: Any, raw_mode: str) -> Any:
-    args = raw_mode if isinstance(tile.args, str) else (raw_mode, *tile.args[1:])
-    return tile._replace(args=args)
-
-
-def _upright(picture: Image.Image) -> Image.Image:
-    try:
-        orientation = picture.getexif().get(ExifTags.Base.Orientation, 1)
-    except (
-        Exception
-    ):  # damaged metadata, for which Pillow raises many kinds, is no reason to lose the picture
-        return picture
-    if orientation not in _UPRIGHT:
-        return picture
-    upright = picture.transpose(_UPRIGHT[orientation])
-    upright.info = dict(picture.info)
-    return upright
-
-
-def _in_eight_bits(picture: Image.Image) -> Image.Image:
-    """Modes I and I;16 hold 16-bit grey; mode F holds 0..1, or else bytes, or else 16 bits."""
-    if picture.mode == "F":
-        values = _float_grey(np.asarray(picture))
-        transparent = None
-    elif picture.mode == "I" or picture.mode.startswith("I;16"):
-        deep = np.asarray(picture)
-        if deep.min() < 0 or deep.max() > 65535:
-            raise UsageError("its grey values do not lie in 0..65535: save it with 8 or 16 bits a value.")
-        values = _SIXTEEN_TO_EIGHT[deep]
-        transparent = picture.info.get("transparency")
-    else:
-        return picture
-    result = Image.fromarray(values)
-    result.info = {key: value for key, value in picture.info.items() if key != "transparency"}
-    if isinstance(transparent, int):
-        result.putalpha(Image.fromarray(np.where(deep == transparent, 0, 255).astype(np.uint8)))
-    return result
-
-
-def _float_grey(values: np.ndarray) -> np.ndarray:
-    top = values.max()
-    if not np.isfinite(values).all() or values.min() < 0 or top > 65535:
-        raise UsageError("its float values do not lie in 0..1, 0..255 or 0..65535: rescale them to 0..1.")
-    scale = 255.0 if top <= 1 else 1.0 if top <= 255 else 1 / 257
-    return np.floor(values * scale + 0.5).astype(np.uint8)
-
-
-def _in_srgb(picture: Image.Image) -> Image.Image:
-    """The colours of a picture without its alpha, as mode RGB."""
-    if picture.mode in ("P", "RGBa") and picture.has_transparency_data:
-        picture = picture.convert("RGBA")
-    mode = {"1": "L", "L": "L", "LA": "L", "CMYK": "CMYK", "LAB": "LAB"}.get(picture.mode, "RGB")
-    colors = picture.convert(mode)
-    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("LAB")) if mode == "LAB" else _profile(picture)
-    if profile is not None:
-        wanted = {"RGB": "RGB", "GRAY": "L", "CMYK": "CMYK", "Lab": "LAB"}.get(
-            profile.profile.xcolor_space.strip()
-        )
-        if mode == "L" and wanted == "RGB":
-            colors, mode = colors.convert("RGB"), "RGB"
-        if mode == wanted:
-            srgb = ImageCms.createProfile("sRGB")
-            with contextlib.suppress(ImageCms.PyCMSError):
-                return ImageCms.profileToProfile(colors, profile, srgb, outputMode="RGB") or colors
-    return colors.convert("RGB")
-
-
-def _profile(picture: Image.Image) -> ImageCms.ImageCmsProfile | None:
-    """The embedded profile, or None where there is none to convert from: missing, damaged, or sRGB itself."""
-    data = picture.info.get("icc_profile")
-    if not data:
-        return None
-    try:
-        profile = ImageCms.ImageCmsProfile(io.BytesIO(data))
-        is_srgb = ImageCms.getProfileDescription(profile).strip().startswith("sRGB")
-    except (OSError, ImageCms.PyCMSError):
-        return None
-    return None if is_srgb else profile

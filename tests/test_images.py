@@ -14,9 +14,10 @@ from hypothesis import strategies as st
 from PIL import Image, ImageCms
 
 import colorcnn
-from colorcnn import images
+from colorcnn import images, srgb
 from colorcnn.errors import ColorCNNError, UsageError
-from colorcnn.images import find_images, flatten, frames, normalize, num_frames, read_image, to_tensor
+from colorcnn.images import find_images, flatten, frames, num_frames, read_image, to_tensor
+from colorcnn.srgb import normalize
 
 RANDOM = np.random.default_rng(0)
 RGB = RANDOM.integers(0, 256, (5, 7, 3), dtype=np.uint8)
@@ -179,8 +180,8 @@ def test_exif_orientation_is_applied_once(orientation, kind):
     upright[:8, 16:] = 120
     undo = {5: 5, 6: 8, 7: 7, 8: 6}.get(orientation, orientation)
     stored = Image.fromarray(upright)
-    if undo in images._UPRIGHT:
-        stored = stored.transpose(images._UPRIGHT[undo])
+    if undo in srgb._UPRIGHT:
+        stored = stored.transpose(srgb._UPRIGHT[undo])
     exif = Image.Exif()
     exif[0x0112] = orientation
     options = {"lossless": True} if kind == "WEBP" else {"quality": 95} if kind == "JPEG" else {}

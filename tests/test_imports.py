@@ -13,7 +13,7 @@ import colorcnn
 PACKAGE = Path(colorcnn.__file__).parent
 ROOMS = [
     "errors", "compiled", "schema", "trust", "lazy", "version", "files", "colors", "indexed", "paletted",
-    "images", "arrays", "records", "checkpoint_config", "sharing", "vq", "quantizers", "models",
+    "srgb", "images", "arrays", "records", "checkpoint_config", "sharing", "vq", "quantizers", "models",
     "losses", "recognition", "alpha", "weights", "hub", "pretrained", "compression", "cards", "publishing",
     "classifiers", "class_map", "methods", "api", "transforms",
     "dcq", "data", "evaluation", "reporting", "tasks", "reproduce", "commands", "cli", "__main__",

@@ -29,7 +29,7 @@ from tqdm import tqdm
 from colorcnn.dcq.storage import read_manifest
 from colorcnn.errors import ColorCNNError
 from colorcnn.files import write_atomically
-from colorcnn.images import find_images, flatten, normalize, read_image
+from colorcnn.images import find_images, flatten, read_image
 from colorcnn.records import Clock, Record
 
 MANY = 1_200_000
@@ -43,7 +43,7 @@ def enlarge(files: list[Path], source: Path, folder: Path, side: int) -> None:
         if out.exists():
             return
         buffer = io.BytesIO()
-        picture = flatten(normalize(read_image(path)))
+        picture = flatten(read_image(path))
         picture.resize((side, side), Image.Resampling.BICUBIC).save(buffer, "JPEG", quality=90)
         out.parent.mkdir(parents=True, exist_ok=True)
         write_atomically(out, buffer.getvalue())

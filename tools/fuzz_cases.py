@@ -178,7 +178,11 @@ def _damage_yaml(draw: random.Random, path: Path) -> None:
         rows = "".join(f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]\n" for n in range(1, 12))
         path.write_text("a0: &a0 [x]\n" + rows + path.read_text())
     else:
-        path.write_text(yaml.safe_dump(_damaged_values(draw, yaml.safe_load(path.read_text()))))
+        content = _damaged_values(draw, yaml.safe_load(path.read_text()))
+        try:
+            path.write_text(yaml.safe_dump(content))
+        except RecursionError:  # JSON, which YAML contains, has a writer that goes deeper
+            path.write_text(json.dumps(content))
 
 
 def _images(draw: random.Random, home: Path) -> tuple[list[str], list[str]]:

@@ -22,7 +22,7 @@ from tqdm import tqdm
 
 from colorcnn.errors import ColorCNNError, UsageError
 from colorcnn.files import write_atomically
-from colorcnn.images import find_images, flatten, normalize, read_image
+from colorcnn.images import find_images, flatten, read_image
 
 _SETTINGS = "stylise.json"
 _STEADY = 1e-4  # added to a covariance, so that an image of one colour has an inverse
@@ -144,7 +144,7 @@ def _check_settings(target: Path, settings: dict[str, object]) -> None:
 
 
 def _pixels(path: Path) -> np.ndarray:
-    return np.array(flatten(normalize(read_image(path))))
+    return np.array(flatten(read_image(path)))
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -1,0 +1,129 @@
+"""The results of ``colorcnn evaluate``: the folder, resuming an unfinished one, and what is printed."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from colorcnn.errors import ColorCNNError, UsageError
+from colorcnn.files import refuse_existing, write_atomically
+from colorcnn.records import Record, read_record, versions
+
+if TYPE_CHECKING:
+    from colorcnn.reporting.markup import Picture
+
+_log = logging.getLogger(__name__)
+
+FILES = ("record.json", "figure.png", "report.html")
+_UNFINISHED = ".unfinished"
+"""Lies in the folder until all results are written, and holds the command, which alone may complete them."""
+DRAWN = "grid.png, depths.png"
+
+
+def check_out(options: argparse.Namespace, command: str) -> None:
+    """Find out before the work, not after it, whether its results would have a place.
+
+    Args:
+        options: of the command line.
+        command: the command line, which may complete the results that it left unfinished.
+
+    Raises:
+        UsageError: the output is a file, not a folder.
+        ColorCNNError: results exist.
+    """
+    if options.out is None:
+        return
+    if options.out.exists() and not options.out.is_dir():
+        raise UsageError(f"{options.out} is a file: name a folder with --out.")
+    if not options.force and not _is_unfinished(options.out, command):
+        from colorcnn.reporting.naming import PICTURES
+
+        for name in (*FILES, *(f"{picture}.png" for picture in PICTURES)):
+            refuse_existing(options.out / name)
+
+
+def _is_unfinished(folder: Path, command: str) -> bool:
+    """Tell whether the same command was stopped while it wrote its results."""
+    try:
+        return (folder / _UNFINISHED).read_text() == command
+    except (OSError, ValueError):
+        return False
+
+
+def earlier_record(
+    options: argparse.Namespace, command: str, config: Mapping[str, Any], libraries: Mapping[str, str]
+) -> Record | None:
+    """Read the record of the same command, if it was stopped behind its measurement.
+
+    Args:
+        options: of the command line.
+        command: the command line.
+        config: of the record; a changed classifier or data set has another.
+        libraries: of the record's versions; those of codecs.
+    """
+    if options.out is None or options.force or not _is_unfinished(options.out, command):
+        return None
+    try:
+        record = read_record(options.out / FILES[0])
+    except ColorCNNError:
+        return None
+    now = {**versions(), **libraries}
+    if (record.command, record.versions) != (command, now) or record.config != _as_json(config):
+        return None
+    _log.info(f"note: {options.out / FILES[0]} was measured already; what is missing beside it is drawn.")
+    return record
+
+
+def _as_json(config: Mapping[str, Any]) -> Any:
+    return json.loads(json.dumps(config))
+
+
+def write_results(options: argparse.Namespace, record: Record, pictures: Mapping[str, Picture]) -> None:
+    """Write the record, the figure, the pictures and the page; a killed command leaves a mark of itself.
+
+    Args:
+        options: of the command line.
+        record: of the measurement.
+        pictures: by their file names.
+    """
+    from colorcnn.reporting.figures.canvas import to_png
+    from colorcnn.reporting.figures.curves import both_curves
+    from colorcnn.reporting.page import write_report
+
+    record_path, figure_path, report_path = (options.out / name for name in FILES)
+    marker = options.out / _UNFINISHED
+    overwrite = options.force or _is_unfinished(options.out, record.command)
+    write_atomically(marker, record.command.encode())
+    record.write(record_path, overwrite=overwrite)
+    write_atomically(figure_path, to_png(both_curves(record.metrics)), overwrite=overwrite)
+    for name, picture in pictures.items():
+        write_atomically(options.out / name, picture.light, overwrite=overwrite)
+    title = f"What a few colours keep of {record.config['data']}"
+    shown = list(pictures.values())
+    write_report(record, report_path, title=title, pictures=shown, overwrite=overwrite)
+    marker.unlink(missing_ok=True)
+    for path in (record_path, figure_path, *(options.out / name for name in pictures), report_path):
+        _log.info(f"wrote {path}")
+
+
+def print_results(options: argparse.Namespace, record: Record) -> None:
+    """Print the tables of a record, or the record itself.
+
+    Args:
+        options: of the command line.
+        record: of the measurement.
+    """
+    from colorcnn.reporting.page import summary
+    from colorcnn.reporting.tables.evaluation import text_tables
+
+    if options.json:
+        print(record.to_json(), end="")
+        return
+    print(summary(record), end="\n\n")
+    print(text_tables(record.metrics))
+    if options.limit == record.n:
+        print(f"Measured on a sample of {record.n:,} images drawn with seed {options.seed}.")
