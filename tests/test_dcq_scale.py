@@ -68,3 +68,21 @@ def test_two_builds_and_the_line_through_them(tmp_path, pictures, import_tool, m
     page = rendered("<!-- table: results -->\n<!-- end -->\n", tmp_path / "out")
     assert f"| {many['images']} | " in page
     assert "images of 24 x 24 pixels" in page
+
+
+def test_formats_are_read_by_turns(tmp_path, import_tool, monkeypatch):
+    tool = import_tool("dcq_formats_benchmark")
+    monkeypatch.setattr(tool, "_installed", lambda library: False)
+    draws = np.random.RandomState(0)
+    (tmp_path / "photos").mkdir()
+    Image.fromarray(draws.randint(256, size=(40, 60, 3), dtype=np.uint8)).save(tmp_path / "photos" / "a.png")
+    argv = (tmp_path / "photos", tmp_path / "out", "--sides", "8", "20", "--repeats", "1")
+    call(tool, *argv, monkeypatch=monkeypatch)
+    record = read_record(tmp_path / "out" / "results.json")
+    assert record.metrics["images"] == {"8": 24, "20": 6}
+    for formats in record.metrics["dcq_formats"].values():
+        assert set(formats) == {"store", "png", "png, full colour", "jpeg, full colour"}
+        assert all(cell["images_per_second"] > 0 < cell["bytes"] for cell in formats.values())
+    page = rendered("<!-- table: results -->\n<!-- end -->\n", tmp_path / "out")
+    assert "| store | " in page
+    assert "n = 24 and 6 images of 8 colours" in page

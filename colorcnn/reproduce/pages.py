@@ -17,7 +17,7 @@ from colorcnn.files import write_atomically
 from colorcnn.records import read_record, showing
 from colorcnn.reporting.markup import Table
 from colorcnn.reporting.tables.accuracy import accuracy_table
-from colorcnn.reporting.tables.benchmarks import quantizer_table, scale_table, stores_table
+from colorcnn.reporting.tables.benchmarks import formats_table, quantizer_table, scale_table, stores_table
 from colorcnn.reproduce.library import record_paths
 from colorcnn.reproduce.places import experiment_files
 from colorcnn.reproduce.reading import read_experiment
@@ -99,7 +99,12 @@ def _table(path: Path, *, whole: bool) -> str:
     if not path.exists():
         return "Not measured yet.\n"
     record = read_record(path)
-    tables = {"quantizers": quantizer_table, "dcq_scale": scale_table, "dcq_stores": stores_table}
+    tables = {
+        "quantizers": quantizer_table,
+        "dcq_formats": formats_table,
+        "dcq_scale": scale_table,
+        "dcq_stores": stores_table,
+    }
     with showing(path):
         if not whole:
             return accuracy_table(record)

@@ -41,6 +41,28 @@ def stores_table(record: Record) -> str:
     return Table(head, rows, [f"{text}{record.origin}."]).markdown()
 
 
+def formats_table(record: Record) -> str:
+    """Return how fast the images of a training set are read from each format, and the bytes of an image."""
+    found = record.metrics["dcq_formats"]
+    rows = []
+    for name in next(iter(found.values())):
+        cells = []
+        for each in found.values():
+            speed, store = each[name]["images_per_second"], each["store"]["images_per_second"]
+            cells += [f"{speed:,.0f}", f"{speed / store:.3f}", f"{each[name]['bytes']:,.0f}"]
+        rows.append([name, *cells])
+    head = ["format"]
+    for side in found:
+        head += [f"images per second and core, {side} x {side}", "of the store's", "bytes an image"]
+    images = " and ".join(f"{count:,}" for count in record.metrics["images"].values())
+    config = record.config
+    note = (
+        f"n = {images} images of {2 ** config['bits']} colours; full colour: the originals, JPEG of quality "
+        f"{config['quality']}; CPU time, best of {config['repeats']} repeats by turns; {record.origin}."
+    )
+    return Table(head, rows, [note]).markdown()
+
+
 def quantizer_table(record: Record) -> str:
     """Return error and time of classical quantizers, and which targets they missed."""
     summary, sizes = record.metrics["quantizers"], [str(size) for size in record.metrics["sizes"]]

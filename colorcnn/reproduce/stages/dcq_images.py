@@ -137,7 +137,10 @@ def write_costs(
     """
     from colorcnn.dcq.fidelity import fidelity
 
-    content = {"images": len(kept), "of": len(whole), **found, **fidelity(kept, copies)}
+    classes = len(whole.class_names)
+    bits = 8 * found["bytes"]["coded"] / classes
+    content = {"images": len(kept), "of": len(whole), "classes": classes, "bits_per_class": bits}
+    content |= {**found, **fidelity(kept, copies)}
     write_atomically(folder / COSTS, (json.dumps(content, indent=1) + "\n").encode())
 
 
@@ -150,7 +153,8 @@ def costs(stored: str) -> dict[str, Any]:
     Returns:
         ``images``: the number of images that are stored. ``of``: the number of images of the whole set.
         ``bytes``: ``coded`` as stored (of image files: without the headers and tables that a set could
-        share), ``files`` of image files with everything, and the entries of a store's manifest. ``mse`` and
+        share), ``files`` of image files with everything, and the entries of a store's manifest. ``classes``
+        and ``bits_per_class``, of the ``coded`` bytes. ``mse`` and
         ``inconsistency`` of :func:`colorcnn.dcq.fidelity.fidelity`. ``quality`` of JPEG and WebP.
         ``palettes`` of a store.
     """

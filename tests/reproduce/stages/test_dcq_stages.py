@@ -153,6 +153,7 @@ def test_costs_are_read_beside_the_output(whole):
     found = costs(str(stage_folder(whole, "jpeg-2") / "files"))
     assert found["quality"] == 20
     assert found["bytes"]["coded"] < found["bytes"]["files"]
+    assert found["bits_per_class"] * found["classes"] == pytest.approx(8 * found["bytes"]["coded"])
 
 
 @pytest.mark.parametrize(
