@@ -49,7 +49,7 @@ def formats_table(record: Record) -> str:
         cells = []
         for each in found.values():
             speed, store = each[name]["images_per_second"], each["store"]["images_per_second"]
-            cells += [f"{speed:,.0f}", f"{speed / store:.3f}", f"{each[name]['bytes']:,.0f}"]
+            cells += [f"{speed:,.0f}", f"{speed / store:.2f}", f"{each[name]['bytes']:,.0f}"]
         rows.append([name, *cells])
     head = ["format"]
     for side in found:
