@@ -42,6 +42,7 @@ COMMANDS = {
         "colorcnn.commands.quantize", "reduce pictures to a few colours, as indexed PNG files"
     ),
     "evaluate": Command("colorcnn.commands.evaluate", "how well a classifier recognises quantized images"),
+    "explore": Command("colorcnn.commands.explore", "pictures in few colours, on a local page"),
     "report": Command("colorcnn.commands.report", "tables, curves and pictures of records, as one HTML page"),
     "reproduce": Command("colorcnn.commands.reproduce", "run a published experiment, and write its record"),
     "dcq": Command("colorcnn.commands.dcq", "compress a training set by its colours, and keep it in a store"),

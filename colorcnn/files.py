@@ -7,6 +7,7 @@ import errno
 import os
 import stat
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 from colorcnn.errors import ColorCNNError, FileExists, UsageError
@@ -116,6 +117,14 @@ def refuse_existing(path: str | os.PathLike[str]) -> None:
     if is_taken(path):
         _behind_links(Path(path))
         raise FileExists.at(path)
+
+
+def file_names(files: Sequence[Path]) -> list[str]:
+    """Return the files' paths relative to the folder that they share, with ``/`` between the parts."""
+    if not files:
+        return []
+    shared = os.path.commonpath([file.parent for file in files])
+    return [os.path.relpath(file, shared).replace(os.sep, "/") for file in files]
 
 
 def temporary_beside(path: Path) -> tuple[int, str]:

@@ -16,7 +16,7 @@ ROOMS = [
     "srgb", "images", "arrays", "records", "checkpoint_config", "sharing", "vq", "quantizers", "models",
     "losses", "recognition", "alpha", "weights", "hub", "pretrained", "compression", "cards", "publishing",
     "classifiers", "class_map", "methods", "api", "transforms",
-    "dcq", "data", "evaluation", "reporting", "tasks", "reproduce", "commands", "cli", "__main__",
+    "dcq", "data", "evaluation", "reporting", "explorer", "tasks", "reproduce", "commands", "cli", "__main__",
 ]  # fmt: skip
 NAMED = {"models", "weights", "pretrained", "classifiers", "methods", "api"}
 FORBIDDEN = {"data": NAMED, "evaluation.metrics": {*NAMED, "data"}}

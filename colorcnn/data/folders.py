@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import os
 from abc import abstractmethod
-from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -18,7 +17,7 @@ from colorcnn.data.decode import ON_CORRUPT, decode_files
 from colorcnn.data.registry import folder_places
 from colorcnn.data.sampling import stratified_cut
 from colorcnn.errors import UsageError, unknown_name
-from colorcnn.files import IMAGE_SUFFIXES
+from colorcnn.files import IMAGE_SUFFIXES, file_names
 
 _log = logging.getLogger(__name__)
 _notes = logging.getLogger("colorcnn.notes")
@@ -60,14 +59,6 @@ def list_images(folder: Path, classes: tuple[str, ...]) -> Listing:
             f"{folder} holds no image in any class folder: give a folder of <class>/<image> files."
         )
     return files, np.array(labels, dtype=np.int64)
-
-
-def file_names(files: Sequence[Path]) -> list[str]:
-    """Return the files' paths relative to the folder that they share, with ``/`` between the parts."""
-    if not files:
-        return []
-    shared = os.path.commonpath([file.parent for file in files])
-    return [os.path.relpath(file, shared).replace(os.sep, "/") for file in files]
 
 
 def is_image(name: str) -> bool:

@@ -53,6 +53,18 @@ def read_palette(path: str | os.PathLike[str]) -> np.ndarray:
     return palette
 
 
+def gpl_text(palette: np.ndarray, name: str) -> str:
+    """Write a palette as a GIMP palette file (.gpl), which GIMP, Inkscape and Krita read.
+
+    Args:
+        palette: (n, 3) uint8.
+        name: a title, in one line.
+    """
+    head = ["GIMP Palette", f"Name: {name}", f"Columns: {min(16, max(1, len(palette)))}", "#"]
+    rows = [f"{red:3d} {green:3d} {blue:3d}\t#{red:02x}{green:02x}{blue:02x}" for red, green, blue in palette]
+    return "\n".join([*head, *rows, ""])
+
+
 def _content(path: Path) -> bytes:
     try:
         with path.open("rb") as stream:
