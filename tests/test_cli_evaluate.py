@@ -273,12 +273,37 @@ def test_the_same_command_completes_results_without_measuring_again(folder, monk
     stop_before_the_report(monkeypatch, *argv)
     record = (folder / "results" / "record.json").read_bytes()
     with monkeypatch.context() as patch:
-        patch.setattr("colorcnn.evaluation.loaded.LoadedEvaluation.measure", lambda _: 1 / 0)
+        patch.setattr("colorcnn.evaluation.loaded.LoadedEvaluation.measure", lambda *_: 1 / 0)
         assert run(*argv) == 0
     assert (folder / "results" / "record.json").read_bytes() == record
     assert (folder / "results" / "report.html").exists()
     assert not (folder / "results" / ".unfinished").exists()
     assert run(*argv) == 1
+
+
+def test_the_same_command_resumes_after_the_images_that_are_done(folder, monkeypatch, capsys):
+    monkeypatch.setattr("colorcnn.evaluation.progress_file.ProgressFile.SECONDS", 0)
+    argv = ("photos", "--colors", "2", "--batch-size", "2", "-o", "results")
+    quantize, seen = QUANTIZERS["median-cut"].__call__, []
+
+    def stop_after_three(self, images, num_colors):
+        seen.append(len(images))
+        if len(seen) == 4:
+            raise KeyboardInterrupt
+        return quantize(self, images, num_colors)
+
+    monkeypatch.setattr(QUANTIZERS["median-cut"], "__call__", stop_after_three)
+    assert run(*argv) == 130
+    assert [path.name for path in (folder / "results").iterdir() if path.name != ".lock"] == [".progress"]
+    assert run(*argv) == 0
+    assert "resumes after the images that are done" in capsys.readouterr().err
+    record = read_record("results/record.json")
+    assert record.n == 12
+    assert not (folder / "results" / ".progress").exists()
+    assert run(*argv[:-1], "uninterrupted") == 0
+    whole = read_record("uninterrupted/record.json")
+    scores = [each.metrics["methods"]["median-cut"]["scores"] for each in (record, whole)]
+    assert scores[0] == scores[1]
 
 
 def test_only_the_same_command_on_the_same_images_completes_interrupted_results(folder, monkeypatch):

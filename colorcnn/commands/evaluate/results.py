@@ -5,10 +5,12 @@ from __future__ import annotations
 import argparse
 import json
 import logging
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from colorcnn.data.cache import content_key
 from colorcnn.errors import ColorCNNError, UsageError
 from colorcnn.files import refuse_existing, write_atomically
 from colorcnn.records import Record, read_record, versions
@@ -22,6 +24,8 @@ FILES = ("record.json", "figure.png", "report.html")
 _UNFINISHED = ".unfinished"
 """Lies in the folder until all results are written, and holds the command, which alone may complete them."""
 DRAWN = "grid.png, depths.png"
+_PROGRESS = ".progress"
+"""Holds how far a measurement is, in a folder for each configuration, until all results are written."""
 
 
 def check_out(options: argparse.Namespace, command: str) -> None:
@@ -78,6 +82,34 @@ def earlier_record(
     return record
 
 
+def progress_folder(
+    options: argparse.Namespace, command: str, config: Mapping[str, Any], libraries: Mapping[str, str]
+) -> Path | None:
+    """Return the folder of a measurement's progress files, from which the same command resumes.
+
+    Args:
+        options: of the command line; ``--force`` measures again from the first image.
+        command: the command line.
+        config: of the record.
+        libraries: of the record's versions; those of codecs.
+
+    Returns:
+        None if no folder of results is named.
+    """
+    if options.out is None:
+        return None
+    if options.force:
+        shutil.rmtree(options.out / _PROGRESS, ignore_errors=True)
+    folder: Path = (
+        options.out
+        / _PROGRESS
+        / content_key(command, json.dumps([config, {**versions(), **libraries}], sort_keys=True))
+    )
+    if folder.exists():
+        _log.info("note: this command was interrupted; it resumes after the images that are done.")
+    return folder
+
+
 def _as_json(config: Mapping[str, Any]) -> Any:
     return json.loads(json.dumps(config))
 
@@ -105,6 +137,7 @@ def write_results(options: argparse.Namespace, record: Record, pictures: Mapping
     title = f"What a few colours keep of {record.config['data']}"
     shown = list(pictures.values())
     write_report(record, report_path, title=title, pictures=shown, overwrite=overwrite)
+    shutil.rmtree(options.out / _PROGRESS, ignore_errors=True)
     marker.unlink(missing_ok=True)
     for path in (record_path, figure_path, *(options.out / name for name in pictures), report_path):
         _log.info(f"wrote {path}")

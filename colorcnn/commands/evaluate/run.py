@@ -11,7 +11,13 @@ from typing import TYPE_CHECKING, Any
 
 from colorcnn.commands.claims import sole_writer
 from colorcnn.commands.evaluate.options import check_names, parse, published_numbers, to_config
-from colorcnn.commands.evaluate.results import check_out, earlier_record, print_results, write_results
+from colorcnn.commands.evaluate.results import (
+    check_out,
+    earlier_record,
+    print_results,
+    progress_folder,
+    write_results,
+)
 from colorcnn.records import Clock, Record
 
 if TYPE_CHECKING:
@@ -58,9 +64,10 @@ def _work(
     if options.cam:
         loaded.check_maps()
     config = {**loaded.record_config(), "methods": options.methods, "published": options.published}
-    record = earlier_record(options, command, config, loaded.libraries())
+    libraries = loaded.libraries()
+    record = earlier_record(options, command, config, libraries)
     if record is None:
-        metrics = loaded.measure().to_json()
+        metrics = loaded.measure(progress_folder(options, command, config, libraries)).to_json()
         if published is not None:
             metrics["published"] = published
         record = clock.record(
@@ -70,7 +77,7 @@ def _work(
             config=config,
             seeds={"seed": options.seed},
             device=options.device,
-            libraries=loaded.libraries(),
+            libraries=libraries,
         )
     try:
         if options.out is not None:
