@@ -100,11 +100,9 @@ def make_folder(folder: str | os.PathLike[str]) -> None:
         Path(folder).mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder):
             return
-    except OSError as error:
-        raise ColorCNNError(
-            f"Nothing can be written to {folder} ({error.strerror}): "
-            f"{cure(error, 'choose a folder you may write to')}."
-        ) from error
+    except (OSError, ValueError) as error:  # a ValueError for a null byte in the name
+        reason, advice = _reason(error, "choose a folder you may write to")
+        raise ColorCNNError(f"Nothing can be written to {folder} ({reason}): {advice}.") from error
 
 
 def is_taken(path: str | os.PathLike[str]) -> bool:
@@ -194,11 +192,15 @@ def _mode(target: Path) -> int:
 
 
 def _unwritable(path: Path, error: OSError | ValueError) -> ColorCNNError:
-    advice, reason = "choose a name without a null byte", str(error)
-    if isinstance(error, OSError):
-        advice = cure(error, "free some space or choose a folder you may write to")
-        reason = error.strerror or reason
+    reason, advice = _reason(error, "free some space or choose a folder you may write to")
     return ColorCNNError(f"{path} could not be written ({reason}): {advice}.")
+
+
+def _reason(error: OSError | ValueError, advice: str) -> tuple[str, str]:
+    """Return why a name could not be written to, and the cure."""
+    if isinstance(error, OSError):
+        return error.strerror or str(error), cure(error, advice)
+    return str(error), "choose a name without a null byte"
 
 
 def _is_device(path: Path) -> bool:

@@ -8,7 +8,7 @@ import sys
 import pytest
 
 from colorcnn.errors import ColorCNNError, UsageError, unknown_name
-from colorcnn.files import FileExists, refuse_existing, write_atomically
+from colorcnn.files import FileExists, make_folder, refuse_existing, write_atomically
 
 LINKS = pytest.mark.skipif(sys.platform == "win32", reason="links need rights there")
 
@@ -125,6 +125,8 @@ def test_a_link_to_itself_is_told_in_a_sentence(tmp_path, overwrite):
 def test_names_that_no_file_can_have_get_a_cure_of_their_own(tmp_path, name, advice):
     with pytest.raises(ColorCNNError, match=advice):
         write_atomically(tmp_path / name, b"", overwrite=False)
+    with pytest.raises(ColorCNNError, match=advice):
+        make_folder(tmp_path / name)
 
 
 def test_the_error_survives_a_process():

@@ -277,6 +277,7 @@ def warm_up(intact: Path) -> None:
     quantize = ["quantize", picture, "--colors", "4", "-o", os.devnull, "--method"]
     commands = [
         ["dcq", "build", data, "-o", str(intact.parent / "warm"), "--jobs", "1", "--clusters", "2"],
+        ["dcq", "build", data, "-o", str(intact.parent / "large"), "--jobs", "1", "--image-size", "256"],
         *([*quantize, method] for method in ("wu", "k-means", "variance-cut", "stochastic")),
         *([*quantize, "wu", "--dither", dither] for dither in ("floyd-steinberg", "ordered")),
         [*quantize, "k-means", "--space", "oklab", "--quality", "best"],

@@ -14,6 +14,7 @@ import torch
 from pytorch_lightning.callbacks import LearningRateMonitor, ModelCheckpoint
 from pytorch_lightning.cli import LightningArgumentParser, LightningCLI, SaveConfigCallback
 from pytorch_lightning.utilities.exceptions import MisconfigurationException
+from pytorch_lightning.utilities.model_helpers import is_overridden
 
 import colorcnn.data.compression
 import colorcnn.data.datamodule
@@ -176,6 +177,11 @@ class ColorCNNCLI(LightningCLI):
         self.config_init[self.subcommand]["weights_only"] = (
             True  # Lightning looks for checkpoints by itself, too
         )
+        if not is_overridden("training_step", self.model):
+            raise UsageError(
+                f"{type(self.model).__name__} cannot be trained: name a task as model.class_path, such as "
+                "ColorCNNTask or ClassifierTask."
+            )
         self.model.check_trainer(self.trainer)
         for callback in self.trainer.callbacks:  # type: ignore[attr-defined]
             if isinstance(callback, EpochSeed):

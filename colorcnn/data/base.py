@@ -18,8 +18,11 @@ from colorcnn.data.cache import cache_folder
 from colorcnn.data.datasets import Batch, ImageSplit, as_is, join_splits
 from colorcnn.data.registry import data_root
 from colorcnn.data.sampling import EpochSampler, SharedBatches, stratified_cut
-from colorcnn.errors import ColorCNNError, UsageError, check_at_least
+from colorcnn.errors import ColorCNNError, UsageError, check_at_least, quoted
 from colorcnn.files import write_atomically
+
+MOST_SIDE = 8_192
+"""The longest side that images are brought to: one of them then takes 200 MB."""
 
 _STATISTICS_IMAGES = 10_000  # that many images fix the channel statistics to about 0.001
 
@@ -71,6 +74,8 @@ class ImageDataModule(pl.LightningDataModule, ABC):
     ) -> None:
         super().__init__()
         check_at_least(1, batch_size=batch_size, image_size=image_size, train_limit=train_limit)
+        if image_size is not None and image_size > MOST_SIDE:
+            raise UsageError(f"image_size is {quoted(image_size)}: choose at most {MOST_SIDE}.")
         if short_side is not None and short_side < (image_size or short_side + 1):
             raise UsageError(f"short_side is {short_side}: give an image_size that is not above it.")
         check_at_least(0, num_workers=num_workers, seed=seed, split_seed=split_seed)

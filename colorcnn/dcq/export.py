@@ -37,7 +37,9 @@ _UNFINISHED = ".unfinished"
 
 def class_folders(classes: Sequence[str]) -> list[str]:
     """A folder name for each class, so that sorting them gives the order of the labels."""
-    plain = all(name == Path(name).name and not name.startswith(".") for name in classes)
+    plain = all(
+        name == Path(name).name and name.isprintable() and name[:1] not in ("", ".") for name in classes
+    )
     if plain and sorted(set(classes)) == list(classes):
         return list(classes)
     digits = len(str(len(classes)))

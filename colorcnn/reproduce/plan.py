@@ -13,7 +13,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from colorcnn.errors import UsageError, unknown_name
+from colorcnn.errors import UsageError, shortened, unknown_name
 from colorcnn.reproduce.cache_key import key_of
 from colorcnn.reproduce.experiment import Experiment, Scale, Stage, Variant
 from colorcnn.reproduce.library import measuring_stages
@@ -188,7 +188,13 @@ class Plan:
         description = kind.describe(stage.options, self.experiment.path.parent)
 
         def key_for(reference: str) -> str:
-            source = outputs[str(producer(reference, outputs))]
+            name = producer(reference, outputs)
+            if name is None:  # it stands in a file that the stage names, not in the experiment itself
+                raise UsageError(
+                    f"Stage {stage.name}: {shortened('${' + reference + '}')} in its configuration names no "
+                    "earlier stage: correct the configuration."
+                )
+            source = outputs[name]
             part = reference[len(source.stage.name) + 1 :]
             kind_of(source.stage).output(source.folder, part)  # refuses an unknown output
             return f"{source.key}{part and '.'}{part}"

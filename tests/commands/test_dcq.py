@@ -313,6 +313,8 @@ def test_class_folders_keep_the_order_of_the_labels() -> None:
     assert class_folders(["dog", "cat"]) == ["0-dog", "1-cat"]
     assert class_folders(["crane", "crane"]) == ["0-crane", "1-crane"]
     assert class_folders(["a/b", "c"]) == ["0-a_b", "1-c"]
+    assert class_folders(["a\0b", "c"]) == ["0-a_b", "1-c"]
+    assert class_folders(["", "c"]) == ["0-", "1-c"]
 
 
 @pytest.mark.parametrize(

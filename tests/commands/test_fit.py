@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 import pytorch_lightning as pl
 import torch
+import yaml
 from torch import nn
 
 from colorcnn.cli import main
@@ -105,6 +106,14 @@ def test_a_classifier_of_other_classes_is_refused_before_training(run, tmp_path,
     assert run("fit", "--config", CONF / "colorcnn.yaml", *judges) == 2
     assert "'odd:wrong_classifier' tells 7 classes apart and the data set has 10" in capsys.readouterr().err
     assert not (tmp_path / "runs" / "colorcnn" / "checkpoints").exists()
+
+
+def test_a_task_without_a_training_is_refused(run, tmp_path, capsys):
+    content = yaml.safe_load((CONF / "classifier.yaml").read_text())
+    content["model"] = {"class_path": "colorcnn.tasks.base.Task", "init_args": {}}
+    (tmp_path / "base.yaml").write_text(yaml.safe_dump(content))
+    assert run("fit", "--config", tmp_path / "base.yaml") == 2
+    assert "cannot be trained: name a task" in capsys.readouterr().err
 
 
 @pytest.mark.skipif(os.name != "posix", reason="a lock of POSIX")

@@ -11,7 +11,7 @@ import torch
 from PIL import Image
 from torch.utils.data import DataLoader
 
-from colorcnn.data import ImageSplit
+from colorcnn.data import ImageSplit, PhotoDigits
 from colorcnn.data.cache import array_writer, read_array
 from colorcnn.data.datasets import as_is
 from colorcnn.data.decode import CorruptImageError, FilePixels, decode_files, fit_image, resize_array
@@ -122,6 +122,11 @@ def test_different_sizes_need_an_image_size(tmp_path: Path, make_tree: Callable[
     ):
         decode_files(files, image_size=None)
     assert decode_files(files, image_size=6)[0].shape == (3, 6, 6, 3)
+
+
+def test_an_image_size_beyond_memory_is_refused() -> None:
+    with pytest.raises(UsageError, match="image_size is 99999999999999999999: choose at most 8192"):
+        PhotoDigits(image_size=99999999999999999999)
 
 
 @pytest.mark.parametrize("cache", [True, False])

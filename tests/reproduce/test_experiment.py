@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from colorcnn.errors import ColorCNNError, UsageError
 from colorcnn.reproduce.cache_key import key_of
 from colorcnn.reproduce.library import find_experiment, measuring_stages, record_path
+from colorcnn.reproduce.plan import Plan
 from colorcnn.reproduce.reading import read_experiment
 from colorcnn.reproduce.references import references, substitute
 from colorcnn.reproduce.stages.base import StageContext
@@ -404,3 +405,12 @@ def test_long_options_that_differ_at_their_end_alone_are_told_apart():
     ones = [{**EVALUATE, "methods": {**methods, "last": last}} for last in ("octree", "k-means")]
     read = [EvaluateStage().read({k: v for k, v in one.items() if k not in ("name", "kind")}) for one in ones]
     assert [options.methods["last"] for options in read] == ["octree", "k-means"]
+
+
+def test_a_reference_in_a_configuration_that_names_no_stage_is_refused(write, tmp_path):
+    content = yaml.safe_load((CONF.parent / "classifier.yaml").read_text())
+    content["data"]["init_args"] = {"root": "${nowhere}"}
+    (tmp_path / "stray.yaml").write_text(yaml.safe_dump(content))
+    experiment = find_experiment(write([{**FIT, "config": "stray.yaml"}, EVALUATE]))
+    with pytest.raises(UsageError, match=r"Stage judge: \$\{nowhere\} in its configuration names no"):
+        _ = Plan(experiment, "cpu", 1, tmp_path / "runs", None).variants
