@@ -21,14 +21,29 @@ def test_a_record_of_the_benchmark_becomes_a_table_with_its_targets(tmp_path):
     cell = {"mse": 4.0, "above": 0.26, "milliseconds": 9.4}
     met = {"what": "k-means, 2 colours, above the best known", "value": 0.26, "limit": 1.0, "unit": " %"}
     targets = [{**met, "met": True}, {**met, "what": "slow", "value": 1.5, "unit": " s", "met": False}]
-    metrics = {"quantizers": {"k-means": {"2": cell}}, "sizes": [2], "targets": targets}
+    slow = {"2": {**cell, "milliseconds": 18.8}}
+    summary = {"k-means": {"2": cell, "3": cell}, "slow": slow}
+    metrics = {"quantizers": summary, "sizes": [2, 3], "targets": targets}
     Clock().record("benchmark", n=24, metrics=metrics).write(tmp_path / "kodak.json")
     page = rendered("a\n<!-- table: kodak -->\nold\n<!-- end -->\nb\n", tmp_path)
-    assert page.startswith("a\n<!-- table: kodak -->\n| MSE, % above the best known / CPU ms | 2 colours |\n")
-    assert "| k-means | 0.3 / 9 |" in page
-    assert "n = 24 images" in page
+    head = "MSE, % above the best known / time, of k-means's"
+    assert page.startswith(f"a\n<!-- table: kodak -->\n| {head} | 2 colours | 3 colours |\n")
+    assert "| k-means | 0.3 / 1.00 | 0.3 / 1.00 |" in page
+    assert "| slow | 0.3 / 2.00 | – |" in page
+    assert "n = 24 images; CPU time, one thread" in page
     assert "Targets met: 1 of 2.\n- missed: slow: 1.5 s, at most 1 s\n<!-- end -->\nb\n" in page
     assert rendered(page, tmp_path) == page
+
+
+def test_a_record_with_dssim_and_several_threads_has_two_tables(tmp_path):
+    cell = {"mse": 4.0, "above": 0.26, "milliseconds": 9.4, "dssim": 0.0125}
+    metrics = {"quantizers": {"wu": {"2": cell}}, "sizes": [2], "targets": [], "threads": 2}
+    Clock().record("benchmark", n=3, metrics=metrics).write(tmp_path / "boats.json")
+    page = rendered("<!-- table: boats -->\n<!-- end -->\n", tmp_path)
+    assert "| DSSIM, thousandths | 2 colours |" in page
+    assert "| wu | 12.5 |" in page
+    assert "time on the clock, 2 threads" in page
+    assert "Targets" not in page
 
 
 def test_the_first_table_of_an_evaluation_can_stand_alone():

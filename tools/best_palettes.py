@@ -39,22 +39,24 @@ class BestPalettes:
 
     Args:
         path: the JSON file; it is read if it exists, and written after each new result.
+        restarts: the least number of searches for each picture and number of colours.
     """
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
+    def __init__(self, path: Path, restarts: int = RESTARTS) -> None:
+        self.path, self.restarts = path, restarts
         self.entries = self._read()
 
     def best(self, pixels: np.ndarray, colors: int) -> float:
         """The least MSE known: of restarts with every beginning, each followed by many exchanges."""
         key = _key("best", pixels, colors)
-        if not self.entries.get(key, {}).get("searched"):
+        begun = _searches(self.entries.get(key))
+        if begun < self.restarts:
             inits = sorted(INITS)
-            for seed in range(RESTARTS):
+            for seed in range(begun, self.restarts):
                 quantizer = KMeans(quality="best", init=inits[seed % len(inits)], seed=seed)
                 quantizer.preset = quantizer.preset._replace(exchanges=EXCHANGES)
                 self.offer(pixels, colors, quantizer.quantize_pixels(pixels, colors)[1], save=False)
-            self.entries[key]["searched"] = True
+            self.entries[key]["searched"] = self.restarts
             self._save()
         return self.entries[key]["mse"]
 
@@ -64,7 +66,7 @@ class BestPalettes:
         palette = palette[:colors]
         error = mse_of(pixels, palette)
         if key not in self.entries or error < self.entries[key]["mse"] - 1e-9:
-            searched = self.entries.get(key, {}).get("searched", False)
+            searched = _searches(self.entries.get(key))
             held = palette.astype(np.uint8).tobytes().hex()
             self.entries[key] = {"mse": error, "palette": held, "searched": searched}
             if save:
@@ -86,9 +88,15 @@ class BestPalettes:
         for key, entry in self._read().items():  # another process may have found better
             own = self.entries.get(key)
             if own is None or entry["mse"] < own["mse"]:
-                searched = entry.get("searched", False) or (own or {}).get("searched", False)
+                searched = max(_searches(entry), _searches(own))
                 self.entries[key] = {**entry, "searched": searched}
         write_atomically(self.path, json.dumps(self.entries, indent=1).encode())
+
+
+def _searches(entry: dict[str, Any] | None) -> int:
+    """The number of searches behind an entry; files of before say true after all of them."""
+    searched = (entry or {}).get("searched", 0)
+    return RESTARTS if searched is True else int(searched)
 
 
 def _key(what: str, pixels: np.ndarray, colors: int) -> str:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import importlib.util
+import io
+import os
 from collections.abc import Callable
 
 import numpy as np
@@ -81,12 +83,31 @@ def opencv(pixels: np.ndarray, colors: int) -> Result:
     """OpenCV's k-means on all pixels, ten iterations from k-means++."""
     import cv2
 
-    cv2.setNumThreads(1)
+    cv2.setNumThreads(int(os.environ.get("OMP_NUM_THREADS", "1")))
     cv2.setRNGSeed(0)
     stop = (cv2.TERM_CRITERIA_MAX_ITER, 10, 0)
     values = pixels.reshape(-1, 3).astype(np.float32)
     _, labels, centers = cv2.kmeans(values, colors, None, stop, 1, cv2.KMEANS_PP_CENTERS)
     return labels.reshape(pixels.shape[:2]), rounded(centers)
+
+
+def pyvips(pixels: np.ndarray, colors: int) -> Result:
+    """The quantizer of libvips, without dithering: 2, 4, 8 .. 256 colours, as a file.
+
+    The file is PNG without compression, or GIF where PNG has no indices of that many bits.
+    """
+    import pyvips
+
+    bits = max(1, (colors - 1).bit_length())
+    image = pyvips.Image.new_from_array(pixels)
+    if bits in (1, 2, 4, 8):
+        data = image.pngsave_buffer(palette=True, bitdepth=bits, Q=100, dither=0.0, compression=0)
+    else:
+        data = image.gifsave_buffer(bitdepth=bits, dither=0.0)
+    with Image.open(io.BytesIO(data)) as picture:
+        found = picture.quantize(256) if picture.mode != "P" else picture
+        rows = np.array(found.getpalette("RGB"), np.uint8).reshape(-1, 3)
+        return np.asarray(found), np.pad(rows, ((0, 256 - len(rows)), (0, 0)))
 
 
 def published_sq(pixels: np.ndarray, colors: int) -> Result:
@@ -123,6 +144,7 @@ PEERS: dict[str, tuple[str | None, Run]] = {
     "scikit-learn, unique": ("sklearn", sklearn_unique),
     "scikit-learn, mini-batch": ("sklearn", sklearn_batches),
     "OpenCV": ("cv2", opencv),
+    "pyvips": ("pyvips", pyvips),
     "wu": (None, own("wu")),
     "variance-cut": (None, own("variance-cut")),
     "stochastic": (None, own("stochastic")),
@@ -131,6 +153,10 @@ PEERS: dict[str, tuple[str | None, Run]] = {
     "k-means best": (None, own("k-means", quality="best")),
 }
 """By the name in tables: the module it needs, if it may be missing, and the call."""
+
+
+POWERS_OF_TWO = ("pyvips",)
+"""Methods that have no other numbers of colours."""
 
 
 def installed() -> tuple[dict[str, Run], list[str]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,8 +12,8 @@ if TYPE_CHECKING:
 
 ANCHOR = "Pillow MEDIANCUT"
 """The method that CPU times are compared with."""
-JUDGED = ("01", "03", "05", "08", "13", "15", "20", "23")
-"""The Kodak images that targets are judged on."""
+JUDGED = tuple(f"kodim{number}" for number in ("01", "03", "05", "08", "13", "15", "20", "23"))
+"""The Kodak images that targets are judged on; of another set all are."""
 SIZES = (2, 4, 8, 16, 32, 64, 256)
 
 
@@ -49,20 +50,33 @@ def line(target: dict[str, Any]) -> str:
     return f"{verdict} {target['what']}: {value:.4g}{unit}, at most {limit:.4g}{unit}"
 
 
+def judged(names: Iterable[str]) -> list[str]:
+    """Return the pictures that targets are judged on.
+
+    Args:
+        names: of the pictures that are measured.
+    """
+    return [name for name in names if name in JUDGED or not name.startswith("kodim")]
+
+
 def judge_table(cells: dict[str, Any], pictures: dict[str, np.ndarray], best: BestPalettes) -> Judge:
     """Compare each method with its targets on those judged images that were measured.
 
     Args:
         cells: by picture, method and number of colours: ``mse`` and ``seconds``.
-        pictures: by number, (H, W, 3) uint8.
+        pictures: by name, (H, W, 3) uint8.
         best: the least errors known.
     """
     judge = Judge()
-    judged = {number: pictures[number] for number in JUDGED if number in cells}
+    chosen = {name: pictures[name] for name in judged(cells)}
     methods = next(iter(cells.values()))
-    for size in map(int, next(iter(methods.values()))) if judged else ():
-        rows = {name: [cells[number][name][str(size)] for number in judged] for name in methods}
-        known = np.array([best.best(pixels, size) for pixels in judged.values()])
+    for size in map(int, next(iter(methods.values()))) if chosen else ():
+        rows = {
+            name: [cells[number][name][str(size)] for number in chosen]
+            for name in methods
+            if str(size) in methods[name]
+        }
+        known = np.array([best.best(pixels, size) for pixels in chosen.values()])
         if "k-means" in rows:
             _judge_default(judge, rows, known, size)
         if "k-means fast" in rows:
@@ -70,7 +84,7 @@ def judge_table(cells: dict[str, Any], pictures: dict[str, np.ndarray], best: Be
         if "k-means best" in rows:
             ten = None
             if "scikit-learn, unique" in rows:
-                ten = float(np.mean([best.best_of_ten(pixels, size) for pixels in judged.values()]))
+                ten = float(np.mean([best.best_of_ten(pixels, size) for pixels in chosen.values()]))
             _judge_best(judge, rows["k-means best"], known, ten, size)
     return judge
 

@@ -64,21 +64,38 @@ def formats_table(record: Record) -> str:
 
 
 def quantizer_table(record: Record) -> str:
-    """Return error and time of classical quantizers, and which targets they missed."""
+    """Return error and time of quantizers, their DSSIM if the record has it, and the targets they missed.
+
+    Times are in parts of the first method's: the machine may do other work.
+    """
     summary, sizes = record.metrics["quantizers"], [str(size) for size in record.metrics["sizes"]]
-    head = ["MSE, % above the best known / CPU ms", *(f"{size} colours" for size in sizes)]
-    rows = [
-        [method, *(f"{cells[size]['above']:.1f} / {cells[size]['milliseconds']:.0f}" for size in sizes)]
-        for method, cells in summary.items()
-    ]
+    anchor, threads = next(iter(summary)), record.metrics.get("threads", 1)
+    heads = [f"{size} colours" for size in sizes]
+
+    def cell(method: str, size: str) -> str:
+        found = summary[method].get(size)
+        if found is None:
+            return "–"
+        return f"{found['above']:.1f} / {found['milliseconds'] / summary[anchor][size]['milliseconds']:.2f}"
+
+    rows = [[method, *(cell(method, size) for size in sizes)] for method in summary]
+    kind = "CPU time, one thread" if threads == 1 else f"time on the clock, {threads} threads"
+    notes = [f"n = {record.n} images; {kind}; {record.device}, {record.date[:10]}."]
     targets = record.metrics["targets"]
     missed = [target for target in targets if not target["met"]]
-    notes = [f"n = {record.n} images; {record.device}, one thread, {record.date[:10]}."]
-    notes.append(f"Targets met: {len(targets) - len(missed)} of {len(targets)}.")
+    if targets:
+        notes.append(f"Targets met: {len(targets) - len(missed)} of {len(targets)}.")
     for target in missed:
         value, limit = (f"{target[key]:.4g}{target['unit']}" for key in ("value", "limit"))
         notes.append(f"- missed: {target['what']}: {value}, at most {limit}")
-    return Table(head, rows, notes).markdown()
+    table = Table([f"MSE, % above the best known / time, of {anchor}'s", *heads], rows, notes).markdown()
+    if not all("dssim" in found for row in summary.values() for found in row.values()):
+        return table
+    seen = [
+        [method, *(f"{1000 * row[size]['dssim']:.1f}" if size in row else "–" for size in sizes)]
+        for method, row in summary.items()
+    ]
+    return "\n".join([table, Table(["DSSIM, thousandths", *heads], seen).markdown()])
 
 
 def _costs(row: Mapping[str, Any], form: str) -> list[str]:
