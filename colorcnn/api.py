@@ -9,10 +9,9 @@ import torch
 from colorcnn.arrays import as_batch
 from colorcnn.errors import UsageError
 from colorcnn.images import LEARNED_PIXELS
-from colorcnn.methods import DEFAULT_METHOD, load_quantizer, parse_method, takes_large_images
+from colorcnn.methods import DEFAULT_METHOD, load_quantizer, needs_torch, parse_method, takes_large_images
 from colorcnn.paletted import Paletted
 from colorcnn.pretrained import find_device
-from colorcnn.quantizers import QUANTIZERS
 
 
 def quantize(
@@ -63,8 +62,8 @@ def quantize(
         method, device, seed, dither=dither, palette=palette, keep=keep, **options
     )
     parsed = parse_method(method)
-    classical = palette is not None or parsed.name in QUANTIZERS
-    if max_pixels is None and not (classical or takes_large_images(parsed)):
+    classical = palette is not None or not needs_torch(parsed)
+    if max_pixels is None and palette is None and not takes_large_images(parsed):
         max_pixels = LEARNED_PIXELS
     images, channels_last = as_batch(image, channels_last, background, max_pixels)
     if num_colors is None:

@@ -50,6 +50,7 @@ COMMANDS = {
     "decompress": Command("colorcnn.commands.compress", "the picture in such a file, as PNG", True),
     "init": Command("colorcnn.commands.init", "write YAML files that train on a folder of images"),
     "publish": Command("colorcnn.commands.publish", "make a checkpoint folder of a run"),
+    "export": Command("colorcnn.commands.export", "write a network as a graph for ONNX Runtime or PyTorch"),
     "fit": Command("colorcnn.commands.training", "train a network from a YAML file", True),
     "validate": Command("colorcnn.commands.training", "score a checkpoint on the validation split", True),
     "test": Command("colorcnn.commands.training", "score a checkpoint on the test split", True),

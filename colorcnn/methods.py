@@ -28,6 +28,9 @@ LEARNED_METHODS = ("colorcnn", "colorcnn-plus", "palette-attention")
 WHOLE_METHODS = ("colorcnn", "colorcnn-plus")
 """Learned methods whose network sees an image at its full size, and needs memory for that."""
 
+ONNX = "onnx"
+"""The name of the method of every ONNX file; the file is its checkpoint."""
+
 DEFAULT_METHOD = "palette-attention"
 DEFAULTS = {
     "colorcnn": "colorcnn-1bit-cifar10",
@@ -66,7 +69,8 @@ def parse_method(method: str) -> Method:
 
     Args:
         method: ``NAME[:CHECKPOINT][+DITHER]``, or the name or path of a learned quantizer's checkpoint in the
-            place of ``NAME:CHECKPOINT``. ``hf:USER/REPO[@REVISION]`` is a checkpoint of the Hugging Face Hub.
+            place of ``NAME:CHECKPOINT``, or an ONNX file of :mod:`colorcnn.export`.
+            ``hf:USER/REPO[@REVISION]`` is a checkpoint of the Hugging Face Hub.
 
     Raises:
         UsageError: an unknown name or dither, or a classical method with a checkpoint.
@@ -76,6 +80,8 @@ def parse_method(method: str) -> Method:
         head, dither = method, ""
     elif dither not in DITHERS:
         raise UnknownName("dither", dither, DITHERS)
+    if head.endswith(".onnx"):
+        return Method(ONNX, head, dither or None)
     name, colon, checkpoint = head.partition(":")
     if name in QUANTIZERS:
         if colon:
@@ -112,9 +118,18 @@ def takes_large_images(method: Method) -> bool:
 
     Args:
         method: taken apart by :func:`parse_method`. Classical methods take large images, and so does
-            palette attention, whose network sees a small copy.
+            palette attention, whose network sees a small copy. An ONNX file takes an image whole.
     """
-    return method.name not in WHOLE_METHODS
+    return method.name not in (*WHOLE_METHODS, ONNX)
+
+
+def needs_torch(method: Method) -> bool:
+    """Return whether a method computes with PyTorch; classical methods and ONNX files do without it.
+
+    Args:
+        method: taken apart by :func:`parse_method`.
+    """
+    return method.name not in QUANTIZERS and method.name != ONNX
 
 
 def load_quantizer(
@@ -168,6 +183,10 @@ def load_quantizer(
     options |= {name: value for name, value in (("seed", seed), ("keep", keep)) if name in takes}
     if parsed.name in QUANTIZERS:
         quantizer: Any = QUANTIZERS[parsed.name](**options)
+    elif parsed.name == ONNX:
+        from colorcnn.quantizers.onnx_graph import OnnxQuantizer
+
+        quantizer = OnnxQuantizer(str(parsed.checkpoint))
     else:
         quantizer = _learned_quantizer(parsed).to(find_device(device))
     if keep and "keep" not in takes:

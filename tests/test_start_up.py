@@ -43,6 +43,8 @@ LIGHT = [
     ["decompress", "a.png"],
     ["init", "none"],
     ["publish", "none", "out"],
+    ["export", "none"],
+    ["export", "colorcnn-plus-cifar10"],
     ["demo", "--device", "abacus"],
     *([name] for name in training.OWN),
     ["fit", "--config", "none.yaml"],

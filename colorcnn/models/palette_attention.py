@@ -22,6 +22,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from colorcnn.errors import UsageError, check_at_least, unknown_name
+from colorcnn.graphs import view_size
 from colorcnn.models.assignment import gumbel_noise, hard_palette, straight_through
 from colorcnn.models.backbones import create_backbone
 from colorcnn.models.learned import LearnedQuantizer
@@ -130,13 +131,18 @@ class PaletteAttention(LearnedQuantizer):
         """
         return full_palettes(QUANTIZERS[self.start]()(images.detach(), num_colors))
 
-    def encode(self, images: Tensor) -> Encoded:  # type: ignore[override]
-        """See :meth:`LearnedQuantizer.encode`."""
-        largest = max(images.shape[2:])
-        seen = images
-        if largest > self.view:
-            size = [max(1, round(side * self.view / largest)) for side in images.shape[2:]]
-            seen = F.interpolate(images, size, mode="area")
+    def encode(self, images: Tensor, seen: Tensor | None = None) -> Encoded:  # type: ignore[override]
+        """See :meth:`LearnedQuantizer.encode`.
+
+        Args:
+            images: (B, 3, H, W).
+            seen: the images as the backbone sees them, where they are known; see ``view``.
+        """
+        if seen is None:
+            seen = images
+            height, width = images.shape[2:]
+            if (size := view_size(height, width, self.view)) != (height, width):
+                seen = F.interpolate(images, size, mode="area")
         pixels = to_bytes(images).to(torch.promote_types(images.dtype, torch.float32))
         if (
             images.requires_grad
@@ -186,12 +192,12 @@ class PaletteAttention(LearnedQuantizer):
         scores = self.logits(features, num_colors, start) / temperature
         return self.assign(gumbel_noise(scores, noise) if noise else scores)
 
-    def sharpness(self, num_colors: int) -> Tensor | float:
+    def sharpness(self, num_colors: int | Tensor) -> Tensor | float:
         """Return a_C, the weight of the nearest-colour term."""
-        fixed = math.sqrt(max(1.0, num_colors / _SOFT_UP_TO))
+        fixed = _at_least_one(num_colors / _SOFT_UP_TO) ** 0.5
         if self.sharpen is None:
             return fixed
-        return fixed * torch.exp(self.sharpen[0] + self.sharpen[1] * math.log2(num_colors) / 8)
+        return fixed * torch.exp(self.sharpen[0] + self.sharpen[1] * _log2(num_colors) / 8)
 
     def _rounds(self, features: Encoded, num_colors: int, start: Tensor | None) -> list[_Round]:
         """The first round is that of the classical palette, the second that of the palette it gives."""
@@ -199,7 +205,7 @@ class PaletteAttention(LearnedQuantizer):
         if start is None:
             start = self.start_palettes(to_bytes(pixels.detach() / 255), num_colors)
         colors = start.to(pixels)
-        sharpness = self.sharpness(num_colors)
+        sharpness = self.sharpness(_number_of(colors))
         first = self._round(features, colors, sharpness, 0)
         if self.follow is None:
             return [first]
@@ -226,7 +232,7 @@ class PaletteAttention(LearnedQuantizer):
         spread = (colors - mean).square().mean(dim=(1, 2), keepdim=True).sqrt() + 0.01
         light = colors @ colors.new_tensor([0.299, 0.587, 0.114])
         darker = (light[:, None, :] < light[:, :, None]).to(colors).mean(dim=2)
-        size = colors.new_full(light.shape, math.log2(colors.shape[1]) / 8)
+        size = torch.ones_like(light) * (_log2(_number_of(colors)) / 8)
         facts = {
             "colour": colors - 0.5,
             "relative": (colors - mean) / spread,
@@ -238,7 +244,20 @@ class PaletteAttention(LearnedQuantizer):
         return torch.cat([facts[name] for name in self.key_features], dim=2)
 
     def _decide(self, images: Tensor, features: Encoded, num_colors: int) -> Paletted:  # type: ignore[override]
-        rounds = self._rounds(features, num_colors, None)
+        return self.decide(images, features, num_colors)
+
+    def decide(
+        self, images: Tensor, features: Encoded, num_colors: int, start: Tensor | None = None
+    ) -> Paletted:
+        """Quantize encoded images.
+
+        Args:
+            images: (B, 3, H, W).
+            features: of :meth:`encode`.
+            num_colors: C.
+            start: as for :meth:`logits`.
+        """
+        rounds = self._rounds(features, num_colors, start)
         parts = [part.argmax(dim=1).to(torch.uint8) for part in _parts(features.pixels, rounds)]
         indices = torch.cat(parts, dim=1)
         return Paletted(indices, hard_palette(images, indices, num_colors))
@@ -264,19 +283,42 @@ def _distances(pixels: Tensor, colors: Tensor) -> Tensor:
 def _fit(pixels: Tensor, colors: Tensor, counted: bool) -> tuple[Tensor, Tensor]:
     """s (B, 1, 1), the mean squared distance of pixels to their colours, and the colours' shares (B, C)."""
     batch, colors_each = colors.shape[:2]
-    total = pixels.square().sum(dim=(1, 2, 3))
+    # PyTorch adds in a tree. Other runtimes add one by one, and lose digits over millions of pixels.
+    wide = torch.float64 if torch.compiler.is_exporting() else pixels.dtype
+    total = pixels.square().sum(dim=(1, 2, 3), dtype=wide)
     counts = torch.zeros(batch, colors_each, dtype=pixels.dtype, device=pixels.device)
     for rows in _row_slices(pixels.shape, colors_each):
         least, nearest = _distances(pixels[:, :, rows], colors).min(dim=1)
-        total = total + least.sum(dim=(1, 2))
+        total = total + least.sum(dim=(1, 2), dtype=wide)
         if counted:
             counts.scatter_add_(1, nearest.flatten(1), torch.ones_like(least).flatten(1))
     area = pixels.shape[2] * pixels.shape[3]
-    return (total / area).clamp_min(_LEAST_SPREAD)[:, None, None], counts / area
+    return (total / area).to(pixels.dtype).clamp_min(_LEAST_SPREAD)[:, None, None], counts / area
+
+
+def _number_of(colors: Tensor) -> int | Tensor:
+    """C of palettes (B, C, 3): a tensor while a graph is exported, which serves every C then."""
+    if torch.compiler.is_exporting():
+        return torch.scalar_tensor(colors.shape[1], dtype=torch.float64)
+    return colors.shape[1]
+
+
+def _log2(number: Any) -> Any:
+    return number.log2() if isinstance(number, Tensor) else math.log2(number)
+
+
+def _at_least_one(number: Any) -> Any:
+    return number.clamp_min(1.0) if isinstance(number, Tensor) else max(1.0, number)
 
 
 def _row_slices(shape: torch.Size, num_colors: int) -> Iterator[slice]:
-    """Slices of an image's rows of which each has at most so many scores as fit into memory well."""
+    """Slices of an image's rows of which each has at most so many scores as fit into memory well.
+
+    An exported graph has no loop, and one slice.
+    """
+    if torch.compiler.is_exporting():
+        yield slice(0, shape[2])
+        return
     rows = max(1, _CHUNK // (shape[0] * num_colors * shape[3]))
     for first in range(0, shape[2], rows):
         yield slice(first, min(first + rows, shape[2]))
@@ -307,4 +349,4 @@ def _stretched(maps: Tensor, size: Sequence[int], rows: slice) -> Tensor:
     above = place.floor().long()
     below = (above + 1).clamp_max(maps.shape[2] - 1)
     part = torch.lerp(maps[:, :, above], maps[:, :, below], (place - above)[:, None])
-    return F.interpolate(part, (len(place), width), mode="bilinear", align_corners=False)
+    return F.interpolate(part, (place.shape[0], width), mode="bilinear", align_corners=False)

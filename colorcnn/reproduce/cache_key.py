@@ -63,7 +63,7 @@ def _weights(description: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
                 config = read_config(pretrained.find_checkpoint(name))
                 of_use = {key: value for key, value in config.kwargs.items() if key in OF_USE}
                 yield name, [config.sha256, of_use] if of_use else config.sha256
-            elif name.endswith(".ckpt") and Path(name).is_file():
+            elif name.endswith((".ckpt", ".onnx")) and Path(name).is_file():
                 yield name, hashlib.sha256(Path(name).read_bytes()).hexdigest()
 
 

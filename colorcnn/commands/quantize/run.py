@@ -29,10 +29,9 @@ from colorcnn.commands.quantize.reduce import Reduced, read_pixels, reduce
 from colorcnn.errors import ColorCNNError, FileExists, UsageError, apply_cure
 from colorcnn.files import is_taken, write_atomically
 from colorcnn.images import LEARNED_PIXELS, frames, num_frames, read_bounded, read_image
-from colorcnn.methods import parse_method, takes_large_images
+from colorcnn.methods import needs_torch, parse_method, takes_large_images
 from colorcnn.pretrained import find_device
-from colorcnn.quantizers import QUANTIZERS, Dithered
-from colorcnn.quantizers.base import is_network
+from colorcnn.quantizers import Dithered
 
 
 class Session:
@@ -277,8 +276,8 @@ def _nothing_there(options: QuantizeOptions) -> tuple[str, ...]:
 def _prepare(options: QuantizeOptions) -> tuple[Any, QuantizeOptions]:
     """Load the quantizer, and fill in what the options leave open."""
     method = parse_method(options.method)
-    light = method.name in QUANTIZERS or options.palette is not None
-    large = light or takes_large_images(method)
+    light = options.palette is not None or not needs_torch(method)
+    large = options.palette is not None or takes_large_images(method)
     options = replace(
         options,
         method=options.method if options.dither is None else f"{options.method}+{options.dither}",
@@ -296,7 +295,7 @@ def _prepare(options: QuantizeOptions) -> tuple[Any, QuantizeOptions]:
 
 def _warn_of_untrained_size(quantizer: Any, options: QuantizeOptions) -> None:
     model = quantizer.quantizer if isinstance(quantizer, Dithered) else quantizer
-    sizes = getattr(model, "trained_sizes", ()) if is_network(model) else ()
+    sizes = getattr(model, "trained_sizes", ())
     if sizes and options.colors not in sizes:
         say(
             f"warning: this model was trained for {', '.join(map(str, sizes))} colours, not {options.colors}."
