@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import math
 import re
@@ -68,8 +69,9 @@ class Explorer:
         self.seed = seed
         self.size = size
         self.added = Added()
-        self._quantizers: dict[str, Any] = {}
-        self._networks = threading.RLock()  # one network computes at a time, so that memory has a bound
+        self._quantizers: dict[tuple[str, str | None], _Loaded] = {}
+        self._lock = threading.Lock()
+        self._networks = threading.Lock()  # one network computes at a time, so that memory has a bound
         self._decoded: Bounded[Pixels] = Bounded(_DECODED, 256)
         self._results: Bounded[tuple[Indexed, float]] = Bounded(_QUANTIZED, 1024)
         self._thumbnails: Bounded[bytes] = Bounded(_THUMBNAILS, 10_000)
@@ -190,19 +192,13 @@ class Explorer:
         )
 
     def warm_up(self) -> None:
-        """Load what the methods need, so that the first answers come at once. Problems are left for later."""
-        noise = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
-        visible = np.ones((64, 64), dtype=bool)
-        for method in self.methods:
-            for dither in (None, *sorted(DITHERS)):
-                try:
-                    quantizer = self._quantizer(method, dither)
-                    for colors in (2, 8, 64):
-                        index_visible(quantizer, noise, visible, colors, self.device)
-                except ColorCNNError:
-                    continue
+        """Load what the answers need, so that the first ones come at once. Problems are left for later."""
         if self.classifier is not None:
-            self.classifier.recognition(noise[:32, :32], None, maps=True)
+            self.classifier.recognition(_noise()[:32, :32], None, maps=True)
+        for dither in (None, *sorted(DITHERS)):
+            for method in self.methods:
+                with contextlib.suppress(ColorCNNError):
+                    self._quantizer(method, dither)
 
     def _described(self, picture: str) -> protocol.Picture:
         kind, position = self._place(picture)
@@ -259,25 +255,43 @@ class Explorer:
             )
         colors = request.colors if pixels.transparent is None else min(request.colors, 255)
         quantizer = self._quantizer(request.method, request.dither)
-        if parsed.name in QUANTIZERS:
-            start = time.perf_counter()
-            raw = index_visible(quantizer, pixels.colors, pixels.visible, colors)
-        else:
-            with self._networks:
-                start = time.perf_counter()
-                raw = index_visible(quantizer, pixels.colors, pixels.visible, colors, self.device)
-        seconds = time.perf_counter() - start
+        raw, seconds = self._run(request.method, quantizer, pixels.colors, pixels.visible, colors)
         result = raw.compact(transparent=pixels.transparent), seconds
         return self._results.keep(key, result, raw.indices.size)
 
+    def _run(
+        self, method: str, quantizer: Any, colors: np.ndarray, visible: np.ndarray, num_colors: int
+    ) -> tuple[Indexed, float]:
+        """Return the result of a quantizer and its seconds; one network runs at a time."""
+        learned = self.methods[method].name not in QUANTIZERS
+        with self._networks if learned else contextlib.nullcontext():
+            start = time.perf_counter()
+            found = index_visible(quantizer, colors, visible, num_colors, self.device if learned else "cpu")
+            return found, time.perf_counter() - start
+
     def _quantizer(self, method: str, dither: str | None) -> Any:
+        """Return a method's quantizer, loaded and compiled once."""
         if dither is not None and dither not in DITHERS:
             raise UnknownName("dither", dither, DITHERS)
-        with self._networks:
-            if method not in self._quantizers:
-                self._quantizers[method] = load_quantizer(method, self.device, self.seed)
-            plain = self._quantizers[method]
-        return plain if dither is None or isinstance(plain, Dithered) else Dithered(plain, dither)
+        dither = None if self.methods[method].dither else dither
+        with self._lock:
+            loaded = self._quantizers.setdefault((method, dither), _Loaded())
+        with loaded.lock:
+            if loaded.quantizer is None:
+                loaded.quantizer = self._load(method, dither)
+        return loaded.quantizer
+
+    def _load(self, method: str, dither: str | None) -> Any:
+        if dither is None:
+            found: Any = load_quantizer(method, self.device, self.seed)
+        else:
+            found = Dithered(self._quantizer(method, None), dither)
+        # Kernels compile at their first use, which would count as the time of the first picture.
+        pixels = _noise()
+        for num_colors in (2, 8, 64):
+            with contextlib.suppress(UsageError):  # a model may be made for other numbers of colours
+                self._run(method, found, pixels, np.ones(pixels.shape[:2], dtype=bool), num_colors)
+        return found
 
     def _recognition(
         self, pixels: np.ndarray, label: str | None, original: np.ndarray | None, maps: bool
@@ -285,6 +299,18 @@ class Explorer:
         if self.classifier is None:
             return None
         return self.classifier.recognition(pixels, label, original, maps=maps)
+
+
+class _Loaded:
+    """A place for a quantizer, and the lock of the thread that loads it."""
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        self.quantizer: Any = None
+
+
+def _noise() -> np.ndarray:
+    return np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
 
 
 def _over_white(found: Indexed, pixels: Pixels) -> np.ndarray:

@@ -197,6 +197,8 @@ def test_a_result_is_computed_once(explorer, monkeypatch):
     assert ask(explorer).png == first.png
 
 
-def test_warming_up_loads_every_method(explorer):
+def test_after_warming_up_nothing_is_loaded(explorer, monkeypatch):
     explorer.warm_up()
-    assert set(explorer._quantizers) == {"wu", "wu+ordered", "toy-two"}
+    monkeypatch.setattr("colorcnn.explorer.explorer.load_quantizer", None)
+    assert len(ask(explorer, dither="ordered").palette) == 4
+    assert len(ask(explorer, method="toy-two", colors=2).palette) <= 2

@@ -3,7 +3,11 @@
 import { compute, fromBase64, Latest } from "/api.js";
 import { highlightColors, indexColors, luminance, withPalette } from "/png.js";
 
-const WAIT = 250; // milliseconds before a tile says that it computes
+const WAITS = [
+  // milliseconds until a tile says that it computes
+  [250, "computing …"],
+  [4000, "computing; the first use of a method takes longer …"],
+];
 const dark = matchMedia("(prefers-color-scheme: dark)");
 
 export function element(tag, attributes = {}, ...children) {
@@ -45,12 +49,11 @@ export class Tile {
     this.files = element("p", { class: "files" });
     this.busy = element("span", { class: "busy", role: "status" });
     this.title = title;
-    const heading = element("h2", {}, title);
-    const parts = [this.open, this.note, this.numbers];
+    const parts = [element("div", { class: "frame" }, this.open, this.busy), this.note, this.numbers];
     if (method) parts.push(this.strip, this.caption);
     parts.push(this.classes);
     if (method) parts.push(this.files);
-    this.box = element("article", { class: "tile" }, element("header", {}, heading, this.busy), ...parts);
+    this.box = element("article", { class: "tile" }, element("h2", {}, title), ...parts);
     this.strip.addEventListener("keydown", (event) => {
       if (event.key === "Escape") this.choose(null);
     });
@@ -61,10 +64,12 @@ export class Tile {
   }
 
   async work(wish, isLast) {
-    const timer = setTimeout(() => {
-      this.busy.textContent = "computing …";
-      this.box.setAttribute("aria-busy", "true");
-    }, WAIT);
+    const timers = WAITS.map(([wait, text]) =>
+      setTimeout(() => {
+        this.busy.textContent = text;
+        this.box.setAttribute("aria-busy", "true");
+      }, wait),
+    );
     try {
       const { view, label, ...request } = wish;
       const path = this.method ? "/api/quantized" : "/api/original";
@@ -74,7 +79,7 @@ export class Tile {
     } catch (error) {
       if (isLast()) this.fail(error.message);
     } finally {
-      clearTimeout(timer);
+      timers.forEach(clearTimeout);
       this.busy.textContent = "";
       this.box.removeAttribute("aria-busy");
     }
@@ -146,7 +151,7 @@ export class Tile {
     const pixels = answer.width * answer.height;
     const rows = this.method
       ? [
-          ["Colours", whole(answer.palette.length) + (answer.transparent ? " and transparent" : "")],
+          ["Colours", whole(answer.palette.length) + (answer.transparent ? " and clear" : "")],
           ["PSNR", answer.exact ? "exact" : answer.psnr === null ? "none" : `${answer.psnr.toFixed(2)} dB`],
           ["PNG file", size(this.png.length)],
           ["Bits a pixel", ((8 * this.png.length) / pixels).toFixed(2)],
@@ -204,14 +209,14 @@ export class Tile {
 
   showCaption() {
     if (this.chosen === null) {
-      this.caption.replaceChildren(element("span", { class: "muted" }, "Choose a colour to see where it is."));
+      this.caption.replaceChildren(element("span", { class: "muted" }, "Choose a colour to find it."));
       return;
     }
     const { color, pixels } = this.answer.palette[this.chosen];
     const all = this.answer.width * this.answer.height;
-    const clear = element("button", { type: "button", class: "link" }, "Show all");
+    const clear = element("button", { type: "button", class: "link" }, "Clear");
     clear.addEventListener("click", () => this.choose(null));
-    this.caption.replaceChildren(element("code", {}, color), ` ${whole(pixels)} pixels, ${share(pixels, all)} `, clear);
+    this.caption.replaceChildren(element("code", {}, color), `${whole(pixels)} px, ${share(pixels, all)}`, clear);
   }
 
   showClasses() {
