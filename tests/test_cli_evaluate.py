@@ -208,7 +208,7 @@ def test_a_model_that_can_give_nothing_asked_for_is_an_error(folder, capsys, mon
         (["photos", "--out", "evaluate_toys.py/out"], 1, "Nothing can be written to evaluate_toys.py/out"),
         (["photo-digits", "--on-corrupt", "skip"], 2, "is not a data set of image files"),
         (["cifar10"], 2, "with --root or COLORCNN_DATA, or fetch it with --download."),
-        (["photos", "--classifier", "evaluate_toys:of_ten"], 2, "tells 10 classes apart and the data have 3"),
+        (["photos", "--classifier", "evaluate_toys:of_ten"], 2, "has 10 classes and the data have 3"),
         (["nowhere"], 2, "nowhere"),
         (["empty"], 2, "empty"),
         (["photos", "--colors", "0"], 2, "from 1 to 256"),
@@ -415,7 +415,7 @@ def test_several_classifiers_judge_the_same_images(folder, capsys):
     judges = ["evaluate_toys:brightest", "evaluate_toys:darkest"]
     argv = [part for judge in judges for part in ("--classifier", judge)]
     assert run("photos", "--colors", "2", *argv, "-o", "out") == 0
-    assert "accuracy % before every classifier" in capsys.readouterr().out
+    assert "accuracy % with every classifier" in capsys.readouterr().out
     record = read_record("out/record.json")
     assert record.metrics["judges"] == judges
     assert record.config["classifier"] == judges[0]
@@ -432,7 +432,7 @@ def test_where_the_classifier_looks_is_drawn_on_request(folder, capsys):
 
 @pytest.mark.parametrize(
     ("network", "problem"),
-    [("brightest", "no feature maps"), ("picky", "failed on images"), ("of_ten", "tells 10 classes apart")],
+    [("brightest", "no feature maps"), ("picky", "failed on images"), ("of_ten", "has 10 classes")],
 )
 def test_where_there_is_nothing_to_look_at_nothing_is_measured(network, problem, folder, capsys, monkeypatch):
     monkeypatch.setattr("colorcnn.evaluation.loaded.LoadedEvaluation.measure", None)

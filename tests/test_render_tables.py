@@ -51,8 +51,8 @@ def test_the_first_table_of_an_evaluation_can_stand_alone():
         rendered(f"<!-- {what}: photo-digits_demo -->\n<!-- end -->\n", ROOT / "experiments" / "results")
         for what in ("table", "accuracy")
     )
-    assert "ahead of" in whole
-    assert "ahead of" not in alone
+    assert "minus method" in whole
+    assert "minus method" not in alone
     assert alone.splitlines()[1:-2] == whole.splitlines()[1 : len(alone.splitlines()) - 2]
 
 

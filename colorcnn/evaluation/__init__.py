@@ -1,1 +1,1 @@
-"""Measuring what a quantizer keeps of an image: recognition, error and bits."""
+"""Measure quantizers: recognition, error and bits."""

@@ -1,4 +1,4 @@
-"""Measurements of one method at one palette size, gathered batch by batch."""
+"""Measurements of one method at one palette size, accumulated over batches."""
 
 from __future__ import annotations
 
@@ -110,21 +110,21 @@ class MetricAccumulator:
             self.pixels += rate.pixels
 
     def state(self) -> dict[str, Any]:
-        """Return the fields for a progress file, the batches of each joined."""
+        """Return the fields for a progress file, with each field's batches concatenated."""
         for parts in [*vars(self).values(), *self.judged.values()]:
             if isinstance(parts, list) and parts:
                 parts[:] = [torch.cat(parts)]
         return dict(vars(self))
 
-    def score(self, rank: Tensor) -> Score:
-        """Return the score; ``rank`` (n,) sorts the images."""
-        verdict = _verdict(self.correct, rank)
+    def score(self, order: Tensor) -> Score:
+        """Return the score; ``order`` (n,) is the image indices sorted into the order of the split."""
+        verdict = _verdict(self.correct, order)
         colors = torch.cat(self.colors)
         shared: dict[str, Any] = {
             **vars(verdict),
             "colors": ColorCount(float(colors.double().mean()), int(colors.min()), int(colors.max())),
             "not_finite": self.not_finite,
-            "judges": {name: _verdict(flags, rank) for name, flags in self.judged.items()},
+            "judges": {name: _verdict(flags, order) for name, flags in self.judged.items()},
         }
         if self.logits:
             precision = metrics.mean_average_precision(torch.cat(self.logits), torch.cat(self.labels))
@@ -147,8 +147,8 @@ class MetricAccumulator:
         )
 
 
-def _verdict(flags: Sequence[Tensor], rank: Tensor) -> Verdict:
-    correct = torch.cat(list(flags))[rank].numpy()
+def _verdict(flags: Sequence[Tensor], order: Tensor) -> Verdict:
+    correct = torch.cat(list(flags))[order].numpy()
     right, n = int(correct.sum()), len(correct)
     return Verdict(right / n, metrics.accuracy_interval(right, n), correct)
 

@@ -1,4 +1,4 @@
-"""Names and limits of attacks, which can be checked before anything heavy is imported."""
+"""Names and limits of attacks. This module imports nothing heavy."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def split_attack(text: str, steps: int = STEPS) -> tuple[str, str]:
         The name of the attack and its path, which may be empty.
 
     Raises:
-        UsageError: the attack or its path is unknown, or there is no step.
+        UsageError: the attack or its path is unknown, or there are no steps.
     """
     name, colon, path = text.partition(":")
     if name not in ATTACKS:
@@ -31,19 +31,22 @@ def split_attack(text: str, steps: int = STEPS) -> tuple[str, str]:
     if colon and path not in PATHS:
         raise unknown_name(f"path of {name}", path, PATHS)
     if steps < 1:
-        raise UsageError(f"PGD is given {steps} steps: take at least 1.")
+        raise UsageError(f"PGD needs at least 1 step: {steps} is too few.")
     return name, path
 
 
 def check_epsilons(epsilons: Sequence[int]) -> list[int]:
-    """Return how much attacks may change a value, in ascending order, and 0 before them: no attack.
+    """Return the strengths of attacks in ascending order, with 0 (no attack) first.
+
+    Args:
+        epsilons: largest changes of a value, whole numbers because the pixels of a file are whole numbers.
 
     Raises:
-        UsageError: there is none, or one is no whole number of 255: the pixels of a file are whole numbers.
+        UsageError: the list is empty, or a value is not a whole number from 0 to 255.
     """
     for epsilon in epsilons:
         if not isinstance(epsilon, int) or not 0 <= epsilon <= 255:
-            raise UsageError(f"An epsilon is {epsilon!r}: give whole numbers of 255, from 0 to 255.")
+            raise UsageError(f"An epsilon is {epsilon!r}: give whole numbers from 0 to 255.")
     if not epsilons:
-        raise UsageError("There is no epsilon: say how much an attack may change a value, of 255.")
+        raise UsageError("There is no epsilon: give at least one whole number from 1 to 255.")
     return sorted({0, *epsilons})

@@ -1,8 +1,8 @@
-"""Images changed a little so that a classifier errs: FGSM and PGD in the largest-change norm.
+"""Adversarial attacks on classifiers: FGSM and PGD in the L-infinity norm.
 
-An attack either knows the classifier alone, or it is adaptive and goes through the quantizer as well, whose
-rounding has no gradient: then that of the identity takes its place (A. Athalye et al., 2018), or, for a
-learned quantizer, that of its soft image (Eq 5 and 6), which is what it was trained by.
+An attack knows the classifier alone, or the quantizer as well. Rounding has no gradient. An ``adaptive``
+attack uses the gradient of the identity instead (A. Athalye et al., 2018). A ``soft`` attack uses the
+gradient of a learned quantizer's soft image (Eq 5 and 6), as its training does.
 """
 
 from __future__ import annotations
@@ -29,17 +29,17 @@ if TYPE_CHECKING:
 Network = Callable[[Tensor], Tensor]
 """Maps images (B, 3, H, W) in [0, 1] to logits (B, K)."""
 
-_REACH = 2.5  # steps of PGD together, in epsilons: enough to reach any corner of the ball and turn around
+_REACH = 2.5  # total length of PGD's steps, in epsilons: enough to cross the ball
 
 
 def fgsm(network: Network, images: Tensor, labels: Tensor, epsilon: float) -> Tensor:
     """Fast gradient sign method (I. Goodfellow et al., 2015): one step of ``epsilon`` up the loss.
 
     Args:
-        network: what is attacked.
+        network: the attacked network.
         images: (B, 3, H, W) in [0, 1].
         labels: (B,) class numbers, or (B, K) of 0 and 1 for several labels per image.
-        epsilon: the most a value may change.
+        epsilon: the largest change of a value.
 
     Returns:
         (B, 3, H, W) in [0, 1].
@@ -60,13 +60,13 @@ def pgd(
     """Projected gradient descent (A. Madry et al., 2018): steps of FGSM, each kept within ``epsilon``.
 
     Args:
-        network: what is attacked.
+        network: the attacked network.
         images: (B, 3, H, W) in [0, 1].
-        labels: as for :func:`fgsm`.
-        epsilon: the most a value may change.
-        steps: how many.
-        step_size: of each; by default 2.5 epsilon / steps.
-        generator: on the CPU, draws the random start; without one the start is the image.
+        labels: (B,) class numbers, or (B, K) of 0 and 1.
+        epsilon: the largest change of a value.
+        steps: number of steps.
+        step_size: length of one step; by default 2.5 epsilon / steps.
+        generator: generator on the CPU for the random start. None to start at the image.
 
     Returns:
         (B, 3, H, W) in [0, 1].
@@ -84,7 +84,7 @@ def pgd(
 
 
 def _gradient(network: Network, images: Tensor, labels: Tensor) -> Tensor:
-    """Of the summed loss; 0 where it is not finite, so that a broken logit leaves its image alone."""
+    """Return the gradient of the summed loss, with 0 in place of values that are not finite."""
     with torch.enable_grad():
         images = images.detach().requires_grad_()
         logits = network(images).float()
@@ -100,20 +100,20 @@ def _gradient(network: Network, images: Tensor, labels: Tensor) -> Tensor:
 def through_quantizer(
     classifier: nn.Module, quantizer: QuantizesMany, num_colors: int, *, soft: bool = False
 ) -> Network:
-    """A classifier that sees quantized images, with gradients to the images before quantization.
+    """Return a network that quantizes and classifies, with gradients to the original images.
 
     Args:
-        classifier: what judges.
-        quantizer: what the images go through; their values are those of its PNG files.
+        classifier: maps images (B, 3, H, W) in [0, 1] to logits.
+        quantizer: quantizes the images. The classifier gets the pixels of the PNG files.
         num_colors: the number of colours.
-        soft: take the gradient of a learned quantizer's soft image instead of the identity's.
+        soft: True to use the gradient of the soft image instead of the identity's.
 
     Raises:
         UsageError: the quantizer has no soft image.
     """
     soften = getattr(quantizer, "soft", None)
     if soft and soften is None:
-        raise UsageError("Only ColorCNN and ColorCNN+ have a soft image: attack others with `adaptive`.")
+        raise UsageError("The quantizer has no soft image: use an `adaptive` attack.")
 
     def network(images: Tensor) -> Tensor:
         hard = quantizer.quantize_many(images.detach(), [num_colors])[num_colors].render()
@@ -127,11 +127,11 @@ def through_quantizer(
 
 
 def through_codec(classifier: nn.Module, codec: Coder) -> Network:
-    """Return a network that sees decoded images; the gradient of the codec is that of the identity.
+    """Return a network that codes, decodes and classifies. The codec's gradient is the identity's.
 
     Args:
         classifier: maps images (B, 3, H, W) in [0, 1] to logits.
-        codec: writes and reads the images.
+        codec: codec that writes and reads the images.
     """
 
     def network(images: Tensor) -> Tensor:
@@ -146,10 +146,10 @@ class Attack:
     """Attack, and the path of its gradient.
 
     Attributes:
-        name: in :data:`colorcnn.evaluation.attack_options.ATTACKS`.
-        path: empty for one that knows the classifier alone; in ``PATHS`` there for one through the quantizer.
-        steps: of PGD.
-        seed: of PGD's random start.
+        name: one of :data:`colorcnn.evaluation.attack_options.ATTACKS`.
+        path: empty (classifier alone), or one of :data:`colorcnn.evaluation.attack_options.PATHS`.
+        steps: number of PGD steps.
+        seed: seed of PGD's random start.
     """
 
     name: str
@@ -164,14 +164,14 @@ class Attack:
         """Attack a batch.
 
         Args:
-            network: what is attacked.
+            network: the attacked network.
             images: (B, 3, H, W) uint8.
-            labels: as for :func:`fgsm`.
-            epsilon: the most a value may change, of 255.
+            labels: (B,) class numbers, or (B, K) of 0 and 1.
+            epsilon: the largest change of a value, in 0..255.
             start: position of the first image, which decides the random start.
 
         Returns:
-            (B, 3, H, W) uint8: what a file of the changed image holds.
+            (B, 3, H, W) uint8, the pixels of the changed images.
         """
         if epsilon == 0:
             return images
@@ -195,22 +195,22 @@ def parse_attack(text: str, *, steps: int = STEPS, seed: int = 0) -> Attack:
         seed: seed of the random start of PGD.
 
     Raises:
-        UsageError: the attack or its path is unknown, or there is no step.
+        UsageError: the attack or its path is unknown, or there are no steps.
     """
     name, path = split_attack(text, steps)
     return Attack(name, path, steps, seed)
 
 
 class Attacked:
-    """Batches of images, attacked as they are asked for.
+    """Batches of images, which are attacked when they are read.
 
     Args:
-        batches: uint8 images, labels and index, as the evaluator takes them.
-        attack: how to change the images.
-        network: what is attacked.
-        epsilon: the most a value may change, of 255.
-        device: where the network is.
-        first: how many images come before, which random starts depend on.
+        batches: uint8 images (B, 3, H, W), labels and index.
+        attack: the attack.
+        network: the attacked network.
+        epsilon: the largest change of a value, in 0..255.
+        device: device of the network.
+        first: position of the first image, which decides the random starts.
     """
 
     def __init__(
@@ -222,7 +222,7 @@ class Attacked:
         device: torch.device | str = "cpu",
         first: int = 0,
     ) -> None:
-        self.batches: Any = batches  # that have ``after``, where it is asked of these
+        self.batches: Any = batches  # need a method ``after`` if :meth:`after` is called
         self.attack = attack
         self.network = network
         self.epsilon = epsilon
@@ -230,7 +230,7 @@ class Attacked:
         self.first = first
 
     def after(self, images: int) -> Attacked:
-        """The batches behind so many images, changed as they are anyway."""
+        """Return the batches after the first ``images`` images, with the same changes as in the whole set."""
         rest = self.batches.after(images)
         return Attacked(rest, self.attack, self.network, self.epsilon, self.device, self.first + images)
 
@@ -240,9 +240,9 @@ class Attacked:
         return getattr(self.batches, "dataset", None)
 
     def __iter__(self) -> Iterator[Batch]:
-        place = self.first
+        start = self.first
         for batch in self.batches:
             images, labels = batch.images.to(self.device), batch.labels.to(self.device)
-            changed = self.attack.change(self.network, images, labels, self.epsilon, place)
-            place += len(images)
+            changed = self.attack.change(self.network, images, labels, self.epsilon, start)
+            start += len(images)
             yield type(batch)(changed.cpu(), batch.labels, batch.index)

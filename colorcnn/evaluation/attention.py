@@ -1,4 +1,4 @@
-"""Palette attention explained on a few images: the classical start, the changed pixels, the final image."""
+"""Steps of palette attention on a few images: the classical start, the changed pixels, the final image."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Step:
-    """One form of the images, and the answers of the classifier.
+    """The images after one step, and the classifier's predictions.
 
     Attributes:
         pixels: (N, 3, H, W) uint8.
@@ -44,7 +44,7 @@ class Explanation:
         original: the images in full colour.
         classical: their index maps before attention, with the mean colour of each index.
         final: the result.
-        changed: (N, H, W) bool, the pixels that attention gave another colour.
+        changed: (N, H, W) bool, the pixels whose index attention changed.
     """
 
     num_colors: int
@@ -64,14 +64,14 @@ def explain(
     *,
     device: torch.device | str = "cpu",
 ) -> Explanation:
-    """Quantize a few images with palette attention and without, and ask the classifier about each.
+    """Quantize a few images with and without palette attention, and classify all of them.
 
     Args:
         quantizer: the trained model.
         classifier: maps images (N, 3, H, W) in [0, 1] to logits (N, K).
         batch: uint8 images (N, 3, H, W) and labels (N,).
         num_colors: C.
-        device: where classifier and quantizer run.
+        device: device of classifier and quantizer.
     """
     device = torch.device(device)
     images = from_bytes(batch.images)

@@ -1,4 +1,4 @@
-"""Frozen classifiers that judge images, and evaluation mode of networks."""
+"""Frozen classifiers of an evaluation, and the evaluation mode of networks."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ FrozenClassifiers = nn.Module | Mapping[str, nn.Module]
 
 @torch.inference_mode()
 def predict(classifier: nn.Module, images: Tensor, device: torch.device | str = "cpu") -> Tensor:
-    """Ask a classifier about images.
+    """Return the logits of a classifier for images.
 
     Args:
         classifier: maps images (B, 3, H, W) in [0, 1] to logits (B, K), or (B, K, H, W) for every pixel.
@@ -46,7 +46,7 @@ def predict(classifier: nn.Module, images: Tensor, device: torch.device | str = 
 
 
 class ClassifierSet:
-    """One or several classifiers that are asked about the same pixels.
+    """One or several classifiers that classify the same pixels.
 
     Args:
         classifiers: one, or several by name.
@@ -82,15 +82,13 @@ class ClassifierSet:
         return answers
 
 
-def _check_classes(logits: Tensor, labels: Tensor, num_classes: int | None, judge: str) -> None:
-    told = logits.shape[1]
-    needed = num_classes
-    if needed is None:
-        needed = recognition_of(labels).num_classes(logits, labels)
-    if told != needed:
+def _check_classes(logits: Tensor, labels: Tensor, num_classes: int | None, name: str) -> None:
+    if num_classes is None:
+        num_classes = recognition_of(labels).num_classes(logits, labels)
+    if logits.shape[1] != num_classes:
         raise UsageError(
-            f"{judge} tells {told} classes apart and the data have {needed}: "
-            "choose a classifier that was trained on these data."
+            f"{name} has {logits.shape[1]} classes and the data have {num_classes}: "
+            "use a classifier that was trained on these data."
         )
 
 
@@ -103,11 +101,11 @@ def modules_of(quantizer: object) -> Iterator[nn.Module]:
 
 @contextmanager
 def evaluating(modules: Sequence[nn.Module], device: torch.device) -> Iterator[None]:
-    """Move networks to a device; inside the context they are in evaluation mode, without gradients.
+    """Move networks to a device. In the context they are in evaluation mode and have no gradients.
 
     Args:
         modules: the networks.
-        device: where to move them.
+        device: the device.
     """
     parts = [part for module in modules for part in module.to(device).modules()]
     modes = [part.training for part in parts]

@@ -1,7 +1,7 @@
-"""Image files as rivals of quantizers, from JPEG to AVIF and JPEG XL, measured by the files Pillow writes.
+"""Image codecs to compare with quantizers, such as JPEG and AVIF. Pillow writes their files.
 
-A file counts whole: signature, headers and tables with the data. For pictures as small as CIFAR's that is
-most of a JPEG; Y. Hou et al. (ColorCNN, Fig 16) do not say what they count.
+The size of a file includes its signature, headers and tables. For images as small as CIFAR's they are most of
+a JPEG file. Y. Hou et al. (ColorCNN, Fig 16) do not say whether they count them.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 QUALITIES = (5, 10, 20, 30, 50, 70, 90)
-"""What a codec's bare name stands for."""
+"""Qualities of a codec whose name is given without a quality."""
 
 
 @dataclass(frozen=True)
@@ -32,11 +32,11 @@ class _Format:
     """A file format.
 
     Attributes:
-        kind: Pillow's name.
+        kind: Pillow's name of the format.
         library: the library that writes it, as a record names it.
-        version: Pillow's name of that library; with a plugin, the library's version is the plugin's.
-        cure: what to do where Pillow cannot write the format.
-        options: for Pillow, beside the quality.
+        version: Pillow's name of that library. With a plugin, the plugin's version is used.
+        cure: the cure if Pillow cannot write the format.
+        options: options of Pillow's ``save``, in addition to the quality.
         plugin: a module that adds the format to Pillow.
     """
 
@@ -48,7 +48,7 @@ class _Format:
     plugin: str | None = None
 
     def is_available(self) -> bool:
-        """Tell if Pillow reads and writes the format here."""
+        """Return True if Pillow can read and write the format."""
         if self.plugin is not None:
             with contextlib.suppress(ImportError):
                 importlib.import_module(self.plugin)
@@ -63,9 +63,9 @@ class _Format:
 
 
 _WHOLE_PILLOW = "install a Pillow that has it (pip install --upgrade pillow)"
-# One thread a file: the images of a batch are written side by side.
+# One thread per file, because the images of a batch are written in parallel.
 _FORMATS: Mapping[str, _Format] = {
-    # 4:2:0 chroma, Huffman tables made for the image
+    # 4:2:0 chroma, Huffman tables form for the image
     "jpeg": _Format("JPEG", "libjpeg-turbo", "libjpeg_turbo", _WHOLE_PILLOW, {"optimize": True}),
     "webp": _Format("WEBP", "libwebp", "webp", _WHOLE_PILLOW, {"method": 6}),
     "avif": _Format("AVIF", "libavif", "avif", _WHOLE_PILLOW, {"max_threads": 1}),  # 4:2:0, speed 6
@@ -78,7 +78,7 @@ _FORMATS: Mapping[str, _Format] = {
     "png": _Format("PNG", "zlib", "zlib", _WHOLE_PILLOW, {"optimize": True}),
 }
 CODECS = tuple(_FORMATS)
-"""Names of all codecs, also of those that Pillow lacks here; see :func:`check_available`."""
+"""Names of all codecs, also of missing ones; see :func:`check_available`."""
 LOSSLESS = ("png",)
 
 
@@ -98,7 +98,7 @@ class Codec:
         return self.name if self.quality is None else f"{self.name}:{self.quality}"
 
     def __call__(self, images: Tensor) -> tuple[Tensor, list[int]]:
-        """Write every image as a file and read it back, across the processor's cores.
+        """Write every image as a file and read it back, in one thread per core.
 
         Args:
             images: (B, 3, H, W) uint8.
@@ -111,13 +111,13 @@ class Codec:
         from colorcnn.evaluation.rate import in_threads
 
         pixels = images.permute(0, 2, 3, 1).contiguous().cpu().numpy()
-        made = _FORMATS[self.name]
-        options = {**made.options, **({} if self.quality is None else {"quality": self.quality})}
+        form = _FORMATS[self.name]
+        options = {**form.options, **({} if self.quality is None else {"quality": self.quality})}
 
         def pass_through(image: int) -> tuple[np.ndarray, int]:
             buffer = io.BytesIO()
-            Image.fromarray(pixels[image]).save(buffer, made.kind, **options)
-            with open_picture(buffer, (made.kind,)) as decoded:
+            Image.fromarray(pixels[image]).save(buffer, form.kind, **options)
+            with open_picture(buffer, (form.kind,)) as decoded:
                 return np.array(decoded.convert("RGB")), 8 * len(buffer.getvalue())
 
         done = in_threads(pass_through, len(pixels))
@@ -126,16 +126,16 @@ class Codec:
 
 
 def find_codecs(method: str) -> list[Codec]:
-    """The codecs a method names: ``jpeg:30`` is one, ``jpeg`` one for each of :data:`QUALITIES`.
+    """Return the codecs of a method: one for ``jpeg:30``, one for each of :data:`QUALITIES` for ``jpeg``.
 
     Args:
-        method: as the command line writes it.
+        method: ``NAME[:QUALITY]``, or any other method.
 
     Returns:
-        None of them where the method is no codec.
+        The codecs; an empty list if the method is not a codec.
 
     Raises:
-        UsageError: the quality is no whole number from 1 to 100, or PNG is given one.
+        UsageError: the quality is not a whole number from 1 to 100, or PNG has a quality.
     """
     name, colon, quality = method.partition(":")
     if name not in _FORMATS:
@@ -152,13 +152,13 @@ def find_codecs(method: str) -> list[Codec]:
 
 
 def check_available(codecs: Iterable[Codec]) -> None:
-    """Refuse codecs that Pillow lacks here, before the work.
+    """Raise if Pillow cannot write the files of a codec. Call this before long work.
 
     Args:
-        codecs: that will be called.
+        codecs: the codecs to check.
 
     Raises:
-        ColorCNNError: names the first one that is missing, and the cure.
+        ColorCNNError: a codec is missing.
     """
     for codec in codecs:
         wanted = _FORMATS[codec.name]
@@ -175,11 +175,11 @@ def libraries(codecs: Iterable[Codec]) -> dict[str, str]:
     """Return the versions of the libraries that write the files: name -> version, for a record.
 
     Args:
-        codecs: available ones.
+        codecs: codecs that are available.
     """
     used = {_FORMATS[codec.name].library: _FORMATS[codec.name] for codec in codecs}
     return {name: used[name].library_version() for name in sorted(used)}
 
 
 Coder = Callable[["Tensor"], tuple["Tensor", list[int]]]
-"""What answers like a :class:`Codec`."""
+"""Any callable with the signature of :class:`Codec`."""

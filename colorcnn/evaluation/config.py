@@ -18,27 +18,29 @@ BATCH_SIZE = 128
 
 @dataclass(frozen=True)
 class EvaluationConfig:
-    """The options of an evaluation. ``colorcnn evaluate`` and the stages of experiments use them alike.
+    """The options of an evaluation. ``colorcnn evaluate`` and the stages of experiments use them.
 
     Attributes:
         data: a known data set or a folder, or a mapping with ``class_path`` and ``init_args``.
-        classifier: a classifier as :func:`colorcnn.classifiers.load_classifier` takes it; or several by name,
-            which are all asked about the same pixels. Scores, attacks and pictures use the first.
-        methods: name of a method -> its description, as :func:`colorcnn.methods.load_quantizer` takes it; or
-            several ColorCNNs, each for another number of colours; or a codec as
-            :func:`colorcnn.evaluation.codecs.find_codecs` takes it, which keeps its own name.
+        classifier: a pretrained name, a checkpoint, or ``module:function``, see
+            :func:`colorcnn.classifiers.load_classifier`; or name -> classifier. All classify the same pixels.
+            Scores, attacks and pictures use the first.
+        methods: name -> method. A method is a quantizer such as ``colorcnn:mine+floyd-steinberg``, see
+            :func:`colorcnn.methods.load_quantizer`; or a list of ColorCNNs, one per number of colours; or a
+            codec such as ``jpeg:30``, see :func:`colorcnn.evaluation.codecs.find_codecs`, which keeps its own
+            name.
         colors: the palette sizes, each in 1..256.
-        classes: class of the data -> classes of the classifiers, for networks that know others, as
-            :func:`colorcnn.class_map.read_class_map` returns it; None where they are the same.
+        classes: class of the data -> classes of the classifiers that count as it, see
+            :func:`colorcnn.class_map.read_class_map`; None if data and classifiers have the same classes.
         split: one of :data:`SPLITS`; ``all`` is train, val and test together.
         limit: size of a sample of the images, stratified by class; None for all images.
         seed: seed of random methods.
-        sample_seed: seed of the sample; None for the value of ``seed``.
+        sample_seed: seed of the sample; None to use ``seed``.
         batch_size: number of images in a batch.
         device: device of the networks.
         options: ``root``, ``image_size`` and ``download`` of a data set that ``data`` names.
-        attacks: attacks as :func:`colorcnn.evaluation.attacks.parse_attack` takes them.
-        epsilons: largest changes of a value by an attack, whole numbers of 0..255.
+        attacks: ``fgsm`` or ``pgd``, each alone or with ``:adaptive`` or ``:soft``.
+        epsilons: strengths of the attacks: largest changes of a value, in 1..255.
         attack_steps: number of PGD steps.
     """
 
@@ -69,7 +71,7 @@ class EvaluationConfig:
         """Return the attacks, parsed.
 
         Raises:
-            UsageError: an attack is unknown or has no step.
+            UsageError: an attack is unknown or has no steps.
         """
         from colorcnn.evaluation.attacks import parse_attack
 

@@ -47,16 +47,17 @@ def evaluate(
         methods: name -> quantizer; ``quantize_many`` is called once per batch. If a method refuses a palette
             size, the result has the reason instead of a score.
         classifier: maps images (B, 3, H, W) in [0, 1] to logits (B, K); or several by name.
-        batches: uint8 images (B, 3, H, W), labels (B,) or (B, K) of 0 and 1, and index (B,).
-        sizes: the palette sizes, each 1..256. Without methods and codecs it is empty: the originals alone.
-        codecs: name -> codec: uint8 images to decoded images and the bits of their files.
+        batches: uint8 images (B, 3, H, W), labels (B,) or (B, K) of 0 and 1, and index (B,), the position of
+            each image in the split.
+        sizes: the palette sizes, each 1..256. Empty if there are no methods and codecs.
+        codecs: name -> codec, a function from uint8 images to decoded images and the bits of their files.
         device: device of the networks, which are moved there.
         progress: True for a progress bar on stderr if stderr is a terminal.
         label: text before the progress bar.
-        limit: greatest number of images.
+        limit: maximum number of images.
         num_classes: number of classes of the data; the classifier must have as many.
         progress_file: file to save progress in and to resume from. ``batches`` then needs a method
-            ``after(n)`` that returns the batches behind the first n images.
+            ``after(n)`` that returns the batches after the first n images.
 
     Raises:
         UsageError: a number of colours or ``limit`` is out of range, or the classifier does not fit the data.
@@ -73,13 +74,13 @@ def evaluate(
     networks = (part for method in methods.values() for part in modules_of(method))
     modules = [*classifiers.classifiers.values(), *networks]
     done = measured.restore(progress_file.read()) if progress_file else 0
-    with evaluating(modules, device), _bar(batches, limit, progress, label, done) as bar:
-        for batch in _rest(batches, done, limit):
+    with evaluating(modules, device), _show(batches, limit, progress, label, done) as bar:
+        for batch in _remaining(batches, done, limit):
             measured.add(batch, classifiers)
             bar.update(len(batch.images))
             if progress_file:
                 progress_file.write(measured.state)
-    if not measured.order:
+    if not measured.indices:
         raise ColorCNNError("There are no images to evaluate: the data set or this split of it is empty.")
     if progress_file:
         progress_file.write(measured.state, ended=True)
@@ -95,49 +96,49 @@ def _check_request(names: Sequence[str], sizes: Sequence[int], limit: int | None
 
 @dataclass
 class _Progress:
-    """All measurements so far; ``order`` holds the indices of the images."""
+    """All measurements so far. ``indices`` holds the positions of the images in the split."""
 
-    runs: Mapping[str, QuantizerPass]
-    files: Mapping[str, CodecPass]
+    methods: Mapping[str, QuantizerPass]
+    codecs: Mapping[str, CodecPass]
     original: MetricAccumulator = field(default_factory=MetricAccumulator)
-    order: list[Tensor] = field(default_factory=list)
+    indices: list[Tensor] = field(default_factory=list)
 
     @property
     def passes(self) -> list[QuantizerPass | CodecPass]:
-        return [*self.runs.values(), *self.files.values()]
+        return [*self.methods.values(), *self.codecs.values()]
 
     def add(self, batch: Batch, classifiers: ClassifierSet) -> None:
         images, labels = _checked(batch)
         self.original.add_originals(images, classifiers.ask(images, labels), labels)
         for each in self.passes:
             each.step(classifiers, images, labels)
-        self.order.append(batch.index.cpu())
+        self.indices.append(batch.index.cpu())
 
     def state(self) -> dict[str, Any]:
         passes = [each.state() for each in self.passes]
-        return {"original": self.original.state(), "passes": passes, "order": torch.cat(self.order)}
+        return {"original": self.original.state(), "passes": passes, "order": torch.cat(self.indices)}
 
     def restore(self, state: Mapping[str, Any] | None) -> int:
         """Restore a saved state and return the number of images that are done."""
         if state is None:
             return 0
-        self.original, self.order = MetricAccumulator(**state["original"]), [state["order"]]
+        self.original, self.indices = MetricAccumulator(**state["original"]), [state["order"]]
         for each, known in zip(self.passes, state["passes"], strict=True):
             each.restore(known)
         return len(state["order"])
 
-    def evaluation(self, sizes: tuple[int, ...], judges: tuple[str, ...]) -> Evaluation:
+    def evaluation(self, sizes: tuple[int, ...], classifiers: tuple[str, ...]) -> Evaluation:
         """Return the scores; values per image are in the order of the split."""
-        rank = torch.cat(self.order).argsort(stable=True)
+        order = torch.cat(self.indices).argsort(stable=True)
         return Evaluation(
-            n=len(rank),
+            n=len(order),
             sizes=sizes,
-            original=self.original.score(rank),
-            scores={name: run.scores(rank) for name, run in self.runs.items()},
-            unavailable={name: dict(run.unavailable) for name, run in self.runs.items()},
-            images_per_second={name: run.images_per_second for name, run in self.runs.items()},
-            codecs={name: run.tally.score(rank) for name, run in self.files.items()},
-            judges=judges,
+            original=self.original.score(order),
+            scores={name: run.scores(order) for name, run in self.methods.items()},
+            unavailable={name: dict(run.unavailable) for name, run in self.methods.items()},
+            images_per_second={name: run.images_per_second for name, run in self.methods.items()},
+            codecs={name: run.accumulator.score(order) for name, run in self.codecs.items()},
+            judges=classifiers,
         )
 
 
@@ -150,7 +151,7 @@ def _checked(batch: Batch) -> tuple[Tensor, Tensor]:
     return images.cpu(), batch.labels.cpu()
 
 
-def _rest(batches: Any, done: int, limit: int | None) -> Iterator[Batch]:
+def _remaining(batches: Any, done: int, limit: int | None) -> Iterator[Batch]:
     """Yield the batches of images that are not done, up to the limit."""
     left = math.inf if limit is None else limit - done
     if left <= 0:
@@ -165,7 +166,7 @@ def _rest(batches: Any, done: int, limit: int | None) -> Iterator[Batch]:
             return
 
 
-def _bar(batches: Iterable[Batch], limit: int | None, progress: bool, label: str, done: int) -> tqdm[Any]:
+def _show(batches: Iterable[Batch], limit: int | None, progress: bool, label: str, done: int) -> tqdm[Any]:
     known = getattr(batches, "dataset", None)
     totals = [total for total in (limit, len(known) if known is not None else None) if total is not None]
     return tqdm(

@@ -1,4 +1,4 @@
-"""The same few images through several methods, and the answers of the classifier to each."""
+"""A few images, quantized with several methods, and the classifier's predictions."""
 
 from __future__ import annotations
 
@@ -22,16 +22,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Shown:
-    """Pictures and predictions of one row.
+    """Images and predictions of one row of a gallery.
 
     Attributes:
         pixels: (N, 3, H, W) uint8.
         predictions: (N,) int64 class numbers.
         confidence: (N,) probabilities of the true classes, shown in place of the predictions' names.
         captions: N texts, shown in place of the predictions' names.
-        right: (N,) bool, the pictures that are recognised; by default those whose prediction is the label.
-        present: (N,) bool, the pictures that exist; by default all.
-        judged: False if no classifier has seen the pictures.
+        right: (N,) bool, True for recognised images; by default if the prediction equals the label.
+        present: (N,) bool, False for images that do not exist; by default all exist.
+        classified: False if the row has no predictions.
     """
 
     pixels: Tensor
@@ -40,18 +40,18 @@ class Shown:
     captions: Sequence[str] | None = None
     right: Tensor | None = None
     present: Tensor | None = None
-    judged: bool = True
+    classified: bool = True
 
 
 @dataclass(frozen=True)
 class Gallery:
-    """Content of :func:`colorcnn.reporting.figures.gallery.image_grid`.
+    """Rows, labels and titles for :func:`colorcnn.reporting.figures.gallery.image_grid`.
 
     Attributes:
-        labels: (N,) int64 true class numbers, or as the recognition task has them.
-        original: the images in full colour; None where the rows have them.
-        rows: number of colours, or the title of a section -> method -> its pictures; methods that cannot
-            give a number are left out.
+        labels: (N,) int64 true class numbers, (N, K) of 0 and 1, or masks (N, H, W).
+        original: the images in full colour; None if ``rows`` holds them.
+        rows: number of colours, or the title of a section -> method -> row. Methods that refuse a number of
+            colours are left out.
         heads: titles of the N columns; by default the names of the true classes.
     """
 
@@ -61,12 +61,12 @@ class Gallery:
     heads: Sequence[str] | None = None
 
 
-Look = Callable[[Tensor, Tensor], Shown]
-"""Makes a row of a gallery from uint8 pixels (N, 3, H, W) and the classifier's logits."""
+MakeRow = Callable[[Tensor, Tensor], Shown]
+"""Function from uint8 pixels (N, 3, H, W) and the classifier's logits to a row of a gallery."""
 
 
-def likeliest_class(pixels: Tensor, logits: Tensor) -> Shown:
-    """Show pictures with the class that the classifier finds likeliest.
+def predicted_class(pixels: Tensor, logits: Tensor) -> Shown:
+    """Return a row that shows images with the predicted classes.
 
     Args:
         pixels: (N, 3, H, W) uint8.
@@ -76,17 +76,17 @@ def likeliest_class(pixels: Tensor, logits: Tensor) -> Shown:
 
 
 class SoftImages:
-    """The soft images of a learned quantizer (Eq 6) in place of the pixels of its files, for pictures.
+    """Quantizer that returns the soft images of a learned quantizer (Eq 6), for figures.
 
     Args:
-        quantizer: has ``soft(images, num_colors)``.
+        quantizer: a quantizer with a method ``soft(images, num_colors)``.
     """
 
     def __init__(self, quantizer: Any) -> None:
         self.quantizer = quantizer
 
     def quantize_many(self, images: Tensor, sizes: Sequence[int]) -> dict[int, Any]:
-        """Return the soft image of each palette size, which renders as a :class:`Paletted` does.
+        """Return the soft image of each palette size, with the method ``render`` of :class:`Paletted`.
 
         Args:
             images: (B, 3, H, W).
@@ -115,9 +115,9 @@ def make_gallery(
     sizes: Sequence[int],
     *,
     device: torch.device | str = "cpu",
-    look: Look = likeliest_class,
+    make_row: MakeRow = predicted_class,
 ) -> Gallery:
-    """Quantize a few images with every method and ask the classifier about each.
+    """Quantize a few images with every method, and classify them.
 
     Args:
         methods: name -> quantizer.
@@ -125,8 +125,8 @@ def make_gallery(
         images: (N, 3, H, W) uint8.
         labels: (N,) class numbers.
         sizes: the numbers of colours to show.
-        device: where classifier and quantizers run.
-        look: makes a row of uint8 pixels (N, 3, H, W) and the classifier's logits.
+        device: device of classifier and quantizers.
+        make_row: returns the row for uint8 pixels (N, 3, H, W) and the classifier's logits.
     """
     device = torch.device(device)
     modules = [classifier, *(module for method in methods.values() for module in modules_of(method))]
@@ -137,25 +137,25 @@ def make_gallery(
             for name, quantizer in methods.items():
                 try:
                     paletted = quantizer.quantize_many(floats, [size])[size]
-                except UsageError:  # a model made for another number of colours
+                except UsageError:  # this model has a fixed number of colours
                     continue
                 pixels = paletted.render(torch.uint8).cpu()
                 logits = predict(classifier, pixels, device)
-                rows.setdefault(size, {})[name] = look(pixels, logits)
-        original = look(images.cpu(), predict(classifier, images, device))
+                rows.setdefault(size, {})[name] = make_row(pixels, logits)
+        original = make_row(images.cpu(), predict(classifier, images, device))
     return Gallery(labels.cpu(), original, rows)
 
 
 @dataclass(frozen=True)
 class PictureSource:
-    """Everything that pictures of an evaluation are made of.
+    """Methods, classifier and images for the figures of an evaluation.
 
     Attributes:
         methods: name -> quantizer.
         classifier: maps images (N, 3, H, W) in [0, 1] to logits (N, K), or (N, K, H, W) for masks.
-        split: the images. Pictures show some that are spread evenly over it, whatever they show.
+        split: the images. Figures show evenly spaced ones.
         class_names: names of the classes, by number.
-        device: where classifier and quantizers run.
+        device: device of classifier and quantizers.
     """
 
     methods: Mapping[str, QuantizesMany]
@@ -164,28 +164,28 @@ class PictureSource:
     class_names: Sequence[str]
     device: torch.device | str = "cpu"
 
-    def spread(self, count: int) -> Batch:
-        """Return at most ``count`` images, evenly spread over the split."""
-        return spread_over(self.split, count)
+    def evenly_spaced(self, count: int) -> Batch:
+        """Return at most ``count`` evenly spaced images of the split."""
+        return evenly_spaced_images(self.split, count)
 
-    def gallery(self, batch: Batch, sizes: Sequence[int], look: Look = likeliest_class) -> Gallery:
-        """Quantize images with every method and ask the classifier; see :func:`make_gallery`.
+    def gallery(self, batch: Batch, sizes: Sequence[int], make_row: MakeRow = predicted_class) -> Gallery:
+        """Quantize images with every method and classify them; see :func:`make_gallery`.
 
         Args:
             batch: the images and their labels.
             sizes: the numbers of colours to show.
-            look: makes a row of pixels and logits.
+            make_row: returns the row for pixels and logits.
         """
         shown = batch.images, batch.labels, sizes
-        return make_gallery(self.methods, self.classifier, *shown, device=self.device, look=look)
+        return make_gallery(self.methods, self.classifier, *shown, device=self.device, make_row=make_row)
 
 
-def evenly(total: int, count: int) -> list[int]:
-    """Return numbers in 0..total-1, evenly spread.
+def evenly_spaced(total: int, count: int) -> list[int]:
+    """Return evenly spaced indices in 0..total-1.
 
     Args:
-        total: number of choices.
-        count: greatest length of the result.
+        total: number of images.
+        count: maximum number of indices.
     """
     return np.linspace(0, total - 1, min(count, total)).astype(int).tolist()
 
@@ -193,12 +193,12 @@ def evenly(total: int, count: int) -> list[int]:
 def typical(right: Sequence[np.ndarray], count: int) -> list[int]:
     """Return evenly spaced images that are recognised about as often as all images are.
 
-    Of all evenly spaced choices, it is the one whose shares of right answers are nearest to those of the
-    whole split, in the sum of absolute differences.
+    For every kind of image, the accuracy on the choice is compared with the accuracy on the whole split. The
+    choice with the smallest sum of absolute differences is returned.
 
     Args:
-        right: for each kind of picture, (n,) bool: whether it is recognised.
-        count: greatest length of the result.
+        right: (n,) bool for each kind of image, True for recognised images.
+        count: maximum number of images.
 
     Example:
         >>> typical([np.array([True, True, False, True, True, False])], 3)
@@ -212,11 +212,11 @@ def typical(right: Sequence[np.ndarray], count: int) -> list[int]:
     return list(choices[int(np.argmin(gaps))])
 
 
-def spread_over(split: ImageSplit, count: int) -> Batch:
-    """Return images that are evenly spread over a split.
+def evenly_spaced_images(split: ImageSplit, count: int) -> Batch:
+    """Return evenly spaced images of a split.
 
     Args:
         split: the images.
-        count: greatest number of images.
+        count: maximum number of images.
     """
-    return split.__getitems__(evenly(len(split), count))
+    return split.__getitems__(evenly_spaced(len(split), count))

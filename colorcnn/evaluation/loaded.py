@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class LoadedEvaluation:
-    """An evaluation, loaded. :func:`load_evaluation` makes one.
+    """An evaluation that is loaded. :func:`load_evaluation` returns it.
 
     Attributes:
         config: the options.
@@ -57,7 +57,7 @@ class LoadedEvaluation:
         return found
 
     def libraries(self) -> dict[str, str]:
-        """Return the versions of the libraries behind the codecs, for a record."""
+        """Return the versions of the codecs' libraries, for a record."""
         return libraries(self.codecs.values())
 
     def batches(self) -> InOrder:
@@ -70,8 +70,8 @@ class LoadedEvaluation:
         """Measure the methods, and their accuracy under attack if the options name attacks.
 
         Args:
-            folder: folder of the progress files, for this configuration alone. A run that was interrupted
-                resumes from them. None to keep no progress.
+            folder: folder of the progress files, used for this configuration alone. An interrupted run
+                resumes from them. None to save no progress.
 
         Raises:
             ColorCNNError: no method accepts any of the palette sizes, or a method breaks its contract.
@@ -98,7 +98,7 @@ class LoadedEvaluation:
         )
         if self.methods and not any(result.scores.values()):
             reasons = [why for refused in result.unavailable.values() for why in refused.values()]
-            raise ColorCNNError(f"No method can give any of these numbers of colours: {reasons[0]}")
+            raise ColorCNNError(f"No method accepts any of these numbers of colours: {reasons[0]}")
         if not self.config.attacks:
             return result
         return replace(result, attacks=self._attack(batches, result, progress_file))
@@ -120,7 +120,7 @@ class LoadedEvaluation:
         return measure_robustness(defence, self.config.parsed_attacks(), self.config.epsilons, clean)
 
     def check_maps(self) -> None:
-        """Check, before the work, that the classifier has feature maps for activation maps.
+        """Check that the classifier has feature maps for activation maps. Call this before measuring.
 
         Raises:
             UsageError: the classifier has no feature maps, or does not fit the data.
@@ -201,7 +201,7 @@ def _open_data(config: EvaluationConfig) -> ImageDataModule:
 
 
 def _open_split(data: ImageDataModule, config: EvaluationConfig) -> ImageSplit:
-    """Return the split, or the sample of it."""
+    """Return the split, or a sample of it if ``limit`` is set."""
     from colorcnn.data.sampling import stratified_cut
 
     if config.split not in SPLITS:
@@ -222,14 +222,14 @@ def _load_classifier(
         from colorcnn.class_map import regroup
 
         if data.multi_label or data.masks:
-            raise UsageError(f"{data.name} has several labels an image: classes are mapped for one label.")
+            raise UsageError(f"{data.name} has several labels per image: a class map needs one.")
         return regroup(classifiers.load_classifier(spec), class_map, data.class_names)
     classifier = classifiers.load_classifier(spec, data.num_classes)
     num_classes = getattr(classifier, "num_classes", data.num_classes)
     if num_classes != data.num_classes:
         raise UsageError(
-            f"{spec} tells {num_classes} classes apart and {data.name} has {data.num_classes}",
-            "choose a classifier that was trained on these data, or map its classes",
+            f"{spec} has {num_classes} classes and {data.name} has {data.num_classes}",
+            "use a classifier that was trained on these data, or map its classes",
             code="other-classes",
         )
     return classifier

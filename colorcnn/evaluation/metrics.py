@@ -10,11 +10,11 @@ from torch import Tensor
 from colorcnn.errors import UsageError
 
 PSNR_CAP = 100.0
-"""Decibels at which :func:`mean_psnr` counts an image that came back without any error."""
+"""PSNR in dB that :func:`mean_psnr` counts for an image without any error."""
 
 SSIM_WINDOW = 11
 
-_SSIM_VALUES = 1 << 20  # values worked on at once; there are about a dozen double copies of them
+_SSIM_VALUES = 1 << 20  # values at once; about a dozen float64 copies of them need memory
 
 
 def accuracy_interval(correct: int, n: int) -> tuple[float, float]:
@@ -35,14 +35,14 @@ def accuracy_interval(correct: int, n: int) -> tuple[float, float]:
 def mean_average_precision(logits: Tensor, labels: Tensor) -> float:
     """Mean over the labels of the area under the precision-recall curve.
 
-    A label that no image carries has no recall and is left out; images whose logits are not finite rank last.
+    A label that no image has is left out, because it has no recall. Logits that are not finite rank last.
 
     Args:
         logits: (N, K) float.
         labels: (N, K) of 0 and 1.
 
     Returns:
-        The mean in [0, 1], NaN when no image carries any label.
+        The mean in [0, 1]; NaN if no image has a label.
     """
     from torchmetrics.functional.classification import multilabel_average_precision
 
@@ -77,23 +77,23 @@ def psnr(images: Tensor, originals: Tensor) -> Tensor:
 
 
 def mean_psnr(values: Tensor) -> float:
-    """Mean of per-image PSNRs, each at most :data:`PSNR_CAP` so that an exact image leaves it finite."""
+    """Mean of per-image PSNRs, each at most :data:`PSNR_CAP` so that exact images do not make it infinite."""
     return float(values.clamp(max=PSNR_CAP).mean())
 
 
 def ssim(images: Tensor, originals: Tensor) -> Tensor:
     """Structural similarity of each image (Z. Wang et al., 2004), mean over pixels and channels.
 
-    Gaussian window of 11 pixels and sigma 1.5, images mirrored at their edges: what torchmetrics computes,
-    in double precision (single precision is off by 2e-4 on flat images) and, with the window as two
-    matrix products, many times faster on small images.
+    The window is Gaussian, with 11 pixels and sigma 1.5. Images are mirrored at their edges. torchmetrics
+    computes the same. This function uses double precision, because single precision is off by 2e-4 on flat
+    images, and applies the window as two matrix products, which is many times faster on small images.
 
     Args:
         images: (B, 3, H, W) uint8.
         originals: the same shape, uint8.
 
     Returns:
-        (B,) float64; NaN for images smaller than the window, for which the measure is not defined.
+        (B,) float64; NaN for images smaller than the window.
 
     Raises:
         UsageError: the images are not uint8, or their shapes differ.
@@ -127,15 +127,15 @@ def _window(side: int) -> Tensor:
     reach = SSIM_WINDOW // 2
     offsets = torch.arange(-reach, reach + 1)
     weights = torch.exp(-0.5 * (offsets / 1.5).double().square())
-    places = (torch.arange(side)[:, None] + offsets).abs()
-    places = (side - 1) - ((side - 1) - places).abs()
+    positions = (torch.arange(side)[:, None] + offsets).abs()
+    positions = (side - 1) - ((side - 1) - positions).abs()
     return torch.zeros(side, side, dtype=torch.float64).scatter_add_(
-        1, places, (weights / weights.sum()).expand(side, -1)
+        1, positions, (weights / weights.sum()).expand(side, -1)
     )
 
 
 def count_colors(images: Tensor) -> Tensor:
-    """(B,) int64: the different colours of each (3, H, W) uint8 image of a batch."""
+    """Return the number of distinct colours, (B,) int64, of each image of a (B, 3, H, W) uint8 batch."""
     codes = images.flatten(2).long()
     codes = ((codes[:, 0] << 16) | (codes[:, 1] << 8) | codes[:, 2]).sort(dim=1).values
     return 1 + (codes[:, 1:] != codes[:, :-1]).sum(dim=1)

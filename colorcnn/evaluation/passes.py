@@ -1,4 +1,4 @@
-"""One quantizer or codec of an evaluation, measured batch by batch."""
+"""Measurement of one quantizer or codec of an evaluation, batch by batch."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 class QuantizesMany(Protocol):
-    """A quantizer that takes all palette sizes of a batch in one call."""
+    """Quantizer that computes all palette sizes of a batch in one call."""
 
     def quantize_many(self, images: Tensor, sizes: Sequence[int]) -> dict[int, Paletted]:
         """Quantize images.
@@ -51,89 +51,89 @@ class QuantizerPass:
         self.name = name
         self.quantizer = quantizer
         self.device = device
-        self.tallies = {size: MetricAccumulator() for size in sizes}
+        self.accumulators = {size: MetricAccumulator() for size in sizes}
         self.unavailable: dict[int, str] = {}
         self.accepted = False
-        self.first: tuple[int, float] | None = None
+        self.warm_up: tuple[int, float] | None = None
         self.background = Background(overlaps(device))
-        self.made, self.seconds = 0, 0.0
+        self.num_quantized, self.seconds = 0, 0.0
 
     @property
     def images_per_second(self) -> float:
         """Images per second. The first of several batches is a warm-up and does not count."""
-        made, seconds = (self.made, self.seconds) if self.made else self.first or (0, 0.0)
-        return made / seconds if seconds else 0.0
+        timed = (self.num_quantized, self.seconds) if self.num_quantized else self.warm_up or (0, 0.0)
+        return timed[0] / timed[1] if timed[1] else 0.0
 
     def state(self) -> dict[str, Any]:
-        """Return the progress as plain values."""
+        """Return the progress as plain values, for a progress file."""
         self.background.wait()
         return {
-            "tallies": {size: tally.state() for size, tally in self.tallies.items()},
+            "tallies": {size: each.state() for size, each in self.accumulators.items()},
             "unavailable": self.unavailable,
-            "made": self.made,
+            "made": self.num_quantized,
             "seconds": self.seconds,
         }
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Restore saved progress. The first batch afterwards is a warm-up and is not timed."""
-        self.tallies = {size: MetricAccumulator(**tally) for size, tally in state["tallies"].items()}
+        self.accumulators = {size: MetricAccumulator(**fields) for size, fields in state["tallies"].items()}
         self.unavailable = dict(state["unavailable"])
-        self.made, self.seconds = state["made"], state["seconds"]
+        self.num_quantized, self.seconds = state["made"], state["seconds"]
         self.accepted = True
 
-    def scores(self, rank: Tensor) -> dict[int, Score]:
-        """Return palette size -> score; ``rank`` (n,) sorts the images."""
+    def scores(self, order: Tensor) -> dict[int, Score]:
+        """Return palette size -> score; ``order`` (n,) sorts the images into the order of the split."""
         self.background.wait()
-        return {size: tally.score(rank) for size, tally in self.tallies.items()}
+        return {size: each.score(order) for size, each in self.accumulators.items()}
 
     def step(self, classifiers: ClassifierSet, originals: Tensor, labels: Tensor) -> None:
         """Quantize one batch, once for all palette sizes, and measure it.
 
         Args:
-            classifiers: the classifiers to ask.
+            classifiers: the classifiers.
             originals: (B, 3, H, W) uint8.
             labels: (B,) class numbers, or (B, K) of 0 and 1.
         """
-        if not self.tallies:
+        if not self.accumulators:
             return
         images = from_bytes(originals.to(self.device))
         for size, paletted in self._quantize(images).items():
             _check_contract(self.name, size, paletted, originals)
             pixels = paletted.render(torch.uint8)
             answers = classifiers.ask(pixels, labels)
-            given = (paletted.to("cpu"), pixels.cpu(), originals, answers, labels)
-            self.background.submit(self.tallies[size].add, *given)
+            arguments = (paletted.to("cpu"), pixels.cpu(), originals, answers, labels)
+            self.background.submit(self.accumulators[size].add, *arguments)
 
     def _quantize(self, images: Tensor) -> dict[int, Paletted]:
         try:
             start = self._now()
-            done = self.quantizer.quantize_many(images, list(self.tallies))
+            done = self.quantizer.quantize_many(images, list(self.accumulators))
         except UsageError:
-            if self.accepted:  # sizes were accepted on the first batch, so this is another error
+            if self.accepted:  # the first batch accepted the sizes, so this is another error
                 raise
             self._drop_refused_sizes(images)
-            if not self.tallies:
+            if not self.accumulators:
                 return {}
             start = self._now()
-            done = self.quantizer.quantize_many(images, list(self.tallies))
-        self._note(len(images) * len(self.tallies), self._now() - start)
+            done = self.quantizer.quantize_many(images, list(self.accumulators))
+        self._add_time(len(images) * len(self.accumulators), self._now() - start)
         self.accepted = True
         return done
 
-    def _note(self, made: int, seconds: float) -> None:
-        if self.first is None:
-            self.first = made, seconds
+    def _add_time(self, num_images: int, seconds: float) -> None:
+        if self.warm_up is None:
+            self.warm_up = num_images, seconds
         else:
-            self.made += made
+            self.num_quantized += num_images
             self.seconds += seconds
 
     def _drop_refused_sizes(self, images: Tensor) -> None:
-        for size in list(self.tallies):
+        for size in list(self.accumulators):
             try:
                 self.quantizer.quantize_many(images, [size])
             except UsageError as refusal:
                 self.unavailable[size] = str(refusal)
-                del self.tallies[size]
+                del self.accumulators[size]
 
     def _now(self) -> float:
         if self.device.type == "cuda":
@@ -152,47 +152,47 @@ class CodecPass:
     def __init__(self, name: str, codec: Coder) -> None:
         self.name = name
         self.codec = codec
-        self.tally = MetricAccumulator()
+        self.accumulator = MetricAccumulator()
 
     def state(self) -> dict[str, Any]:
-        """Return the progress as plain values."""
-        return {"tally": self.tally.state()}
+        """Return the progress as plain values, for a progress file."""
+        return {"tally": self.accumulator.state()}
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Restore saved progress."""
-        self.tally = MetricAccumulator(**state["tally"])
+        self.accumulator = MetricAccumulator(**state["tally"])
 
     def step(self, classifiers: ClassifierSet, originals: Tensor, labels: Tensor) -> None:
         """Write one batch as files, read them, and measure the decoded images.
 
         Args:
-            classifiers: the classifiers to ask.
+            classifiers: the classifiers.
             originals: (B, 3, H, W) uint8.
             labels: (B,) class numbers, or (B, K) of 0 and 1.
         """
         pixels, bits = self.codec(originals)
         if pixels.shape != originals.shape or pixels.dtype != torch.uint8 or len(bits) != len(originals):
             raise ColorCNNError(
-                f"{self.name} made {len(bits)} files and {tuple(pixels.shape)} {pixels.dtype} of images "
-                f"{tuple(originals.shape)}: its codec is at fault."
+                f"{self.name} returned {len(bits)} files and {tuple(pixels.shape)} {pixels.dtype} for images "
+                f"{tuple(originals.shape)}: this is a bug of the codec."
             )
-        self.tally.add_decoded(pixels, bits, originals, classifiers.ask(pixels, labels), labels)
+        self.accumulator.add_decoded(pixels, bits, originals, classifiers.ask(pixels, labels), labels)
 
 
 def _check_contract(name: str, size: int, paletted: Paletted, originals: Tensor) -> None:
     expected = (len(originals), *originals.shape[2:])
     if tuple(paletted.indices.shape) != expected:
         raise ColorCNNError(
-            f"{name} made index maps {tuple(paletted.indices.shape)} of images that ask for {expected}: "
-            "its quantizer is at fault."
+            f"{name} returned index maps of shape {tuple(paletted.indices.shape)} in place of {expected}: "
+            "this is a bug of the quantizer."
         )
     if not paletted.palette.isfinite().all():
         raise ColorCNNError(
-            f"{name} made a palette with values that are not finite at {size} colours: "
-            "its weights are broken; train it again or use another checkpoint."
+            f"{name} returned a palette with values that are not finite at {size} colours: "
+            "its weights are damaged; train it again or use another checkpoint."
         )
     most = int(paletted.num_colors.max())
     if most > size:
         raise ColorCNNError(
-            f"{name} made {most} colours where {size} were asked for: its quantizer is at fault."
+            f"{name} returned {most} colours, but at most {size} are allowed: this is a bug of the quantizer."
         )

@@ -21,7 +21,7 @@ class ProgressFile:
         path: the file.
 
     Attributes:
-        SECONDS: least time between two writes. About this much work is lost on an interruption.
+        SECONDS: minimum time between two writes. An interruption loses about this much work.
     """
 
     SECONDS: ClassVar[float] = 30.0
@@ -31,7 +31,7 @@ class ProgressFile:
         self._next = time.monotonic() + self.SECONDS
 
     def read(self) -> dict[str, Any] | None:
-        """Return the saved state; None if there is none, or the file is damaged."""
+        """Return the saved state; None if the file is missing or damaged."""
         try:
             return torch.load(self.path, weights_only=True)
         except (OSError, RuntimeError, EOFError, pickle.UnpicklingError):
@@ -41,7 +41,7 @@ class ProgressFile:
         """Save the state if the last write is long enough ago, or the measurement ended.
 
         Args:
-            state: returns the state, of tensors and plain values.
+            state: function that returns the state: tensors and plain values.
             ended: True to save in any case.
 
         Raises:

@@ -22,10 +22,10 @@ class Rate(NamedTuple):
 
     Attributes:
         png: the whole indexed PNG file, header and palette included.
-        packed: the index map alone, uncompressed: 1, 2, 4 or 8 bits a pixel, whichever the colours it
-            shows need, each row padded to whole bytes as PNG packs it.
-        palette: the colours it shows, 24 bits each.
-        pixels: how many pixels those bits pay for.
+        packed: the uncompressed index map, 1, 2, 4 or 8 bits per pixel. Rows are padded to whole bytes, as in
+            PNG.
+        palette: the colours that the image shows, 24 bits each.
+        pixels: number of pixels of the image.
     """
 
     png: int
@@ -35,12 +35,12 @@ class Rate(NamedTuple):
 
 
 def index_depth(colors: int) -> int:
-    """Bits per index of an indexed PNG that shows ``colors`` (1..256) colours: 1, 2, 4 or 8."""
+    """Return the bits per index of an indexed PNG with ``colors`` (1..256) colours: 1, 2, 4 or 8."""
     return next(depth for depth in (1, 2, 4, 8) if colors <= 1 << depth)
 
 
 def packed_bits(height: int, width: int, colors: int) -> int:
-    """Return the bits of an index map, packed as in PNG: rows are padded to whole bytes.
+    """Return the bits of a packed index map. Rows are padded to whole bytes, as in PNG.
 
     Args:
         height: rows of the image.
@@ -51,7 +51,7 @@ def packed_bits(height: int, width: int, colors: int) -> int:
 
 
 def rates(paletted: Paletted) -> list[Rate]:
-    """Measure each image of a batch, across the processor's cores."""
+    """Measure each image of a batch, in one thread per core."""
     paletted = paletted.to("cpu")
     height, width = paletted.indices.shape[1:]
     colors = paletted.num_colors.tolist()
@@ -65,7 +65,7 @@ def rates(paletted: Paletted) -> list[Rate]:
 
 
 def truecolor_png_bits(images: Tensor) -> list[int]:
-    """Bits of each image of a (B, 3, H, W) uint8 batch as a truecolour PNG file: what full colour costs."""
+    """Return the bits of a truecolour PNG file of each image of a (B, 3, H, W) uint8 batch."""
     pixels = images.permute(0, 2, 3, 1).contiguous().cpu().numpy()
 
     def measure(image: int) -> int:
@@ -77,7 +77,7 @@ def truecolor_png_bits(images: Tensor) -> list[int]:
 
 
 def in_threads(function: Callable[[int], _T], count: int) -> list[_T]:
-    """Call a function on 0..count-1 in threads, one slice each. Compression releases the global lock.
+    """Call a function on 0..count-1, in one thread per core. Compression releases Python's global lock.
 
     Args:
         function: the function.

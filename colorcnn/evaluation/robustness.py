@@ -1,4 +1,4 @@
-"""Accuracy under attack: every quantizer as a defence, by the one evaluator on attacked images."""
+"""Accuracy under attack. Every quantizer is a defence and is evaluated on attacked images."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ if TYPE_CHECKING:
     from colorcnn.evaluation.progress_file import ProgressFile
 
 
-def _nowhere(label: str) -> None:
-    """Keep nothing of an evaluation."""
+def _no_progress(label: str) -> None:
+    """Return no progress file."""
 
 
 @dataclass(frozen=True)
@@ -38,12 +38,12 @@ class Defence:
 
     Attributes:
         classifier: maps images (B, 3, H, W) in [0, 1] to logits (B, K).
-        batches: uint8 images, labels and index; read many times.
+        batches: uint8 images, labels and index. They are read many times.
         methods: name -> quantizer.
         codecs: name -> codec.
         device: device of the networks.
         options: ``limit``, ``num_classes`` and ``progress`` of the evaluator.
-        keep: label of an evaluation -> its progress file; by default none.
+        progress_file: function from the label of an evaluation to its progress file; by default None.
     """
 
     classifier: nn.Module
@@ -52,9 +52,9 @@ class Defence:
     codecs: Mapping[str, Coder] = field(default_factory=dict)
     device: torch.device | str = "cpu"
     options: Mapping[str, Any] = field(default_factory=dict)
-    keep: Callable[[str], ProgressFile | None] = _nowhere
+    progress_file: Callable[[str], ProgressFile | None] = _no_progress
 
-    def under(
+    def measure(
         self,
         attack: Attack,
         epsilon: int,
@@ -64,7 +64,7 @@ class Defence:
         codecs: Mapping[str, Coder],
         target: str,
     ) -> Evaluation:
-        """Evaluate on images that are attacked through a network.
+        """Evaluate on images that an attack has changed.
 
         Args:
             attack: the attack.
@@ -85,7 +85,7 @@ class Defence:
             codecs=codecs,
             device=self.device,
             label=label,
-            progress_file=self.keep(label),
+            progress_file=self.progress_file(label),
             **self.options,
         )
 
@@ -95,27 +95,27 @@ def measure_robustness(
 ) -> Robustness:
     """Measure the accuracy of every method under every attack.
 
-    An adaptive attack has another target for each method and palette size. Each adaptive attack is preceded
-    by the same attack on the classifier alone, which gives the accuracy in full colour.
+    An adaptive attack has another target for each method and palette size. The same attack on the classifier
+    alone runs first. It gives the accuracy in full colour.
 
     Args:
         defence: the classifier, the images, and the quantizers and codecs.
         attacks: the attacks, at least one.
-        epsilons: largest changes of a value, whole numbers of 0..255; 0, the clean evaluation, is added.
+        epsilons: largest changes of a value, whole numbers in 0..255. 0 (no attack) is added.
         clean: the evaluation without an attack. Its methods and palette sizes are attacked.
 
     Raises:
-        UsageError: an epsilon is no whole number from 0 to 255, or there is no attack.
+        UsageError: an epsilon is not a whole number from 0 to 255, or there is no attack.
     """
     epsilons = check_epsilons(epsilons)
     if not attacks:
         raise UsageError("There is nothing to measure: give at least one attack.")
-    bare = {str(attack): attack for attack in (replace(attack, path="") for attack in attacks)}
-    results = {name: _result(_bare(defence, attack, epsilons, clean)) for name, attack in bare.items()}
+    plain = {str(attack): attack for attack in (replace(attack, path="") for attack in attacks)}
+    results = {name: _curves(_plain(defence, attack, epsilons, clean)) for name, attack in plain.items()}
     for attack in attacks:
         if attack.path:
-            known = _known(results, attack, defence.methods)
-            found = _result(_adaptive(defence, attack, epsilons, clean, known))
+            known = _same_results(results, attack, defence.methods)
+            found = _curves(_adaptive(defence, attack, epsilons, clean, known))
             results[str(attack)] = AttackResult(
                 results[attack.name].original,
                 {**known.methods, **found.methods},
@@ -124,10 +124,10 @@ def measure_robustness(
     return Robustness(tuple(epsilons), attacks[0].steps, results)
 
 
-def _known(
+def _same_results(
     results: Mapping[str, AttackResult], attack: Attack, methods: Mapping[str, QuantizesMany]
 ) -> AttackResult:
-    """Return the results of the adaptive attack that hold for the soft one: methods without a soft image."""
+    """Return the adaptive results of methods without a soft image: their soft results are the same."""
     found = results.get(f"{attack.name}:adaptive")
     if attack.path != "soft" or found is None:
         return AttackResult({})
@@ -140,8 +140,8 @@ def _is_soft(method: QuantizesMany) -> bool:
 
 
 @dataclass(frozen=True)
-class _Cell:
-    """A score below one epsilon: of a method at a palette size, of a codec, or of the classifier alone."""
+class _Result:
+    """Score at one epsilon of a method at a palette size, of a codec, or of the classifier alone."""
 
     epsilon: int
     score: Score
@@ -150,24 +150,24 @@ class _Cell:
     codec: str = ""
 
 
-def _bare(defence: Defence, attack: Attack, epsilons: Sequence[int], clean: Evaluation) -> Iterator[_Cell]:
+def _plain(defence: Defence, attack: Attack, epsilons: Sequence[int], clean: Evaluation) -> Iterator[_Result]:
     for epsilon in epsilons:
         found = clean
         if epsilon:
-            found = defence.under(
+            found = defence.measure(
                 *(attack, epsilon, defence.classifier, clean.sizes, defence.methods, defence.codecs, "")
             )
-        yield _Cell(epsilon, found.original)
+        yield _Result(epsilon, found.original)
         for name, scores in found.scores.items():
             for size, score in scores.items():
-                yield _Cell(epsilon, score, name, size)
+                yield _Result(epsilon, score, name, size)
         for name, score in found.codecs.items():
-            yield _Cell(epsilon, score, codec=name)
+            yield _Result(epsilon, score, codec=name)
 
 
 def _adaptive(
     defence: Defence, attack: Attack, epsilons: Sequence[int], clean: Evaluation, known: AttackResult
-) -> Iterator[_Cell]:
+) -> Iterator[_Result]:
     for name, scores in clean.scores.items():
         if name in known.methods:
             continue
@@ -179,8 +179,8 @@ def _adaptive(
             for epsilon in epsilons:
                 found = clean
                 if epsilon:
-                    found = defence.under(attack, epsilon, network, [size], {name: quantizer}, {}, target)
-                yield _Cell(epsilon, found.scores[name][size], name, size)
+                    found = defence.measure(attack, epsilon, network, [size], {name: quantizer}, {}, target)
+                yield _Result(epsilon, found.scores[name][size], name, size)
     for name in clean.codecs:
         if name in known.codecs:
             continue
@@ -189,11 +189,11 @@ def _adaptive(
         for epsilon in epsilons:
             found = clean
             if epsilon:
-                found = defence.under(attack, epsilon, network, clean.sizes, {}, {name: codec}, name)
-            yield _Cell(epsilon, found.codecs[name], codec=name)
+                found = defence.measure(attack, epsilon, network, clean.sizes, {}, {name: codec}, name)
+            yield _Result(epsilon, found.codecs[name], codec=name)
 
 
-def _result(cells: Iterable[_Cell]) -> AttackResult:
+def _curves(cells: Iterable[_Result]) -> AttackResult:
     """Sort cells by method, palette size and codec into curves over epsilon."""
     original: dict[int, Verdict] = {}
     methods: dict[str, dict[int, dict[int, Verdict]]] = {}

@@ -12,12 +12,12 @@ from colorcnn.models.classifiers import Classifier, Frozen
 
 
 def activation_maps(classifier: nn.Module, images: Tensor, classes: Tensor) -> tuple[Tensor, Tensor]:
-    """Return the evidence of each place for a class, and the confidence of the network in it.
+    """Return class activation maps, and the confidence in the class.
 
-    Where the network ends in global average pooling and a linear layer this is CAM (B. Zhou et al., 2016):
-    its last feature maps, weighted by the layer's weights of the class and scaled from least to largest. For
-    any other network it is Grad-CAM (R. Selvaraju et al., 2017): the weights are the mean gradients of the
-    class's logit, and what speaks against the class is 0.
+    If the network ends in global average pooling and a linear layer, this is CAM (B. Zhou et al., 2016): the
+    last feature maps, weighted by the layer's weights of the class, and scaled from their minimum to their
+    maximum. For other networks it is Grad-CAM (R. Selvaraju et al., 2017): the weights are the mean gradients
+    of the class's logit, and negative evidence is set to 0.
 
     Args:
         classifier: maps images (B, 3, H, W) in [0, 1] to logits (B, K).
@@ -35,17 +35,17 @@ def activation_maps(classifier: nn.Module, images: Tensor, classes: Tensor) -> t
         features, logits = _features_and_logits(classifier, images)
         chosen = logits.gather(1, classes[:, None])
         (slopes,) = torch.autograd.grad(chosen.sum(), features)
-    # The gradient of an average over h x w places is the linear layer's weight / hw: one way for both.
+    # Gradients serve both: that of an average over h x w positions is the linear layer's weight / hw.
     maps = (slopes.mean(dim=(2, 3), keepdim=True) * features.detach()).sum(dim=1)
-    least = maps.amin(dim=(1, 2), keepdim=True)
-    maps = maps - least if _ends_linearly(classifier) else maps.clamp_min(0)
+    smallest = maps.amin(dim=(1, 2), keepdim=True)
+    maps = maps - smallest if _ends_linearly(classifier) else maps.clamp_min(0)
     largest = maps.amax(dim=(1, 2), keepdim=True)
     confidence = logits.detach().softmax(dim=1).gather(1, classes[:, None])[:, 0]
     return maps / torch.where(largest > 0, largest, 1), confidence
 
 
 def _features_and_logits(classifier: nn.Module, images: Tensor) -> tuple[Tensor, Tensor]:
-    """The last output (B, F, h, w) of any part of the network that is more than a pixel, and the logits."""
+    """Return the last feature maps (B, F, h, w) larger than 1 x 1, and the logits."""
     seen: list[Tensor] = []
 
     def note(module: nn.Module, inputs: Any, output: Any) -> None:
@@ -59,12 +59,12 @@ def _features_and_logits(classifier: nn.Module, images: Tensor) -> tuple[Tensor,
         for hook in hooks:
             hook.remove()
     if not seen:
-        raise UsageError("The classifier has no feature maps to look at: give a convolutional network.")
+        raise UsageError("The classifier has no feature maps: use a convolutional network.")
     return seen[0], logits.float()
 
 
 def _ends_linearly(classifier: nn.Module) -> bool:
-    """Tell if the logits are linear in the mean of the last feature maps."""
+    """Return True if the logits are linear in the mean of the last feature maps."""
     network = classifier.network if isinstance(classifier, Frozen) else classifier
     if not isinstance(network, Classifier) or not isinstance(network.head, nn.Sequential):
         return False

@@ -1,4 +1,4 @@
-"""Typed results of an evaluation. ``to_json`` makes metrics of a record, ``from_json`` reads them."""
+"""Typed results of an evaluation. ``to_json`` returns the metrics of a record, ``from_json`` reads them."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class Verdict:
     Attributes:
         accuracy: share of recognised images, in [0, 1].
         interval: the 95 % Wilson interval of the accuracy.
-        correct: (n,) bool, True for each recognised image, in the order of the image index.
+        correct: (n,) bool, True for each recognised image, in the order of the split.
     """
 
     accuracy: float
@@ -40,14 +40,14 @@ class Verdict:
 
         Args:
             content: the JSON values. A mean over seeds has no ``correct``, which becomes an empty array.
-            n: number of images. Without it, ``correct`` is filled up with False to whole bytes.
+            n: number of images. Without it, ``correct`` is padded with False to whole bytes.
         """
         low, high = content["interval"]
         return cls(content["accuracy"], (low, high), unpack_flags(content.get("correct", ""))[:n])
 
 
 class ColorCount(NamedTuple):
-    """Mean, smallest and largest number of different colours in an image."""
+    """Mean, smallest and largest number of distinct colours in an image."""
 
     mean: float
     least: int
@@ -68,8 +68,8 @@ class Score:
     Attributes:
         accuracy: share of recognised images, in [0, 1].
         interval: the 95 % Wilson interval of the accuracy.
-        correct: (n,) bool, True for each recognised image, in the order of the image index.
-        colors: numbers of different colours in an image; None if they were not counted.
+        correct: (n,) bool, True for each recognised image, in the order of the split.
+        colors: numbers of distinct colours in an image; None if they were not counted.
         png_bpp: bits per pixel of the indexed PNG files (truecolour PNG files for the originals); None for
             a codec.
         packed_bpp: bits per pixel of the packed index maps alone; None for the originals and codecs.
@@ -81,7 +81,7 @@ class Score:
         mean_iou: mean intersection over union of the classes, over all pixels; None unless labels are masks.
         not_finite: number of images with a logit that is not finite. They count as not recognised.
         file_bpp: bits per pixel of the files of a codec, headers included; None for all others.
-        judges: classifier -> verdict, if several classifiers are asked; ``accuracy`` is from the first.
+        judges: classifier -> verdict, if there are several classifiers. ``accuracy`` is from the first.
         soft: temperature -> result on soft images; empty unless soft images were measured.
     """
 
@@ -151,7 +151,7 @@ _PLAIN_VALUES = {each.name for each in fields(Score)} - {
 }
 
 StrengthCurve = Mapping[int, Verdict]
-"""Epsilon, the largest change of a value of 0..255 -> verdict."""
+"""Epsilon (the largest change of a value, in 0..255) -> verdict."""
 
 
 @dataclass(frozen=True)
@@ -169,7 +169,7 @@ class AttackResult:
     codecs: Mapping[str, StrengthCurve] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
-        """Return JSON values; numbers are keys as strings, empty parts are left out."""
+        """Return JSON values. Numbers become strings as keys, and empty parts are left out."""
         content: dict[str, Any] = {"original": _curve_json(self.original)}
         if self.methods:
             content["methods"] = {
@@ -209,7 +209,7 @@ class Robustness:
     """Accuracies under attack.
 
     Attributes:
-        epsilons: the largest changes of a value, of 0..255, in ascending order; the first is 0.
+        epsilons: the largest changes of a value, in 0..255 and in ascending order. The first is 0.
         steps: number of PGD steps.
         results: attack -> result.
     """
@@ -244,7 +244,7 @@ class Evaluation:
         sizes: the requested palette sizes.
         original: the score on the images in full colour.
         scores: method -> number of colours -> score.
-        unavailable: method -> number of colours -> reason of the method to refuse this number.
+        unavailable: method -> number of colours -> reason why the method refuses this number.
         images_per_second: method -> quantized images per second; one image at two palette sizes counts as
             two. The first of several batches is a warm-up and is not timed.
         codecs: codec -> score.

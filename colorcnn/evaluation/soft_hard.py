@@ -1,8 +1,7 @@
-"""Loss of a learned quantizer when its soft assignment becomes the hard one of a file.
+"""Accuracy on the soft images of a learned quantizer, to compare with its files.
 
-The metrics are those of an evaluation; a score of a learned quantizer has, beside ``accuracy``, ``soft``:
-what the classifier recognises of the soft image (Eq 6) with scores divided by a temperature, and the entropy
-of the assignment there. As the temperature falls to 0, the soft image becomes the hard one.
+``Score.soft`` holds accuracy on soft images (Eq 6) whose logits are divided by a temperature, and the entropy
+of the assignment. As the temperature falls to 0, the soft image becomes the hard one.
 """
 
 from __future__ import annotations
@@ -35,16 +34,16 @@ def measure_soft(
     device: torch.device | str = "cpu",
     label: str = "soft images",
 ) -> dict[int, dict[str, SoftScore]]:
-    """Accuracy of soft images, and the entropy of their assignments.
+    """Measure accuracy on soft images, and the entropy of their assignments.
 
     Args:
-        quantizer: a ColorCNN or ColorCNN+; one pass through its backbone serves all sizes and temperatures.
-        classifier: images (B, 3, H, W) in [0, 1] -> logits.
+        quantizer: a learned quantizer. Its backbone runs once per batch, for all sizes and temperatures.
+        classifier: maps images (B, 3, H, W) in [0, 1] to logits (B, K).
         batches: uint8 images (B, 3, H, W) and labels (B,).
         sizes: the numbers of colours.
-        temperatures: what the scores are divided by.
-        device: where both run; they are moved there.
-        label: what the progress bar says.
+        temperatures: temperatures that the logits are divided by.
+        device: device of quantizer and classifier, which are moved there.
+        label: text before the progress bar.
 
     Returns:
         Number of colours -> temperature -> result.
@@ -57,7 +56,7 @@ def measure_soft(
     with evaluating([quantizer, classifier], device):
         for batch in tqdm(batches, desc=label, disable=None):
             if batch.labels.ndim > 1:
-                raise UsageError("Soft images are compared for one label each: name another data set.")
+                raise UsageError("Soft images need one label per image: use another data set.")
             images, labels = from_bytes(batch.images.to(device)), batch.labels.to(device)
             features = quantizer.encode(images)
             for (size, at), found in sums.items():

@@ -15,13 +15,13 @@ from colorcnn.evaluation.scores import unpack_flags
 Metrics = Mapping[str, Any]
 
 STARS = ((0.001, "★★★"), (0.01, "★★"), (0.05, "★"))
-"""Largest p-value and its mark: the paper's three stars (its Fig 12), and the two customary weaker ones."""
+"""Upper bound of the p-value and its mark: three stars as in the paper (Fig 12), and two weaker levels."""
 
 STARS_EXPLAINED = (
     "exact McNemar test on the same images: ★ p < 0.05, ★★ p < 0.01, ★★★ p < 0.001, "
     "p corrected for all tests of the table (Benjamini-Hochberg)"
 )
-SEEDS_EXPLAINED = "of several seeds the largest p, where all agree which is better"
+SEEDS_EXPLAINED = "with several seeds the largest p, and no star if the seeds disagree about which is better"
 
 
 @dataclass(frozen=True)
@@ -29,9 +29,9 @@ class McNemar:
     """Test of two methods on the same images.
 
     Attributes:
-        only_first: images that the first method alone gets right.
-        only_second: images that the second alone gets right.
-        p_value: probability of a split at least that uneven if neither were better.
+        only_first: number of images that only the first method gets right.
+        only_second: number of images that only the second method gets right.
+        p_value: p-value of the exact test.
     """
 
     only_first: int
@@ -40,19 +40,23 @@ class McNemar:
 
 
 def mcnemar(first: np.ndarray, second: np.ndarray) -> McNemar:
-    """Exact two-sided McNemar test (Q. McNemar, 1947): the binomial one over the images that tell them apart.
+    """Return the exact two-sided McNemar test (Q. McNemar, 1947) of two methods.
+
+    It is a binomial test on the images that only one method gets right.
 
     Args:
-        first: (n,) bool, which images one method gets right.
-        second: (n,) bool, which the other does, in the same order.
+        first: (n,) bool, True for each image that the first method gets right.
+        second: (n,) bool, the same for the second method.
 
     Raises:
-        UsageError: they are of different lengths.
+        UsageError: the lengths differ.
     """
     from scipy.stats import binomtest
 
     if first.shape != second.shape:
-        raise UsageError(f"{len(first)} images and {len(second)}: compare methods on the same images.")
+        raise UsageError(
+            f"The methods were measured on {len(first)} and {len(second)} images: use the same images."
+        )
     only_first, only_second = int((first & ~second).sum()), int((second & ~first).sum())
     differing = only_first + only_second
     p_value = float(binomtest(only_first, differing).pvalue) if differing else 1.0
@@ -60,7 +64,7 @@ def mcnemar(first: np.ndarray, second: np.ndarray) -> McNemar:
 
 
 def stars(p_value: float) -> str:
-    """The mark of a p-value, empty from 0.05 up; see :data:`STARS`."""
+    """Return the mark of a p-value, which is empty from 0.05 up; see :data:`STARS`."""
     return next((mark for bound, mark in STARS if p_value < bound), "")
 
 
@@ -68,13 +72,13 @@ def compare(metrics: Metrics, first: tuple[str, str], second: tuple[str, str]) -
     """Test two cells of one record's table against each other.
 
     Args:
-        metrics: of a record; of several seeds, each is tested.
+        metrics: metrics of a record. Each seed is tested.
         first: a method and the number of colours.
         second: another method and number of colours.
 
     Returns:
-        The test; for several seeds the counts of all, and the largest p-value, or 1 where the seeds do not
-        agree which is better. None where a cell is missing or does not tell which images were right.
+        The test. For several seeds it has the sums of the counts and the largest p-value, or 1 if the seeds
+        disagree about which method is better. None if a cell is missing or has no list of recognised images.
     """
     runs = list(metrics.get("per_seed", {"": metrics}).values())
     cells = [[_flags(run, *cell) for cell in (first, second)] for run in runs]
@@ -100,9 +104,9 @@ def stars_explained(metrics: Metrics) -> str:
 
 
 def leading_method(metrics: Metrics) -> str | None:
-    """Return the method that a record is about: palette attention, else ColorCNN+, else the first ColorCNN.
+    """Return the main method of a record: palette attention, else ColorCNN+, else the first ColorCNN.
 
-    A variant, such as ``colorcnn-plus (no jitter)``, stands in for a method that the record does not have.
+    A variant, such as ``colorcnn-plus (no jitter)``, is used if the plain method is missing.
     """
     ranks = ("palette-attention", "palette-attention*", "colorcnn-plus", "colorcnn-plus*", "colorcnn*")
     found = (method for rank in ranks for method in metrics["methods"] if fnmatchcase(method, rank))
@@ -110,13 +114,13 @@ def leading_method(metrics: Metrics) -> str | None:
 
 
 def corrected(tests: Mapping[Any, McNemar]) -> dict[Any, McNemar]:
-    """Correct the p values of all tests of one table (Y. Benjamini and Y. Hochberg, 1995).
+    """Correct the p-values of all tests of one table (Y. Benjamini and Y. Hochberg, 1995).
 
     Args:
-        tests: a key of the caller's -> test.
+        tests: any key -> test.
 
     Returns:
-        The same tests with p values that bound the share of false differences among all differences.
+        The same tests, with p-values that control the false discovery rate.
     """
     from scipy.stats import false_discovery_control
 
@@ -129,7 +133,7 @@ def corrected(tests: Mapping[Any, McNemar]) -> dict[Any, McNemar]:
 def against_first(metrics: Metrics) -> dict[str, dict[str, McNemar]]:
     """Test every method of a record against the first one, at each number of colours that both have.
 
-    The p values are corrected for the number of tests, see :func:`corrected`.
+    The p-values are corrected for the number of tests, see :func:`corrected`.
 
     Returns:
         Method -> number of colours -> test; ``only_first`` counts for the method itself.

@@ -1,4 +1,4 @@
-"""Trained compressors, put to their test sources: rate, error, and the size of real codes, all read back."""
+"""Measure trained compressors: rate, error, and size of the coded bytes. Everything is decoded again."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ from colorcnn.vq.published import CURVES
 from colorcnn.vq.rates import RDPoint, bd_rate
 from colorcnn.vq.sources import TEST_SEED, Source, read_pixels
 
-_PART = 65_536  # vectors coded at once
-_DESIGN_SEED = TEST_SEED + 2  # of the vectors ECVQ is designed on: neither those of validation nor of test
+_PART = 65_536  # number of vectors coded at once
+_DESIGN_SEED = TEST_SEED + 2  # design vectors differ from validation and test vectors
 
 
 def score(point: RDPoint, trade_off: float) -> dict[str, float]:
@@ -31,7 +31,7 @@ def score(point: RDPoint, trade_off: float) -> dict[str, float]:
 
     Args:
         point: rate and error.
-        trade_off: lambda of the loss.
+        trade_off: the lambda of the loss.
     """
     return {**asdict(point), "decibels": point.decibels, "loss": point.loss(trade_off)}
 
@@ -40,22 +40,22 @@ def measure_vectors(compressor: VectorCompressor, vectors: Tensor) -> dict[str, 
     """Measure rate and error of a compressor of vectors.
 
     Args:
-        compressor: trained.
+        compressor: a trained compressor.
         vectors: (n, d).
 
     Returns:
-        :func:`score`, and ``coded_rate``: the bits per dimension of the range coder's bytes. They are decoded
-        again; what an entropy model itself takes is not counted, as a decoder has it.
+        :func:`score`, and ``coded_rate``: the bits per dimension of the range coder's bytes. The size of the
+        entropy model is not counted, because the decoder has it.
 
     Raises:
-        ColorCNNError: the bytes do not give back what was coded.
+        ColorCNNError: decoding does not reproduce the indices.
     """
     coded_bytes = 0
     for part in vectors.split(_PART):
         coded = compressor.encode(part)
         _, quantized = _evaluated(compressor, part)
         if not torch.equal(compressor.decode_indices(coded), quantized):
-            raise ColorCNNError("The code does not give back what was coded: the compressor is at fault.")
+            raise ColorCNNError("Decoding does not reproduce the indices: this is a bug of the compressor.")
         coded_bytes += len(coded.code)
     measured = score(compressor.measure(vectors), compressor.trade_off)
     return {**measured, "coded_rate": 8 * coded_bytes / vectors.numel()}
@@ -65,16 +65,16 @@ def measure_pictures(compressor: ImageCompressor, files: Sequence[Path], name: s
     """Measure size and error of the files of ``colorcnn compress``.
 
     Args:
-        compressor: trained, on the device it is to compute on.
-        files: pictures.
-        name: of the compressor, which the files hold.
+        compressor: a trained compressor, on its device.
+        files: paths of images.
+        name: the name of the compressor that is written into the files.
 
     Returns:
-        ``rate``: bits per pixel of whole files, the mean over the pictures; ``decibels``: their mean PSNR;
-        ``round_trips``: how many pictures were decoded to the very pixels the encoder expects, which is all.
+        ``rate``: bits per pixel of whole files, the mean over the images. ``decibels``: mean PSNR in dB.
+        ``round_trips``: number of images that decode to the pixels that the encoder expects, which is all.
 
     Raises:
-        ColorCNNError: a file does not decode to those pixels.
+        ColorCNNError: a file decodes to other pixels.
     """
     rates, decibels = [], []
     device = next(compressor.parameters()).device
@@ -84,7 +84,9 @@ def measure_pictures(compressor: ImageCompressor, files: Sequence[Path], name: s
         decoded = decompress_pixels(compressor, data, path.name)
         reconstruction, _ = _evaluated(compressor, from_bytes(pixels[None].to(device)))
         if not torch.equal(decoded, to_bytes(compressor.finish(reconstruction))[0].cpu()):
-            raise ColorCNNError(f"The code of {path} decodes to other pixels: the compressor is at fault.")
+            raise ColorCNNError(
+                f"The code of {path} decodes to wrong pixels: this is a bug of the compressor."
+            )
         rates.append(8 * len(data) / pixels[0].numel())
         decibels.append(psnr(decoded[None], pixels[None]))
     return {
@@ -99,7 +101,7 @@ def measure_codec(codec: Codec, files: Sequence[Path]) -> dict[str, float]:
 
     Args:
         codec: format and quality.
-        files: pictures.
+        files: paths of images.
     """
     rates, decibels = [], []
     for path in files:
@@ -113,14 +115,14 @@ def measure_codec(codec: Codec, files: Sequence[Path]) -> dict[str, float]:
 def measure_references(
     source: Source, trade_offs: Sequence[float], design_size: int, test_size: int, codewords: int
 ) -> dict[str, dict[str, dict[str, float]]]:
-    """The best quantizers known without a transform.
+    """Measure the best known quantizers without a transform.
 
     Args:
-        source: of vectors.
-        trade_offs: lambdas.
-        design_size: how many vectors ECVQ is designed on.
-        test_size: how many it is measured on.
-        codewords: the most ECVQ starts with.
+        source: the source of the vectors.
+        trade_offs: the lambdas.
+        design_size: number of vectors that ECVQ is designed on.
+        test_size: number of vectors that ECVQ is measured on.
+        codewords: maximum number of codewords that ECVQ starts with.
 
     Returns:
         Method -> lambda -> :func:`score`: ``ecvq``, and for the 1-D Gaussian ``ecsq``, which is exact.
@@ -138,7 +140,7 @@ def measure_references(
 
 
 def published_points(source: str) -> dict[str, dict[str, Any]]:
-    """Every curve printed for a source: its reference, and lambda -> rate, decibels and loss."""
+    """Return method -> published curve of a source: its reference, and lambda -> rate, decibels and loss."""
     return {
         curve.method: {
             "reference": curve.reference,
@@ -150,13 +152,13 @@ def published_points(source: str) -> dict[str, dict[str, Any]]:
 
 
 def best_reference(metrics: Mapping[str, Any]) -> str | None:
-    """The reference that losses are held against: what is exact, else ECVQ; None where there is none."""
+    """Return the reference for losses: ECSQ, which is exact, else ECVQ, else None."""
     found = metrics.get("references", {})
     return next((name for name in ("ecsq", "ecvq") if name in found), None)
 
 
 def points_of(scores: Mapping[str, Mapping[str, float]]) -> list[RDPoint]:
-    """Rate and decibels of scores as points; of pictures the mean PSNR counts, not the mean error."""
+    """Return rate and decibels of scores as points. Images use the mean PSNR, not the mean error."""
     return [RDPoint(score["rate"], 10 ** (-score["decibels"] / 10)) for score in scores.values()]
 
 
@@ -171,13 +173,13 @@ def bd_rates(rows: Mapping[str, Mapping[str, Mapping[str, float]]], anchor: str)
     for name, scores in rows.items():
         try:
             found[name] = bd_rate(points_of(rows[anchor]), points_of(scores))
-        except UsageError:  # too few points, or none of a quality that both reach
+        except UsageError:  # too few points, or no common quality
             continue
     return {name: value for name, value in found.items() if name != anchor}
 
 
 def _evaluated(compressor: Any, source: Tensor) -> tuple[Tensor, Tensor]:
-    """Reconstruction and indices outside of training."""
+    """Return reconstruction and indices in evaluation mode."""
     with evaluating(compressor), torch.no_grad():
         reconstruction, quantized = compressor(source)
     return reconstruction, quantized.indices

@@ -1,1 +1,1 @@
-"""Drawing and writing: records in, tables, figures and pages out."""
+"""Draw tables, figures and pages from records."""

@@ -1,4 +1,4 @@
-"""The pieces of a report: tables and pictures. Text, Markdown and HTML show the same pieces."""
+"""Tables and figures of a report, which text, Markdown and HTML pages share."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ MISSING = "–"
 
 @dataclass(frozen=True)
 class Cell:
-    """A cell with more than its text. HTML shows all of it, text and Markdown show the text.
+    """A cell of a table. HTML shows all attributes, text and Markdown show ``text`` alone.
 
     Attributes:
         text: the content.
-        small: a second line in small letters.
+        small: a second line in small print.
         mark: a mark in front of the text, such as stars.
-        strong: show the text in bold letters.
+        strong: True for bold text.
         link: the target of a link.
     """
 
@@ -39,7 +39,7 @@ class Table:
     Attributes:
         head: titles of the columns.
         rows: the cells. The first cell of a row is its heading.
-        notes: lines below the table.
+        notes: lines of text below the table.
     """
 
     head: Sequence[str | Cell]
@@ -67,15 +67,15 @@ class Table:
 
 @dataclass(frozen=True)
 class Picture:
-    """A PNG or SVG file for a report, with a version for dark pages.
+    """A figure of a report: a PNG or SVG file, and a version for dark pages.
 
     Attributes:
-        title: heading above it.
-        light: the file's content.
-        dark: the file's content for dark pages. If it is None, dark pages show the light one.
-        caption: text below it.
-        alt: a description for readers who cannot see it.
-        wide: scroll on a narrow screen instead of shrinking.
+        title: heading above the figure.
+        light: content of the file.
+        dark: content of the file for dark pages; None to show ``light``.
+        caption: text below the figure.
+        alt: a description for readers who cannot see the figure.
+        wide: True to scroll on a narrow screen instead of shrinking.
     """
 
     title: str
@@ -92,26 +92,26 @@ def data_uri(content: bytes) -> str:
     return f"data:{kind};base64,{base64.b64encode(content).decode()}"
 
 
-def percent(value: float | None, spread: float | None = None, digits: int = 1, missing: str = "") -> str:
+def percent(value: float | None, std: float | None = None, digits: int = 1, missing: str = "") -> str:
     """Return a share in per cent, such as ``84.7`` or ``84.7 ± 0.3``.
 
     Args:
-        value: in [0, 1], or None.
-        spread: the standard deviation; without one, or where it is shown as 0, the value stands alone.
+        value: the share in [0, 1], or None.
+        std: the standard deviation. If it is None or rounds to 0, only the value is returned.
         digits: number of decimals.
         missing: text for None.
     """
     if value is None:
         return missing
-    return f"{100 * value:.{digits}f}" + shown_spread(spread, digits)
+    return f"{100 * value:.{digits}f}" + shown_std(std, digits)
 
 
-def shown_spread(spread: float | None, digits: int = 1) -> str:
-    """Return a standard deviation in per cent, such as `` ± 0.3``; nothing where it would be shown as 0.
+def shown_std(std: float | None, digits: int = 1) -> str:
+    """Return a standard deviation in per cent, such as `` ± 0.3``; an empty text if it rounds to 0.
 
     Args:
-        spread: in [0, 1], or None.
+        std: the standard deviation in [0, 1], or None.
         digits: number of decimals.
     """
-    shown = f"{100 * (spread or 0):.{digits}f}"
+    shown = f"{100 * (std or 0):.{digits}f}"
     return f" ± {shown}" if float(shown) else ""

@@ -1,4 +1,4 @@
-"""Method names as the command line writes them, and as people read them."""
+"""Conversion of method names to the names that readers see."""
 
 from __future__ import annotations
 
@@ -43,13 +43,13 @@ PICTURES = {
     "cam-depths": "Where the classifier looks, at every number of colours",
     "soft": "Soft images beside the files",
 }
-"""Pictures of an evaluation, by the name of their file; their titles."""
+"""File name of a figure, without ``.png`` -> its title."""
 
-_PATHS = {"": "", "adaptive": ", through the quantizer", "soft": ", through its soft image"}
+_PATHS = {"": "", "adaptive": " through the quantizer", "soft": " through the soft image"}
 
 
 def split_method(method: str) -> tuple[str, str, str]:
-    """Split ``NAME[:WEIGHTS][+DITHER]`` into three strings, empty where a part is missing."""
+    """Split ``NAME[:WEIGHTS][+DITHER]`` into three strings. A missing part is an empty string."""
     head, _, dither = method.rpartition("+")
     if dither not in DITHERS:
         head, dither = method, ""
@@ -67,14 +67,14 @@ def display_names(methods: Iterable[str]) -> dict[str, str]:
     """Return readable names. Weights are part of a name only if a method appears with several."""
     methods = list(methods)
     families = [family(method) for method in methods]
-    return {method: _display(method, tell_weights=families.count(family(method)) > 1) for method in methods}
+    return {method: _display(method, with_weights=families.count(family(method)) > 1) for method in methods}
 
 
-def _display(method: str, *, tell_weights: bool) -> str:
+def _display(method: str, *, with_weights: bool) -> str:
     name, weights, dither = split_method(method)
     base, bracket, variant = name.partition(" (")
     text = _NAMES.get(base, base) + bracket + variant
-    if tell_weights and weights:
+    if with_weights and weights:
         text += f" ({weights})"
     if dither:
         text += " + dither" if dither == "floyd-steinberg" else f" + {dither}"
@@ -86,25 +86,25 @@ def plural(number: int, noun: str) -> str:
 
     Args:
         number: a whole number.
-        noun: in the singular.
+        noun: the noun in the singular.
     """
     return f"{number} {noun}{'s' * (number != 1)}"
 
 
 def bits_of(num_colors: int) -> str:
-    """Return ``2 bits`` for 4; empty for 1, and for numbers that are no power of two."""
+    """Return ``2 bits`` for 4; an empty string for 1 and for numbers that are not a power of two."""
     bits = num_colors.bit_length() - 1
     return plural(bits, "bit") if bits and num_colors == 1 << bits else ""
 
 
 def colors_and_bits(num_colors: int) -> str:
-    """Return ``4 colours (2 bits)`` for 4; bits are for powers of two only."""
+    """Return ``4 colours (2 bits)`` for 4; only powers of two have bits."""
     bits = bits_of(num_colors)
     return plural(num_colors, "colour") + (f" ({bits})" if bits else "")
 
 
 def attack_title(attack: str) -> str:
-    """Return ``PGD, through the quantizer`` for ``pgd:adaptive``."""
+    """Return ``PGD through the quantizer`` for ``pgd:adaptive``."""
     name, _, path = attack.partition(":")
     return name.upper() + _PATHS[path]
 

@@ -1,4 +1,4 @@
-"""A report on one or more records: a single HTML file that needs nothing else."""
+"""Write a report on one or more records as a single HTML file."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from colorcnn.reporting.figures.robustness import robustness_curves
 from colorcnn.reporting.figures.stored import stored_curves
 from colorcnn.reporting.figures.style import DARK, LIGHT, one_page
 from colorcnn.reporting.figures.transfer import transfer_map
-from colorcnn.reporting.markup import MISSING, Cell, Picture, Table, data_uri, percent, shown_spread
+from colorcnn.reporting.markup import MISSING, Cell, Picture, Table, data_uri, percent, shown_std
 from colorcnn.reporting.naming import colors_and_bits
 from colorcnn.reporting.tables.evaluation import (
     attack_table,
@@ -35,7 +35,7 @@ from colorcnn.reporting.tables.evaluation import (
 )
 from colorcnn.reporting.view import RecordView
 
-_LONGEST = 60  # letters of a value that a table of unknown metrics shows
+_LONGEST = 60  # longer values are left out of the table of all values
 
 
 @dataclass(frozen=True)
@@ -43,9 +43,9 @@ class Entry:
     """A record in a report of several.
 
     Attributes:
-        name: what it is called, such as its file's name.
+        name: the name in the report, such as the name of the record's file.
         record: the record.
-        pictures: shown after its curves.
+        pictures: figures to show after the curves.
     """
 
     name: str
@@ -54,25 +54,25 @@ class Entry:
 
     @property
     def heading(self) -> str:
-        """The name, or else the data set, or else the command."""
+        """The heading: the name, else the data set, else the command."""
         return self.name or str(self.record.config.get("data", self.record.command))
 
     @property
     def question(self) -> str:
-        """The question of an experiment, and its first author."""
+        """The title of an experiment, and its paper."""
         config = self.record.config
         return ": ".join(str(config[key]) for key in ("title", "source") if config.get(key))
 
 
 @dataclass(frozen=True)
-class Fold:
-    """A part of a section that unfolds at a click.
+class Details:
+    """A collapsible part of a section.
 
     Attributes:
-        title: the words to click.
-        table: shown first.
-        explained: names and their meanings, shown below.
-        pictures: shown above, always unfolded.
+        title: the title, which opens the part on a click.
+        table: the table.
+        explained: name -> meaning, shown below the table.
+        pictures: figures, always shown above the title.
     """
 
     title: str
@@ -83,19 +83,19 @@ class Fold:
 
 @dataclass(frozen=True)
 class Section:
-    """The part of a page on one record, in the order of the page.
+    """The part of a page on one record.
 
     Attributes:
         entry: the record.
-        folds: further tables and pictures.
+        details: collapsible tables and figures.
         summary: the result in sentences.
         table: the main table.
-        curves: drawn from the record.
-        pictures: given with the record.
+        curves: figures that are drawn from the record.
+        pictures: figures that came with the record.
     """
 
     entry: Entry
-    folds: Sequence[Fold]
+    details: Sequence[Details]
     summary: str = ""
     table: Table | None = None
     curves: Sequence[Picture] = ()
@@ -111,18 +111,17 @@ def write_report(
     overwrite: bool = True,
     skip: Callable[[ColorCNNError], None] | None = None,
 ) -> Path:
-    """Write records as one HTML file: a summary, curves, pictures and tables, and an overview of several.
+    """Write records as one HTML file: a summary, figures and tables, and an overview if there are several.
 
-    It asks the network for nothing, reads on a phone, and follows the reader's light or dark setting.
+    The page loads nothing from the internet, works on phones, and follows the reader's light or dark setting.
 
     Args:
-        records: with the metrics of :meth:`colorcnn.evaluation.scores.Evaluation.to_json`; the numbers of any
-            other record are listed.
+        records: records of evaluations. Of other records, the page lists all values.
         path: the file to write.
         title: heading of the page.
-        pictures: shown after the curves of the first record.
-        overwrite: replace an existing file.
-        skip: a function for the error of a damaged record. The page then shows the other records.
+        pictures: figures to show after the curves of the first record.
+        overwrite: True to replace an existing file.
+        skip: function that receives the error of a damaged record. The page then shows the other records.
 
     Raises:
         ColorCNNError: the file exists and ``overwrite`` is false, it cannot be written, or a record is
@@ -134,7 +133,7 @@ def write_report(
 
 
 def _methods(given: Sequence[Record | Entry]) -> list[str]:
-    """Return the names of all methods and formats of some records, each once."""
+    """Return the names of all methods and codecs of some records, each once."""
     found: dict[str, None] = {}
     for each in given:
         metrics = (each.record if isinstance(each, Entry) else each).metrics
@@ -145,7 +144,7 @@ def _methods(given: Sequence[Record | Entry]) -> list[str]:
 
 
 def _common_size(given: Sequence[Record | Entry]) -> int | None:
-    """Return the number of colours that most evaluations have, of several the smallest; None without any."""
+    """Return the most common number of colours, the smallest if there are several; None without any."""
     counts: Counter[int] = Counter()
     for each in given:
         record = each.record if isinstance(each, Entry) else each
@@ -178,8 +177,8 @@ def _write_page(
         else:
             rows.append(row)
             sections.append(section)
-    told = "the same number of colours" if size is None else colors_and_bits(size)
-    head = ["record", "data", "classifier", "measured on", "full colour", f"best with {told}", "date"]
+    best = "best method" if size is None else f"best method, {colors_and_bits(size)}"
+    head = ["record", "data", "classifier", "measured on", "full colour", best, "date"]
     page = _template().render(
         title=title,
         overview=Table(head, rows, [f"{len(rows)} records."]) if len(rows) > 1 else None,
@@ -215,13 +214,13 @@ def summary(record: Record) -> str:
     sizes = [size for size in view.sizes if view.ranked(size)]
     for size in dict.fromkeys([*sizes[:1], *sizes[-1:]]):
         (share, name), *others = view.ranked(size)[:2]
-        text += f" With {colors_and_bits(size)}, {name} is recognised at {percent(share)} %"
-        text += "".join(f" and {other} at {percent(share)} %" for share, other in others) + f"{chance}."
+        text += f" With {colors_and_bits(size)}, {percent(share)} % are recognised with {name}"
+        text += "".join(f" and {percent(share)} % with {other}" for share, other in others) + f"{chance}."
     return text
 
 
 def _overview(entry: Entry, place: int, size: int | None) -> list[str | Cell]:
-    """Return the row of a record: its subject, and its best method at the page's number of colours."""
+    """Return the row of a record in the overview, with its best method at the page's number of colours."""
     record, full, best = entry.record, MISSING, Cell(MISSING)
     if _is_evaluation(record) and (view := RecordView(record.metrics)).sizes:
         full = f"{percent(view.original.accuracy)} %"
@@ -233,7 +232,7 @@ def _overview(entry: Entry, place: int, size: int | None) -> list[str | Cell]:
 
 
 def _units(record: Record) -> str:
-    """Return what a record counts: images, or vectors of a source."""
+    """Return the unit of a record's ``n``: images or vectors."""
     return "vectors" if "dimension" in record.metrics else "images"
 
 
@@ -243,43 +242,43 @@ def _is_evaluation(record: Record) -> bool:
 
 def _section(entry: Entry, pictures: Sequence[Picture]) -> Section:
     record = entry.record
-    measured = Fold("How this was measured", explained=_provenance(record))
+    measured = Details("How this was measured", explained=_provenance(record))
     if not _is_evaluation(record):
         return Section(entry, [_all_values(record), measured], pictures=pictures)
     view = RecordView(record.metrics)
     if view.is_stored:
         text = (
-            f"Classifiers that were trained on stored training sets, on {record.n:,} original images; "
-            f"training on the originals gives {percent(view.original.accuracy)} %."
+            f"Classifiers were trained on stored training sets and tested on {record.n:,} original images. "
+            f"Training on the originals gives {percent(view.original.accuracy)} %."
         )
         curves = [_figure(view, stored_curves, "Accuracy, colours and coded bytes", wide=True)]
-        folds = [_all_values(record), measured]
-        return Section(entry, folds, text, _accuracy_table(view), curves, pictures)
-    headers = "Whole files count, with headers and tables." if view.codecs else ""
+        details = [_all_values(record), measured]
+        return Section(entry, details, text, _accuracy_table(view), curves, pictures)
+    headers = "File sizes include headers and tables." if view.codecs else ""
     curves = [_figure(view, rate_curve, "Accuracy and the size of the files", caption=headers)]
     if view.methods:
         curves.insert(0, _figure(view, accuracy_curve, "Accuracy and the number of colours"))
     table = full_table(view)
-    folds = [
+    details = [
         *([_attacks(view)] if view.attacks.results else []),
         *([_transfer(view)] if view.judges else []),
-        *([Fold(str(margins.head[0]), margins)] if (margins := margin_table(view)) else []),
-        Fold("All measurements", table, columns_explained(table.head)),
+        *([Details(str(margins.head[0]), margins)] if (margins := margin_table(view)) else []),
+        Details("All measurements", table, columns_explained(table.head)),
         measured,
     ]
     main = _accuracy_table(view) if view.methods else None
-    return Section(entry, folds, summary(record), main, curves, pictures)
+    return Section(entry, details, summary(record), main, curves, pictures)
 
 
 def _figure(
     view: RecordView, draw: Callable[..., Any], title: str, *sizes: int, caption: str = "", wide: bool = False
 ) -> Picture:
-    light, dark = (to_svg(draw(view.metrics, *sizes, dark=night)) for night in (False, True))
-    return Picture(title, light, dark, caption, f"{title}: the numbers are in the tables.", wide)
+    light, dark = (to_svg(draw(view.metrics, *sizes, dark=for_dark)) for for_dark in (False, True))
+    return Picture(title, light, dark, caption, f"{title}: the tables hold the numbers.", wide)
 
 
 def _accuracy_table(view: RecordView) -> Table:
-    """Return accuracy alone, methods by numbers of colours: the table for most readers."""
+    """Return a table of accuracy: a row for each method, a column for each number of colours."""
     tests, rows = against_first(view.metrics), []
     for method in view.methods:
         cells: list[str | Cell] = [view.names[method]]
@@ -290,11 +289,11 @@ def _accuracy_table(view: RecordView) -> Table:
             test = tests.get(method, {}).get(str(size))
             marks = stars(test.p_value) if test else ""
             low, high = (percent(bound) for bound in score.interval)
-            deviation = view.spread(method, size)
+            deviation = view.std(method, size)
             cells.append(
                 Cell(
                     percent(score.accuracy),
-                    small=f"{low}–{high}" if deviation is None else shown_spread(deviation).strip(),
+                    small=f"{low}–{high}" if deviation is None else shown_std(deviation).strip(),
                     mark=_direction(score, view.score(view.methods[0], size)) + marks if marks else "",
                     strong=score.accuracy == view.ranked(size)[0][0],
                 )
@@ -305,53 +304,53 @@ def _accuracy_table(view: RecordView) -> Table:
     note = f"Accuracy in %, {band}; {full} in full colour. The best of a column is bold."
     if any(tests.values()):
         first = view.names[view.methods[0]]
-        note += f" Stars: ahead of {first} (▲) or behind it (▼), {stars_explained(view.metrics)}."
+        note += f" ▲ and ▼: better and worse than {first}; stars: {stars_explained(view.metrics)}."
         if view.is_stored:
-            note += " The test holds for these trainings: repeated trainings would also differ by chance."
+            note += " The test compares these trainings only: repeated trainings would also differ by chance."
     return Table(["", *map(size_head, view.sizes)], rows, [note])
 
 
 def _direction(score: Score, first: Score | None) -> str:
-    """Return a mark for a score that is ahead of the first method's, or behind it."""
+    """Return a mark for a score that is better or worse than the first method's."""
     return "▲" if first is None or score.accuracy > first.accuracy else "▼"
 
 
-def _attacks(view: RecordView) -> Fold:
+def _attacks(view: RecordView) -> Details:
     sizes = [size for size in view.sizes if view.ranked(size)] or view.sizes[:1]
     curves = [
         _figure(view, robustness_curves, f"Under attack, with {colors_and_bits(size)}", size, wide=True)
         for size in sizes
     ]
     note = (
-        "Accuracy in % under attack, by the largest change of a value, of 255. An attack without a suffix "
-        "knows the classifier alone. An adaptive attack goes through the quantizer with the gradient of the "
-        "identity, a soft attack with the gradient of a learned quantizer's soft image. PGD takes "
+        "Accuracy in % under attack, by the largest change of a value (0 to 255). fgsm and pgd attack the "
+        "classifier without the quantizer. An adaptive attack goes through the quantizer with the gradient "
+        "of the identity, a soft attack with the gradient of a learned quantizer's soft image. PGD takes "
         f"{view.attacks.steps} steps from a random start."
     )
     table = attack_table(view, view.attacks.results)
-    return Fold("Accuracy under attack", Table(table.head, table.rows, [note]), pictures=curves)
+    return Details("Accuracy under attack", Table(table.head, table.rows, [note]), pictures=curves)
 
 
-def _transfer(view: RecordView) -> Fold:
+def _transfer(view: RecordView) -> Details:
     maps = [
-        _figure(view, transfer_map, f"Before other classifiers, with {colors_and_bits(size)}", size)
+        _figure(view, transfer_map, f"With every classifier, {colors_and_bits(size)}", size)
         for size in view.sizes
         if view.ranked(size)
     ]
-    return Fold("Accuracy in % before every classifier", transfer_table(view), pictures=maps)
+    return Details("Accuracy in % with every classifier", transfer_table(view), pictures=maps)
 
 
-def _all_values(record: Record) -> Fold:
-    """Return the numbers of any record, named by their place in it."""
+def _all_values(record: Record) -> Details:
+    """Return all values of a record, named by their key paths."""
     rows = [[name, value] for name, value in _leaves(record.metrics) if len(value) <= _LONGEST]
-    return Fold("All measurements", Table(["", "value"], rows, [f"{record.n:,} {_units(record)}."]))
+    return Details("All measurements", Table(["", "value"], rows, [f"{record.n:,} {_units(record)}."]))
 
 
 def _leaves(value: Any, name: str = "") -> list[tuple[str, str]]:
     if isinstance(value, Mapping):
         inner = [(key, item) for key, item in value.items() if key != "per_seed"]
-        before = f"{name} · " if name else ""
-        return [leaf for key, item in inner for leaf in _leaves(item, f"{before}{key}")]
+        prefix = f"{name} · " if name else ""
+        return [leaf for key, item in inner for leaf in _leaves(item, f"{prefix}{key}")]
     if isinstance(value, float):
         return [(name, f"{value:.4g}")]
     if isinstance(value, list):
@@ -364,7 +363,7 @@ def _provenance(record: Record) -> dict[str, str]:
         "command": record.command,
         "date": record.date,
         "machine": record.device,
-        "time": f"{record.wall_seconds:,.0f} s, {record.cpu_seconds:,.0f} s of processor time",
+        "time": f"{record.wall_seconds:,.0f} s, {record.cpu_seconds:,.0f} s of CPU time",
         "versions": ", ".join(f"{name} {version}" for name, version in record.versions.items()),
     }
     if record.seeds:

@@ -1,4 +1,4 @@
-"""Pictures of an evaluation: some images through its methods."""
+"""Figures of an evaluation that show some images, quantized with each method."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from colorcnn.evaluation.gallery import PictureSource, SoftImages
 from colorcnn.evaluation.loaded import LoadedEvaluation
 from colorcnn.models import PaletteAttention
 from colorcnn.reporting.figures.attention import attention_picture
-from colorcnn.reporting.figures.cam import CAPTION, maps_look
+from colorcnn.reporting.figures.cam import CAPTION, map_rows
 from colorcnn.reporting.figures.depths import depths_picture, labels_picture
 from colorcnn.reporting.figures.gallery import grid_picture
 from colorcnn.reporting.markup import Picture
@@ -26,10 +26,13 @@ def _source(loaded: LoadedEvaluation) -> PictureSource:
 
 
 def draw_soft_pictures(loaded: LoadedEvaluation) -> dict[str, Picture]:
-    """Draw the soft images of learned quantizers beside the pixels of their files (Fig 7), as ``soft``.
+    """Draw the soft images of learned quantizers beside the pixels of their files (Fig 7).
 
     Args:
-        loaded: the evaluation, loaded. Without learned quantizers there is nothing to draw.
+        loaded: the loaded evaluation.
+
+    Returns:
+        The figure as ``soft``; empty without learned quantizers.
     """
     rows: dict[str, Any] = {}
     for name, method in loaded.methods.items():
@@ -43,18 +46,18 @@ def draw_soft_pictures(loaded: LoadedEvaluation) -> dict[str, Picture]:
 
 
 def draw_pictures(loaded: LoadedEvaluation, *, cam: bool, dark: bool = True) -> dict[str, Picture]:
-    """Draw some images through the methods, and the classifier's answers.
+    """Draw some images, quantized with each method, and the predictions.
 
     Args:
-        loaded: the evaluation, loaded.
-        cam: draw activation maps, too.
-        dark: draw for a dark page, too.
+        loaded: the loaded evaluation.
+        cam: True to draw activation maps, too.
+        dark: True to draw for a dark page, too.
 
     Returns:
-        ``grid``: some images with the fewest colours; ``depths``: two images at every number of colours;
-        ``attention``, what the first palette attention among the methods changes with the fewest colours;
-        with ``cam`` also ``cam`` and ``cam-depths``, the activation maps of both. Images with several labels
-        or masks have ``grid`` alone. Without methods there is nothing to draw.
+        Name -> figure. ``grid``: some images with the fewest colours. ``depths``: two images at every number
+        of colours. ``attention``: the steps of the first palette attention. ``cam`` and ``cam-depths``:
+        activation maps of the images of ``grid`` and ``depths``. Images with several labels or masks have
+        only ``grid``. Without methods the result is empty.
     """
     if not loaded.methods:
         return {}
@@ -74,11 +77,13 @@ def draw_pictures(loaded: LoadedEvaluation, *, cam: bool, dark: bool = True) -> 
             dark=dark,
         )
     if cam:
-        look, title = maps_look(source, _SHOWN_IMAGES), PICTURES["cam"]
+        rows, title = map_rows(source, _SHOWN_IMAGES), PICTURES["cam"]
         found["cam"] = grid_picture(
-            source, [min(colors)], count=_SHOWN_IMAGES, look=look, title=title, caption=CAPTION, dark=dark
+            source, [min(colors)], count=_SHOWN_IMAGES, make_row=rows, title=title, caption=CAPTION, dark=dark
         )
         if len(colors) > _SHOWN_SIZES:
-            look, title = maps_look(source, 1), PICTURES["cam-depths"]
-            found["cam-depths"] = depths_picture(source, colors, count=1, look=look, title=title, dark=dark)
+            rows, title = map_rows(source, 1), PICTURES["cam-depths"]
+            found["cam-depths"] = depths_picture(
+                source, colors, count=1, make_row=rows, title=title, dark=dark
+            )
     return found

@@ -1,4 +1,4 @@
-"""Views of the results in a record: scores, spreads over seeds, published numbers, codecs, attacks."""
+"""Views of the results in a record: scores, standard deviations, published numbers, codecs, attacks."""
 
 from __future__ import annotations
 
@@ -15,22 +15,22 @@ from colorcnn.reporting.published import inferred_methods
 Metrics = Mapping[str, Any]
 
 Curves = Mapping[str, Mapping[str, Mapping[str, float]]]
-"""Name -> trade-off lambda -> rate, decibels, loss and more."""
+"""Name -> lambda, as text -> rate, decibels, loss and more."""
 
 ORIGINAL = "original"
-"""Name of the images in full colour, beside the names of methods and codecs."""
+"""Name of the images in full colour."""
 
 SECOND_METRICS = {"mean_average_precision": "mAP", "mean_iou": "mIoU"}
-"""The metric beside accuracy for several labels, and for masks: its key in a record, and its name."""
+"""Key in a record -> name of the second metric, for several labels and for masks."""
 
 
 class Stored(NamedTuple):
-    """Cost and loss of a stored training set. Unknown values are NaN.
+    """Bytes and errors of a stored training set. Unknown values are NaN.
 
     Attributes:
-        coded: bytes for each image of the whole training set.
+        coded: coded bytes per image of the whole training set.
         mse: mean squared error of the stored images in [0, 1].
-        inconsistency: how differently the images render one colour, in [0, 1].
+        inconsistency: standard deviation of the stored colours of one original colour, in [0, 1].
     """
 
     coded: float
@@ -39,28 +39,28 @@ class Stored(NamedTuple):
 
 
 class View:
-    """Metrics of one seed, or means of several with the standard deviations beside them."""
+    """Metrics of one seed, or means and standard deviations of several."""
 
     def __init__(self, metrics: Metrics) -> None:
         self.metrics = metrics
 
     @property
     def seeds(self) -> int:
-        """Number of seeds; 0 for the metrics of one."""
+        """The number of seeds; 0 for the metrics of a single one."""
         return len(self.metrics.get("per_seed", ()))
 
     @property
     def band(self) -> str:
-        """The meaning of a band around a curve: the spread over seeds, or the interval of a share."""
-        return f"mean ± std of {self.seeds} seeds" if self.seeds else "with its 95 % interval"
+        """The meaning of a band around a curve: standard deviation over seeds, or interval of a share."""
+        return f"mean ± std of {self.seeds} seeds" if self.seeds else "with 95 % interval"
 
     @property
     def over_seeds(self) -> str:
-        """The words after a number of images that several seeds were used; empty for one seed."""
+        """Suffix for texts: mean ± std of N seeds; empty for one seed."""
         return f", {self.band}" if self.seeds else ""
 
     def deviation(self, *path: str) -> float | None:
-        """Return the standard deviation over seeds of the number at a path of keys, or None."""
+        """Return the standard deviation over seeds of the value at a path of keys, or None."""
         found: Any = self.metrics.get("std", {})
         for key in path:
             found = found.get(key, {})
@@ -70,8 +70,7 @@ class View:
 class RecordView(View):
     """The results of an evaluation by name and number of colours.
 
-    A name is that of a method, of a codec, or :data:`ORIGINAL`. Codecs and originals have no number of
-    colours; for them ``size`` is None.
+    A name is a method, a codec, or :data:`ORIGINAL`. For codecs and originals, ``size`` is None.
     """
 
     @cached_property
@@ -119,7 +118,7 @@ class RecordView(View):
         }
 
     def score(self, name: str, size: int | None = None) -> Score | None:
-        """Return a score, or None where nothing was measured.
+        """Return a score, or None if nothing was measured.
 
         Args:
             name: a method, a codec or :data:`ORIGINAL`.
@@ -138,31 +137,31 @@ class RecordView(View):
         return self.metrics["methods"][method].get("images_per_second")
 
     def unavailable(self, method: str) -> Mapping[str, str]:
-        """Return number of colours -> reason of a method to refuse it."""
+        """Return number of colours -> reason why a method refuses it."""
         return self.metrics["methods"][method].get("unavailable", {})
 
-    def places(self) -> Iterator[tuple[str, int | None]]:
+    def scored_cells(self) -> Iterator[tuple[str, int | None]]:
         """Yield name and number of colours of every score: the originals, the methods, the codecs."""
         yield ORIGINAL, None
         yield from ((method, size) for method, scores in self._scores.items() for size in scores)
         yield from ((codec, None) for codec in self.codecs)
 
-    def spread(self, name: str, size: int | None = None, *keys: str) -> float | None:
-        """Return the standard deviation of a value over seeds, or None where there is none.
+    def std(self, name: str, size: int | None = None, *keys: str) -> float | None:
+        """Return the standard deviation of a value over seeds, or None for a single seed.
 
         Args:
-            name: as for :meth:`score`.
-            size: as for :meth:`score`.
-            keys: the place of the value in the score; by default its accuracy.
+            name: a method, a codec or :data:`ORIGINAL`.
+            size: number of colours of a method.
+            keys: the key path of the value in the score; by default its accuracy.
         """
-        return self.deviation(*self._place(name, size, "scores"), *(keys or ("accuracy",)))
+        return self.deviation(*self._key_path(name, size, "scores"), *(keys or ("accuracy",)))
 
     def published(self, name: str, size: int | None = None, key: str = "accuracy") -> float | None:
-        """Return a printed number, or None where there is none.
+        """Return a published number, or None.
 
         Args:
-            name: as for :meth:`score`.
-            size: as for :meth:`score`.
+            name: a method, a codec or :data:`ORIGINAL`.
+            size: number of colours of a method.
             key: the metric, ``accuracy`` or one of :data:`SECOND_METRICS`.
         """
         table = self.metrics.get("published", {})
@@ -173,25 +172,25 @@ class RecordView(View):
         return table.get(key, {}).get(family(name), {}).get(str(size))
 
     def inferred(self, method: str) -> bool:
-        """Tell if the published numbers of a method follow from loose numbers of the paper."""
+        """Return True if the published numbers of a method were inferred from other numbers of the paper."""
         return family(method) in inferred_methods(self.metrics.get("published", {}))
 
     def attacked(
         self, attack: str, name: str, size: int | None = None
     ) -> dict[int, tuple[Verdict, float | None]]:
-        """Return strength -> result under an attack and its spread; empty where nothing was measured.
+        """Return strength -> result under an attack and its standard deviation; empty if not measured.
 
         Args:
             attack: name of the attack.
-            name: as for :meth:`score`.
-            size: as for :meth:`score`.
+            name: a method, a codec or :data:`ORIGINAL`.
+            size: number of colours of a method.
         """
-        result, place = self.attacks.results[attack], self._place(name, size)
+        result, path = self.attacks.results[attack], self._key_path(name, size)
         if size is not None:
             curve = result.methods.get(name, {}).get(size, {})
         else:
             curve = result.original if name == ORIGINAL else result.codecs.get(name, {})
-        where = ("attacks", "results", attack, *place)
+        where = ("attacks", "results", attack, *path)
         return {at: (each, self.deviation(*where, str(at), "accuracy")) for at, each in curve.items()}
 
     def ranked(self, size: int) -> list[tuple[float, str]]:
@@ -202,11 +201,11 @@ class RecordView(View):
         )
 
     def stored(self, name: str, size: int | None = None) -> Stored | None:
-        """Return cost and loss of the training set that a classifier was trained on; None without a score.
+        """Return bytes and errors of the training set of a classifier; None without a score.
 
         Args:
-            name: as for :meth:`score`.
-            size: as for :meth:`score`.
+            name: a method, a codec or :data:`ORIGINAL`.
+            size: number of colours of a method.
         """
         scores = {} if size is None else self.metrics["methods"][name]["scores"]
         content = self.metrics[ORIGINAL] if size is None else scores.get(str(size))
@@ -226,7 +225,7 @@ class RecordView(View):
         """Temperatures of soft images, as keys of scores."""
         return [f"{at:g}" for at in self.metrics["temperatures"]]
 
-    def _place(self, name: str, size: int | None, *between: str) -> tuple[str, ...]:
+    def _key_path(self, name: str, size: int | None, *between: str) -> tuple[str, ...]:
         if size is not None:
             return ("methods", name, *between, str(size))
         return (ORIGINAL,) if name == ORIGINAL else ("codecs", name)
@@ -238,16 +237,16 @@ def _score(content: Mapping[str, Any]) -> Score:
 
 
 class CompressorView(View):
-    """The results of compressors: name and trade-off lambda, as text, to rate, error and loss.
+    """The results of compressors, by name and lambda.
 
     Attributes:
         rows: the measured compressors.
         references: the best quantizers without a transform.
-        printed: curves that a paper printed.
+        published: published curves.
         best: name of the reference that losses are compared with; None without references.
-        at: the trade-offs of the rows, in ascending order.
-        gains: BD-rate of each row in per cent, without that of the anchor.
-        printed_gains: BD-rates in per cent that a paper printed.
+        lambdas: the lambdas of the rows, as texts in ascending order.
+        gains: BD-rate of each row except the anchor, in per cent.
+        published_gains: published BD-rates, in per cent.
     """
 
     def __init__(self, metrics: Metrics) -> None:
@@ -256,18 +255,18 @@ class CompressorView(View):
         self.references: Curves = metrics.get("references", {})
         published = metrics.get("published", {})
         self.gains: Mapping[str, float] = metrics.get("bd_rate", {})
-        self.printed_gains: Mapping[str, float] = published.get("bd_rate", {})
+        self.published_gains: Mapping[str, float] = published.get("bd_rate", {})
         curves = {name: curve for name, curve in published.items() if "points" in curve}
-        self.printed: Curves = {name: curve["points"] for name, curve in curves.items()}
+        self.published: Curves = {name: curve["points"] for name, curve in curves.items()}
         self.best = best_reference(metrics)
-        self.at = sorted({key for scores in self.rows.values() for key in scores}, key=float)
+        self.lambdas = sorted({key for scores in self.rows.values() for key in scores}, key=float)
 
-    def excess(self, score: Mapping[str, float], at: str) -> float | None:
-        """Return how far a loss lies above the best reference, in per cent; None without one.
+    def excess(self, score: Mapping[str, float], trade_off: str) -> float | None:
+        """Return the excess of a loss over the best reference, in per cent; None without a reference.
 
         Args:
-            score: of a compressor.
-            at: its trade-off.
+            score: score of a compressor.
+            trade_off: its lambda, as text.
         """
-        best = self.references[self.best].get(at) if self.best else None
+        best = self.references[self.best].get(trade_off) if self.best else None
         return None if best is None else 100 * (score["loss"] / best["loss"] - 1)

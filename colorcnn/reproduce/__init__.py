@@ -1,1 +1,1 @@
-"""Experiments, each one a YAML file: run stage by stage, resumed where they stopped, kept as records."""
+"""Run experiments from YAML files, stage by stage, and write their records."""

@@ -1,6 +1,6 @@
 """The key of a stage: a hash of everything its result depends on.
 
-That is its kind, its description, its seed, and the weights that the description names.
+The hash covers the kind, the description, the seed, and the hashes of all weights that the description names.
 """
 
 from __future__ import annotations
@@ -21,16 +21,16 @@ KEY_LENGTH = 12
 def key_of(
     kind: str, description: Mapping[str, Any], seed: int, *, order_sensitive: Sequence[str] = ()
 ) -> str:
-    """Return the key of a stage. It is equal for equal work, whatever the name of the stage.
+    """Return the key of a stage. Two stages with the same work have the same key, even under different names.
 
     The images in a folder and the code of a user's own classifier are not part of the key.
 
     Args:
         kind: the name of the stage's kind.
-        description: everything that decides the result, with the keys of earlier stages in the place of
-            references.
+        description: everything that decides the result. Keys of earlier stages replace the references to
+            them.
         seed: the seed of the run.
-        order_sensitive: options whose mappings mean something else in another order.
+        order_sensitive: options with a mapping whose order changes the result.
     """
     mappings = [name for name in order_sensitive if isinstance(description.get(name), Mapping)]
     in_order = {name: list(description[name].items()) for name in mappings}
@@ -47,7 +47,7 @@ def key_of(
 def _weights(description: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
     """Yield the names of pretrained models and checkpoint files in a description, each with its hash.
 
-    With the hash go the options of a model that are not in its weights.
+    Options of a model that are not stored in its weights are added to the hash.
     """
     from colorcnn import pretrained
     from colorcnn.checkpoint_config import read_config
@@ -68,10 +68,10 @@ def _weights(description: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
 
 
 def _checkpoint_of_method(text: str) -> str | None:
-    """Return the checkpoint in a method; None for a text that is no method, or that is a checkpoint."""
+    """Return the checkpoint in a method, or None if the text is not a method or is a path itself."""
     from colorcnn.methods import parse_method
 
-    if os.path.exists(text):  # its weights are hashed as they are; parsing would load them
+    if os.path.exists(text):  # _weights hashes the file at a path; parsing it as a method would load it
         return None
     with suppress(ColorCNNError, OSError):
         return parse_method(text).checkpoint
@@ -79,7 +79,10 @@ def _checkpoint_of_method(text: str) -> str | None:
 
 
 def _strings(value: Any) -> Iterator[str]:
-    """Yield every text that may name weights. An architecture does not: its name may be a method's."""
+    """Yield every text that may name weights.
+
+    ``architecture`` is skipped, because its value can equal a method's name.
+    """
     if isinstance(value, str):
         yield value
     elif isinstance(value, Mapping):

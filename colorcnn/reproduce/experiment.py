@@ -1,4 +1,4 @@
-"""Experiments as values: an experiment has scales, a scale has variants, a variant has stages.
+"""Data classes of experiments: an experiment has scales, a scale has variants, a variant has stages.
 
 :mod:`colorcnn.reproduce.reading` reads them from files and describes the format of the files.
 """
@@ -22,8 +22,8 @@ class Stage:
     Attributes:
         name: the name that later stages refer to.
         kind: a key of :data:`colorcnn.reproduce.stages.KINDS`.
-        options: options of the kind. References to earlier stages are still written ``${name}``.
-        shared: True if the stage is done once, with the first seed, and all seeds use its output.
+        options: options of the kind. References such as ``${name}`` are not resolved yet.
+        shared: True if the stage runs once, with the first seed, and all seeds use its output.
     """
 
     name: str
@@ -38,7 +38,7 @@ class Variant:
 
     Attributes:
         name: the values of the combination, joined by ``_``. It is empty without a matrix.
-        stages: in the order of the file.
+        stages: the stages, in the order of the file.
     """
 
     name: str
@@ -50,7 +50,7 @@ class Scale:
     """An experiment at one scale: small enough for a CPU, or as large as published.
 
     Attributes:
-        variants: each has records of its own.
+        variants: the variants. Each has its own records.
         seeds: the default number of seeds.
         time: the expected time, in words.
     """
@@ -65,7 +65,7 @@ class Experiment:
     """An experiment file.
 
     Attributes:
-        name: the name of the file without its ending.
+        name: the name of the file without its suffix.
         path: the file.
         title: the question that the experiment answers.
         source: the paper and its table or figure.

@@ -1,4 +1,4 @@
-"""Places of experiments and of their records: in the repository, in the installed package, or anywhere."""
+"""Find experiment files and the paths of their records."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 from colorcnn.errors import unknown_name
 from colorcnn.reproduce.experiment import Experiment, Stage, Variant
-from colorcnn.reproduce.places import (  # noqa: F401 (their place of old)
+from colorcnn.reproduce.places import (  # noqa: F401 (older code imports them from here)
     experiment_files,
     experiments_folder,
     repository,
@@ -40,7 +40,7 @@ def find_experiment(name: str) -> Experiment:
 
 
 def measuring_stages(variant: Variant) -> list[Stage]:
-    """Return the stages of a variant that end in a record."""
+    """Return the stages of a variant that write a record."""
     return [stage for stage in variant.stages if isinstance(kind_of(stage), MeasuringKind)]
 
 

@@ -31,10 +31,10 @@ def listing(results: Path, name: str | None = None) -> str:
 
 
 def dry_run(plan: Plan) -> str:
-    """Return the stages of a plan, what is done of them already, and the expected time.
+    """Return the stages of a plan with their progress, and the expected time. Nothing is run.
 
     Args:
-        plan: the plan of an experiment. Nothing of it is done.
+        plan: the plan of an experiment.
     """
     jobs = list(plan.distinct().values())
     states = [_progress(job) for _, job in jobs]
@@ -53,7 +53,7 @@ def expected_time(plan: Plan) -> str:
     total = sum(states.values())
     seeds = len(plan.seed_range)
     found = f"{total} stage{'s' * (total != 1)} with {seeds} seed{'s' * (seeds != 1)}"
-    found += f", {states['done']} done and {states['begun']} begun already"
+    found += f", {states['done']} done and {states['started']} started already"
     whole = "all variants" if plan.variant and len(plan.chosen_scale.variants) > 1 else "all stages"
     return f"{found}; expected time of {whole}: {plan.chosen_scale.time}"
 
@@ -63,7 +63,7 @@ def _progress(job: Job) -> str:
     if state.done:
         return f"done, in {state.wall_seconds / 60:.1f} minutes"
     if begun(folder):
-        return "begun, and resumes" if kind_of(job.stage).resumes else "begun, and starts again"
+        return "started, will resume" if kind_of(job.stage).resumes else "started, will restart"
     return "to do"
 
 

@@ -1,14 +1,14 @@
 """Locks between processes, also of several machines that share a file system.
 
-A lock is a file. Creating it fails where it exists, on NFS, too, so one process alone gets it. The file names
-the machine and the process that hold it, and a thread renews its time (a heartbeat). A lock is stale, and the
+A lock is a file. Creating it fails if it exists, also on NFS, so only one process gets it. The file names the
+machine and the process that hold it, and a thread renews its time (a heartbeat). A lock is stale, and the
 next process takes it over, if
 
-- its process has ended, which is visible on its own machine at once;
-- or it was not renewed for :data:`STALE_SECONDS`, as after a crash of another machine. The age is measured
-  with the file system's own clock: machines need not agree about the time.
+- its process has ended (only processes on the same machine can see this);
+- or it was not renewed for :data:`STALE_SECONDS`, for example because another machine crashed. The age is
+  measured with the file system's own clock, so the clocks of the machines may differ.
 
-A process that was suspended for longer may find its lock taken over: it then works on what another works on.
+If a process was suspended for longer, another one may have taken over its lock. Both then do the same work.
 """
 
 from __future__ import annotations
@@ -27,10 +27,10 @@ from pathlib import Path
 from colorcnn.errors import ColorCNNError
 
 STALE_SECONDS = 15 * 60.0
-"""A lock of another machine that was not renewed for so long is taken over."""
+"""Age in seconds from which a lock of another machine is stale."""
 
 BEAT_SECONDS = 30.0
-"""Time between two renewals."""
+"""Seconds between two renewals."""
 
 
 class ClaimedError(ColorCNNError):
@@ -49,7 +49,7 @@ def claimed(lock: Path) -> Iterator[None]:
     lock.parent.mkdir(parents=True, exist_ok=True)
     holder = _this_process()
     if not _create(lock, holder) and not _take_over(lock, holder):
-        raise ClaimedError(f"{lock} is held by another process", "wait for it, or choose other runs")
+        raise ClaimedError(f"{lock} is held by another process", "wait, or use another folder of runs")
     ended = threading.Event()
     beat = threading.Thread(target=_renew, args=(lock, holder, ended), daemon=True)
     beat.start()
@@ -76,7 +76,7 @@ def _machine() -> str:
 
 
 def _create(lock: Path, holder: str) -> bool:
-    """Create the lock, and return whether that worked; it does not if the file exists."""
+    """Return True if the lock was created, False if it exists."""
     try:
         handle = os.open(lock, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666)
     except FileExistsError:
@@ -84,16 +84,16 @@ def _create(lock: Path, holder: str) -> bool:
     try:
         with os.fdopen(handle, "w") as stream:
             stream.write(holder)
-    except BaseException:  # a full disk, or Ctrl-C: a lock without a holder would hold for a long time
+    except BaseException:  # a full disk, or Ctrl-C: a lock that names no process would stay
         lock.unlink(missing_ok=True)
         raise
     return True
 
 
 def _take_over(lock: Path, holder: str) -> bool:
-    """Replace a stale lock, and return whether that worked.
+    """Replace a stale lock. Return True if it was replaced.
 
-    A second lock guards this. Otherwise two processes could both see a stale lock, and one of them remove the
+    A second lock guards this. Without it, two processes could both see a stale lock, and one could remove the
     lock that the other has just made.
     """
     if not _is_stale(lock):
@@ -101,7 +101,7 @@ def _take_over(lock: Path, holder: str) -> bool:
     guard = lock.with_name(f"{lock.name}.guard")
     if not _create(guard, holder):
         if _is_stale(guard):
-            guard.unlink(missing_ok=True)  # its process ended in the few lines below; the next try succeeds
+            guard.unlink(missing_ok=True)  # its process died in the lines below; a later attempt succeeds
         return False
     try:
         if not _is_stale(lock):  # another process was faster
@@ -132,7 +132,7 @@ def _holder(lock: Path) -> str | None:
 
 
 def _age(lock: Path) -> float:
-    """Return the seconds since a lock was renewed, by the clock of the file system that it lies on."""
+    """Return the seconds since a lock was renewed, by the clock of its file system."""
     try:
         with tempfile.NamedTemporaryFile(dir=lock.parent, prefix=".now-") as now:
             return os.stat(now.name).st_mtime - lock.stat().st_mtime
@@ -141,13 +141,13 @@ def _age(lock: Path) -> float:
 
 
 def _is_running(process: int) -> bool:
-    if sys.platform == "win32":  # there, asking ends the process; its lock grows stale by its age
+    if sys.platform == "win32":  # os.kill would end the process there, so only the age counts
         return True
     try:
         os.kill(process, 0)
     except ProcessLookupError:
         return False
-    except OSError:  # it runs, and belongs to another user
+    except OSError:  # the process runs and belongs to another user
         return True
     return True
 

@@ -17,7 +17,7 @@ _FOLDERS = {
     "VOC2012": "VOCdevkit/VOC2012",
     "VOC2012Masks": "VOCdevkit/VOC2012",
 }
-"""Data sets that can be fetched, and the folder below the data root that each is unpacked to."""
+"""Data set that can be fetched -> the folder below the data root that it is unpacked to."""
 
 _FETCHED_FOLDERS = ("tiny-imagenet-200",)
 
@@ -35,7 +35,7 @@ def missing_data(variant: Variant, home: Path) -> list[str]:
 
 def _reasons(spec: Mapping[str, Any]) -> Iterator[str]:
     options = spec.get("init_args") or {} if isinstance(spec, Mapping) else None
-    if not isinstance(options, Mapping):  # the stage refuses it when it is run
+    if not isinstance(options, Mapping):  # the stage reports it when it runs
         return
     name = str(spec.get("class_path", "")).rpartition(".")[2]
     root = data_root(options.get("root"))

@@ -1,7 +1,7 @@
-"""Options of experiment files: read into frozen dataclasses by jsonargparse, refused in one sentence.
+"""Options of experiment files: jsonargparse reads them into frozen dataclasses.
 
-An option's type says what it takes. Checks of several options together belong into ``__post_init__``.
-References to other stages are texts such as ``${name}``; they fit wherever a text fits.
+An option's type states its allowed values. Checks of several options together belong in ``__post_init__``.
+References to other stages are texts such as ``${name}``. They are allowed wherever a text is allowed.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ else:
     from jsonargparse.typing import PositiveFloat, PositiveInt, restricted_number_type
 
     PaletteSize = restricted_number_type("PaletteSize", int, [(">=", 1), ("<=", 256)])
-    Content = dict  # a mapping that another reader checks: the parser does not look into it
+    Content = dict  # a mapping that other code validates: the parser passes it through
 
 Options = TypeVar("Options")
 
@@ -42,12 +42,12 @@ _WORDS: dict[Any, tuple[str, str]] = {
     PaletteSize: ("a whole number from 1 to 256", "whole numbers from 1 to 256"),
     types.NoneType: ("null", "nulls"),
 }
-"""A type in words for messages: one, and many."""
+"""A type in words for messages: singular and plural."""
 
 
-def give(words: str) -> dict[str, str]:
-    """Return the metadata of a dataclass field whose values a message describes in other words."""
-    return {"give": words}
+def described_as(words: str) -> dict[str, str]:
+    """Return metadata of a dataclass field: the allowed values in words, for error messages."""
+    return {"words": words}
 
 
 def read_options(cls: type[Options], given: Mapping[str, Any], where: str) -> Options:
@@ -55,21 +55,21 @@ def read_options(cls: type[Options], given: Mapping[str, Any], where: str) -> Op
 
     Args:
         cls: a frozen dataclass, with a field for each option.
-        given: the options, of YAML's types.
+        given: the options, as values of YAML's types.
         where: the place in the file, for messages.
 
     Raises:
         UsageError: an option is unknown, missing, of the wrong type, or in conflict with another.
     """
     check_options(given, option_names(cls), required_options(cls), where)
-    text = f"{cls.__qualname__} {repr(given)}"  # noqa: RUF010 (the whole text, never a shortened one)
+    text = f"{cls.__qualname__} {repr(given)}"  # noqa: RUF010 (quoted() would shorten it)
     if text not in _read:
         _read[text] = _parse(cls, given, where)
     return cast(Options, _read[text])
 
 
 _read: dict[str, Any] = {}
-"""Options that were read, by class and content: variants of an experiment have many in common."""
+"""Cache of parsed options. The variants of an experiment repeat many of them."""
 
 
 def option_names(cls: type) -> list[str]:
@@ -83,7 +83,7 @@ def required_options(cls: type) -> list[str]:
 
 
 def default_options(cls: type) -> dict[str, Any]:
-    """Return the defaults of the other options, as values of YAML's types."""
+    """Return the defaults of the options that have one, as values of YAML's types."""
     defaults = {}
     for each in _fields(cls):
         if not _is_required(each):
@@ -107,13 +107,11 @@ def check_options(
         UsageError: an option is unknown or missing. The message names it.
     """
     if not isinstance(content, Mapping):
-        raise UsageError(
-            f"{where}: there is {quoted(content)} in place of a mapping with {', '.join(required)}."
-        )
+        raise UsageError(f"{where} must be a mapping with {', '.join(required)}, but is {quoted(content)}.")
     for key in content:
         if key not in allowed:
             raise UsageError(
-                f"{where}: there is no option {quoted(key)}; choose among {', '.join(allowed)}.",
+                f"{where}: there is no option {quoted(key)}; use one of {', '.join(allowed)}.",
                 code="unknown-option",
                 option=key,
             )
@@ -126,7 +124,7 @@ def _parse(cls: type[Options], given: Mapping[str, Any], where: str) -> Options:
     from jsonargparse import ArgumentError
 
     hints, parser = _hints(cast(type, cls)), _parser(cast(type, cls))
-    refused = [name for name, value in given.items() if value is None and not _takes(hints[name], None)]
+    refused = [name for name, value in given.items() if value is None and not _accepts(hints[name], None)]
     try:
         if not refused:
             # the parser changes nested mappings in place
@@ -136,18 +134,18 @@ def _parse(cls: type[Options], given: Mapping[str, Any], where: str) -> Options:
     except UsageError as error:
         raise UsageError(f"{where}: {error}", code=error.code, **error.parts) from error
     except (ArgumentError, TypeError, ValueError):
-        refused = [name for name, value in given.items() if not _takes(hints[name], value)]
+        refused = [name for name, value in given.items() if not _accepts(hints[name], value)]
     for each in _fields(cls):
         if each.name in refused:
             problem = _problem(each.name, hints[each.name], given[each.name], each)
             raise UsageError(f"{where}: {problem}.", code="invalid-option", option=each.name)
-    raise UsageError(f"{where}: these options do not fit together: {quoted(dict(given))}; correct them.")
+    raise UsageError(f"{where}: the options conflict: {quoted(dict(given))}; change one of them.")
 
 
 def _problem(name: str, hint: Any, value: Any, of: Field[Any] | None = None) -> str:
-    """Say which part of a value its type refuses, and what to give instead."""
+    """Describe the invalid part of a value, and the allowed values."""
     for inner_name, inner_hint, inner in _parts(name, hint, value):
-        if not _takes(inner_hint, inner):
+        if not _accepts(inner_hint, inner):
             return _problem(inner_name, inner_hint, inner)
     for kind in filter(is_dataclass, _alternatives(hint)):
         if isinstance(value, Mapping):
@@ -155,12 +153,12 @@ def _problem(name: str, hint: Any, value: Any, of: Field[Any] | None = None) -> 
                 check_options(value, option_names(cast(type, kind)), required_options(cast(type, kind)), name)
             except UsageError as error:
                 return str(error).removesuffix(".")
-    words = of.metadata.get("give") if of else None
+    words = of.metadata.get("words") if of else None
     return f"{name} is {quoted(value)}; give {words or _words(hint)}"
 
 
 def _parts(name: str, hint: Any, value: Any) -> Iterator[tuple[str, Any, Any]]:
-    """Yield the parts of a list or mapping: a name for messages, the type, and the value of each."""
+    """Yield name (for messages), type and value of each part of a list or mapping."""
     for kind in _alternatives(hint):
         arguments = get_args(kind)
         if get_origin(kind) is list and isinstance(value, list):
@@ -172,8 +170,8 @@ def _parts(name: str, hint: Any, value: Any) -> Iterator[tuple[str, Any, Any]]:
             yield from ((f"{name}, {key}", hints[key], item) for key, item in value.items() if key in hints)
 
 
-def _takes(hint: Any, value: Any) -> bool:
-    """Tell if a type takes a value."""
+def _accepts(hint: Any, value: Any) -> bool:
+    """Return True if a type accepts a value."""
     from jsonargparse import ArgumentError, ArgumentParser
 
     if value is None:

@@ -1,7 +1,7 @@
-"""Tables in Markdown pages, made from records.
+"""Tables in Markdown pages, rendered from records.
 
 A table stands between ``<!-- table: NAME -->`` and ``<!-- end -->``. NAME is the name of a record's file
-without its ending: of an evaluation, of the benchmark of the quantizers, or of the benchmarks of stores.
+without its suffix. The record is an evaluation, the benchmark of the quantizers, or a benchmark of stores.
 ``<!-- accuracy: NAME -->`` begins the first table of an evaluation, without the others.
 ``<!-- experiments -->`` begins an overview of all experiments.
 """
@@ -28,17 +28,21 @@ _OVERVIEW = re.compile(r"(<!-- experiments -->\n).*?(<!-- end -->)", re.DOTALL)
 
 
 def repository_pages(home: Path) -> list[Path]:
-    """Return the pages of a repository that may have tables, from the path of its folder."""
+    """Return the pages of a repository that may have tables.
+
+    Args:
+        home: the folder of the repository.
+    """
     return [home / "README.md", home / "experiments" / "README.md", *sorted((home / "docs").rglob("*.md"))]
 
 
 def rendered(page: str, results: Path, folder: Path | None = None) -> str:
-    """Return the text of a page with every table made anew.
+    """Return the text of a page with every table rendered again.
 
     Args:
-        page: its text.
+        page: the text of the page.
         results: the folder of the records.
-        folder: where the page is; links to records start there (default: beside ``results``).
+        folder: the folder of the page, where links to records start (default: the parent of ``results``).
     """
     links = Path(os.path.relpath(results, folder or results.parent)).as_posix()
 
@@ -50,15 +54,15 @@ def rendered(page: str, results: Path, folder: Path | None = None) -> str:
 
 
 def render_pages(pages: Iterable[Path], results: Path, *, write: bool = True) -> list[Path]:
-    """Make the tables of pages anew.
+    """Render the tables of pages again.
 
     Args:
         pages: the files.
         results: the folder of the records.
-        write: bring the files up to date.
+        write: True to write the pages that changed.
 
     Returns:
-        The pages whose tables did not say what the records say.
+        The pages whose tables were out of date.
     """
     stale = []
     for page in pages:
@@ -76,7 +80,7 @@ def overview(results: Path, links: str = "results") -> str:
 
     Args:
         results: the folder of the records.
-        links: the same folder, as links of the page name it.
+        links: the same folder, relative to the page.
     """
     rows = []
     for name, file in experiment_files().items():

@@ -1,4 +1,4 @@
-"""Places of experiment files and of records: in the repository, or in the installed package."""
+"""Folders of experiment files and of records: in the repository, or in the installed package."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""The plan of an experiment: which stages are to be done with which seeds, their keys and their folders.
+"""The plan of an experiment: the stages to run, each with its seed, its key and its folder.
 
-A stage is done in a folder that its key names. The key is a hash of everything that decides the result. So
-finished work is found again by its key, also by another experiment. A changed experiment starts in a new
-folder and leaves the old one alone. Making a plan does no work and writes nothing.
+The name of a stage's folder ends in its key, a hash of everything that decides the result. So finished work
+is found by its key, also by another experiment. A changed experiment starts in a new folder and leaves the
+old one alone. Making a plan does no work and writes nothing.
 """
 
 from __future__ import annotations
@@ -30,10 +30,10 @@ class Job:
     Attributes:
         stage: the stage.
         seed: the seed of everything random in it.
-        key: names the work.
-        home: the folder where the work starts, if it was not begun in another one.
-        description: everything that decides the result, with references as the experiment writes them.
-        outputs: the jobs that references mean, by the names of their stages.
+        key: the hash that identifies the work.
+        home: the folder to create if the work has no folder yet.
+        description: everything that decides the result. References are not resolved.
+        outputs: name of an earlier stage -> the job whose output a reference uses.
     """
 
     stage: Stage
@@ -45,7 +45,7 @@ class Job:
 
     @property
     def folder(self) -> Path:
-        """The folder of the work. If older runs left several folders, a finished one."""
+        """The folder of the work. If older runs left several folders, a finished one is preferred."""
         found = sorted(self.home.parent.glob(f"*-{self.key}"))
         finished = (each for each in found if read_state(each, self.key).done)
         return next(finished, next(iter(found), self.home))
@@ -56,13 +56,13 @@ class Job:
         return read_state(self.folder, self.key)
 
     @property
-    def sources(self) -> list[Job]:
+    def inputs(self) -> list[Job]:
         """The jobs whose outputs this one uses."""
         names = {str(producer(reference, self.outputs)) for reference in references(dict(self.description))}
         return [self.outputs[name] for name in self.outputs if name in names]
 
     def resolved(self) -> dict[str, Any]:
-        """Return the description with the paths of earlier outputs in the place of references."""
+        """Return the description with every reference replaced by a path."""
 
         def path(reference: str) -> str:
             name = str(producer(reference, self.outputs))
@@ -88,7 +88,7 @@ class Job:
 
 @dataclass(frozen=True)
 class VariantPlan:
-    """The jobs of one variant, in the order in which they are done."""
+    """The jobs of one variant, in the order in which they run."""
 
     variant: Variant
     jobs: tuple[Job, ...]
@@ -105,9 +105,9 @@ class Plan:
     Args:
         experiment: the experiment.
         scale: the name of its scale.
-        seeds: use the seeds 1 to this number; None takes the scale's own number.
+        seeds: the number of seeds, which are 1, 2, ...; None for the scale's own number.
         runs: the folder of the stages' folders.
-        variant: plan only the variant of that name; None plans all.
+        variant: the name of the only variant to plan; None for all.
 
     Raises:
         UsageError: the scale or the variant is unknown.
@@ -135,7 +135,7 @@ class Plan:
         return [VariantPlan(variant, tuple(self._jobs(variant))) for variant in self._chosen_variants()]
 
     def distinct(self) -> dict[str, tuple[str, Job]]:
-        """Return the work that differs: key -> a title with number, variant, stage and seed, and the job."""
+        """Return each job once: key -> (title with number, variant, stage and seed; job)."""
         found: dict[str, tuple[str, Job]] = {}
         for planned in self.variants:
             for job in planned.jobs:
@@ -147,10 +147,10 @@ class Plan:
         }
 
     def command(self, variant: Variant) -> str:
-        """Return the command line that makes a variant's records."""
+        """Return the command line that writes a variant's records."""
         ours = experiments_folder().resolve() in self.experiment.path.resolve().parents
-        asked = self.experiment.name if ours else self.experiment.path.name
-        words = ["colorcnn reproduce", asked, "--size", self.scale]
+        name = self.experiment.name if ours else self.experiment.path.name
+        words = ["colorcnn reproduce", name, "--size", self.scale]
         words += ["--panel", variant.name] if variant.name else []
         return " ".join([*words, "--seeds", str(len(self.seed_range))])
 
@@ -196,7 +196,7 @@ class Plan:
                 )
             source = outputs[name]
             part = reference[len(source.stage.name) + 1 :]
-            kind_of(source.stage).output(source.folder, part)  # refuses an unknown output
+            kind_of(source.stage).output(source.folder, part)  # raises for an unknown output
             return f"{source.key}{part and '.'}{part}"
 
         decisive = {name: value for name, value in description.items() if name not in kind.cosmetic_options}
@@ -207,12 +207,12 @@ class Plan:
 
     @cached_property
     def _homes(self) -> dict[str, Path]:
-        """Folders by key. The first variant that needs a piece of work names its folder."""
+        """Key -> folder. A folder is named after the first variant that needs the job."""
         return {}
 
 
 def needed(jobs: Iterable[Job]) -> Iterator[Job]:
-    """Yield jobs and all jobs whose outputs they were made from, sources first."""
+    """Yield jobs and all jobs whose outputs they use, in dependency order."""
     for job in jobs:
-        yield from needed(job.sources)
+        yield from needed(job.inputs)
         yield job

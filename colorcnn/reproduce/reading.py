@@ -1,4 +1,4 @@
-"""Reading of experiment files: variables and matrices are expanded into variants and stages.
+"""Read experiment files: expand variables and matrices into variants and stages.
 
 An experiment is YAML of ``kind: experiment``::
 
@@ -6,7 +6,8 @@ An experiment is YAML of ``kind: experiment``::
     title: Accuracy and the number of bits
     source: Hou, Zheng and Gould, Fig 12
     define: {...}                  # a place for YAML anchors; nothing reads it. Merge one (<<: *name), not a
-                                  # list: its order, and so a key, depends on PyYAML's version
+                                  # list: the order of merged lists, and so the cache key, depends on
+                                  # PyYAML's version
     scales:                        # `sizes` is accepted, too
       cpu:
         seeds: 3                   # the number of seeds, unless the command line gives one
@@ -21,11 +22,11 @@ An experiment is YAML of ``kind: experiment``::
           - {name: "c-${bits}", kind: fit, matrix: {bits: [1, 2]}, model: {classifiers: ["${judge}"]}}
           - {name: accuracy, kind: evaluate, methods: {"colorcnn": ["colorcnn:${c-1}", "colorcnn:${c-2}"]}}
 
-A stage uses the output of an earlier stage by its name. If a value is nothing but a reference, it keeps the
-type of what it stands for. A stage that no measurement needs is left out.
+A stage uses the output of an earlier stage by its name. If the whole value is one reference, the type is
+kept; otherwise text is inserted. A stage that no measurement needs is left out.
 
-Budgets limit what a file can ask for: :data:`MAX_SEEDS`, :data:`MAX_STAGES`, :data:`MAX_EXPANDED`, and those
-of :mod:`colorcnn.reproduce.yaml_file`.
+The size of an experiment is limited by :data:`MAX_SEEDS`, :data:`MAX_STAGES`, :data:`MAX_EXPANDED`, and the
+limits of :mod:`colorcnn.reproduce.yaml_file`.
 """
 
 from __future__ import annotations
@@ -51,18 +52,19 @@ MAX_STAGES = 5_000
 """The largest number of stages of all variants of a scale."""
 
 MAX_EXPANDED = 5_000_000
-"""How much all variables of a scale may expand to: values, and characters of text."""
+"""Maximum size of a scale's expanded variables, in values and characters."""
 
 _EXPERIMENT = ("kind", "title", "source", "define")
 _SCALE = ("seeds", "time", "variables", "matrix", "stages")
 _NAME = re.compile(r"[\w.+-]+")
+_LETTERS = "use letters, digits, and the signs . + - _"
 
 
 def read_experiment(path: Path) -> Experiment:
     """Read an experiment file and check it, except for the options of its stages.
 
     Raises:
-        UsageError: something in the file is invalid, or over a budget.
+        UsageError: something in the file is invalid, or over a limit.
         ColorCNNError: the file cannot be read.
     """
     content = read_yaml(path)
@@ -90,14 +92,14 @@ def read_experiment(path: Path) -> Experiment:
 
 
 def check_seeds(seeds: Any, where: str) -> None:
-    """Refuse a number of seeds that is none, or over the budget.
+    """Raise if the number of seeds is not a whole number from 1 to :data:`MAX_SEEDS`.
 
     Args:
         seeds: the value that was given.
         where: the place in the file or the name of the option, for the message.
 
     Raises:
-        UsageError: it is no whole number from 1 to :data:`MAX_SEEDS`.
+        UsageError: the number is not allowed.
     """
     if type(seeds) is not int or not 1 <= seeds <= MAX_SEEDS:
         raise UsageError(f"{where} is {quoted(seeds)}: give a whole number from 1 to {MAX_SEEDS}.")
@@ -111,18 +113,17 @@ def _scale(spec: Mapping[str, Any], where: str) -> Scale:
     variants: dict[str, Variant] = {}
     left = MAX_STAGES
     for name, chosen in _combinations(spec.get("matrix") or {}, where):
-        if name in variants or (name and not _NAME.fullmatch(name)):
-            raise UsageError(
-                f"{where}: a combination of the matrix is called {quoted(name)}, as another is, or as no "
-                "file can be; give the values other names, of letters, digits, and the signs . + - _"
-            )
+        if name in variants:
+            raise UsageError(f"{where}: two combinations of the matrix are named {quoted(name)}; rename one.")
+        if name and not _NAME.fullmatch(name):
+            raise UsageError(f"{where}: {quoted(name)} cannot name a file; {_LETTERS}.")
         stages = tuple(itertools.islice(_stages(spec["stages"], variables.extended(chosen), where), left + 1))
         left -= len(stages)
         if left < 0:
             raise UsageError(f"{where}: there are more than {MAX_STAGES:,} stages; split the experiment.")
         variants[name] = Variant(name, stages)
     if not variants:
-        raise UsageError(f"{where}: the matrix has an axis without values; give it some, or leave it out.")
+        raise UsageError(f"{where}: an axis of the matrix has no values; add some, or remove the axis.")
     return Scale(tuple(variants.values()), seeds, str(spec["time"]))
 
 
@@ -149,7 +150,7 @@ def _axis(axis: str, values: Any, where: str) -> list[tuple[str, dict[str, Any]]
         ]
     raise UsageError(
         f"{where}: the axis {shortened(axis)} of a matrix is {quoted(values)}; give a list of values, or "
-        "a mapping of their names to attributes."
+        "a mapping from each value to its attributes."
     )
 
 
@@ -174,42 +175,42 @@ def _stage(spec: Mapping[str, Any], variables: _Variables, known: Mapping[str, S
     if not isinstance(shared, bool):
         raise UsageError(f"{where}: shared is {quoted(shared)}; give true or false.")
     if not _NAME.fullmatch(name):
-        raise UsageError(f"{where}: give a name of letters, digits, and the signs . + - _")
+        raise UsageError(f"{where}: the name {quoted(name)} is not allowed; {_LETTERS}.")
     if name in known or name in variables.values:
         raise UsageError(
             f"{where}: the name {shortened(name)} is taken by another stage or variable; choose another."
         )
     stray = re.search(r"\$\{[\w.+-]*\}?", str(substitute(content, lambda name: "")))
     if stray:
-        raise UsageError(f"{where}: {quoted(stray[0])} has a ${{ that names nothing; write ${{NAME}}.")
+        raise UsageError(f"{where}: {quoted(stray[0])} has a ${{ without a valid name; write ${{NAME}}.")
     for reference in references(content):
         source = producer(reference, known)
         if source is None:
             raise UsageError(
                 f"{where}: {shortened('${' + reference + '}')} is neither a variable nor an earlier stage; "
-                f"there are {shortened(', '.join([*variables.values, *known]) or 'none', 100)}."
+                f"known names: {shortened(', '.join([*variables.values, *known]) or 'none', 100)}."
             )
         if shared and not known[source].shared:
             raise UsageError(
-                f"{where}: it is shared and takes {shortened(source)}, which is not; share that, too."
+                f"{where} is shared and uses {shortened(source)}, which is not shared; share both."
             )
     return Stage(name, kind, content, shared)
 
 
 @dataclass
 class _Budget:
-    """Room that is left for the expansion of a scale's variables."""
+    """Remaining size of a scale's expanded variables."""
 
     left: int = MAX_EXPANDED
 
 
 class _Variables:
-    """Variables, and their insertion into stages within the budget.
+    """Variables, and their insertion into stages within :data:`MAX_EXPANDED`.
 
     Args:
         values: values by name. They may refer to each other.
         where: the place in the file, for messages.
-        budget: shared by all variables of a scale.
+        budget: the remaining size, shared by all variables of a scale.
     """
 
     def __init__(self, values: Mapping[str, Any], where: str, budget: _Budget | None = None) -> None:
@@ -231,7 +232,8 @@ class _Variables:
         """Return a value with its variables inserted. References to stages stay as they are.
 
         Raises:
-            UsageError: variables refer to each other in a circle, or expand to more than the budget.
+            UsageError: variables refer to each other in a circle, or expand to more than
+                :data:`MAX_EXPANDED`.
         """
         return substitute(value, self._look_up)
 
@@ -240,7 +242,7 @@ class _Variables:
             return f"${{{name}}}"
         if name in trail:
             circle = shortened(", ".join(trail))
-            raise UsageError(f"{self._where}: the variables {circle} stand for each other; give one a value.")
+            raise UsageError(f"{self._where}: the variables {circle} refer to each other; give one a value.")
         if name not in self._sizes:
             self._sizes[name] = _size(self.values[name])
         self._budget.left -= self._sizes[name]
@@ -253,7 +255,7 @@ class _Variables:
 
 
 def _size(value: Any) -> int:
-    """Count the values in a value and the characters of its texts."""
+    """Count the values inside a value and the characters of its texts."""
     if isinstance(value, Mapping):
         return 1 + sum(_size(key) + _size(item) for key, item in value.items())
     if isinstance(value, list):

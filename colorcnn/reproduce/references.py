@@ -43,7 +43,7 @@ def references(value: Any) -> list[str]:
 
 
 def producer(reference: str, stages: Mapping[str, Any]) -> str | None:
-    """Return the name of the stage whose output a reference means, or None.
+    """Return the name of the stage that a reference points to, or None.
 
     Args:
         reference: ``name``, or ``name.part`` for one of several outputs.

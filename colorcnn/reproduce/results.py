@@ -1,4 +1,4 @@
-"""Results of an experiment: the record of a measuring stage, gathered over its seeds, and its figures."""
+"""Results of an experiment: the record of a measuring stage over all its seeds, and its figures."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from colorcnn.reproduce.stages.base import RECORD, MeasuringKind
 
 
 def check_replaceable(path: Path, plan: Plan, jobs: list[Job]) -> None:
-    """Refuse to replace a record of other work. A record of fewer seeds may be replaced.
+    """Raise if a file holds a record of another experiment or other options. Fewer seeds are allowed.
 
     Args:
         path: the record.
@@ -27,15 +27,15 @@ def check_replaceable(path: Path, plan: Plan, jobs: list[Job]) -> None:
         jobs: the jobs of the measuring stage.
 
     Raises:
-        ColorCNNError: a record of other work is there.
+        ColorCNNError: the file holds a record that must not be replaced.
     """
     if not path.exists():
         return
     old = set(read_record(path).config.get("keys", [""]))
     if not old <= {job.key for job in jobs}:
         raise ColorCNNError(
-            f"{path} holds a measurement of other seeds or of another state of {plan.experiment.name}",
-            "replace it, or write elsewhere",
+            f"{path} was made with more seeds, or by another version of {plan.experiment.name}",
+            "replace it, or write to another folder",
             code="record-of-other-work",
         )
 
@@ -79,7 +79,7 @@ def gathered_record(plan: Plan, planned: VariantPlan, stage: Stage, kind: Measur
         kind: the kind of the stage.
 
     Raises:
-        ColorCNNError: what a finished job left is lost or damaged.
+        ColorCNNError: the record of a finished job is lost or damaged.
     """
     own = planned.jobs_of(stage)
     parts = {job.seed: _measured(job) for job in own}
@@ -112,11 +112,11 @@ def gathered_record(plan: Plan, planned: VariantPlan, stage: Stage, kind: Measur
 
 
 def _measured(job: Job) -> Record:
-    """Return the record that a finished job left."""
+    """Return the record of a finished job."""
     try:
         return read_record(job.folder / RECORD)
     except ColorCNNError as error:
         raise ColorCNNError(
-            f"{job.folder} is marked as done, and its {RECORD} is lost or damaged: "
+            f"{job.folder} is marked as done, but its {RECORD} is lost or damaged: "
             "delete that folder, and the same command measures again."
         ) from error

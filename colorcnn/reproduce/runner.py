@@ -1,7 +1,7 @@
-"""Doing a plan: every job once, and a record when all jobs of a variant are done.
+"""Run a plan: run each job once, and write a record when all jobs of a variant are done.
 
-A training that was interrupted resumes in its folder. Several processes that were given the same command, or
-others that need the same work, share it, job by job.
+An interrupted training resumes in its folder. Several processes can run the same plan, or plans with jobs in
+common. Each takes the jobs that no other process has taken.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ from colorcnn.reproduce.stages import kind_of
 from colorcnn.reproduce.stages.base import Fit, StageContext
 from colorcnn.reproduce.state import begun, working
 
-_LOCKS = "locks"  # a folder beside those of the stages: a file for each that is being worked on
-_PAUSE = 1.0  # seconds between two looks at what other processes work on
+_LOCKS = "locks"  # a folder beside those of the stages: a file for each running stage
+_PAUSE = 1.0  # seconds between two checks of the locks
 
 
 @dataclass(frozen=True)
 class Run:
-    """A plan, and everything that decides how it is done but not what comes out.
+    """A plan, and the options that do not change its results.
 
     Args:
         plan: the jobs.
@@ -37,7 +37,7 @@ class Run:
         say: prints a message for the user.
         device: ``auto``, ``cpu``, ``cuda`` ...
         download: True to fetch data sets that are missing.
-        force: True to replace records that hold something else.
+        force: True to replace records of other work.
     """
 
     plan: Plan
@@ -55,9 +55,9 @@ class Run:
             The paths of the records.
 
         Raises:
-            UsageError: the device is not there.
-            ColorCNNError: a stage failed, or a record is there that holds something else.
-            KeyboardInterrupt: the same call resumes where this one stopped.
+            UsageError: the device does not exist.
+            ColorCNNError: a stage failed, or there is a record of other work.
+            KeyboardInterrupt: the run was stopped. The same call resumes it.
         """
         if self.device != "auto":
             find_device(self.device)
@@ -69,7 +69,7 @@ class Run:
         done: set[str] = set()
         written: dict[str, list[Path]] = {}
         for title, job in self._until_all_are(done):
-            if self._do(job, title):
+            if self._run_job(job, title):
                 done.add(job.key)
             for planned in self.plan.variants:
                 name = planned.variant.name
@@ -89,43 +89,43 @@ class Run:
         return record_path(self.results, self.plan.experiment, self.plan.scale, variant, stage)
 
     def _until_all_are(self, done: set[str]) -> Iterator[tuple[str, Job]]:
-        """Yield jobs to try, the first possible one, until this process or others have done all."""
+        """Yield jobs whose inputs are done, until this process or others have done all jobs."""
         jobs = list(self.plan.distinct().values())
         waited = False
         while left := [(title, job) for title, job in jobs if job.key not in done]:
             for title, job in left:
-                if all(source.key in done for source in job.sources):
+                if all(used.key in done for used in job.inputs):
                     yield title, job
                     if job.key in done:
                         break
             else:
                 if not waited:
-                    self.say("the rest is being worked on by other processes: waiting")
+                    self.say("waiting for other processes to finish the remaining jobs")
                 waited = True
                 sleep(_PAUSE)
 
-    def _do(self, job: Job, title: str) -> bool:
-        """Run a job, and return whether it is done now. Another process may be working on it."""
+    def _run_job(self, job: Job, title: str) -> bool:
+        """Run a job. Return False if another process holds it."""
         try:
             with claimed(self.plan.runs / _LOCKS / job.key):
                 if job.state.done:
                     self.say(f"{title}: done already, in {job.folder}")
                 else:
-                    self._work(job, title)
+                    self._run_claimed(job, title)
         except ClaimedError:
             return False
         return True
 
-    def _work(self, job: Job, title: str) -> None:
+    def _run_claimed(self, job: Job, title: str) -> None:
         kind, folder = kind_of(job.stage), job.folder
-        before = ("goes on" if kind.resumes else "starts again") if begun(folder) else "starts"
-        self.say(f"{title}: {before} in {folder}")
+        action = ("resumes" if kind.resumes else "starts again") if begun(folder) else "starts"
+        self.say(f"{title}: {action} in {folder}")
         folder.mkdir(parents=True, exist_ok=True)
         context = StageContext(folder, job.seed, self.device, self.download, self.fit, self.say)
         try:
             with working(folder, job.key, context.torch_device()):
                 kind.run(job.resolved(), context)
         except KeyboardInterrupt:
-            what = "goes on with it" if kind.resumes else "begins it again, and keeps what is done"
+            what = "resumes it" if kind.resumes else "runs it again"
             self.say(f"{title}: stopped; the same command {what}")
             raise

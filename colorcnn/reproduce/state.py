@@ -1,4 +1,4 @@
-"""State of a stage between two runs of the command: state.json in its folder."""
+"""State of a stage, saved in state.json between two runs of the command."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ STATE = "state.json"
 
 @dataclass(frozen=True)
 class State:
-    """A stage's state.
+    """Progress, time and provenance of a stage.
 
     Attributes:
-        key: of the work.
-        done: whether it is finished; what is not is gone on with.
-        wall_seconds: on the clock, of all attempts but those that were killed.
-        cpu_seconds: likewise of processor time.
+        key: the cache key of the stage.
+        done: True if the stage is finished. An unfinished stage is resumed.
+        wall_seconds: wall-clock time of all attempts, except those that were killed.
+        cpu_seconds: CPU time of the same attempts.
         device: the processor or GPU.
-        versions: as a record has them.
-        git: likewise.
+        versions: versions of libraries, as in a record.
+        git: commit of the source code, as in a record.
     """
 
     key: str
@@ -40,16 +40,16 @@ class State:
     git: dict[str, Any] | None = None
 
     def write(self, folder: Path) -> None:
-        """Keep the state in the stage's folder."""
+        """Save the state in the stage's folder."""
         write_atomically(folder / STATE, (json.dumps(asdict(self), indent=1) + "\n").encode())
 
 
 def read_state(folder: Path, key: str) -> State:
-    """Return the state of a stage; that of a new one if the file is missing or cannot be read.
+    """Return the state of a stage, or a new state if the file is missing or unreadable.
 
     Args:
-        folder: of the stage.
-        key: of the stage's description.
+        folder: the folder of the stage.
+        key: the cache key of the stage.
     """
     try:
         path = folder / STATE
@@ -59,18 +59,18 @@ def read_state(folder: Path, key: str) -> State:
 
 
 def begun(folder: Path) -> bool:
-    """Tell if a stage's folder holds any of its work."""
+    """Return True if a stage's folder exists and is not empty."""
     return folder.is_dir() and any(folder.iterdir())
 
 
 @contextmanager
 def working(folder: Path, key: str, device: str) -> Iterator[None]:
-    """Work on a stage: its time is counted however the work ends, and it is done when it ends well.
+    """Record the time spent in a block. Mark the stage done if the block raises no exception.
 
     Args:
-        folder: the stage's.
-        key: of the work.
-        device: that it is done on.
+        folder: the folder of the stage.
+        key: the cache key of the stage.
+        device: the device of the stage.
     """
     before, clock = read_state(folder, key), Clock()
 

@@ -1,4 +1,4 @@
-"""Reading of YAML files, within budgets: a file of 1 kB can otherwise stand for gigabytes."""
+"""Read YAML files within limits: without them, a file of 1 kB can expand to gigabytes."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ MAX_BYTES = 1_000_000
 """The largest YAML file that is read, in bytes."""
 
 MAX_VALUES = 100_000
-"""The largest number of values in a file, when every alias is replaced by what it stands for."""
+"""The largest number of values in a file, after every alias is expanded."""
 
 _SAFE: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # the compiled loader, if there is one
 
@@ -23,7 +23,7 @@ def read_yaml(path: Path) -> dict[str, Any]:
     """Return the mapping in a YAML file.
 
     Raises:
-        ColorCNNError: the file cannot be read, is larger than the budgets, or holds no YAML mapping.
+        ColorCNNError: the file cannot be read, is over a limit, or does not hold a YAML mapping.
     """
     try:
         text = schema.read_file(path, "give a YAML file of a configuration or an experiment", MAX_BYTES)
@@ -35,12 +35,14 @@ def read_yaml(path: Path) -> dict[str, Any]:
         problem = shortened(" ".join(str(error).split()), 200)
         raise ColorCNNError(f"{path} is not valid YAML ({problem}): correct it there.") from error
     if not isinstance(content, dict):
-        raise ColorCNNError(f"{path} is no YAML mapping: give a file of `kind: fit` or `kind: experiment`.")
+        raise ColorCNNError(
+            f"{path} is not a YAML mapping: give a file of `kind: fit` or `kind: experiment`."
+        )
     return content
 
 
 class _Loader(_SAFE):
-    """A safe loader that refuses files over the budget, and keys that are given twice."""
+    """Safe loader that refuses files over the limits, and keys that are given twice."""
 
     def get_single_node(self) -> Any:
         """Return the file's node. This is called before any value is made from it."""
@@ -67,7 +69,7 @@ def _expanded_size(node: yaml.Node, sizes: dict[int, int | None]) -> int:
     if isinstance(node, yaml.ScalarNode):
         return 1
     if id(node) not in sizes:
-        sizes[id(node)] = None  # being counted: whoever finds it so has come round in a circle
+        sizes[id(node)] = None  # being counted; meeting it again means a cycle
         inner = [each for pair in node.value for each in (pair if isinstance(pair, tuple) else (pair,))]
         sizes[id(node)] = 1 + sum(_expanded_size(each, sizes) for each in inner)
     size = sizes[id(node)]

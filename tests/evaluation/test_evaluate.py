@@ -271,9 +271,9 @@ def test_nothing_to_evaluate_is_refused():
 
 
 def test_a_classifier_of_other_data_is_refused():
-    with pytest.raises(UsageError, match="tells 2 classes apart and the data have 10"):
+    with pytest.raises(UsageError, match="has 2 classes and the data have 10"):
         run({"flat": Flat()}, num_classes=10)
-    with pytest.raises(UsageError, match="tells 2 classes apart and the data have 8"):
+    with pytest.raises(UsageError, match="has 2 classes and the data have 8"):
         run({"flat": Flat()}, batches((1, 1, 7, 0, 0)))
 
 
@@ -363,5 +363,5 @@ def test_several_judges_see_the_same_pixels_and_the_first_gives_the_scores():
 
 def test_a_judge_of_other_data_is_named():
     judges = {"red": RedAboveHalf(), "other": nn.Sequential(nn.Flatten(), nn.Linear(3 * 16 * 16, 4))}
-    with pytest.raises(UsageError, match="other tells 4 classes apart and the data have 2"):
+    with pytest.raises(UsageError, match="other has 4 classes and the data have 2"):
         evaluate({"flat": Flat()}, judges, batches(), [1], progress=False, num_classes=2)

@@ -125,11 +125,11 @@ def test_the_learned_method_is_set_against_each_other_one():
         "wu": content["methods"]["median-cut"],
     }
     table = margin_table(RecordView(content))
-    assert list(map(str, table.head)) == ["ColorCNN+ ahead of, points", "2 colours"]
+    assert list(map(str, table.head)) == ["ColorCNN+ minus method, points", "2 colours"]
     assert table.rows == [["Octree", "+55.0 ★★"], ["Wu", "+0.0"]]
     assert margin_table(RecordView(measured(right, wrong))) is None
     tables = evaluation_tables(Clock().record("x", n=20, metrics=content))
-    assert "| ColorCNN+ ahead of, points | 2 colours |" in tables
+    assert "| ColorCNN+ minus method, points | 2 colours |" in tables
     assert "| Octree | +55.0 ★★ |" in tables
 
 

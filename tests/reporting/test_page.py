@@ -96,14 +96,14 @@ def test_every_column_is_explained():
 def test_the_summary_names_the_best_at_both_ends():
     assert summary(record()) == (
         "On 1,000 test images of tiny, the classifier small recognises 92.1 % in full colour. "
-        "With 2 colours (1 bit), ColorCNN+ is recognised at 78.4 % and MedianCut at 36.0 %. "
-        "With 8 colours (3 bits), MedianCut is recognised at 91.0 % and ColorCNN+ at 90.0 %."
+        "With 2 colours (1 bit), 78.4 % are recognised with ColorCNN+ and 36.0 % with MedianCut. "
+        "With 8 colours (3 bits), 91.0 % are recognised with MedianCut and 90.0 % with ColorCNN+."
     )
 
 
 def test_the_summary_of_one_method_at_one_size_is_short():
     assert summary(record(metrics(octree=[0.5]))).endswith(
-        "With 2 colours (1 bit), Octree is recognised at 50.0 %."
+        "With 2 colours (1 bit), 50.0 % are recognised with Octree."
     )
 
 
@@ -172,7 +172,7 @@ class TestComparisons:
         entries = [Entry("both", record(metrics(octree=[0.2, 0.5]))), Entry("four", record(content))]
         page = write_report(entries, tmp_path / "r.html").read_text()
         overview = page[page.index("<table>") : page.index("</table>")]
-        assert "best with 4 colours (2 bits)" in overview
+        assert "best method, 4 colours (2 bits)" in overview
         assert "Octree, 50.0 %" in overview
         assert "Wu, 60.0 %" in overview
 
@@ -192,7 +192,7 @@ class TestComparisons:
         page = write_report(record(content), tmp_path / "r.html").read_text()
         marks = re.findall("<sup>([▲▼]★+)</sup>", page)
         assert [mark[0] for mark in marks] == ["▲", "▼"]
-        assert "Stars: ahead of Octree (▲) or behind it (▼)" in page
+        assert "▲ and ▼: better and worse than Octree" in page
 
     def test_a_spread_of_nothing_is_not_shown(self, tmp_path):
         seeds = {seed: metrics(octree=[0.5], colorcnn_plus__mine=[0.7 + 0.02 * seed]) for seed in (0, 1)}
@@ -212,7 +212,7 @@ class TestComparisons:
     def test_an_accuracy_stands_beside_that_of_guessing(self):
         given = record(metrics(octree=[0.11]))
         given = dataclasses.replace(given, config={**given.config, "num_classes": 10})
-        assert summary(given).endswith("Octree is recognised at 11.0 % (chance: 10.0 %).")
+        assert summary(given).endswith("11.0 % are recognised with Octree (chance: 10.0 %).")
 
     def test_axes_of_bits_have_ticks(self):
         for figure in (accuracy_curve(metrics()), rate_curve(metrics())):

@@ -62,7 +62,7 @@ def test_curves_under_attack_name_every_method_and_one_quality_of_a_codec(dark):
     figure = robustness_curves(attacked(), 4, dark=dark)
     left, right = figure.axes
     assert left.get_title(loc="left") == "accuracy under FGSM"
-    assert right.get_title(loc="left") == "accuracy under PGD, through its soft image"
+    assert right.get_title(loc="left") == "accuracy under PGD through the soft image"
     assert {"MedianCut", "Octree", "JPEG 50", "no defence"} <= set(texts(figure))
     assert not {"JPEG 10", "JPEG 90", "PNG"} & set(texts(figure))
     lines = [[round(float(y), 6) for y in line.get_ydata()] for line in left.get_lines()]
@@ -142,8 +142,8 @@ def test_codecs_are_dotted_curves_over_the_size_of_their_files():
 def test_text_holds_every_table():
     text = text_tables({**attacked(), "judges": judged()["judges"]})
     assert "under attack" in text
-    assert "before every classifier" in text
-    assert "before every classifier" not in text_tables(attacked())
+    assert "with every classifier" in text
+    assert "with every classifier" not in text_tables(attacked())
 
 
 def test_differences_to_the_first_method_carry_stars():
@@ -182,5 +182,5 @@ def test_a_report_of_several_records_has_an_overview_and_lists_strangers(tmp_pat
     assert "<td>1.235</td>" in page
     assert "x" * 100 not in page
     assert "Under attack, with 2 colours (1 bit)" in page
-    assert "Before other classifiers, with 4 colours (2 bits)" in page
+    assert "With every classifier, 4 colours (2 bits)" in page
     assert page.count("<script") == 0

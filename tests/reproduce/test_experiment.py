@@ -93,7 +93,7 @@ def test_records_are_named_by_what_tells_them_apart(write):
         ([FIT], "nothing is measured"),
         ([FIT, {**EVALUATE, "kind": "guess"}], "Unknown kind of stage .* choose one of .*evaluate, fit"),
         ([{key: FIT[key] for key in ("name", "config")}, EVALUATE], "Unknown kind of stage"),
-        ([{**FIT, "epochs": 3}, EVALUATE], "no option 'epochs'; choose among config, model, data, trainer"),
+        ([{**FIT, "epochs": 3}, EVALUATE], "no option 'epochs'; use one of config, model, data, trainer"),
         ([{**FIT, "trainer": 3}, EVALUATE], "trainer is 3; give a mapping"),
         ([{**FIT, "config": 3}, EVALUATE], "config is 3; give a file's name"),
         ([FIT, {**EVALUATE, "methods": ["wu"]}], "methods is .*; give a mapping"),
@@ -125,12 +125,12 @@ def test_records_are_named_by_what_tells_them_apart(write):
         ([FIT, {**EVALUATE, "epsilons": 4}], "epsilons is 4; give a list"),
         ([FIT, {**EVALUATE, "limit": True}], "limit is True"),
         ([FIT, {**EVALUATE, "cam": "yes please"}], "cam is 'yes please'"),
-        ([FIT, {**EVALUATE, "classifier": "${judge"}], r"has a \$\{ that names nothing"),
-        ([FIT, {**EVALUATE, "classifier": "${}"}], r"has a \$\{ that names nothing"),
+        ([FIT, {**EVALUATE, "classifier": "${judge"}], r"has a \$\{ without a valid name"),
+        ([FIT, {**EVALUATE, "classifier": "${}"}], r"has a \$\{ without a valid name"),
         ([{**FIT, "shared": "yes please"}, EVALUATE], "shared is 'yes please'"),
         ([EVALUATE, FIT], r"\$\{judge\} is neither a variable nor an earlier stage"),
         ([FIT, FIT, EVALUATE], "the name judge is taken"),
-        ([{**FIT, "name": "a b"}, EVALUATE], "give a name of letters"),
+        ([{**FIT, "name": "a b"}, EVALUATE], "the name 'a b' is not allowed"),
         (
             [FIT, {**FIT, "name": "two", "shared": True, "model": {"start_from": "${judge}"}}, EVALUATE],
             "share",
@@ -161,15 +161,15 @@ def test_a_wrong_stage_is_told_in_one_sentence(stages, problem, write):
         ({"sizes": {"cpu": {"stages": []}}}, "time is missing"),
         ({"sizes": {"cpu": {"time": "1h", "stages": "fit"}}}, "stages is 'fit'; give a list"),
         ({"sizes": {"cpu": {"time": "1h", "stages": [], "seeds": 0}}}, "seeds is 0"),
-        ({"sizes": {"cpu": None}}, "in place of a mapping"),
-        ({"sizes": {"cpu": {"time": "1h", "stages": [], "matrix": {"a": []}}}}, "an axis without values"),
+        ({"sizes": {"cpu": None}}, "must be a mapping"),
+        ({"sizes": {"cpu": {"time": "1h", "stages": [], "matrix": {"a": []}}}}, "an axis of the matrix"),
         (
             {"sizes": {"cpu": {"time": "1h", "stages": [], "matrix": ALIKE}}},
-            "'b_c_e', as another",
+            "two combinations of the matrix are named 'b_c_e'",
         ),
         (
             {"sizes": {"cpu": {"time": "1h", "stages": [], "matrix": {"a": ["x/y"]}}}},
-            "'x/y', .* as no file can be",
+            "'x/y' cannot name a file",
         ),
     ],
 )
@@ -189,7 +189,7 @@ def test_unknown_experiments_and_scales_name_those_there_are(write):
     ("text", "problem"),
     [
         (":\n - a: [", "is not valid YAML"),
-        ("[1]", "is no YAML mapping"),
+        ("[1]", "is not a YAML mapping"),
         ("a:\n  methods: {b: 1, c: 2, b: 3}", "the key b is given twice"),
     ],
 )

@@ -119,7 +119,7 @@ def test_what_is_done_is_not_done_again(copy, monkeypatch, capsys):
     assert (copy / "results" / "experiment_cpu.json").read_bytes() == before
     told = capsys.readouterr()
     assert told.err.count("done already") == 5
-    assert "5 done and 0 begun already; expected time of all stages: seconds" in told.err
+    assert "5 done and 0 started already; expected time of all stages: seconds" in told.err
     assert "is up to date" in told.err
     assert "| ColorCNN+, *published* | 19.9 |" in told.out
 
@@ -139,7 +139,7 @@ def test_a_training_that_was_interrupted_goes_on(stop, copy, whole):
     assert len(epochs(plus)) < 3
     if stop == signal.SIGINT:
         assert process.returncode == INTERRUPTED
-        assert "the same command goes on" in said
+        assert "the same command resumes" in said
         assert "Traceback" not in said
         assert json.loads((plus / "state.json").read_text())["wall_seconds"] > 0
     assert not (copy / "results" / "experiment_cpu.json").exists()
@@ -187,7 +187,7 @@ def test_measuring_goes_on_behind_the_images_that_are_done(copy, whole, monkeypa
     monkeypatch.setattr(ProgressFile, "SECONDS", 0)
     monkeypatch.setattr(ClassifierSet, "ask", stops)
     assert main([*command, str(copy)]) == INTERRUPTED
-    assert "the same command goes on with it" in capsys.readouterr().err
+    assert "the same command resumes it" in capsys.readouterr().err
     monkeypatch.setattr(ClassifierSet, "ask", counts)
     seen.clear()
     assert main([*command, str(copy / "results"), "--force"]) == 0
@@ -220,7 +220,7 @@ def test_more_seeds_add_to_a_record_and_fewer_do_not_replace_it(copy, capsys):
     assert "mean ± std of 2 seeds" in capsys.readouterr().out
     assert reproduce(copy, "--seeds", "1") == 1
     error = capsys.readouterr().err
-    assert "holds a measurement of other seeds" in error
+    assert "was made with more seeds" in error
     assert "replace it with --force" in error
     assert reproduce(copy, "--seeds", "1", "--force") == 0
     assert read_record(copy / "results" / "experiment_cpu.json").seeds == {"seed 1": 1}
@@ -263,7 +263,7 @@ def test_stages_of_other_processes_are_waited_for(copy, monkeypatch, capsys):
         monkeypatch.setattr(runner, "sleep", lambda seconds: held.close())
         assert reproduce(copy, "--seeds", "2") == 0
     told = capsys.readouterr().err
-    waiting = told.index("worked on by other processes: waiting")
+    waiting = told.index("waiting for other processes")
     assert told.index("accuracy, seed 2: starts") < waiting < told.index("accuracy, seed 1: done already")
     assert read_record(copy / "results" / "experiment_cpu.json").seeds == {"seed 1": 1, "seed 2": 2}
 
@@ -298,7 +298,7 @@ def test_a_failed_stage_is_one_sentence_and_not_done(copy, monkeypatch, capsys):
 def test_a_measurement_that_was_damaged_is_told_with_its_cure(copy, capsys):
     (stage_folder(copy, "accuracy") / "record.json").write_text("{")
     assert reproduce(copy, "--seeds", "1") == 1
-    assert "is marked as done, and its record.json is lost or damaged: delete" in capsys.readouterr().err
+    assert "is marked as done, but its record.json is lost or damaged: delete" in capsys.readouterr().err
 
 
 def test_a_record_that_is_none_is_replaced_by_force(copy, whole, capsys):
@@ -394,9 +394,9 @@ def test_a_dry_run_tells_what_is_done_and_what_is_expected(copy, capsys):
     shown = capsys.readouterr().out.splitlines()
     assert shown[0] == "experiment, scale cpu: Every kind of stage, on hardly any data"
     assert re.fullmatch(r"  \[1/5\] judge, seed 1: done, in \d+\.\d minutes", shown[1])
-    assert shown[4] == "  [4/5] plus, seed 1: begun, and resumes"
+    assert shown[4] == "  [4/5] plus, seed 1: started, will resume"
     assert shown[5] == "  [5/5] accuracy, seed 1: to do"
-    last = "5 stages with 1 seed, 3 done and 1 begun already; expected time of all stages: seconds"
+    last = "5 stages with 1 seed, 3 done and 1 started already; expected time of all stages: seconds"
     assert shown[6:] == [last]
     assert not list((copy / "runs").glob("accuracy-*")), "nothing was done"
 

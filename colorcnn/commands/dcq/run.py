@@ -242,12 +242,12 @@ def _unfinished_store(
 def _draw_examples(source: ImageSource, folder: Path) -> None:
     """Some images, spread evenly over all, above what the store makes of them."""
     from colorcnn.dcq.storage import Store
-    from colorcnn.evaluation.gallery import evenly
+    from colorcnn.evaluation.gallery import evenly_spaced
     from colorcnn.files import write_atomically
     from colorcnn.reporting.figures.canvas import to_png
     from colorcnn.reporting.figures.gallery import picture_rows
 
-    chosen = evenly(len(source), _SHOWN)
+    chosen = evenly_spaced(len(source), _SHOWN)
     rows = {"original": source.read(chosen), "stored": Store(folder).read(chosen)}
     write_atomically(folder / PICTURE, to_png(picture_rows(rows)))
 

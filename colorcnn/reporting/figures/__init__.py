@@ -1,1 +1,1 @@
-"""Figures of records, one file a kind of picture."""
+"""Figures of records, one file per kind of figure."""

@@ -6,17 +6,17 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from colorcnn.evaluation.gallery import Look, PictureSource, Shown
+from colorcnn.evaluation.gallery import MakeRow, PictureSource, Shown
 from colorcnn.evaluation.saliency import activation_maps
 from colorcnn.paletted import from_bytes, to_bytes
 from colorcnn.reporting.figures.gallery import CELL, enlarge
 
 CAPTION = (
-    "Class activation maps over the images: red where the classifier finds most evidence of the true class, "
-    "blue where least. Below each its confidence in that class; framed and crossed where it takes the image "
-    "for another. Images spread evenly over the split, not chosen."
+    "Class activation maps over evenly spaced images of the split. Red: strong evidence for the true class; "
+    "blue: weak. Below each image: the confidence in the true class. A red frame with a cross: the "
+    "prediction is wrong."
 )
-_HEAT = 0.5  # share of the map in an overlay
+_HEAT = 0.5  # opacity of the map
 
 
 def overlay(pixels: Tensor, maps: Tensor, side: int) -> Tensor:
@@ -25,7 +25,7 @@ def overlay(pixels: Tensor, maps: Tensor, side: int) -> Tensor:
     Args:
         pixels: (B, 3, H, W) uint8.
         maps: (B, h, w) in [0, 1].
-        side: about how large to draw them; whole pixels are enlarged, maps are interpolated.
+        side: approximate side of the result. Pixels are repeated, maps are interpolated.
 
     Returns:
         (B, 3, S, T) uint8.
@@ -39,17 +39,17 @@ def overlay(pixels: Tensor, maps: Tensor, side: int) -> Tensor:
     return to_bytes((1 - _HEAT) * shown + _HEAT * heat).permute(0, 3, 1, 2)
 
 
-def maps_look(source: PictureSource, count: int) -> Look:
-    """Return a look that lays the activation maps of the true classes over the pictures.
+def map_rows(source: PictureSource, count: int) -> MakeRow:
+    """Return a function that makes rows with activation maps of the true classes over the images.
 
     Args:
         source: methods, classifier and images.
-        count: number of images, spread evenly over the split.
+        count: number of evenly spaced images.
     """
-    labels = source.spread(count).labels.to(source.device)
+    labels = source.evenly_spaced(count).labels.to(source.device)
 
-    def look(pixels: Tensor, logits: Tensor) -> Shown:
+    def make_row(pixels: Tensor, logits: Tensor) -> Shown:
         maps, confidence = activation_maps(source.classifier, from_bytes(pixels.to(source.device)), labels)
         return Shown(overlay(pixels, maps, CELL), logits.argmax(dim=1), confidence.cpu())
 
-    return look
+    return make_row

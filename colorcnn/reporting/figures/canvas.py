@@ -1,4 +1,4 @@
-"""Empty figures and panels, and figures as files. Nothing needs a display."""
+"""Empty figures and panels, and figures as files. No display is needed."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ _SIZE = (6.5, 4.3)
 
 
 def to_png(figure: Figure) -> bytes:
-    """Return a figure as a PNG file, the same bytes for the same figure."""
+    """Return a figure as a PNG file. The same figure gives the same bytes."""
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi="figure", metadata={"Software": None})
     return buffer.getvalue()
 
 
 def to_svg(figure: Figure) -> bytes:
-    """Return a figure as an SVG file without need of fonts, the same bytes for the same figure."""
+    """Return a figure as an SVG file with text as paths. The same figure gives the same bytes."""
     import matplotlib as mpl
 
     buffer = io.BytesIO()
@@ -38,9 +38,9 @@ def new_canvas(width: float, height: float, dark: bool, dpi: float = 200) -> Fig
     """Return an empty figure that draws with Agg and changes no global state.
 
     Args:
-        width: in inches.
-        height: in inches.
-        dark: for a dark page.
+        width: width in inches.
+        height: height in inches.
+        dark: True to draw for a dark page.
         dpi: pixels per inch.
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -52,7 +52,7 @@ def new_canvas(width: float, height: float, dark: bool, dpi: float = 200) -> Fig
 
 
 class Margins(NamedTuple):
-    """Inches around a panel."""
+    """Margins around a panel, in inches."""
 
     left: float
     right: float
@@ -60,7 +60,7 @@ class Margins(NamedTuple):
     bottom: float
 
 
-_MARGINS = Margins(0.68, 2.16, 0.08 * _SIZE[1], 0.17 * _SIZE[1])  # at the right the names of the curves
+_MARGINS = Margins(0.68, 2.16, 0.08 * _SIZE[1], 0.17 * _SIZE[1])  # names of curves at the right
 
 
 def new_panels(
@@ -71,9 +71,9 @@ def new_panels(
     Args:
         columns: number of panels in a row.
         rows: number of rows.
-        dark: for a dark page.
+        dark: True to draw for a dark page.
         size: width and height of a panel with its margins, in inches.
-        margins: around a panel.
+        margins: margins around a panel.
     """
     width, height = size
     figure = new_canvas(columns * width, rows * height, dark)
@@ -92,15 +92,15 @@ def new_panels(
     return figure, axes
 
 
-def new_figure(count: int, dark: bool, abreast: int = 2) -> tuple[Figure, Sequence[Axes]]:
+def new_figure(count: int, dark: bool, max_columns: int = 2) -> tuple[Figure, Sequence[Axes]]:
     """Return a figure and its panels, row by row, with room for the names of curves at the right.
 
     Args:
         count: number of panels.
-        dark: for a dark page.
-        abreast: the most panels in a row.
+        dark: True to draw for a dark page.
+        max_columns: maximum number of panels in a row.
     """
-    columns = min(count, abreast)
+    columns = min(count, max_columns)
     figure, axes = new_panels(columns, -(-count // columns), dark, _SIZE, _MARGINS)
     colors, panels = theme(dark), list(axes.flat)
     for spare in panels[count:]:
@@ -115,13 +115,13 @@ def new_figure(count: int, dark: bool, abreast: int = 2) -> tuple[Figure, Sequen
     return figure, panels[:count]
 
 
-def log_axis(axes: Axes, ticks: Sequence[float], form: str) -> None:
+def log_axis(axes: Axes, ticks: Sequence[float], number_format: str) -> None:
     """Make the horizontal axis logarithmic, and long enough for two ticks.
 
     Args:
         axes: a panel with curves.
-        ticks: places of the ticks.
-        form: format of a tick's number.
+        ticks: positions of the ticks.
+        number_format: format of a tick's number.
     """
     from matplotlib.ticker import FixedLocator, FuncFormatter, NullFormatter, NullLocator
 
@@ -130,7 +130,7 @@ def log_axis(axes: Axes, ticks: Sequence[float], form: str) -> None:
     if sum(low <= tick <= high for tick in ticks) < 2:
         axes.set_xlim(low / 2, high * 2)
     axes.xaxis.set_major_locator(FixedLocator(ticks))
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: format(value, form)))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: format(value, number_format)))
     axes.tick_params(axis="x", length=4, color=axes.spines["bottom"].get_edgecolor())
     axes.xaxis.set_minor_locator(NullLocator())
     axes.xaxis.set_minor_formatter(NullFormatter())

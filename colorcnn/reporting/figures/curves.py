@@ -1,4 +1,4 @@
-"""Curves of an evaluation, drawn with matplotlib without a display."""
+"""Curves of an evaluation."""
 
 from __future__ import annotations
 
@@ -20,21 +20,22 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-_LABEL_GAP = 0.062  # of the height of the axes: a line of text
-_FAR = 0.6  # of the width of the axes: curves that end before it are named where they end
-_NAME_WIDTH = 0.4  # of the width of the axes
-_NAME_SIZE, _LONGEST = 9.5, 26  # points, and how many letters of that size there is room for
+_LABEL_GAP = 0.062  # height of a line of text, as a share of the axes' height
+_FAR = 0.6  # share of the axes' width; a curve that ends before it is named at its end
+_NAME_WIDTH = 0.4  # width of a name, as a share of the axes' width
+_NAME_SIZE, _LONGEST = 9.5, 26  # font size of a name in points, and its maximum number of letters
 _PERCENT = 100
 
 
 def accuracy_curve(metrics: Metrics, *, dark: bool = False) -> Figure:
-    """Draw accuracy over the number of colours, each method with a band: its 95 % interval, or its spread.
+    """Draw accuracy over the number of colours, each method with a band.
 
-    The spread is the standard deviation over seeds. Published numbers are thin dotted lines.
+    The band is the 95 % interval, or the standard deviation over seeds. Published numbers are thin dotted
+    lines.
 
     Args:
-        metrics: of a record.
-        dark: for a dark page.
+        metrics: metrics of a record.
+        dark: True to draw for a dark page.
     """
     figure, (axes,) = new_figure(1, dark)
     draw_accuracy(axes, RecordView(metrics), dark)
@@ -44,11 +45,11 @@ def accuracy_curve(metrics: Metrics, *, dark: bool = False) -> Figure:
 def rate_curve(metrics: Metrics, *, dark: bool = False) -> Figure:
     """Draw accuracy over the bits per pixel of whole files, each method with a band.
 
-    Quantizers have indexed PNG files. A codec is a dotted line over its qualities.
+    Quantizers write indexed PNG files. A codec is a dotted line over its qualities.
 
     Args:
-        metrics: of a record.
-        dark: for a dark page.
+        metrics: metrics of a record.
+        dark: True to draw for a dark page.
     """
     figure, (axes,) = new_figure(1, dark)
     _draw_rate(axes, RecordView(metrics), dark)
@@ -59,8 +60,8 @@ def both_curves(metrics: Metrics, *, dark: bool = False) -> Figure:
     """Draw :func:`accuracy_curve` and :func:`rate_curve` side by side.
 
     Args:
-        metrics: of a record.
-        dark: for a dark page.
+        metrics: metrics of a record.
+        dark: True to draw for a dark page.
     """
     figure, (left, right) = new_figure(2, dark)
     draw_accuracy(left, RecordView(metrics), dark)
@@ -69,7 +70,7 @@ def both_curves(metrics: Metrics, *, dark: bool = False) -> Figure:
 
 
 class Point(NamedTuple):
-    """A point of a curve: its place on the horizontal axis, an accuracy, and the ends of its band."""
+    """Point of a curve: position on the horizontal axis, accuracy, and the ends of the band."""
 
     x: float
     accuracy: float
@@ -78,19 +79,19 @@ class Point(NamedTuple):
 
 
 Curve = Sequence[Point]
-"""From left to right."""
+"""Points of a curve, from left to right."""
 
 
-def point(x: float, score: Score | Verdict, spread: float | None = None) -> Point:
-    """Return a point of a curve, its band being mean ± spread over seeds, or else the interval.
+def point(x: float, score: Score | Verdict, std: float | None = None) -> Point:
+    """Return a point of a curve. Its band is mean ± standard deviation, or the interval without ``std``.
 
     Args:
-        x: place on the horizontal axis.
+        x: position on the horizontal axis.
         score: the result.
-        spread: its standard deviation over seeds, if there are several.
+        std: standard deviation over seeds, if there are several.
     """
     mean = score.accuracy
-    return Point(x, mean, *(score.interval if spread is None else (mean - spread, mean + spread)))
+    return Point(x, mean, *(score.interval if std is None else (mean - std, mean + std)))
 
 
 def draw_accuracy(axes: Axes, view: RecordView, dark: bool) -> None:
@@ -98,87 +99,87 @@ def draw_accuracy(axes: Axes, view: RecordView, dark: bool) -> None:
 
     Args:
         axes: a panel.
-        view: of a record.
-        dark: for a dark page.
+        view: view of a record.
+        dark: True to draw for a dark page.
     """
-    looks = styles(view.methods, dark=dark)
+    style_of = styles(view.methods, dark=dark)
     sizes = sorted(view.sizes)
     curves = method_curves(view, lambda method, size: math.log2(size))
-    draw_curves(axes, curves, looks)
-    _draw_published(axes, view, looks, theme(dark))
+    draw_curves(axes, curves, style_of)
+    _draw_published(axes, view, style_of, theme(dark))
     axes.set_xticks([math.log2(size) for size in _thinned(sizes)], map(_tick, _thinned(sizes)))
     axes.tick_params(axis="x", length=4, color=axes.spines["bottom"].get_edgecolor())
     low, high = math.log2(sizes[0]), math.log2(sizes[-1])
     room = max(0.04 * (high - low), 0.15)
     axes.set_xlim(low - room, high + room)
     axes.set_xlabel("colours in an image", color=theme(dark).ink, fontsize=11)
-    finish(axes, view, looks, curves, theme(dark))
+    finish(axes, view, style_of, curves, theme(dark))
 
 
 def _draw_rate(axes: Axes, view: RecordView, dark: bool) -> None:
     curves = method_curves(view, lambda method, size: view.scores(method)[size].png_bpp)
     coded = _codec_curves(view)
-    looks = styles([*view.methods, *coded], dark=dark)
-    looks |= {name: replace(looks[name], line=":") for name in coded}
+    style_of = styles([*view.methods, *coded], dark=dark)
+    style_of |= {name: replace(style_of[name], line=":") for name in coded}
     curves |= coded
-    draw_curves(axes, curves, looks)
+    draw_curves(axes, curves, style_of)
     log_axis(axes, [2.0**power for power in range(-6, 7)], "g")
     kind = "whole" if coded else "PNG"
     axes.set_xlabel(f"bits per pixel of the {kind} files", color=theme(dark).ink, fontsize=11)
-    finish(axes, view, looks, curves, theme(dark))
+    finish(axes, view, style_of, curves, theme(dark))
 
 
-def method_curves(view: RecordView, place: Callable[[str, int], float | None]) -> dict[str, Curve]:
+def method_curves(view: RecordView, x_of: Callable[[str, int], float | None]) -> dict[str, Curve]:
     """Return a curve for each method.
 
     Args:
-        view: of a record.
-        place: returns the place on the horizontal axis of a method and number of colours; None leaves it out.
+        view: view of a record.
+        x_of: function from method and number of colours to the position on the horizontal axis; None to skip.
     """
     curves: dict[str, list[Point]] = {}
     for method in view.methods:
         for size, score in sorted(view.scores(method).items()):
-            if (x := place(method, size)) is not None:
-                curves.setdefault(method, []).append(point(x, score, view.spread(method, size)))
+            if (x := x_of(method, size)) is not None:
+                curves.setdefault(method, []).append(point(x, score, view.std(method, size)))
     return dict(curves)
 
 
 def _codec_curves(view: RecordView) -> dict[str, Curve]:
-    """Return a curve for each format over the size of its files."""
+    """Return a curve over the size of the files for each format."""
     curves: dict[str, list[Point]] = {}
     for codec, score in view.codecs.items():
         if score.file_bpp is not None:
-            found = point(score.file_bpp, score, view.spread(codec))
+            found = point(score.file_bpp, score, view.std(codec))
             curves.setdefault(split_method(codec)[0], []).append(found)
     return {name: sorted(points) for name, points in curves.items()}
 
 
-def draw_curves(axes: Axes, curves: Mapping[str, Curve], looks: Mapping[str, Style]) -> None:
+def draw_curves(axes: Axes, curves: Mapping[str, Curve], style_of: Mapping[str, Style]) -> None:
     """Draw accuracies in per cent, each curve with its band.
 
     Args:
         axes: a panel.
-        curves: name -> curve. The first lies on top.
-        looks: name -> style.
+        curves: name -> curve. The first is drawn on top.
+        style_of: name -> style.
     """
     for layer, (name, curve) in enumerate(curves.items()):
-        look = looks[name]
+        style = style_of[name]
         x, y, low, high = np.array(curve).T * [[1], [_PERCENT], [_PERCENT], [_PERCENT]]
         order = 3 + 1 / (1 + layer)
-        axes.fill_between(x, low, high, color=look.color, alpha=0.16, linewidth=0, zorder=2)
+        axes.fill_between(x, low, high, color=style.color, alpha=0.16, linewidth=0, zorder=2)
         axes.plot(
-            x, y, look.line, color=look.color, marker=look.marker, markersize=6, linewidth=2, zorder=order,
-            markerfacecolor=axes.get_facecolor() if look.hollow else look.color, markeredgewidth=1.4,
+            x, y, style.line, color=style.color, marker=style.marker, markersize=6, linewidth=2, zorder=order,
+            markerfacecolor=axes.get_facecolor() if style.hollow else style.color, markeredgewidth=1.4,
         )  # fmt: skip
 
 
-def _draw_published(axes: Axes, view: RecordView, looks: Mapping[str, Style], colors: Theme) -> None:
+def _draw_published(axes: Axes, view: RecordView, style_of: Mapping[str, Style], colors: Theme) -> None:
     drawn = False
-    for method, look in looks.items():
+    for method, style in style_of.items():
         printed = {size: view.published(method, size) for size in sorted(view.sizes)}
         points = [(math.log2(size), _PERCENT * value) for size, value in printed.items() if value is not None]
         if points:
-            axes.plot(*zip(*points), ":", color=look.color, linewidth=1.4)
+            axes.plot(*zip(*points), ":", color=style.color, linewidth=1.4)
             drawn = True
     if drawn:
         axes.text(
@@ -188,16 +189,16 @@ def _draw_published(axes: Axes, view: RecordView, looks: Mapping[str, Style], co
 
 
 def finish(
-    axes: Axes, view: RecordView, looks: Mapping[str, Style], curves: Mapping[str, Curve], colors: Theme
+    axes: Axes, view: RecordView, style_of: Mapping[str, Style], curves: Mapping[str, Curve], colors: Theme
 ) -> None:
-    """Scale the accuracy axis, draw the line of full colour, and name the curves at their ends.
+    """Scale the accuracy axis, draw the line of full colour, and label the curves.
 
     Args:
         axes: a panel with curves.
-        view: of the record.
-        looks: name -> style.
+        view: view of the record.
+        style_of: name -> style.
         curves: name -> curve.
-        colors: of the page.
+        colors: theme of the page.
     """
     full = _PERCENT * view.original.accuracy
     lines = [float(value) for line in axes.get_lines() for value in np.asarray(line.get_ydata())]
@@ -211,22 +212,22 @@ def finish(
         textcoords="offset points", color=colors.muted, fontsize=10,
     )  # fmt: skip
     axes.set_title(f"accuracy, {view.band}", loc="left", color=colors.ink, fontsize=11, pad=8)
-    label_ends(axes, looks, curves)
+    label_ends(axes, style_of, curves)
 
 
 def label_ends(
     axes: Axes,
-    looks: Mapping[str, Style],
+    style_of: Mapping[str, Style],
     curves: Mapping[str, Curve],
     names: Mapping[str, str] | None = None,
 ) -> None:
-    """Write the name of each curve at the right near its end, or beside its end if that is far.
+    """Label each curve to the right of the panel, or at its end if the curve ends early.
 
     Args:
         axes: a panel with curves.
-        looks: name -> style.
+        style_of: name -> style.
         curves: name -> curve.
-        names: name -> readable name, for names that are no methods.
+        names: name -> readable name, for names that are not methods.
     """
     ends = {name: (curve[-1].x, _PERCENT * curve[-1].accuracy) for name, curve in curves.items()}
     names = fitted({**display_names(ends), **(names or {})})
@@ -237,60 +238,61 @@ def label_ends(
     for method in inside:
         axes.annotate(
             names[method], ends[method], xytext=(9, 0), textcoords="offset points", fontsize=_NAME_SIZE,
-            va="center_baseline", color=looks[method].color, zorder=6,
+            va="center_baseline", color=style_of[method].color, zorder=6,
             bbox={"facecolor": axes.get_facecolor(), "edgecolor": "none", "alpha": 0.8, "pad": 1},
         )  # fmt: skip
-    for method, level in zip(methods, spread([places[method][1] for method in methods], _LABEL_GAP)):
-        look = looks[method]
+    for method, level in zip(methods, separate([places[method][1] for method in methods], _LABEL_GAP)):
+        style = style_of[method]
         axes.annotate(
             "", ends[method], xytext=(1.06, level), textcoords="axes fraction", annotation_clip=False,
-            arrowprops={"arrowstyle": "-", "color": look.color, "linewidth": 0.8, "alpha": 0.6,
+            arrowprops={"arrowstyle": "-", "color": style.color, "linewidth": 0.8, "alpha": 0.6,
                         "shrinkA": 0, "shrinkB": 5},
         )  # fmt: skip
         axes.plot(
-            1.06, level, look.marker, transform=axes.transAxes, clip_on=False, color=look.color, markersize=6,
-            markerfacecolor=axes.get_facecolor() if look.hollow else look.color, markeredgewidth=1.4,
+            1.06, level, style.marker, transform=axes.transAxes, clip_on=False, color=style.color,
+            markersize=6, markeredgewidth=1.4,
+            markerfacecolor=axes.get_facecolor() if style.hollow else style.color,
         )  # fmt: skip
         axes.text(
-            1.09, level, names[method], transform=axes.transAxes, color=look.color, fontsize=_NAME_SIZE,
+            1.09, level, names[method], transform=axes.transAxes, color=style.color, fontsize=_NAME_SIZE,
             va="center_baseline",
         )  # fmt: skip
 
 
 def fitted(names: Mapping[str, str]) -> dict[str, str]:
-    """Return names that fit beside a panel; the long name of a variant loses its method."""
+    """Return names that fit beside a panel. Long names of variants lose the part with the method."""
     variants = {key: name[max(0, name.find(" (")) :].strip() for key, name in names.items()}
     seen = Counter(variants.values())
-    told = {
+    fitting = {
         key: variants[key] if len(name) > _LONGEST and seen[variants[key]] == 1 else name
         for key, name in names.items()
     }
-    return {key: shortened(name) for key, name in told.items()}
+    return {key: shortened(name) for key, name in fitting.items()}
 
 
 def _crowded(method: str, places: Mapping[str, tuple[float, ...]]) -> bool:
-    """Tell if a name beside the end of its curve would lie over the end or the name of another."""
+    """Return True if a name at the end of its curve would overlap another end or name."""
     x, y = places[method]
     others = [place for name, place in places.items() if name != method]
     return any(-_NAME_WIDTH < left - x < _NAME_WIDTH and abs(up - y) < _LABEL_GAP for left, up in others)
 
 
-def spread(wished: Sequence[float], gap: float) -> list[float]:
-    """Move ascending positions in [0, 1] apart by at least ``gap``, as little as possible in square.
+def separate(wanted: Sequence[float], gap: float) -> list[float]:
+    """Return positions in [0, 1] with a minimum gap and the smallest sum of squared shifts.
 
-    Without the gaps this is isotonic regression within the room that is left.
+    After the gaps are subtracted, this is isotonic regression.
 
     Args:
-        wished: positions in ascending order.
-        gap: the least distance.
+        wanted: positions in ascending order.
+        gap: minimum distance.
     """
     from sklearn.isotonic import isotonic_regression
 
-    if not wished:
+    if not wanted:
         return []
-    steps = gap * np.arange(len(wished))
+    steps = gap * np.arange(len(wanted))
     room = max(0.0, 1 - steps[-1])
-    return list(isotonic_regression(np.asarray(wished) - steps, y_min=0, y_max=room) + steps)
+    return list(isotonic_regression(np.asarray(wanted) - steps, y_min=0, y_max=room) + steps)
 
 
 def shortened(name: str, length: int = _LONGEST) -> str:
@@ -298,7 +300,7 @@ def shortened(name: str, length: int = _LONGEST) -> str:
 
     Args:
         name: the name.
-        length: the most characters.
+        length: maximum number of characters.
     """
     end = length // 2 - 2
     return name if len(name) <= length else f"{name[: length - 1 - end]}…{name[-end:]}"

@@ -1,4 +1,4 @@
-"""Images at every number of colours, and images of tasks with several labels or masks (Fig 2, 11, 13, 15)."""
+"""Figures of images at every number of colours, and of images with several labels or masks."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from colorcnn.evaluation.gallery import Gallery, Look, PictureSource, Shown, likeliest_class
+from colorcnn.evaluation.gallery import Gallery, MakeRow, PictureSource, Shown, predicted_class
 from colorcnn.paletted import from_bytes, to_bytes
 from colorcnn.recognition import IGNORED, Masks, mean_iou, recognition_of
 from colorcnn.reporting.figures.gallery import CAPTION, ORIGINAL, gallery_picture
@@ -16,10 +16,10 @@ from colorcnn.reporting.markup import Picture
 from colorcnn.reporting.naming import PICTURES
 
 DEPTHS_CAPTION = (
-    "Each image at every number of colours. Images spread evenly over the split, not chosen. Below each "
-    "picture the answer of the classifier, framed and crossed in red where it is wrong."
+    "Evenly spaced images of the split, at every number of colours. Below each image: the predicted class. A "
+    "red frame with a cross: the prediction is wrong."
 )
-_TINT = 0.5  # share of a mask's colour in an overlay
+_TINT = 0.5  # opacity of a mask's colour
 
 
 def depths_picture(
@@ -27,30 +27,32 @@ def depths_picture(
     sizes: Sequence[int],
     *,
     count: int = 2,
-    look: Look = likeliest_class,
+    make_row: MakeRow = predicted_class,
     title: str = PICTURES["depths"],
     dark: bool = True,
 ) -> Picture:
-    """Draw a few images at every number of colours: a column for each number, a section for each image.
+    """Draw a few images at every number of colours (Fig 2, 11, 15).
+
+    The figure has a column for each number of colours and a section for each image.
 
     Args:
         source: methods, classifier and images.
         sizes: the numbers of colours.
-        count: how many images, at most.
-        look: makes a row of pixels and logits; activation maps are one use.
-        title: heading of the picture.
-        dark: draw for a dark page, too.
+        count: maximum number of images.
+        make_row: returns the row for pixels and logits, for example with activation maps.
+        title: heading of the figure.
+        dark: True to draw for a dark page, too.
     """
-    gallery = source.gallery(source.spread(count), sizes, look)
-    turned = by_size(gallery, sizes, source.class_names)
-    return gallery_picture(turned, source.class_names, title, DEPTHS_CAPTION, dark=dark)
+    gallery = source.gallery(source.evenly_spaced(count), sizes, make_row)
+    transposed = by_size(gallery, sizes, source.class_names)
+    return gallery_picture(transposed, source.class_names, title, DEPTHS_CAPTION, dark=dark)
 
 
 def by_size(gallery: Gallery, sizes: Sequence[int], class_names: Sequence[str]) -> Gallery:
-    """Turn a gallery: its images become sections, and its numbers of colours become columns.
+    """Transpose a gallery: images become sections, and numbers of colours become columns.
 
     Args:
-        gallery: has a column for each image; all of its pictures have one size.
+        gallery: a gallery with a column for each image. All images have one size.
         sizes: the numbers of colours, in the order of the columns.
         class_names: names of the classes, by number.
     """
@@ -68,7 +70,7 @@ def by_size(gallery: Gallery, sizes: Sequence[int], class_names: Sequence[str]) 
 
 
 def _column(shown: Sequence[Shown | None], image: int, label: int) -> Shown:
-    """Gather one image out of several rows; rows that do not exist leave a gap."""
+    """Return one image of several rows. Missing rows leave a gap."""
     some = next(row for row in shown if row is not None)
     present = torch.tensor([row is not None for row in shown])
     rows = [some if row is None else row for row in shown]
@@ -87,18 +89,18 @@ def labels_picture(
     count: int,
     dark: bool = True,
 ) -> Picture:
-    """Draw images with several labels, or with masks, and the answers of the classifier (Fig 13).
+    """Draw images with several labels, or with masks, and the predictions (Fig 13).
 
     Args:
         source: methods, classifier and images.
         sizes: the numbers of colours to show.
-        count: how many images, at most.
-        dark: draw for a dark page, too.
+        count: maximum number of images.
+        dark: True to draw for a dark page, too.
     """
-    batch, class_names = source.spread(count), source.class_names
+    batch, class_names = source.evenly_spaced(count), source.class_names
     masks = batch.labels.ndim == 3
 
-    def look(pixels: Tensor, logits: Tensor) -> Shown:
+    def make_row(pixels: Tensor, logits: Tensor) -> Shown:
         right = recognition_of(batch.labels).correct(logits, batch.labels)
         if masks:
             found = Masks.confusion(logits, batch.labels)
@@ -106,24 +108,23 @@ def labels_picture(
             return Shown(tinted(pixels, logits.argmax(dim=1)), right.long(), captions=captions, right=right)
         return Shown(pixels, right.long(), captions=_names(logits > 0, class_names), right=right)
 
-    gallery = source.gallery(batch, sizes, look)
+    gallery = source.gallery(batch, sizes, make_row)
     heads = [str(name) for name in range(1, len(batch.labels) + 1)]
     if not masks:
         heads = _names(batch.labels > 0, class_names)
     gallery = replace(gallery, heads=heads)
-    caption = CAPTION.replace("its class", "its labels") if not masks else _MASKS_CAPTION
+    caption = _MASKS_CAPTION if masks else CAPTION.replace(" class", " labels")
     return gallery_picture(gallery, class_names, PICTURES["grid"], caption, dark=dark)
 
 
 _MASKS_CAPTION = (
-    "The masks that the segmentation network finds, as tints over the pictures. Below each picture its "
-    "mean IoU, framed and crossed in red where it is below one half. Images spread evenly over the split, "
-    "not chosen."
+    "Evenly spaced images of the split, tinted with the predicted masks. Below each image: its mean IoU. A "
+    "red frame with a cross: the mean IoU is below one half."
 )
 
 
 def tinted(pixels: Tensor, masks: Tensor) -> Tensor:
-    """Lay the colours of classes over images; class 0, the background, keeps the image.
+    """Tint images with the colours of classes. Class 0, the background, is not tinted.
 
     Args:
         pixels: (N, 3, H, W) uint8.
@@ -142,6 +143,6 @@ def tinted(pixels: Tensor, masks: Tensor) -> Tensor:
 
 
 def _names(present: Tensor, class_names: Sequence[str]) -> list[str]:
-    """Return the names of each image's labels, (N, K) bool, in a line."""
+    """Return the names of each image's labels, given as (N, K) bool, in one text."""
     labels = [row.nonzero().flatten().tolist() for row in present]
     return [", ".join(class_names[label] for label in found) or "none" for found in labels]

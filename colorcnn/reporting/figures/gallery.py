@@ -1,4 +1,4 @@
-"""The same few images through several methods, with what the classifier makes of each, as one picture."""
+"""Grid of a few images: a row per method, with the classifier's predictions."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from colorcnn.evaluation.gallery import Gallery, Look, PictureSource, Shown, likeliest_class
+from colorcnn.evaluation.gallery import Gallery, MakeRow, PictureSource, Shown, predicted_class
 from colorcnn.reporting.figures.canvas import new_canvas, to_png
 from colorcnn.reporting.figures.curves import shortened
 from colorcnn.reporting.figures.style import Theme, styles, theme
@@ -21,19 +21,19 @@ if TYPE_CHECKING:
 
 ORIGINAL = "Original"
 CELL = 192
-"""Pixels of a cell: 32-pixel images six times enlarged; larger images get up to twice that."""
+"""Side of a cell in pixels: 32-pixel images are enlarged 6 times. Larger images get up to twice this side."""
 
 _GAP = 30
 _EDGE = 24
 _CAPTION = 50
-_MARGIN = 330  # for the names of the rows, at least
-_CHARACTER = 20  # of a name
-_LONGEST = 32  # characters of a name; the rest is cut
+_MARGIN = 330  # minimum width for the names of the rows, in pixels
+_CHARACTER = 20  # width of a letter of a name, in pixels
+_LONGEST = 32  # maximum number of letters of a name
 _HEADING = 84
 _DPI = 200
 CAPTION = (
-    "Images spread evenly over the split, not chosen. Above each column its class; below each picture what "
-    "the classifier takes it for, framed and crossed in red where that is wrong."
+    "Evenly spaced images of the split. Above each column: the true class. Below each image: the predicted "
+    "class. A red frame with a cross: the prediction is wrong."
 )
 
 
@@ -43,59 +43,58 @@ def grid_picture(
     *,
     count: int,
     rows: Sequence[int] | None = None,
-    look: Look = likeliest_class,
+    make_row: MakeRow = predicted_class,
     title: str = PICTURES["grid"],
     caption: str = CAPTION,
     dark: bool = True,
 ) -> Picture:
-    """Draw images spread evenly over a split, or others, for a report; light and dark.
+    """Draw evenly spaced images of a split, or others, for a report.
 
     Args:
         source: methods, classifier and images.
         sizes: the numbers of colours to show.
-        count: how many images, at most.
-        rows: the images to show, by their number in the split.
-        look: makes a row of pixels and logits; activation maps are one use.
-        title: heading of the picture.
-        caption: text below it.
-        dark: draw for a dark page, too.
+        count: maximum number of images.
+        rows: positions of the images in the split; None for evenly spaced ones.
+        make_row: returns the row for pixels and logits, for example with activation maps.
+        title: heading of the figure.
+        caption: text below the figure.
+        dark: True to draw for a dark page, too.
     """
-    batch = source.spread(count) if rows is None else source.split.__getitems__(list(rows))
-    gallery = source.gallery(batch, sizes, look)
+    batch = source.evenly_spaced(count) if rows is None else source.split.__getitems__(list(rows))
+    gallery = source.gallery(batch, sizes, make_row)
     return gallery_picture(gallery, source.class_names, title, caption, dark=dark)
 
 
 def gallery_picture(
     gallery: Gallery, class_names: Sequence[str], title: str, caption: str, *, dark: bool = True
 ) -> Picture:
-    """Draw a gallery as a picture of a report.
+    """Draw a gallery as a figure of a report.
 
     Args:
-        gallery: the pictures.
+        gallery: the rows.
         class_names: names of the classes, by number.
-        title: heading of the picture.
-        caption: text below it.
-        dark: draw for a dark page, too.
+        title: heading of the figure.
+        caption: text below the figure.
+        dark: True to draw for a dark page, too.
     """
     light = to_png(image_grid(gallery, class_names))
-    night = to_png(image_grid(gallery, class_names, dark=True)) if dark else None
-    alt = f"{title}: rows of pictures, the originals first, then every method."
-    return Picture(title, light, night, caption, alt, wide=True)
+    dark_png = to_png(image_grid(gallery, class_names, dark=True)) if dark else None
+    alt = f"{title}: rows of images, the originals first, then every method."
+    return Picture(title, light, dark_png, caption, alt, wide=True)
 
 
 def image_grid(gallery: Gallery, class_names: Sequence[str], *, dark: bool = False) -> Figure:
     """Draw a gallery: a column per image, a row per method and number of colours, the originals first.
 
-    Pixels are enlarged whole. A picture that is not recognised has a red frame, a cross, and the class it
-    is taken for.
+    Pixels are repeated. A wrong prediction has a red frame and a cross.
 
     Args:
-        gallery: the pictures.
+        gallery: the rows.
         class_names: names of the classes, by number.
-        dark: for a dark page.
+        dark: True to draw for a dark page.
     """
     methods = list(dict.fromkeys(name for row in gallery.rows.values() for name in row))
-    looks, names = styles(methods, dark=dark), display_names(methods)
+    style_of, names = styles(methods, dark=dark), display_names(methods)
     names = {method: shortened(name, _LONGEST) for method, name in names.items()}
     grid = _Grid(gallery, class_names, theme(dark), dark, max(map(len, names.values()), default=0))
     grid.add_heads()
@@ -104,16 +103,16 @@ def image_grid(gallery: Gallery, class_names: Sequence[str], *, dark: bool = Fal
     for title, row in gallery.rows.items():
         grid.add_section(title if isinstance(title, str) else colors_and_bits(title))
         for method, shown in row.items():
-            grid.add_row(names[method], looks[method].color, shown)
+            grid.add_row(names[method], style_of[method].color, shown)
     return grid.finish()
 
 
 def picture_rows(rows: Mapping[str, Sequence[np.ndarray]], *, dark: bool = False) -> Figure:
-    """Draw the same images in several forms, a row for each.
+    """Draw several versions of the same images, a row for each version.
 
     Args:
-        rows: what a form is called -> its pictures (H, W, 3) uint8, which are enlarged whole.
-        dark: for a dark page.
+        rows: title of a row -> images (H, W, 3) uint8.
+        dark: True to draw for a dark page.
     """
     colors = theme(dark)
     longest = max(max(picture.shape[:2]) for pictures in rows.values() for picture in pictures)
@@ -137,7 +136,7 @@ def picture_rows(rows: Mapping[str, Sequence[np.ndarray]], *, dark: bool = False
 
 
 class _Grid:
-    """A figure whose units are its pixels: pictures go into an array, text and frames over it."""
+    """Figure in units of pixels. Images are copied into an array, text and frames are drawn over it."""
 
     def __init__(
         self, gallery: Gallery, class_names: Sequence[str], colors: Theme, dark: bool, longest_name: int
@@ -168,7 +167,7 @@ class _Grid:
         return self.figure
 
     def add_heads(self) -> None:
-        """Write the titles above the columns: the true classes, unless the gallery has others."""
+        """Write the titles of the columns: the true classes, or the gallery's own titles."""
         for column, title in enumerate(self.heads):
             self._text(self._centre(column), _HEADING - 24, title, 9.5, self.colors.ink, bold=True)
         self.top = _HEADING
@@ -180,14 +179,14 @@ class _Grid:
         self.top += _HEADING
 
     def add_row(self, name: str, color: str, shown: Shown) -> None:
-        """Draw a method's pictures, each with the classifier's answer below it."""
+        """Draw a row of images, each with the prediction below it."""
         right = shown.predictions == self.labels if shown.right is None else shown.right
         present = torch.ones(len(right), dtype=torch.bool) if shown.present is None else shown.present
         middle = self.top + self.cell / 2
         self._text(_EDGE, middle - 16, name, 11, color, bold=True, align="left")
-        if shown.judged:
-            tally = f"{int((right & present).sum())} of {int(present.sum())} recognised"
-            self._text(_EDGE, middle + 22, tally, 8.5, self.colors.muted, align="left")
+        if shown.classified:
+            count = f"{int((right & present).sum())} of {int(present.sum())} recognised"
+            self._text(_EDGE, middle + 22, count, 8.5, self.colors.muted, align="left")
         for column in present.nonzero().flatten().tolist():
             picture = enlarge(shown.pixels[column].permute(1, 2, 0).numpy(), self.cell)
             high, wide = picture.shape[:2]
@@ -204,7 +203,7 @@ class _Grid:
         self.top += self.cell + _CAPTION
 
     def _caption(self, shown: Shown, column: int, *, right: bool) -> str:
-        points = 16 if right else 21  # room for the cross
+        points = 16 if right else 21  # a wrong answer also has a cross
         if shown.captions is not None:
             return self._cut(shown.captions[column], points)
         if shown.confidence is not None:
@@ -236,7 +235,7 @@ class _Grid:
         bold: bool = False,
         align: str = "center",
     ) -> None:
-        """Write a line at a place in pixels, in letters of a size in points."""
+        """Write a line of text at a position in pixels, with a font size in points."""
         weight = "bold" if bold else "normal"
         self.axes.text(x, y, text, ha=align, va="center", fontsize=size, fontweight=weight, color=color)
 
@@ -247,17 +246,17 @@ class _Grid:
         return self._cut(self.class_names[label], points)
 
     def _cut(self, name: str, points: float) -> str:
-        """Cut a text to the width of a column: so many pixels a letter."""
+        """Cut a text to the width of a column, assuming ``points`` pixels per letter."""
         length = int(self.cell // points)
         return name if len(name) <= length else f"{name[: length - 1]}…"
 
 
 def enlarge(pixels: np.ndarray, side: int) -> np.ndarray:
-    """Enlarge or reduce pixels: each is repeated a whole number of times, or some are left out.
+    """Enlarge or reduce an image: every pixel is repeated equally often, or some pixels are left out.
 
     Args:
         pixels: (H, W, 3).
-        side: about the length of the longer side afterwards.
+        side: approximate length of the longer side of the result.
     """
     longest = max(pixels.shape[:2])
     if longest <= side:

@@ -16,18 +16,19 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-BARE = "no defence"
+NO_DEFENCE = "no defence"
 
 
 def robustness_curves(metrics: Metrics, num_colors: int, *, dark: bool = False) -> Figure:
-    """Draw accuracy over the strength of an attack, a panel for each: every method, and the bare classifier.
+    """Draw accuracy over the strength of the attack, a panel for each attack.
 
-    Of the qualities of a codec the middle one is drawn; tables hold them all.
+    Curves are the methods and the classifier without a quantizer. Of a codec only the middle quality is
+    drawn. Tables hold all qualities.
 
     Args:
-        metrics: of a record with attacks.
-        num_colors: methods without a score there are left out.
-        dark: for a dark page.
+        metrics: metrics of a record with attacks.
+        num_colors: number of colours. Methods without a score for it are left out.
+        dark: True to draw for a dark page.
     """
     view = RecordView(metrics)
     attacks = list(view.attacks.results)
@@ -42,27 +43,27 @@ def robustness_curves(metrics: Metrics, num_colors: int, *, dark: bool = False) 
 def _draw_attack(axes: Axes, view: RecordView, attack: str, num_colors: int, dark: bool) -> None:
     def curve(name: str, size: int | None) -> Curve:
         cells = view.attacked(attack, name, size).items()
-        return sorted(point(at, verdict, spread) for at, (verdict, spread) in cells)
+        return sorted(point(at, verdict, std) for at, (verdict, std) in cells)
 
     colors, result = theme(dark), view.attacks.results[attack]
     drawn = _some_codecs(result.codecs)
     curves = {name: curve(name, num_colors) for name, cells in result.methods.items() if num_colors in cells}
     curves |= {name: curve(name, None) for name in drawn}
-    looks = styles(curves, dark=dark)
-    looks[BARE] = Style(colors.muted, "o", "--", True)
-    curves[BARE] = curve(ORIGINAL, None)
-    draw_curves(axes, curves, looks)
-    epsilons = [place.x for place in curves[BARE]]
+    style_of = styles(curves, dark=dark)
+    style_of[NO_DEFENCE] = Style(colors.muted, "o", "--", True)
+    curves[NO_DEFENCE] = curve(ORIGINAL, None)
+    draw_curves(axes, curves, style_of)
+    epsilons = [each.x for each in curves[NO_DEFENCE]]
     axes.set_xticks(epsilons)
     axes.set_xlim(-0.04 * epsilons[-1], 1.04 * epsilons[-1])
-    axes.set_xlabel("largest change of a value, of 255", color=colors.ink, fontsize=11)
+    axes.set_xlabel("largest change of a value (0 to 255)", color=colors.ink, fontsize=11)
     axes.set_ylim(0, 102)
     axes.yaxis.set_major_formatter(lambda value, _: f"{value:g} %")
-    label_ends(axes, looks, curves, {name: view.names[name] for name in drawn})
+    label_ends(axes, style_of, curves, {name: view.names[name] for name in drawn})
 
 
 def _some_codecs(codecs: Iterable[str]) -> list[str]:
-    """Return the middle one of each lossy format; a lossless file is no defence."""
+    """Return the middle quality of each lossy format. A lossless file is not a defence."""
     formats: dict[str, list[str]] = {}
     for codec in codecs:
         name = codec.partition(":")[0]

@@ -21,8 +21,8 @@ def stored_curves(metrics: Metrics, *, dark: bool = False) -> Figure:
     """Draw accuracy over the number of colours, and over the coded bytes per image.
 
     Args:
-        metrics: of a record.
-        dark: for a dark page.
+        metrics: metrics of a record.
+        dark: True to draw for a dark page.
     """
     view = RecordView(metrics)
     figure, (left, right) = new_figure(2, dark)
@@ -32,20 +32,20 @@ def stored_curves(metrics: Metrics, *, dark: bool = False) -> Figure:
     return figure
 
 
-def stored_causes(metrics: Metrics, *, dark: bool = False) -> Figure:
-    """Draw accuracy over the error of lossy sets, and over how differently their images render one colour.
+def stored_errors(metrics: Metrics, *, dark: bool = False) -> Figure:
+    """Draw accuracy over the error of lossy sets, and over their inconsistency.
 
     Args:
-        metrics: of a record.
-        dark: for a dark page.
+        metrics: metrics of a record.
+        dark: True to draw for a dark page.
     """
     figure, panels = new_figure(2, dark)
-    causes: dict[str, Callable[[Stored], float]] = {
+    errors: dict[str, Callable[[Stored], float]] = {
         "error, levels of 255": lambda stored: _LEVELS * stored.mse**0.5,
         "inconsistency, levels of 255": lambda stored: _LEVELS * stored.inconsistency,
     }
-    for axes, (label, cause) in zip(panels, causes.items()):
-        _draw_over(axes, RecordView(metrics), cause, label, dark, lossy=True)
+    for axes, (label, error) in zip(panels, errors.items()):
+        _draw_over(axes, RecordView(metrics), error, label, dark, lossy=True)
     return figure
 
 
@@ -57,16 +57,16 @@ def _draw_over(
     dark: bool,
     lossy: bool = False,
 ) -> None:
-    """Draw the accuracy of each method over bytes, or over a loss of its ``lossy`` sets."""
+    """Draw the accuracy of each method over bytes, or over an error of its ``lossy`` sets."""
 
-    def place(method: str, size: int) -> float | None:
+    def x_of(method: str, size: int) -> float | None:
         stored = view.stored(method, size)
         return value(stored) if stored and (stored.mse > 0 or not lossy) else None
 
-    found = {name: sorted(curve) for name, curve in method_curves(view, place).items()}
-    looks = styles(found, dark=dark)
-    draw_curves(axes, found, looks)
+    found = {name: sorted(curve) for name, curve in method_curves(view, x_of).items()}
+    style_of = styles(found, dark=dark)
+    draw_curves(axes, found, style_of)
     if not lossy:
         log_axis(axes, [step * 10**power for power in range(7) for step in (1, 2, 5)], ",g")
     axes.set_xlabel(label, color=theme(dark).ink, fontsize=11)
-    finish(axes, view, looks, found, theme(dark))
+    finish(axes, view, style_of, found, theme(dark))

@@ -1,4 +1,4 @@
-"""Look of figures, light and dark: a colour and a marker for each method, also for colour-blind readers."""
+"""Colours and markers of figures, for light and dark pages and for colour-blind readers."""
 
 from __future__ import annotations
 
@@ -34,11 +34,11 @@ DARK = Theme(paper="#14171b", ink="#e8eaed", muted="#a2aab5", grid="#2d323a", wr
 
 
 def readable(paper: ColorType, inks: Iterable[str]) -> str:
-    """Return the ink that differs most from a paper in lightness (CIELAB's L).
+    """Return the text colour with the highest contrast to a background, in lightness (CIELAB's L).
 
     Args:
-        paper: the background.
-        inks: colours to choose from.
+        paper: the colour of the background.
+        inks: the text colours to choose from.
     """
     return max(inks, key=lambda ink: abs(_lightness(ink) - _lightness(paper)))
 
@@ -50,13 +50,13 @@ def _lightness(color: ColorType) -> float:
 
 
 def theme(dark: bool) -> Theme:
-    """The light or the dark theme."""
+    """Return the light or the dark theme."""
     return DARK if dark else LIGHT
 
 
 @dataclass(frozen=True)
 class Style:
-    """Look of one method."""
+    """Colour, marker and line of one method."""
 
     color: str
     marker: str
@@ -65,7 +65,7 @@ class Style:
 
 
 # (on light, on dark, marker): the hues of M. Okabe and K. Ito's palette (2008), which colour-blind readers
-# tell apart, with the lightness that each background needs.
+# can distinguish, with the lightness that each background needs.
 _HUES = (
     ("#d55e00", "#ff8f4a", "o"),
     ("#0072b2", "#5cb3f0", "s"),
@@ -76,7 +76,7 @@ _HUES = (
     ("#7a4b2a", "#d3a27f", "<"),
     ("#2586bd", "#9bd6f7", "X"),
 )
-_NEXT_MARKER = 3  # places on, when a hue is taken again
+_NEXT_MARKER = 3  # offset of the marker if a hue repeats
 _FIXED = {
     **{"colorcnn-plus": 0, "median-cut": 1, "octree": 2, "colorcnn": 3, "max-coverage": 4, "k-means": 5},
     **{
@@ -96,7 +96,7 @@ _on_page: ContextVar[tuple[str, ...]] = ContextVar("methods on the page", defaul
 
 @contextmanager
 def one_page(methods: Iterable[str]) -> Iterator[None]:
-    """Let figures that are drawn in this context share one style for each method.
+    """Context in which all figures use the same style for a method.
 
     Args:
         methods: names of all methods on the page.
@@ -109,15 +109,15 @@ def one_page(methods: Iterable[str]) -> Iterator[None]:
 
 
 def styles(methods: Iterable[str], *, dark: bool = False) -> dict[str, Style]:
-    """Give each method its style.
+    """Return the style of each method.
 
-    A method looks the same in every figure; dithering keeps its colour, dashed and hollow. Further weights
-    of one method, and methods without a place of their own, take what is left in order. When all hues are
-    taken they come again, dash-dotted and with another marker.
+    A method has the same style in every figure. With dithering it keeps its colour, with dashed lines and
+    hollow markers. Other methods, and other weights of a method, get the remaining colours in order. After
+    all colours are used, they repeat with dash-dotted lines and other markers.
 
     Args:
-        methods: names, in the order of the figure.
-        dark: for a dark page.
+        methods: names of the methods, in the order of the figure.
+        dark: True to draw for a dark page.
     """
     methods = list(methods)
     heads = list(dict.fromkeys(_head(method) for method in (*_on_page.get(), *methods)))

@@ -10,7 +10,7 @@ import numpy as np
 from colorcnn.reporting.figures.canvas import new_canvas
 from colorcnn.reporting.figures.curves import shortened
 from colorcnn.reporting.figures.style import Theme, readable, theme
-from colorcnn.reporting.markup import shown_spread
+from colorcnn.reporting.markup import shown_std
 from colorcnn.reporting.naming import colors_and_bits
 from colorcnn.reporting.view import ORIGINAL, Metrics, RecordView
 
@@ -18,23 +18,27 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-_CELL = (1.25, 0.5)  # inches of a cell of a heat map
-_SIDE, _TOP, _EDGE = 2.1, 0.95, 0.2  # inches for the names of rows and columns, and elsewhere
+_CELL = (1.25, 0.5)  # width and height of a cell, in inches
+_SIDE, _TOP, _EDGE = (
+    2.1,
+    0.95,
+    0.2,
+)  # row names, column names and other margins, in inches
 
 
 def transfer_matrix(view: RecordView, num_colors: int) -> dict[str, list[tuple[float, float | None]]]:
-    """Return accuracy and spread over seeds with each classifier, by readable name; full colour is last.
+    """Return readable name -> accuracy and standard deviation with each classifier. Full colour is last.
 
     Args:
-        view: of a record whose images several classifiers judged.
-        num_colors: methods without a score there are left out.
+        view: view of a record with several classifiers.
+        num_colors: number of colours. Methods without a score for it are left out.
     """
     rows = {}
     for name, size in [*((method, num_colors) for method in view.methods), (ORIGINAL, None)]:
         if score := view.score(name, size):
             judged = {judge: score.judges.get(judge) for judge in view.judges}
             rows["full colour" if size is None else view.names[name]] = [
-                (verdict.accuracy if verdict else 0.0, view.spread(name, size, "judges", judge, "accuracy"))
+                (verdict.accuracy if verdict else 0.0, view.std(name, size, "judges", judge, "accuracy"))
                 for judge, verdict in judged.items()
             ]
     return rows
@@ -43,12 +47,12 @@ def transfer_matrix(view: RecordView, num_colors: int) -> dict[str, list[tuple[f
 def transfer_map(metrics: Metrics, num_colors: int, *, dark: bool = False) -> Figure:
     """Draw accuracies of every method (rows) with every classifier (columns) at one number of colours.
 
-    The stronger a cell's colour, the more it keeps of what that classifier recognises in full colour.
+    The colour of a cell shows the accuracy relative to full colour.
 
     Args:
-        metrics: of a record with several classifiers.
-        num_colors: methods without a score there are left out.
-        dark: for a dark page.
+        metrics: metrics of a record with several classifiers.
+        num_colors: number of colours. Methods without a score for it are left out.
+        dark: True to draw for a dark page.
     """
     from matplotlib.colors import LinearSegmentedColormap
 
@@ -59,8 +63,8 @@ def transfer_map(metrics: Metrics, num_colors: int, *, dark: bool = False) -> Fi
     width = _SIDE + columns * _CELL[0] + _EDGE
     height = _TOP + rows * _CELL[1] + _EDGE
     figure = new_canvas(width, height, dark)
-    place = (_SIDE / width, _EDGE / height, columns * _CELL[0] / width, rows * _CELL[1] / height)
-    axes = figure.add_axes(place)
+    area = (_SIDE / width, _EDGE / height, columns * _CELL[0] / width, rows * _CELL[1] / height)
+    axes = figure.add_axes(area)
     kept = values / np.maximum(values[-1], 1e-9)
     shades = LinearSegmentedColormap.from_list("kept", [colors.paper, "#5cb3f0" if dark else "#0072b2"])
     axes.imshow(kept, cmap=shades, vmin=0, vmax=1, aspect="auto")
@@ -80,17 +84,17 @@ def transfer_map(metrics: Metrics, num_colors: int, *, dark: bool = False) -> Fi
     return figure
 
 
-def _last_parts(judges: Sequence[str]) -> list[str]:
-    """Return names without their folders, unless these tell them apart."""
-    names = [judge.rpartition("/")[2] for judge in judges]
-    return names if len(set(names)) == len(names) else list(judges)
+def _last_parts(paths: Sequence[str]) -> list[str]:
+    """Return names without their folders, unless folders are needed to distinguish them."""
+    names = [path.rpartition("/")[2] for path in paths]
+    return names if len(set(names)) == len(names) else list(paths)
 
 
 def _write_cells(
     axes: Axes, rows: Iterable[Iterable[tuple[float, float | None]]], cells: np.ndarray, colors: Theme
 ) -> None:
     for row, values in enumerate(rows):
-        for column, (accuracy, spread) in enumerate(values):
-            text = f"{100 * accuracy:.1f}" + shown_spread(spread)
+        for column, (accuracy, std) in enumerate(values):
+            text = f"{100 * accuracy:.1f}" + shown_std(std)
             ink = readable(cells[row, column], (colors.ink, colors.paper))
             axes.text(column, row, text, ha="center", va="center", color=ink, fontsize=10)

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _PANEL = (5.2, 4.0)
-_FAR = 20.0  # per cent of loss above a reference, from which on an axis is no longer linear
+_FAR = 20.0  # excess loss in %; above it the axis is logarithmic
 
 
 _MARGINS = Margins(left=0.73, right=0.16, top=0.3, bottom=0.56)
@@ -32,47 +32,49 @@ _CENTER = "#d55e00"
 def rate_distortion_figure(
     curves: Mapping[str, Sequence[RDPoint]],
     *,
-    printed: Mapping[str, Sequence[tuple[float, float]]] | None = None,
+    published: Mapping[str, Sequence[tuple[float, float]]] | None = None,
     rate_label: str = "bits per dimension",
     dark: bool = False,
 ) -> Figure:
-    """Decibels over rate.
+    """Draw the signal-to-noise ratio over rate.
 
     Args:
         curves: method -> measured points.
-        printed: method -> (rate, decibels) that a paper printed, drawn dotted.
-        rate_label: name of the rate's axis.
-        dark: on a dark background.
+        published: method -> published (rate, decibels), drawn dashed.
+        rate_label: label of the rate's axis.
+        dark: True to draw for a dark page.
     """
     figure, axes = _panels(1, dark)
-    looks = styles([*curves, *(printed or {})], dark=dark)
-    _draw_rate_distortion(axes[0, 0], curves, printed or {}, looks)
+    style_of = styles([*curves, *(published or {})], dark=dark)
+    _draw_rate_distortion(axes[0, 0], curves, published or {}, style_of)
     axes[0, 0].set_xlabel(rate_label)
     _legend(axes[0, 0], dark)
     return figure
 
 
 def vector_figure(metrics: Mapping[str, Any], *, dark: bool = False) -> Figure:
-    """Decibels over rate; beside it, where there are references, how far L lies above the best of them.
+    """Draw the signal-to-noise ratio over rate, and, with references, the excess loss over the best of them.
+
+    Bars are standard deviations over seeds.
 
     Args:
-        metrics: of a ``vq-measure``; bars are standard deviations over seeds.
-        dark: on a dark background.
+        metrics: metrics of a record of ``vq-measure``.
+        dark: True to draw for a dark page.
     """
     view = CompressorView(metrics)
     measured = {**view.rows, **view.references}
-    looks = styles(dict.fromkeys([*measured, *view.printed]), dark=dark)
+    style_of = styles(dict.fromkeys([*measured, *view.published]), dark=dark)
     figure, axes = _panels(2 if view.best else 1, dark)
     pairs = {
         name: [(point["rate"], point["decibels"]) for point in points.values()]
-        for name, points in view.printed.items()
+        for name, points in view.published.items()
     }
     curves = {name: points_of(scores) for name, scores in measured.items()}
-    _draw_rate_distortion(axes[0, 0], curves, pairs, looks)
+    _draw_rate_distortion(axes[0, 0], curves, pairs, style_of)
     axes[0, 0].set_xlabel("bits per dimension")
     _legend(axes[0, 0], dark)
     if view.best:
-        _draw_losses(axes[0, 1], view, view.best, looks)
+        _draw_losses(axes[0, 1], view, view.best, style_of)
         axes[0, 1].axhline(0, color=theme(dark).muted, linewidth=0.8)
     return figure
 
@@ -81,8 +83,8 @@ def picture_figure(metrics: Mapping[str, Any], *, dark: bool = False) -> Figure:
     """Draw PSNR over bits per pixel of the ``rows`` of a ``vq-kodak``.
 
     Args:
-        metrics: of a record.
-        dark: on a dark background.
+        metrics: metrics of a record.
+        dark: True to draw for a dark page.
     """
     curves = {name: points_of(scores) for name, scores in metrics["rows"].items()}
     return rate_distortion_figure(curves, rate_label="bits per pixel, whole files", dark=dark)
@@ -91,31 +93,31 @@ def picture_figure(metrics: Mapping[str, Any], *, dark: bool = False) -> Figure:
 def _draw_rate_distortion(
     axes: Axes,
     curves: Mapping[str, Sequence[RDPoint]],
-    printed: Mapping[str, Sequence[tuple[float, float]]],
-    looks: Mapping[str, Style],
+    published: Mapping[str, Sequence[tuple[float, float]]],
+    style_of: Mapping[str, Style],
 ) -> None:
-    names = display_names(looks)
+    names = display_names(style_of)
     for name, points in curves.items():
         ordered = sorted(points, key=lambda point: point.rate)
         rates, heights = [point.rate for point in ordered], [point.decibels for point in ordered]
-        axes.plot(rates, heights, label=names[name], **_curve(looks[name]))
-    for name, pairs in printed.items():
-        axes.plot(*zip(*sorted(pairs)), label=f"{names[name]} (published)", **_curve(looks[name], "--"))
+        axes.plot(rates, heights, label=names[name], **_curve(style_of[name]))
+    for name, pairs in published.items():
+        axes.plot(*zip(*sorted(pairs)), label=f"{names[name]} (published)", **_curve(style_of[name], "--"))
     axes.set_ylabel("dB")
 
 
-def _draw_losses(axes: Axes, view: CompressorView, best: str, looks: Mapping[str, Style]) -> None:
+def _draw_losses(axes: Axes, view: CompressorView, best: str, style_of: Mapping[str, Style]) -> None:
     least = {at: score["loss"] for at, score in view.references[best].items()}
     most = 0.0
-    for curves, line in ((view.rows, "-"), (view.printed, "--")):
+    for curves, line in ((view.rows, "-"), (view.published, "--")):
         for name, scores in curves.items():
             at = sorted((key for key in scores if key in least), key=float)
             above = [view.excess(scores[key], key) or 0.0 for key in at]
             most = max([most, *above])
             bars = [100 * (view.deviation("rows", name, key, "loss") or 0) / least[key] for key in at]
-            look = _curve(looks[name], line)
-            axes.errorbar([float(key) for key in at], above, bars, capsize=3, **look)
-    if most > _FAR:  # a training that broke down must not flatten all others
+            style = _curve(style_of[name], line)
+            axes.errorbar([float(key) for key in at], above, bars, capsize=3, **style)
+    if most > _FAR:  # a failed training must not flatten all other curves
         from matplotlib.ticker import ScalarFormatter
 
         axes.set_yscale("symlog", linthresh=_FAR / 2)
@@ -126,8 +128,9 @@ def _draw_losses(axes: Axes, view: CompressorView, best: str, looks: Mapping[str
     axes.set_ylabel(f"L above {display_names([best])[best]}, %")
 
 
-def _curve(look: Style, line: str = "-") -> dict[str, Any]:
-    return {"color": look.color, "marker": look.marker, "linestyle": line, "linewidth": 1.3, "markersize": 5}
+def _curve(style: Style, line: str = "-") -> dict[str, Any]:
+    drawn = {"color": style.color, "marker": style.marker, "linestyle": line}
+    return {**drawn, "linewidth": 1.3, "markersize": 5}
 
 
 def mappings_figure(
@@ -139,14 +142,14 @@ def mappings_figure(
 ) -> Figure:
     """Draw the mappings of scalar compressors (figures 2-4 and 6), a row for each.
 
-    On the left encoder and decoder with boundaries and centres, on the right the encoder's mean gradient over
-    the latent with its analytic form, where there is one.
+    Left panels show encoder and decoder, with boundaries and codewords. Right panels show the encoder's mean
+    gradient over the latent, and its analytic form if there is one.
 
     Args:
-        compressors: by name, of sources of one dimension.
-        reach: of the source, on both sides of 0.
-        draws: a gradient is the mean of.
-        dark: on a dark background.
+        compressors: name -> compressor of a source of one dimension.
+        reach: largest absolute value of the source that is shown.
+        draws: number of noise samples per gradient.
+        dark: True to draw for a dark page.
 
     Raises:
         UsageError: a source has more than one dimension.
@@ -196,12 +199,12 @@ def cells_figure(
     *,
     dark: bool = False,
 ) -> Figure:
-    """The cells and centres of compressors of two dimensions (figure 7, right), in rows of three.
+    """Draw the cells and codewords of compressors of two dimensions (figure 7, right), in rows of three.
 
     Args:
-        compressors: by name.
-        bounds: least and greatest of the first, least and greatest of the second coordinate.
-        dark: on a dark background.
+        compressors: name -> compressor.
+        bounds: minimum and maximum of the first coordinate, then of the second.
+        dark: True to draw for a dark page.
 
     Raises:
         UsageError: a source does not have two dimensions.

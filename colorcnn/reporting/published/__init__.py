@@ -1,6 +1,6 @@
-"""Accuracies that papers printed, kept as YAML data beside this module and apart from measured ones.
+"""Published accuracies, stored as YAML data beside this module.
 
-Each row has the table it was printed in. The curves of figures carry no numbers and are not guessed.
+Each row names the table of the paper. Curves without printed numbers are not digitised.
 """
 
 from __future__ import annotations
@@ -23,19 +23,19 @@ _FILES = ("colorcnn.yaml", "dcq.yaml")
 
 @dataclass(frozen=True)
 class PublishedTable:
-    """The printed accuracies of one data set and classifier, in [0, 1].
+    """Published accuracies of one data set and classifier, in [0, 1].
 
     Attributes:
         name: ``<data set>-<classifier>``.
-        source: the paper, and the tables they were printed in.
-        full: accuracy on the originals; None if it is not printed.
-        accuracy: method -> number of colours -> accuracy. Variants stand in brackets.
+        source: the paper and its tables.
+        full: accuracy on the originals; None if it is not published.
+        accuracy: method -> number of colours -> accuracy. Variants are in brackets.
         full_map: mean average precision on the originals, for several labels per image.
         mean_average_precision: method -> number of colours -> mean average precision.
-        tables: method -> the table its row was printed in.
-        inferred: methods whose rows were inferred from loose numbers of the paper.
-        colors_per_image: method -> number of colours -> printed mean number of colours in an image.
-        bits_per_pixel: method -> number of colours -> printed bits per pixel.
+        tables: method -> the table of the paper.
+        inferred: methods whose rows follow from other numbers of the paper.
+        colors_per_image: method -> number of colours -> published mean number of colours in an image.
+        bits_per_pixel: method -> number of colours -> published bits per pixel.
     """
 
     name: str
@@ -50,16 +50,16 @@ class PublishedTable:
     bits_per_pixel: Mapping[str, Curve] = field(default_factory=dict)
 
     def lookup(self, method: str, num_colors: int) -> float | None:
-        """Return the printed accuracy of a method; None if there is none.
+        """Return the published accuracy of a method, or None.
 
         Args:
-            method: with or without its weights (``method:weights``).
+            method: a method, with or without weights (``method:weights``).
             num_colors: number of colours.
         """
         return self.accuracy.get(family(method), {}).get(num_colors)
 
     def to_json(self) -> dict[str, object]:
-        """Return JSON values; numbers of colours become strings, what is not printed is left out."""
+        """Return JSON values. Numbers of colours become strings, and missing values are left out."""
         further = {
             "inferred": list(self.inferred),
             "colors_per_image": _keys_to_text(self.colors_per_image),
@@ -127,11 +127,11 @@ AHEAD_OF_JPEG: dict[str, float] = {
     method: round(points / 100, 4)
     for method, points in _content(_FILES[0])["ahead_of_jpeg"]["points"].items()
 }
-"""Method -> printed difference of accuracy to JPEG, at 1 bit and under 0.2 bits per pixel (section 4.4)."""
+"""Method -> published difference of accuracy to JPEG, at 1 bit and under 0.2 bits per pixel (section 4.4)."""
 
 
 def published_table(name: str) -> PublishedTable:
-    """Look a published table up by its name in :data:`PUBLISHED`.
+    """Return the table of a name in :data:`PUBLISHED`.
 
     Raises:
         UsageError: there is no table of this name.
@@ -142,6 +142,10 @@ def published_table(name: str) -> PublishedTable:
 
 
 def inferred_methods(published: Mapping[str, Any]) -> tuple[str, ...]:
-    """Return the methods whose rows were inferred; ``published`` is the JSON of a table in a record."""
+    """Return the methods whose rows were inferred.
+
+    Args:
+        published: the JSON of a published table in a record.
+    """
     known = PUBLISHED.get(published.get("name", ""))
     return tuple(published.get("inferred", known.inferred if known else ()))

@@ -1,1 +1,1 @@
-"""Tables of records, one file a kind of record."""
+"""Tables of records, one file per kind of record."""

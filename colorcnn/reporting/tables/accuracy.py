@@ -1,4 +1,4 @@
-"""Markdown tables of accuracy, and the line that tells where the numbers are from."""
+"""Markdown tables of accuracy, and the line on their provenance."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ def accuracy_cells(view: RecordView, method: str, key: str = "accuracy") -> tupl
     """Return measured and published numbers of a method in per cent, one for each number of colours.
 
     Args:
-        view: of a record.
+        view: view of a record.
         method: one of its methods.
         key: ``accuracy`` or one of :data:`colorcnn.reporting.view.SECOND_METRICS`.
     """
     measured = [
-        percent(getattr(view.score(method, size), key, None), view.spread(method, size, key))
+        percent(getattr(view.score(method, size), key, None), view.std(method, size, key))
         for size in view.sizes
     ]
     return measured, [percent(view.published(method, size, key)) for size in view.sizes]
@@ -30,8 +30,8 @@ def published_rows(view: RecordView, method: str, name: str, cells: Sequence[str
     """Return the row of published numbers, or no row if all its cells are empty.
 
     Args:
-        view: of a record.
-        method: one of its methods. Its numbers may be inferred from loose numbers of the paper.
+        view: view of a record.
+        method: one of its methods. Its published numbers may be inferred.
         name: readable name of the row.
         cells: the published numbers.
     """
@@ -42,7 +42,7 @@ def published_rows(view: RecordView, method: str, name: str, cells: Sequence[str
 def accuracy_table(record: Record) -> str:
     """Return accuracies in per cent as Markdown: a row for each method, a column for each number of colours.
 
-    Published numbers stand in rows of their own, and so does the mean average precision of several labels.
+    Published numbers, and the mean average precision of several labels, have their own rows.
     """
     view = RecordView(record.metrics)
     rows = []
@@ -57,17 +57,17 @@ def accuracy_table(record: Record) -> str:
 
 
 def evaluation_tables(record: Record) -> str:
-    """Return every Markdown table of an evaluation: accuracy, and whatever else was asked."""
+    """Return every Markdown table of an evaluation: accuracy, and all other requested tables."""
     tables = markdown_tables(RecordView(record.metrics))
     return "\n".join([accuracy_table(record), *(table.markdown() for table in tables)])
 
 
 def digest_of(metrics: Metrics, method: str | None) -> tuple[str, str]:
-    """Return name and accuracies of a method, and the published ones, each in a line.
+    """Return a line with a method and its accuracies, and a line with its published accuracies.
 
     Args:
-        metrics: of a record.
-        method: one of its methods; for None both lines are empty.
+        metrics: metrics of a record.
+        method: one of its methods. Both lines are empty for None.
     """
     if method is None:
         return "", ""
@@ -81,15 +81,15 @@ def _joined(cells: Sequence[str]) -> str:
 
 
 def provenance(record: Record, title: str = "Full colour") -> str:
-    """Return the accuracy in full colour, numbers of images and seeds, machine and date, in a line.
+    """Return a line with accuracy in full colour, number of images and seeds, machine and date.
 
     Args:
-        record: of an evaluation.
+        record: record of an evaluation.
         title: name of the accuracy.
     """
     view = RecordView(record.metrics)
     low, high = (100 * bound for bound in view.original.interval)
-    accuracy = percent(view.original.accuracy, view.spread(ORIGINAL))
+    accuracy = percent(view.original.accuracy, view.std(ORIGINAL))
     text = f"{title}: {accuracy} % (95 % interval {low:.1f} to {high:.1f})"
     for key, name in SECOND_METRICS.items():
         if (value := getattr(view.original, key)) is not None:

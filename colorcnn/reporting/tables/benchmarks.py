@@ -8,30 +8,30 @@ from typing import Any
 from colorcnn.records import Record
 from colorcnn.reporting.markup import Table
 
-_COSTS = ["wall time", "CPU time", "peak memory", "coded bytes an image"]
+_COSTS = ["wall time", "CPU time", "peak memory", "coded bytes per image"]
 
 
 def scale_table(record: Record) -> str:
-    """Return time, memory and bytes of stores of different numbers of images, and the line through them."""
+    """Return time, memory and bytes of stores of different numbers of images, with a linear fit."""
     metrics = record.metrics
     lines, built = metrics["lines"], metrics["dcq_scale"]
     rows = [[f"{row['images']:,}", *_costs(row, ",.0f")] for row in built]
     wall, cpu, peak = (lines[key] for key in ("wall_seconds", "cpu_seconds", "peak_bytes"))
-    memory, needed = "the peak of memory does not grow with n", max(row["peak_bytes"] for row in built)
+    memory, needed = "peak memory does not grow with n", max(row["peak_bytes"] for row in built)
     if peak["per_image"] > 0:
-        memory, needed = f"MiB at the peak: {_line(peak, 2**20)}", peak["at_many"]
+        memory, needed = f"peak memory in MiB: {_line(peak, 2**20)}", peak["at_many"]
     note = (
-        f"Seconds for n images: {_line(wall, 1)} on the clock, {_line(cpu, 1)} of CPU; {memory}. That is "
+        f"Seconds for n images: {_line(wall, 1)} wall time, {_line(cpu, 1)} CPU time; {memory}. That is "
         f"{wall['at_many'] / 3600:.0f} hours and {needed / 2**20:,.0f} MiB for {metrics['many']:,} images of "
         f"{metrics['side']} x {metrics['side']} pixels; {record.origin}."
     )
-    return Table(["images", *_COSTS, "of its JPEG file"], rows, [note]).markdown()
+    return Table(["images", *_COSTS, "bytes of its JPEG file"], rows, [note]).markdown()
 
 
 def stores_table(record: Record) -> str:
     """Return time, memory and bytes of stores of one training set, and the time to read images."""
     metrics = record.metrics
-    head = ["bits", *_COSTS, "of its file", f"{metrics['batch']} random images", "of the files"]
+    head = ["bits", *_COSTS, "bytes of its file", f"{metrics['batch']} random images", "the same from files"]
     reading = ("store_milliseconds", "files_milliseconds")
     rows = [
         [str(row["bits"]), *_costs(row, ".1f"), *(f"{row[key]:.1f} ms" for key in reading)]
@@ -64,9 +64,9 @@ def formats_table(record: Record) -> str:
 
 
 def quantizer_table(record: Record) -> str:
-    """Return error and time of quantizers, their DSSIM if the record has it, and the targets they missed.
+    """Return error and time of quantizers, their DSSIM if the record has it, and the missed targets.
 
-    Times are in parts of the first method's: the machine may do other work.
+    Times are relative to the first method's, because other programs may have run on the machine.
     """
     summary, sizes = record.metrics["quantizers"], [str(size) for size in record.metrics["sizes"]]
     anchor, threads = next(iter(summary)), record.metrics.get("threads", 1)
@@ -79,7 +79,7 @@ def quantizer_table(record: Record) -> str:
         return f"{found['above']:.1f} / {found['milliseconds'] / summary[anchor][size]['milliseconds']:.2f}"
 
     rows = [[method, *(cell(method, size) for size in sizes)] for method in summary]
-    kind = "CPU time, one thread" if threads == 1 else f"time on the clock, {threads} threads"
+    kind = "CPU time, one thread" if threads == 1 else f"wall time, {threads} threads"
     notes = [f"n = {record.n} images; {kind}; {record.device}, {record.date[:10]}."]
     targets = record.metrics["targets"]
     missed = [target for target in targets if not target["met"]]
@@ -88,7 +88,7 @@ def quantizer_table(record: Record) -> str:
     for target in missed:
         value, limit = (f"{target[key]:.4g}{target['unit']}" for key in ("value", "limit"))
         notes.append(f"- missed: {target['what']}: {value}, at most {limit}")
-    table = Table([f"MSE, % above the best known / time, of {anchor}'s", *heads], rows, notes).markdown()
+    table = Table([f"MSE, % above the best known / time, relative to {anchor}", *heads], rows, notes).markdown()
     if not all("dssim" in found for row in summary.values() for found in row.values()):
         return table
     seen = [
@@ -98,9 +98,9 @@ def quantizer_table(record: Record) -> str:
     return "\n".join([table, Table(["DSSIM, thousandths", *heads], seen).markdown()])
 
 
-def _costs(row: Mapping[str, Any], form: str) -> list[str]:
+def _costs(row: Mapping[str, Any], number_format: str) -> list[str]:
     minutes = (f"{row[key] / 60:.1f} min" for key in ("wall_seconds", "cpu_seconds"))
-    sizes = (f"{row[key] / row['images']:{form}}" for key in ("coded", "source"))
+    sizes = (f"{row[key] / row['images']:{number_format}}" for key in ("coded", "source"))
     return [*minutes, f"{row['peak_bytes'] / 2**20:,.0f} MiB", *sizes]
 
 

@@ -21,10 +21,10 @@ from colorcnn.reporting.view import ORIGINAL, SECOND_METRICS, Metrics, RecordVie
 
 
 def full_table(view: RecordView) -> Table:
-    """Return every measurement: the originals, each method and number of colours, codecs; and the notes.
+    """Return every measurement of the originals, each method and number of colours, and codecs.
 
-    Several methods are compared with the first of them. Published numbers have columns of their own if the
-    record has a published table, and so has mean average precision if images have several labels.
+    Methods are compared with the first one. Published numbers and, for several labels, the mean average
+    precision have their own columns.
     """
     columns = _columns(view)
     methods = [(method, size) for method in view.methods for size in view.sizes]
@@ -47,7 +47,7 @@ def _columns(view: RecordView) -> dict[str, CellOf]:
         return lambda name, size: percent(view.published(name, size, key), missing=MISSING)
 
     def accuracy(name: str, size: int | None) -> str:
-        return percent(getattr(view.score(name, size), "accuracy", None), view.spread(name, size), 2, MISSING)
+        return percent(getattr(view.score(name, size), "accuracy", None), view.std(name, size), 2, MISSING)
 
     def interval(name: str, size: int | None) -> str:
         score = view.score(name, size)
@@ -69,15 +69,15 @@ def _columns(view: RecordView) -> dict[str, CellOf]:
         return _number(view.speed(name) if size and view.score(name, size) else None, 0)
 
     columns: dict[str, CellOf] = {"accuracy %": accuracy, "95 % interval": interval}
-    printed = "published" in view.metrics
+    has_published = "published" in view.metrics
     if tests:
         columns["difference"] = difference
-    if printed:
+    if has_published:
         columns["published %"] = published("accuracy")
     for key, metric in SECOND_METRICS.items():
         if getattr(view.original, key) is not None:
             columns[f"{metric} %"] = number(key, 1, 100)
-            if printed:
+            if has_published:
                 columns[f"published {metric} %"] = published(key)
     return {
         **columns,
@@ -92,10 +92,10 @@ def _columns(view: RecordView) -> dict[str, CellOf]:
 
 
 def margin_table(view: RecordView) -> Table | None:
-    """Return the points of accuracy by which the learned method leads each other method, with stars.
+    """Return the difference in accuracy of the learned method to every other method, with stars.
 
     Returns:
-        The table, or None without anything to compare.
+        The table, or None if there is nothing to compare.
     """
     leader = leading_method(view.metrics)
     if leader is None:
@@ -116,22 +116,22 @@ def margin_table(view: RecordView) -> Table | None:
             if (method, size) in tests:
                 points = 100 * (view.scores(leader)[size].accuracy - view.scores(method)[size].accuracy)
                 mark = stars(tests[method, size].p_value)
-                cells[place] = f"{round(points, 1) + 0:+} {mark}".rstrip()  # no -0.0
+                cells[place] = f"{round(points, 1) + 0:+} {mark}".rstrip()  # + 0 turns -0.0 into 0.0
         rows.append([view.names[method], *cells])
-    head: list[str | Cell] = [f"{view.names[leader]} ahead of, points", *map(size_head, view.sizes)]
+    head: list[str | Cell] = [f"{view.names[leader]} minus method, points", *map(size_head, view.sizes)]
     return Table(head, rows, [f"Stars: {stars_explained(view.metrics)}."]) if rows else None
 
 
 def attack_table(view: RecordView, attacks: Iterable[str]) -> Table:
-    """Return accuracy under attack in per cent: a column for each attack and each strength.
+    """Return accuracy under attack in per cent, a column for each attack and strength.
 
     Args:
-        view: of a record with attacks.
+        view: view of a record with attacks.
         attacks: names of its attacks.
     """
     columns = [(attack, at) for attack in attacks for at in view.attacks.epsilons]
     rows = []
-    for name, size in view.places():
+    for name, size in view.scored_cells():
         results = [view.attacked(attack, name, size).get(at, (None, None)) for attack, at in columns]
         rows.append([name, _size(size), *(_accuracy(verdict) for verdict, _ in results)])
     return Table(["method", "colours", *(f"{attack} {at}" for attack, at in columns)], rows)
@@ -140,7 +140,7 @@ def attack_table(view: RecordView, attacks: Iterable[str]) -> Table:
 def transfer_table(view: RecordView) -> Table:
     """Return accuracy in per cent, a column for each classifier."""
     rows = []
-    for name, size in view.places():
+    for name, size in view.scored_cells():
         score = view.score(name, size)
         verdicts = [score.judges.get(judge) if score else None for judge in view.judges]
         rows.append([name, _size(size), *map(_accuracy, verdicts)])
@@ -148,8 +148,8 @@ def transfer_table(view: RecordView) -> Table:
 
 
 def file_table(view: RecordView) -> Table:
-    """Return bits per pixel and accuracy of every kind of file, the smallest first."""
-    _, *places = view.places()
+    """Return bits per pixel and accuracy of methods and codecs, the smallest files first."""
+    _, *places = view.scored_cells()
     scores = [(name, size, score) for name, size in places if (score := view.score(name, size))]
     rows = [
         [name, str(size or MISSING), f"{score.bits_per_pixel:.3f}", percent(score.accuracy)]
@@ -162,14 +162,14 @@ def text_tables(metrics: Metrics) -> str:
     """Return every table of an evaluation as plain text: all measurements, classifiers, attacks.
 
     Args:
-        metrics: of a record.
+        metrics: metrics of a record.
     """
     view = RecordView(metrics)
     parts = [full_table(view).text()]
     if view.judges:
-        parts.append(f"accuracy % before every classifier\n{transfer_table(view).text()}")
+        parts.append(f"accuracy % with every classifier\n{transfer_table(view).text()}")
     if attacks := view.attacks.results:
-        title = "accuracy % under attack, by the largest change of a value, of 255"
+        title = "accuracy % under attack, by the largest change of a value (0 to 255)"
         parts.append(f"{title}\n{attack_table(view, attacks).text()}")
     return "\n\n".join(parts)
 
@@ -177,8 +177,9 @@ def text_tables(metrics: Metrics) -> str:
 def markdown_tables(view: RecordView) -> list[Table]:
     """Return the tables of a Markdown page after the accuracies, with readable names.
 
-    They are the margins if nothing else was asked; the sizes of files beside those of codecs; accuracy before
-    several classifiers, and under each attack.
+    With codecs: sizes of files. With several classifiers: accuracy with each. With attacks: accuracy under
+    each.
+    Otherwise: differences to the learned method.
     """
     parts = []
     if not (view.codecs or view.judges or view.attacks.results) and (margins := margin_table(view)):
@@ -186,9 +187,9 @@ def markdown_tables(view: RecordView) -> list[Table]:
     if view.codecs:
         parts.append(_named(view, "files", file_table(view)))
     if view.judges:
-        parts.append(_named(view, "accuracy % before", transfer_table(view)))
+        parts.append(_named(view, "accuracy % with", transfer_table(view)))
     for attack in view.attacks.results:
-        title = f"accuracy % under {attack_title(attack)}, change of 255"
+        title = f"accuracy % under {attack_title(attack)}, by largest change"
         table = _named(view, title, attack_table(view, [attack]))
         parts.append(replace(table, head=[title, "colours", *map(str, view.attacks.epsilons)]))
     return parts
@@ -207,7 +208,7 @@ def notes(view: RecordView) -> list[str]:
         for method in view.methods
         for size, why in view.unavailable(method).items()
     ]
-    for name, size in view.places():
+    for name, size in view.scored_cells():
         score = view.score(name, size)
         if score and score.not_finite:
             where = "the originals" if name == ORIGINAL else name
@@ -220,12 +221,12 @@ def notes(view: RecordView) -> list[str]:
         found.append(f"Published numbers: {view.metrics['published']['source']}.")
         inferred = {family(method) for method in view.methods if view.inferred(method)}
         if inferred:
-            found.append(f"Inferred from loose numbers of the paper: {', '.join(sorted(inferred))}.")
+            found.append(f"Inferred from other numbers of the paper: {', '.join(sorted(inferred))}.")
     return found
 
 
 def size_head(size: int) -> Cell:
-    """Return the title of a column for a number of colours, with its bits in small letters."""
+    """Return the title of a column for a number of colours, with its bits in small print."""
     return Cell(plural(size, "colour"), small=bits_of(size))
 
 
@@ -246,20 +247,20 @@ def columns_explained(head: Iterable[str | Cell]) -> dict[str, str]:
     meanings = {
         "accuracy %": "share of the images that the classifier recognises after quantization",
         "95 % interval": "Wilson's score interval of that share",
-        "difference": "accuracy less that of the first method with as many colours, in points; the surer, "
-        f"the more stars: {STARS_EXPLAINED}",
-        "published %": "the accuracy a paper printed, with its own classifier and networks",
+        "difference": "accuracy minus that of the first method with as many colours, in points; "
+        f"{STARS_EXPLAINED}",
+        "published %": "the accuracy in a paper, with its own classifier and networks",
         "mAP %": "mean over the labels of the area under the precision-recall curve",
         "mIoU %": "mean over the classes of the intersection over union of all pixels",
-        "published mIoU %": "the mean intersection over union a paper printed",
-        "published mAP %": "the mean average precision a paper printed",
-        "PSNR dB": "mean over images of the peak signal-to-noise ratio, each counted with at most 100 dB",
+        "published mIoU %": "the mean intersection over union in a paper",
+        "published mAP %": "the mean average precision in a paper",
+        "PSNR dB": "mean over images of the peak signal-to-noise ratio, at most 100 dB per image",
         "SSIM": "mean structural similarity, Gaussian window of 11 pixels",
-        "colours used": "different colours in an image: mean (smallest-largest)",
+        "colours used": "distinct colours in an image: mean (minimum-maximum)",
         "file bpp": "bits per pixel of whole files, headers included: indexed PNG (truecolour for the "
         "originals), or the codec's own",
         "index bpp": "bits per pixel of the index maps as PNG packs them, before compression",
-        "palette bpp": "bits per pixel of the palettes, 24 bits a colour",
-        "images/s": "quantized images per second, every number of colours counted as one image",
+        "palette bpp": "bits per pixel of the palettes, 24 bits per colour",
+        "images/s": "quantized images per second, an image at 6 numbers of colours counts 6 times",
     }
     return {name: meanings[name] for name in map(str, head) if name in meanings}

@@ -1,4 +1,4 @@
-"""Tables of a learned quantizer's soft images beside its hard ones."""
+"""Tables that compare a learned quantizer's soft images with its files."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from colorcnn.reporting.view import RecordView
 
 
 def soft_hard_table(record: Record) -> str:
-    """Return hard accuracy and colours used, then soft accuracy and entropy of learned methods."""
+    """Return accuracy and colours of files, then accuracy and entropy of soft images of learned methods."""
     view = RecordView(record.metrics)
     hard, soft = [], []
     for method in view.methods:
@@ -25,17 +25,17 @@ def soft_hard_table(record: Record) -> str:
 
 
 def _hard(view: RecordView, method: str, size: int) -> str:
-    """Return accuracy with its spread and the colours used; empty without a score."""
+    """Return accuracy, standard deviation and colours used; empty without a score."""
     score = view.score(method, size)
     if score is None or score.colors is None:
         return ""
-    return f"{percent(score.accuracy, view.spread(method, size))}, {score.colors.mean:.1f}"
+    return f"{percent(score.accuracy, view.std(method, size))}, {score.colors.mean:.1f}"
 
 
 def _soft(view: RecordView, method: str, size: int, at: str) -> str:
-    """Return accuracy of the soft images with its spread and their entropy; empty without a score."""
+    """Return accuracy, standard deviation and entropy of soft images; empty without a score."""
     score = view.score(method, size)
     soft = score.soft.get(at) if score else None
     if soft is None:
         return ""
-    return f"{percent(soft.accuracy, view.spread(method, size, 'soft', at, 'accuracy'))}, {soft.entropy:.2f}"
+    return f"{percent(soft.accuracy, view.std(method, size, 'soft', at, 'accuracy'))}, {soft.entropy:.2f}"

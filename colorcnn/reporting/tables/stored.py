@@ -1,9 +1,9 @@
-"""Classifiers trained on stored training sets: their accuracy on originals over what the sets cost.
+"""Tables of classifiers trained on stored training sets: accuracy on originals, and bytes of the sets.
 
-The metrics are laid out as those of an evaluation, so that its tables and tests serve: ``sizes`` are numbers
-of colours, ``original`` is training on the originals, and a score under ``methods`` has, beside ``accuracy``,
-``bytes``: what is stored, by name, divided by the number of images of the whole training set. Sets without
-palettes, such as JPEG files or fewer images, stand at the number of colours that they are compared with.
+The metrics have the layout of an evaluation, so the same code draws and tests them. ``sizes`` are numbers of
+colours, and ``original`` is the training on the originals. A score under ``methods`` also has ``bytes``: name
+-> stored bytes per image of the whole training set. Sets without palettes, such as JPEG files or fewer
+images, have the number of colours that they are compared with.
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ _LEAST_ROWS = 5
 
 
 def stored_table(record: Record) -> str:
-    """Return accuracies in per cent with coded bytes, then the losses: a row for each method.
+    """Return accuracies in per cent with coded bytes, then errors and inconsistencies, a row for each method.
 
     The last column of the first table is :func:`accuracy_gain` over the record's ``anchor``, in points.
     """
     view = RecordView(record.metrics)
     anchor = record.config.get("anchor") or view.methods[0]
-    rows, losses = [], []
+    rows, errors = [], []
     for method in view.methods:
         name = view.names[method]
         measured, published = accuracy_cells(view, method)
@@ -39,7 +39,7 @@ def stored_table(record: Record) -> str:
         cells = [f"{cell}, {each.coded:,.0f} B" if each else "" for cell, each in zip(measured, stored)]
         rows.append([name, *cells, _gain(view, anchor, method)])
         rows += published_rows(view, method, name, [*published, ""])
-        losses.append([name, *map(_loss, stored)])
+        errors.append([name, *map(_error, stored)])
     heads = [f"{size} colours" for size in view.sizes]
     head = [
         "accuracy %, coded bytes per image",
@@ -49,13 +49,13 @@ def stored_table(record: Record) -> str:
     original, cost = "Trained on the originals", view.stored(ORIGINAL)
     if cost and not math.isnan(cost.coded):
         original += f" ({cost.coded:,.0f} B)"
-    notes = [*_causes(view), provenance(record, original)]
-    lost = Table(["error / inconsistency, levels of 255", *heads], losses, notes)
-    return "\n".join([Table(head, rows).markdown(), lost.markdown()])
+    notes = [*_correlations(view), provenance(record, original)]
+    error_table = Table(["error / inconsistency, levels of 255", *heads], errors, notes)
+    return "\n".join([Table(head, rows).markdown(), error_table.markdown()])
 
 
-def _causes(view: RecordView) -> Iterator[str]:
-    """Yield a line on the causes of accuracy at equal numbers of colours, if there are rows enough."""
+def _correlations(view: RecordView) -> Iterator[str]:
+    """Yield a line with rank correlations of accuracy with error and inconsistency, for enough rows."""
     found = []
     for size in view.sizes:
         lossy = [
@@ -65,39 +65,39 @@ def _causes(view: RecordView) -> Iterator[str]:
             if stored.mse > 0
         ]
         if len(lossy) >= _LEAST_ROWS:
-            accuracies, *causes = zip(*lossy)
-            values = (spearmanr(accuracies, cause).statistic for cause in causes)
+            accuracies, *errors = zip(*lossy)
+            values = (spearmanr(accuracies, error).statistic for error in errors)
             found.append(f"{size} colours {' / '.join(f'{value:+.2f}' for value in values)}")
     if found:
         yield f"Rank correlation of accuracy with error / inconsistency: {', '.join(found)}.\n"
 
 
 def _gain(view: RecordView, anchor: str, method: str) -> str:
-    """Return the mean of the seeds' gains in points, and its deviation."""
+    """Return the mean gain over seeds in points, with its standard deviation."""
     seeds = view.metrics.get("per_seed", {"": view.metrics}).values()
     gains = [gain for seed in seeds if (gain := accuracy_gain(seed, anchor, method)) is not None]
     if len(gains) < len(seeds):
         return ""
-    spread = f" ± {100 * statistics.stdev(gains):.1f}" if len(gains) > 1 else ""
-    return f"{100 * statistics.fmean(gains):+.1f}{spread}"
+    std = f" ± {100 * statistics.stdev(gains):.1f}" if len(gains) > 1 else ""
+    return f"{100 * statistics.fmean(gains):+.1f}{std}"
 
 
 def accuracy_gain(metrics: Metrics, anchor: str, method: str) -> float | None:
     """Return the gain in accuracy of a method over another at equal coded bytes (Bjontegaard's delta).
 
-    Both curves are interpolated over the logarithm of the bytes. The gain is the mean of their difference
-    over the bytes that both cover.
+    Both curves are interpolated over the logarithm of the bytes. The gain is their mean difference over the
+    range of bytes that they share.
 
     Args:
-        metrics: of a record.
+        metrics: metrics of a record.
         anchor: the method to compare with.
         method: the method.
 
     Returns:
-        A difference of accuracies in [-1, 1]; None for the anchor itself, and where there is nothing to
-        compare: fewer than two points, two of equal bytes, or less than half of the shorter curve in common.
+        A difference of accuracies in [-1, 1]. None for the anchor itself, for fewer than two points, for two
+        points of equal bytes, and if the curves share less than half of the shorter range of bytes.
     """
-    import bjontegaard  # draws in matplotlib and scipy
+    import bjontegaard  # imports matplotlib and scipy
 
     view = RecordView(metrics)
     curves = [
@@ -121,5 +121,5 @@ def accuracy_gain(metrics: Metrics, anchor: str, method: str) -> float | None:
     return float(bjontegaard.bd_psnr(*values, method="pchip", require_matching_points=False, min_overlap=0))
 
 
-def _loss(stored: Stored | None) -> str:
+def _error(stored: Stored | None) -> str:
     return f"{_LEVELS * stored.mse**0.5:.1f} / {_LEVELS * stored.inconsistency:.1f}" if stored else ""

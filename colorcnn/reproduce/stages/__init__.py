@@ -1,4 +1,4 @@
-"""Stages of experiments, one file each kind. A new kind is a file and an entry in :data:`KINDS`."""
+"""Stages of experiments, one file per kind. A new kind is a file and an entry in :data:`KINDS`."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def kind_of(stage: Stage) -> StageKind:
 
 
 def kind_of_record(record: Record) -> MeasuringKind:
-    """Return the kind of stage that makes such a record. Records of `colorcnn evaluate` have its kind."""
+    """Return the kind of stage that writes a record. Records of `colorcnn evaluate` count as ``evaluate``."""
     return cast(MeasuringKind, KINDS[record.config.get("kind", "evaluate")])
 
 

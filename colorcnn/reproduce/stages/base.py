@@ -17,25 +17,25 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 RECORD = "record.json"
-"""The record that a measuring stage leaves in its folder, for one seed."""
+"""File name of the record that a measuring stage writes into its folder, for one seed."""
 
 _PROGRESS = "kept"
 
 Fit = Callable[[list[str], Path], int]
-"""``colorcnn fit``: it takes arguments and the folder of the runs, and returns an exit status."""
+"""``colorcnn fit``: a function of arguments and the folder of the runs that returns an exit status."""
 
 
 @dataclass(frozen=True)
 class StageContext:
-    """The place and the means of a stage. Except for the seed, they do not change the result.
+    """Folder, seed, device and callbacks of a stage. Only the seed changes the result.
 
     Attributes:
         folder: the stage's own folder, below the runs.
         seed: the seed of everything random.
         device: ``auto``, ``cpu``, ``cuda`` ...
         download: True to fetch data sets that are missing.
-        fit: runs ``colorcnn fit``.
-        say: prints a message for the user.
+        fit: function that runs ``colorcnn fit``.
+        say: function that prints a message for the user.
     """
 
     folder: Path
@@ -62,15 +62,15 @@ class StageContext:
         """The folder for saved progress of a measurement. It is deleted when the record is written."""
         return self.folder / _PROGRESS
 
-    def write_record(self, clock: Clock, **found: Any) -> None:
+    def write_record(self, clock: Clock, **fields: Any) -> None:
         """Write the record of a measurement into the stage's folder.
 
         Args:
             clock: a clock that was started when the work started.
-            found: further arguments of :meth:`Clock.record`, such as ``n`` and ``metrics``.
+            **fields: further arguments of :meth:`Clock.record`, such as ``n`` and ``metrics``.
         """
         seeds = {"seed": self.seed}
-        clock.record("colorcnn reproduce", seeds=seeds, **found).write(self.folder / RECORD)
+        clock.record("colorcnn reproduce", seeds=seeds, **fields).write(self.folder / RECORD)
         shutil.rmtree(self.progress, ignore_errors=True)
 
 
@@ -79,10 +79,10 @@ class StageKind(ABC):
 
     Attributes:
         options_type: a frozen dataclass of the options. Fields without a default must be given.
-        cosmetic_options: options that change tables and figures, but nothing that is measured. They are not
-            part of the key.
-        order_sensitive: options whose mappings mean something else in another order.
-        resumes: True if interrupted work resumes. Otherwise it begins again.
+        cosmetic_options: options that change tables and figures, but no measurement. They are not part of the
+            key.
+        order_sensitive: options with a mapping whose order changes the result.
+        resumes: True if an interrupted stage resumes. Otherwise it starts again.
     """
 
     options_type: ClassVar[type]
@@ -91,10 +91,10 @@ class StageKind(ABC):
     resumes: ClassVar[bool] = False
 
     def check(self, options: Mapping[str, Any], where: str) -> None:
-        """Refuse invalid options. References to other stages are not resolved yet.
+        """Raise if an option is invalid. References to other stages are not resolved yet.
 
         Args:
-            options: options as they stand in the file.
+            options: options as written in the file.
             where: the place in the file, for messages.
 
         Raises:
@@ -106,7 +106,7 @@ class StageKind(ABC):
         """Return the options as a value of :attr:`options_type`.
 
         Args:
-            options: options as they stand in the file, or a description.
+            options: options as written in the file, or a description.
             where: the place in the file, for messages.
 
         Raises:
@@ -118,7 +118,7 @@ class StageKind(ABC):
         """Return everything that decides the result, as JSON values: the options with their defaults.
 
         Args:
-            options: options as they stand in the file, with references.
+            options: options as written in the file, with references.
             home: the folder of the experiment's file.
         """
         del home
@@ -137,32 +137,30 @@ class StageKind(ABC):
         """Return the data sets that the stage opens, as ``class_path`` and ``init_args``.
 
         Args:
-            options: options as they stand in the file.
+            options: options as written in the file.
             home: the folder of the experiment's file.
         """
         del home
         return [options["data"]] if isinstance(options.get("data"), Mapping) else []
 
     def output(self, folder: Path, part: str) -> Path:
-        """Return the file that a reference stands for.
+        """Return the file or folder that a reference points to.
 
         Args:
             folder: the stage's folder.
-            part: what follows the stage's name in the reference; empty if there is nothing.
+            part: the text after the stage's name in the reference, which may be empty.
 
         Raises:
             UsageError: the stage has no such output.
         """
-        raise UsageError(
-            f"A stage of this kind has no output {quoted(part)} for others: refer to another stage."
-        )
+        raise UsageError(f"A stage of this kind has no output {quoted(part)}: refer to another stage.")
 
 
 class MeasuringKind(StageKind):
-    """A kind that ends in numbers: its stage leaves a record, which is gathered over the seeds."""
+    """Kind of stage that writes a record, which is averaged over the seeds."""
 
     def complete(self, description: Mapping[str, Any], metrics: dict[str, Any]) -> dict[str, Any]:
-        """Add to the gathered metrics what does not depend on the seed: the published table.
+        """Add the published table, which does not depend on the seed.
 
         Args:
             description: the result of :meth:`describe`.
@@ -182,18 +180,18 @@ class MeasuringKind(StageKind):
         """Draw the record."""
 
     def more_figures(self, record: Record) -> dict[str, Figure]:
-        """Draw further figures, by the endings of their files' names before ``.png``."""
+        """Draw further figures: end of the file name before ``.png`` -> figure."""
         del record
         return {}
 
     def record_config(self, description: Mapping[str, Any]) -> dict[str, Any]:
-        """Return the description as it stands in the configuration of a record."""
+        """Return the description in the form that a record's configuration stores."""
         return dict(description)
 
     def pictures(self, folder: Path) -> Mapping[str, Path]:
-        """Return the PNG files that a stage drew of the trained networks, by the endings of their names.
+        """Return the PNG files that a stage drew: end of the file name -> path.
 
-        Those of the first seed are copied beside the record.
+        Only the first seed's files are copied beside the record.
         """
         del folder
         return {}
@@ -204,8 +202,8 @@ class MeasuringKind(StageKind):
 
     @abstractmethod
     def digest(self, record: Record) -> tuple[str, str]:
-        """Return what was measured and what was published, each in a few words for an overview."""
+        """Return the measured and the published numbers in a few words, for an overview."""
 
     def digest_columns(self, record: Record) -> str:
-        """Return what the numbers of the digest stand for, one by one: the numbers of colours, or nothing."""
+        """Return the heads of the digest's numbers: the numbers of colours, or an empty text."""
         return ", ".join(map(str, record.metrics.get("sizes", [])))

@@ -34,11 +34,11 @@ class DcqBuildOptions:
     """Options of :class:`DcqBuildStage`.
 
     Attributes:
-        data: the training set, as a training takes it: ``class_path`` and ``init_args``.
+        data: the training set: a name, or ``class_path`` and ``init_args``.
         recipe: a name in :data:`colorcnn.dcq.settings.RECIPES`. Unlike the command, the default is ``paper``.
-        settings: changes to the recipe, with the names of :class:`colorcnn.dcq.settings.Settings`: a mapping,
-            or a list of mappings that are applied in turn.
-        classifier: the network whose features and attention are used by settings that need them.
+        settings: changes to the recipe: a mapping with the names of :class:`colorcnn.dcq.settings.Settings`,
+            or a list of mappings that are applied one after the other.
+        classifier: the network that computes features and attention, if the settings need them.
         prune: keep only some of the images.
         shorter_side: scale larger images down to this shorter side first.
         classifier_size: side of the images that the classifier sees.
@@ -54,7 +54,7 @@ class DcqBuildOptions:
 
 
 class DcqBuildStage(StageKind):
-    """Builds a store of the images that a training on the same data would see; its output is the folder."""
+    """Stage that builds a store of the training images. Its output is the store."""
 
     options_type = DcqBuildOptions
     resumes = True
@@ -103,7 +103,7 @@ class DcqBuildStage(StageKind):
 
 
 def _settings(description: Mapping[str, Any], seed: int) -> tuple[Settings, str | None]:
-    """Return the settings, and the colour space if one was asked for."""
+    """Return the settings, and the requested colour space or None."""
     from colorcnn.dcq.settings import described
     from colorcnn.errors import UsageError
 
@@ -156,7 +156,7 @@ def _build(
 
 
 def _name_of(classifier: str) -> str:
-    """Return the name of a classifier that a store records: of a checkpoint, the name of its run."""
+    """Return the name of a classifier for a store's manifest. For a checkpoint it is the name of its run."""
     return Path(classifier).parent.parent.name if classifier.endswith(".ckpt") else classifier
 
 

@@ -1,4 +1,4 @@
-"""Parts that the stages that store a training set share: images, pruning, and the costs of a store."""
+"""Helpers of the stages that store a training set: images, pruning, and costs."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from colorcnn.dcq.sources import ImageSource
 
 COSTS = "costs.json"
-"""The file with the costs of a stored training set, see :func:`costs`. It lies beside the stage's output."""
+"""The file with the costs of a stored training set, see :func:`costs`, beside the stage's output."""
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ class Pruning:
     """Options that keep only some of the images, see :func:`colorcnn.dcq.pruning.prune`.
 
     Attributes:
-        method: the order in which images are kept.
+        method: the pruning method, which orders the images.
         share: the share of the images to keep, from 0 to 1.
         dynamics: ``${training.dynamics}``, for methods that need the dynamics of a training.
         dropped: the share of the hardest images that is dropped first.
@@ -43,7 +43,7 @@ def open_training_data(spec: str | Mapping[str, Any], context: StageContext) -> 
 
     Args:
         spec: a name, or ``class_path`` and ``init_args``.
-        context: says whether data sets may be fetched.
+        context: its ``download`` states if data sets may be fetched.
 
     Returns:
         The data set, and the name that opens it again without its options.
@@ -57,7 +57,7 @@ def open_training_data(spec: str | Mapping[str, Any], context: StageContext) -> 
 
 
 def training_split(data: ImageDataModule, shorter_side: int | None = None) -> ImageSource:
-    """Return the images that a training on a data set sees, without val and what ``train_limit`` leaves out.
+    """Return the training images of a data set, without val and the images beyond ``train_limit``.
 
     Args:
         data: the data set.
@@ -77,11 +77,11 @@ def pruned(source: ImageSource, pruning: Pruning | None, share: float | None, se
     Args:
         source: the images of a training.
         pruning: the options; None keeps all images.
-        share: the share of the images to keep, from 0 to 1; None takes that of the options.
+        share: the share of the images to keep, from 0 to 1; None for the share in the options.
         seed: the seed of random choices.
 
     Raises:
-        UsageError: no share is given, or the dynamics are of a training on other images.
+        UsageError: no share is given, or the dynamics were recorded on other images.
     """
     if pruning is None:
         return source
@@ -98,7 +98,7 @@ def pruned(source: ImageSource, pruning: Pruning | None, share: float | None, se
         found = read_dynamics(pruning.dynamics)
         if not np.array_equal(np.sort(found.rows), source.rows):
             raise UsageError(
-                f"{pruning.dynamics} is of a training on other images: give both stages the same data."
+                f"{pruning.dynamics} was recorded on other images: give both stages the same data."
             )
         dynamics = found._replace(rows=np.searchsorted(source.rows, found.rows))
     rows = prune(pruning.method, len(source), kept, dynamics, dropped=pruning.dropped, seed=seed)
@@ -109,7 +109,7 @@ def open_copies(stored: str | Path, name: str, *, download: bool = False) -> Ima
     """Open the images of a stored training set.
 
     Args:
-        stored: its folder, as ``${stage}`` gives it.
+        stored: the folder of the stored training set, ``${stage}``.
         name: the name that opens the originals.
         download: True to fetch the originals if they are missing.
     """
@@ -126,14 +126,14 @@ def open_copies(stored: str | Path, name: str, *, download: bool = False) -> Ima
 def write_costs(
     folder: Path, whole: ImageSource, kept: ImageSource, copies: ImageSource, **found: Any
 ) -> None:
-    """Write what a stored training set costs and loses.
+    """Write the bytes and the errors of a stored training set.
 
     Args:
         folder: the stage's folder.
         whole: all images of the training set.
         kept: the images that are stored.
-        copies: the stored copies of them.
-        found: further entries; ``bytes`` are those of all images that are stored.
+        copies: the stored copies of ``kept``.
+        **found: further entries, such as ``bytes`` of all stored images together.
     """
     from colorcnn.dcq.fidelity import fidelity
 
@@ -145,17 +145,15 @@ def write_costs(
 
 
 def costs(stored: str) -> dict[str, Any]:
-    """Read what a stored training set costs.
+    """Read the bytes and the errors of a stored training set.
 
     Args:
-        stored: its folder, as ``${stage}`` gives it.
+        stored: the folder of the stored training set, ``${stage}``.
 
     Returns:
-        ``images``: the number of images that are stored. ``of``: the number of images of the whole set.
-        ``bytes``: ``coded`` as stored (of image files: without the headers and tables that a set could
-        share), ``files`` of image files with everything, and the entries of a store's manifest. ``classes``
-        and ``bits_per_class``, of the ``coded`` bytes. ``mse`` and
-        ``inconsistency`` of :func:`colorcnn.dcq.fidelity.fidelity`. ``quality`` of JPEG and WebP.
-        ``palettes`` of a store.
+        ``images``: number of stored images. ``of``: number of images of the whole set. ``bytes`` holds
+        ``coded`` (for image files without the headers and tables that the files could share), ``files``
+        (image files with everything), and the entries of a store's manifest. ``classes`` and
+        ``bits_per_class``: of the ``coded`` bytes. ``mse`` and ``inconsistency``: see :func:`colorcnn.dcq.fidelity.fidelity`. ``quality``: of JPEG and WebP. ``palettes``: of a store.
     """
     return json.loads((Path(stored).parent / COSTS).read_text())

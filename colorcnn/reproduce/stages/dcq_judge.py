@@ -1,4 +1,4 @@
-"""Stages of kind ``dcq-judge``: classifiers trained on stored training sets, tested on original images."""
+"""Stages of kind ``dcq-judge``: test classifiers that were trained on stored training sets, on originals."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from colorcnn.errors import UsageError, quoted
 from colorcnn.files import write_atomically
 from colorcnn.records import Clock, Record
-from colorcnn.reproduce.options import Content, PaletteSize, PositiveInt, Text, give
+from colorcnn.reproduce.options import Content, PaletteSize, PositiveInt, Text, described_as
 from colorcnn.reproduce.stages.base import MeasuringKind, StageContext
 from colorcnn.reproduce.stages.dcq_images import costs, open_copies, open_training_data, training_split
 
@@ -25,11 +25,11 @@ _SHOWN = 10
 
 @dataclass(frozen=True)
 class Row:
-    """A method: its stores and the classifiers trained on them, one or null for each number of colours.
+    """Stores and classifiers of one method: one entry, or null, for each number of colours.
 
     Attributes:
         stores: outputs of stages that store a training set.
-        classifiers: the trainings on them.
+        classifiers: outputs of the trainings on these stores.
     """
 
     stores: list[str | None]
@@ -41,8 +41,8 @@ class Original:
     """The training on the original images.
 
     Attributes:
-        classifier: the training.
-        store: what the original images cost; may be left out.
+        classifier: output of the training.
+        store: output of a stage with the costs of the original images, if there is one.
     """
 
     classifier: Text
@@ -54,19 +54,20 @@ class DcqJudgeOptions:
     """Options of :class:`DcqJudgeStage`.
 
     Attributes:
-        data: the original data set: ``class_path`` and ``init_args``, or as ``colorcnn evaluate`` takes it.
+        data: the original data set: a name or a folder, or ``class_path`` and ``init_args``.
         colors: the numbers of colours, one for each entry of a row.
-        rows: method -> its row. The names of published curves find their published numbers.
+        rows: method -> its row. A method with the name of a published curve is shown with its published
+            numbers.
         original: the training on the original images.
-        split: ``test``, or ``val`` to choose by.
-        batch_size: images at a time.
-        published: a table of :data:`colorcnn.reporting.published.PUBLISHED` to stand beside.
+        split: ``test``, or ``val`` for choosing settings.
+        batch_size: number of images in a batch.
+        published: a table of :data:`colorcnn.reporting.published.PUBLISHED` to show in extra columns.
         anchor: the row that the others are compared with at equal coded bytes; null for the first.
     """
 
     data: str | Content
     colors: list[PaletteSize]
-    rows: dict[str, Row] = field(metadata=give("a mapping of names to rows"))
+    rows: dict[str, Row] = field(metadata=described_as("a mapping of names to rows"))
     original: Original
     split: str = "test"
     batch_size: PositiveInt = 256
@@ -79,11 +80,13 @@ class DcqJudgeOptions:
         for name, row in self.rows.items():
             if not len(row.stores) == len(row.classifiers) == len(self.colors):
                 raise UsageError(
-                    f"the row {quoted(name)} does not fit: give a store and a classifier for each of the "
-                    f"{len(self.colors)} numbers of colours, or null."
+                    f"the row {quoted(name)} needs a store and a classifier, or null, for each of "
+                    f"the {len(self.colors)} numbers of colours."
                 )
         if self.anchor is not None and self.anchor not in self.rows:
-            raise UsageError(f"the anchor {quoted(self.anchor)} is no row: name one of the rows.")
+            raise UsageError(
+                f"the anchor {quoted(self.anchor)} is not a row: use one of {', '.join(self.rows)}."
+            )
         if self.published is not None:
             from colorcnn.reporting.published import published_table
 
@@ -91,7 +94,7 @@ class DcqJudgeOptions:
 
 
 class _Cell(NamedTuple):
-    """A classifier, the store it was trained on, and the place of its score."""
+    """A classifier, the store it was trained on, and the method and number of colours of its score."""
 
     method: str
     colors: int
@@ -104,7 +107,7 @@ class _Cell(NamedTuple):
 
 
 class DcqJudgeStage(MeasuringKind):
-    """Measures the accuracy of classifiers on original images, beside the costs of their training sets."""
+    """Stage that measures classifiers on original images, and adds the costs of their training sets."""
 
     options_type = DcqJudgeOptions
     cosmetic_options = ("published", "anchor")
@@ -158,9 +161,9 @@ class DcqJudgeStage(MeasuringKind):
 
     def more_figures(self, record: Record) -> dict[str, Figure]:
         """Draw accuracy over error and over inconsistency."""
-        from colorcnn.reporting.figures.stored import stored_causes
+        from colorcnn.reporting.figures.stored import stored_errors
 
-        return {"causes": stored_causes(record.metrics)}
+        return {"causes": stored_errors(record.metrics)}
 
     def table(self, record: Record) -> str:
         """Return accuracy and coded bytes, then error and inconsistency: a row for each method."""
@@ -177,19 +180,19 @@ class DcqJudgeStage(MeasuringKind):
 
 
 def _examples(options: DcqJudgeOptions, context: StageContext) -> bytes:
-    """Return a PNG of images, spread evenly over the training set: originals, and the copies in the stores.
+    """Return a PNG of evenly spaced training images: originals, and the copies in the stores.
 
     It shows the number of colours for which most rows have a store. It leaves out rows without that store,
     and rows whose store does not hold all images.
     """
-    from colorcnn.evaluation.gallery import evenly
+    from colorcnn.evaluation.gallery import evenly_spaced
     from colorcnn.reporting.figures.canvas import to_png
     from colorcnn.reporting.figures.gallery import picture_rows
     from colorcnn.reporting.naming import colors_and_bits, display_names
 
     data, name = open_training_data(options.data, context)
     whole = training_split(data)
-    chosen = evenly(len(whole), _SHOWN)
+    chosen = evenly_spaced(len(whole), _SHOWN)
     stores = [row.stores for row in options.rows.values()]
     column = max(range(len(options.colors)), key=lambda column: sum(bool(row[column]) for row in stores))
     rows = {f"original, then {colors_and_bits(options.colors[column])}": whole.read(chosen)}
@@ -211,7 +214,7 @@ def _cells(options: DcqJudgeOptions) -> Iterator[_Cell]:
 
 
 def _costs(store: str | None) -> dict[str, Any]:
-    """Return what a stored training set costs per image of the whole set, and what it loses."""
+    """Return the bytes of a stored training set per image of the whole set, and its errors."""
     if store is None:
         return {}
     found = costs(store)

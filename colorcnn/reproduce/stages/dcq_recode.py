@@ -1,4 +1,4 @@
-"""Stages of kind ``dcq-recode``: a training set as small image files, or as fewer of its files."""
+"""Stages of kind ``dcq-recode``: a training set as small image files, or as fewer of its own files."""
 
 from __future__ import annotations
 
@@ -27,14 +27,16 @@ FILES = "files"
 
 @dataclass(frozen=True)
 class DcqRecodeOptions:
-    """Options of :class:`DcqRecodeStage`. At most one of them may decide how large the files are.
+    """Options of :class:`DcqRecodeStage`.
+
+    At most one of ``like``, ``bytes``, ``quality`` and the share of ``prune`` may be given.
 
     Attributes:
-        data: the training set, as a training takes it: ``class_path`` and ``init_args``.
-        format: ``jpeg`` or ``webp``; ``png``; or ``source`` for the images' own files, to keep some of them.
-        like: a store. An image gets as many coded bytes in the mean as there. This decides the quality, or
-            the share of the images that pruning keeps.
-        bytes: the mean number of bytes of an image, in place of ``like``.
+        data: the training set: a name, or ``class_path`` and ``init_args``.
+        format: ``jpeg``, ``webp`` or ``png``; or ``source`` for the images' own files.
+        like: a store, whose mean number of coded bytes per image is the target. The quality, or the share of
+            images that pruning keeps, is chosen to match.
+        bytes: the target in bytes per image, in place of ``like``.
         quality: the quality of JPEG and WebP, in place of ``like``.
         prune: keep only some of the images.
     """
@@ -52,16 +54,16 @@ class DcqRecodeOptions:
         chosen = [key for key in ("like", "bytes", "quality") if getattr(self, key) is not None]
         chosen += ["share"] * (self.prune is not None and self.prune.share is not None)
         if len(chosen) > 1:
-            raise UsageError(f"{' and '.join(chosen)} both decide how large the files are; give one.")
+            raise UsageError(f"{' and '.join(chosen)} both decide the size of the files; give one.")
         if chosen and self.format in LOSSLESS and self.prune is None:
             raise UsageError(
                 f"{chosen[0]} cannot change the size of {self.format} files; "
-                "keep fewer of them with prune, or leave it out."
+                f"add prune to keep fewer of them, or remove {chosen[0]}."
             )
 
 
 class DcqRecodeStage(StageKind):
-    """Writes the images that a training on the same data would see as files; its output is the folder."""
+    """Stage that writes the images of a training on the same data as files. Its output is the folder."""
 
     options_type = DcqRecodeOptions
 

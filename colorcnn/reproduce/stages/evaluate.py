@@ -1,4 +1,4 @@
-"""Stages of kind ``evaluate``: the one evaluator, with methods, numbers of colours and classifiers."""
+"""Stages of kind ``evaluate``: measure methods at several numbers of colours with one or more classifiers."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import colorcnn.data
 from colorcnn.errors import UsageError, quoted, unknown_name
 from colorcnn.files import write_atomically
 from colorcnn.records import Clock, Record
-from colorcnn.reproduce.options import Content, PaletteSize, PositiveInt, Text, give
+from colorcnn.reproduce.options import Content, PaletteSize, PositiveInt, Text, described_as
 from colorcnn.reproduce.references import references
 from colorcnn.reproduce.stages.base import MeasuringKind, StageContext
 from colorcnn.reproduce.stages.fit import check_class
@@ -21,30 +21,30 @@ if TYPE_CHECKING:
 
     from colorcnn.evaluation.config import EvaluationConfig
 
-_OF_ATTACKS = ("attacks", "epsilons", "attack_steps")
+_ATTACK_OPTIONS = ("attacks", "epsilons", "attack_steps")
 _SAMPLE_SEED = 0
-"""Seed of the sample of images: runs with different seeds measure the same images."""
+"""Seed of the sample of images. All seeds of an experiment measure the same images."""
 
-_DATA = give("a name, or class_path and init_args")
-_CLASSIFIERS = give("one name, or a mapping of names to classifiers")
-_METHODS = give("a mapping of names to methods, each NAME[:CHECKPOINT][+DITHER] or a list of them")
+_DATA = described_as("a name, or class_path and init_args")
+_CLASSIFIERS = described_as("one name, or a mapping of names to classifiers")
+_METHODS = described_as("a mapping of names to methods, each NAME[:CHECKPOINT][+DITHER] or a list of them")
 
 
 @dataclass(frozen=True)
 class MeasuredOptions:
-    """Options of all stages that measure methods before a classifier.
+    """Options of all stages that measure methods with a classifier.
 
     Attributes:
-        data: as ``colorcnn evaluate`` takes it, or ``class_path`` and ``init_args``.
-        classifier: as ``colorcnn evaluate`` takes it, such as ``${name}`` of a training. It may be several by
-            name: the main table and all attacks are about the first.
+        data: a known data set or a folder, or ``class_path`` and ``init_args``.
+        classifier: a pretrained name, a checkpoint such as ``${name}`` of a training, or ``module:function``;
+            or a mapping of names to classifiers. The main table and all attacks use the first classifier.
         methods: name -> ``NAME[:CHECKPOINT][+DITHER]``; or a list of ColorCNNs, each for another number of
-            colours; or a codec: ``jpeg[:QUALITY]``, ``webp``, ``avif``, ``jpeg-xl`` or ``png``. The names of
-            published curves find their published numbers.
+            colours; or a codec: ``jpeg[:QUALITY]``, ``webp``, ``avif``, ``jpeg-xl`` or ``png``. A method with
+            the name of a published curve is shown with its published numbers.
         colors: the numbers of colours.
-        split: ``test``, or ``val`` to choose by.
+        split: ``test``, or ``val`` for choosing settings.
         limit: measure a sample of that many images; null measures all.
-        batch_size: images at a time.
+        batch_size: number of images in a batch.
     """
 
     data: str | Content = field(metadata=_DATA)
@@ -57,11 +57,11 @@ class MeasuredOptions:
 
     def __post_init__(self) -> None:
         if not isinstance(self.data, str) and "class_path" not in self.data:
-            raise UsageError(f"data is {quoted(self.data)}; give {_DATA['give']}.")
+            raise UsageError(f"data is {quoted(self.data)}; give {_DATA['words']}.")
         if not self.classifier:
-            raise UsageError(f"classifier is {quoted(self.classifier)}; give {_CLASSIFIERS['give']}.")
+            raise UsageError(f"classifier is {quoted(self.classifier)}; give {_CLASSIFIERS['words']}.")
         if not self.methods:
-            raise UsageError(f"methods is {quoted(self.methods)}; give {_METHODS['give']}.")
+            raise UsageError(f"methods is {quoted(self.methods)}; give {_METHODS['words']}.")
         for name, method in self.methods.items():
             if not method:
                 raise UsageError(
@@ -73,14 +73,14 @@ class MeasuredOptions:
 
 @dataclass(frozen=True)
 class EvaluateOptions(MeasuredOptions):
-    """Options of :class:`EvaluateStage`, besides those of :class:`MeasuredOptions`.
+    """Options of :class:`EvaluateStage`, in addition to :class:`MeasuredOptions`.
 
     Attributes:
-        attacks: as :func:`colorcnn.evaluation.attacks.parse_attack` takes them.
-        epsilons: the largest change of a value under attack, of 255.
+        attacks: ``fgsm`` or ``pgd``, each alone or with ``:adaptive`` or ``:soft``.
+        epsilons: strengths of the attacks: the largest change of a value, in 1..255.
         attack_steps: the number of steps of PGD.
         cam: true to draw activation maps, too (the paper's Fig 1).
-        published: a table of :data:`colorcnn.reporting.published.PUBLISHED` to stand beside.
+        published: a table of :data:`colorcnn.reporting.published.PUBLISHED` to show in extra columns.
     """
 
     attacks: list[Text] = field(default_factory=list)
@@ -98,15 +98,15 @@ class EvaluateOptions(MeasuredOptions):
 
 
 class EvaluateStage(MeasuringKind):
-    """Measures accuracy on quantized images, their error and their size."""
+    """Stage that measures accuracy on quantized images, their error and their size."""
 
     options_type: ClassVar[type] = EvaluateOptions
     cosmetic_options: ClassVar[tuple[str, ...]] = ("published", "cam")
-    order_sensitive = ("methods", "classifier")  # the first method is compared with, the first scores
+    order_sensitive = ("methods", "classifier")  # the first of each is the reference
     resumes = True
 
     def describe(self, options: Mapping[str, Any], home: Path) -> dict[str, Any]:
-        """See :meth:`StageKind.describe`. Options of attacks are left out if no attack is asked for.
+        """See :meth:`StageKind.describe`. Without an attack, the options of attacks are left out.
 
         Raises:
             UsageError: a method, the split or an attack is unknown, or a number is out of range.
@@ -125,15 +125,15 @@ class EvaluateStage(MeasuringKind):
             for each in method if isinstance(method, list) else [method]:
                 if isinstance(method, list) and each.partition(":")[0] not in LEARNED_METHODS:
                     raise UsageError(
-                        f"{quoted(each)} is in a list: list ColorCNNs, each for another number of colours."
+                        f"{quoted(each)} is in a list: lists hold ColorCNNs, one per number of colours."
                     )
                 if not references(each) and not find_codecs(each):
                     check_pretrained(parse_method(each).checkpoint)
-        judges = description["classifier"]
-        for judge in judges.values() if isinstance(judges, Mapping) else [judges]:
-            check_pretrained(judge)
+        classifier = description["classifier"]
+        for each in classifier.values() if isinstance(classifier, Mapping) else [classifier]:
+            check_pretrained(each)
         if not description.get("attacks"):
-            return {name: value for name, value in description.items() if name not in _OF_ATTACKS}
+            return {name: value for name, value in description.items() if name not in _ATTACK_OPTIONS}
         from colorcnn.evaluation.attack_options import check_epsilons, split_attack
 
         for attack in description["attacks"]:
@@ -148,7 +148,7 @@ class EvaluateStage(MeasuringKind):
 
         clock = Clock()
         options: EvaluateOptions = self.read(description)
-        attacks = {name: getattr(options, name) for name in _OF_ATTACKS if options.attacks}
+        attacks = {name: getattr(options, name) for name in _ATTACK_OPTIONS if options.attacks}
         loaded = load_evaluation(self.config(options, context, **attacks))
         for remark in loaded.remarks():
             context.say(remark)
@@ -193,11 +193,14 @@ class EvaluateStage(MeasuringKind):
         )
 
     def record_config(self, description: Mapping[str, Any]) -> dict[str, Any]:
-        """See :meth:`MeasuringKind.record_config`: of several classifiers, the first is the classifier."""
-        judges = description["classifier"]
-        if not isinstance(judges, Mapping):
+        """See :meth:`MeasuringKind.record_config`: ``judges`` has several classifiers.
+
+        ``classifier`` is then the first of them.
+        """
+        several = description["classifier"]
+        if not isinstance(several, Mapping):
             return dict(description)
-        return {**description, "classifier": next(iter(judges.values())), "judges": dict(judges)}
+        return {**description, "classifier": next(iter(several.values())), "judges": dict(several)}
 
     def pictures(self, folder: Path) -> dict[str, Path]:
         """See :meth:`MeasuringKind.pictures`."""
@@ -227,7 +230,7 @@ class EvaluateStage(MeasuringKind):
         }
 
     def table(self, record: Record) -> str:
-        """Return accuracies, a row for each method, and tables of everything else that was asked for."""
+        """Return accuracies, a row for each method, and all other requested tables."""
         from colorcnn.reporting.tables.accuracy import evaluation_tables
 
         return evaluation_tables(record)

@@ -1,4 +1,4 @@
-"""Stages of kind ``fit``: a training, by the command line's own ``colorcnn fit``."""
+"""Stages of kind ``fit``: a training with ``colorcnn fit``."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from colorcnn.dcq.pruning import DYNAMICS
 from colorcnn.errors import ColorCNNError, UsageError, quoted, unknown_name
 from colorcnn.files import write_atomically
 from colorcnn.pretrained import check_pretrained
-from colorcnn.reproduce.options import Content, give
+from colorcnn.reproduce.options import Content, described_as
 from colorcnn.reproduce.stages.base import StageContext, StageKind
 from colorcnn.reproduce.yaml_file import read_yaml
 
@@ -27,26 +27,27 @@ CHECKPOINTS = ("last", "best")
 _SECTIONS = ("kind", "seed_everything", "model", "data", "trainer")
 
 
-_CHANGES = give("a mapping, or a list of mappings")
+_CHANGES = described_as("a mapping, or a list of mappings")
 
 
 @dataclass(frozen=True)
 class FitOptions:
     """Options of :class:`FitStage`.
 
-    A change is a mapping. It is merged into the mapping it changes: other entries stay, and an empty mapping
-    inside a change empties. Several changes are a list, and are applied in turn.
+    A change is a mapping, or a list of mappings that are applied one after the other. Changes are merged
+    recursively. An empty mapping inside a change replaces a value instead of being merged.
 
     Attributes:
-        config: a file of ``kind: fit`` beside the experiment's file, or a whole configuration.
+        config: the path of a file of ``kind: fit``, relative to the experiment's file; or a whole
+            configuration.
         model: changes to the options of the task; or ``class_path`` and ``init_args`` to replace the task.
-        data: changes to the data set, likewise.
+        data: changes to the options of the data set; or ``class_path`` and ``init_args`` to replace it.
         trainer: changes to the options of the trainer.
-        save: ``whole`` keeps whole checkpoints. ``weights`` keeps their weights alone, a third of the size,
-            for an experiment of many trainings. While a stage trains, both can be resumed.
+        save: ``whole`` keeps whole checkpoints. ``weights`` keeps only the weights, a third of the size.
+            Until the stage ends, both can be resumed.
     """
 
-    config: str | Content = field(default_factory=dict, metadata=give("a file's name, or a mapping"))
+    config: str | Content = field(default_factory=dict, metadata=described_as("a file's name, or a mapping"))
     model: Content | list[Content] = field(default_factory=dict, metadata=_CHANGES)
     data: Content | list[Content] = field(default_factory=dict, metadata=_CHANGES)
     trainer: Content | list[Content] = field(default_factory=dict, metadata=_CHANGES)
@@ -54,8 +55,9 @@ class FitOptions:
 
 
 class FitStage(StageKind):
-    """Trains; its output is the last checkpoint (``${name}``), or the best on validation (``${name.best}``).
+    """Stage that trains and writes checkpoints.
 
+    Its outputs are the last checkpoint (``${name}``) and the best one on validation (``${name.best}``).
     ``${name.dynamics}`` is the record of the callback TrainingDynamics, if the trainer has that callback.
     """
 
@@ -67,7 +69,7 @@ class FitStage(StageKind):
         """See :meth:`StageKind.describe`: the whole configuration.
 
         Raises:
-            UsageError: it names no class, or an option that a class does not have.
+            UsageError: the configuration names no class, or an option is unknown.
         """
         config = options.get("config", {})
         whole = _configuration(config, home)
@@ -84,7 +86,7 @@ class FitStage(StageKind):
         for change in changes_of(options, "trainer"):
             whole["trainer"] = merged(whole["trainer"], change)
         _check_names(whole)
-        whole.pop("seed_everything", None)  # the seed of the run is used
+        whole.pop("seed_everything", None)  # replaced by the seed of the run
         return {**whole, "kind": "fit", "save": options.get("save", FitOptions.save)}
 
     def data_specs(self, options: Mapping[str, Any], home: Path) -> list[Mapping[str, Any]]:
@@ -107,19 +109,19 @@ class FitStage(StageKind):
         last, weights_alone = self.output(folder, "last"), description.get("save") == "weights"
         if last.exists():
             if weights_alone and has_weights_alone(last):
-                return  # the training had ended
+                return  # the training is complete
             argv += ["--ckpt_path", "last"]
         try:
             context.fit(argv, folder.parent)
         except UsageError as error:
-            error.problem = f"{config}: {error.problem}"  # the command still knows the error by its code
+            error.problem = f"{config}: {error.problem}"  # the error keeps its code
             raise
-        except SystemExit as stop:  # the trainer ends so after an interrupt
+        except SystemExit as stop:  # the trainer exits after an interrupt
             raise KeyboardInterrupt from stop
         if not last.exists():
-            raise ColorCNNError(f"The training left no {last}: give it at least one epoch to train.")
+            raise ColorCNNError(f"The training wrote no {last}: set trainer.max_epochs to at least 1.")
         if weights_alone:
-            for name in reversed(CHECKPOINTS):  # last.ckpt comes last: its change says that all are done
+            for name in reversed(CHECKPOINTS):  # last.ckpt is rewritten last and so marks the end
                 if self.output(folder, name).exists():
                     keep_weights(self.output(folder, name))
 
@@ -141,7 +143,7 @@ class FitStage(StageKind):
         kind, _, index = context.device.partition(":")
         if kind != "auto":
             trainer["accelerator"] = "gpu" if kind == "cuda" else kind
-        # Each of several devices would run this process's whole command line: all of the experiment.
+        # With several devices, Lightning would start this command, the whole experiment, once per device.
         trainer.setdefault("devices", [int(index)] if index else 1)
         config = {name: value for name, value in description.items() if name != "save"}
         return {**config, "seed_everything": context.seed, "data": data, "trainer": trainer}
@@ -163,7 +165,7 @@ class _Configuration(msgspec.Struct):
 
 
 def _configuration(config: Any, home: Path) -> dict[str, Any]:
-    """Return a configuration as it is or as its file has it, with sections of the right types."""
+    """Return a configuration, read from its file if it is a path. Its sections are checked."""
     place = home / config if isinstance(config, str) else "The configuration"
     whole = read_yaml(home / config) if isinstance(config, str) else config
     schema.convert(whole, _Configuration, place, "correct it there")
@@ -171,7 +173,7 @@ def _configuration(config: Any, home: Path) -> dict[str, Any]:
 
 
 def _check_names(config: Mapping[str, Any]) -> None:
-    """Refuse unknown options before any stage has trained."""
+    """Raise if an option is unknown, before any stage trains."""
     for key in config:
         if key not in _SECTIONS:
             raise unknown_name("section of the configuration", key, _SECTIONS)
@@ -191,7 +193,7 @@ def _check_names(config: Mapping[str, Any]) -> None:
 
 
 def check_class(section: str, described: Mapping[str, Any], module: ModuleType) -> None:
-    """Refuse options that a class of this package does not have. Other classes are not checked.
+    """Raise if a class of this package does not have an option. Other classes are not checked.
 
     Args:
         section: ``model`` or ``data``.
@@ -226,7 +228,7 @@ def check_class(section: str, described: Mapping[str, Any], module: ModuleType) 
 
 
 def _options(cls: type) -> dict[str, Any]:
-    """Return the options of a class, with those that it passes on to its base classes."""
+    """Return the options of a class and of the base classes that it passes options to."""
     known: dict[str, Any] = {}
     for base in cls.__mro__:
         if "__init__" not in vars(base):
@@ -240,7 +242,7 @@ def _options(cls: type) -> dict[str, Any]:
 
 
 def _can_download(class_path: str) -> bool:
-    """Return whether a data set has the option ``download``. Those that draw vectors or cut crops do not."""
+    """Return True if a data set has the option ``download``. Data sets of vectors and crops do not."""
     known = getattr(colorcnn.data, class_path.rpartition(".")[2], None)
     return known is None or bool({"download", "options"} & inspect.signature(known).parameters.keys())
 
@@ -250,7 +252,7 @@ def changes_of(options: Mapping[str, Any], section: str) -> list[Any]:
 
     Args:
         options: options of a stage.
-        section: the name of the option: a mapping, or a list of them.
+        section: the name of the option, whose value is a mapping or a list of mappings.
     """
     changes = options.get(section, {})
     return changes if isinstance(changes, list) else [changes]
@@ -260,7 +262,7 @@ def merged(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any
     """Return a mapping with changes merged into it, mapping by mapping.
 
     Args:
-        base: the mapping to change; it stays as it is.
+        base: the mapping to change; it is not modified.
         changes: values by key. An empty mapping replaces the value it changes.
     """
     result = dict(base)

@@ -1,4 +1,4 @@
-"""Stages of kind ``soft-hard``: the loss of learned quantizers between soft images and files."""
+"""Stages of kind ``soft-hard``: accuracy on soft images, as in training, and on files."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from colorcnn.errors import UsageError, quoted
 from colorcnn.files import write_atomically
 from colorcnn.records import Clock, Record
-from colorcnn.reproduce.options import PositiveFloat, Text, give
+from colorcnn.reproduce.options import PositiveFloat, Text, described_as
 from colorcnn.reproduce.stages.base import StageContext
 from colorcnn.reproduce.stages.evaluate import EvaluateStage, MeasuredOptions
 
@@ -19,17 +19,17 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class SoftHardOptions(MeasuredOptions):
-    """Options of :class:`SoftHardStage`, besides those of :class:`MeasuredOptions`.
+    """Options of :class:`SoftHardStage`, in addition to :class:`MeasuredOptions`.
 
-    The methods are no codecs. A single learned quantizer without dithering has soft images.
+    Codecs are not allowed. Only a single learned quantizer without dithering has soft images.
 
     Attributes:
         classifier: a single classifier.
         split: ``val``, or ``test``.
-        temperatures: the scores are divided by each of them.
+        temperatures: temperatures that the logits are divided by.
     """
 
-    classifier: Text = field(metadata=give("the name of one classifier"))
+    classifier: Text = field(metadata=described_as("the name of one classifier"))
     split: str = "val"
     temperatures: list[PositiveFloat] = field(default_factory=lambda: [1.0, 0.3, 0.1, 0.03, 0.01])
 
@@ -39,11 +39,11 @@ class SoftHardOptions(MeasuredOptions):
         super().__post_init__()
         for name, method in self.methods.items():
             if isinstance(method, str) and find_codecs(method):
-                raise UsageError(f"the method {quoted(name)} is a codec: it has no soft images.")
+                raise UsageError(f"the method {quoted(name)} is a codec and has no soft images: remove it.")
 
 
 class SoftHardStage(EvaluateStage):
-    """Measures methods as ``evaluate`` does, and learned ones also on soft images at falling temperatures."""
+    """Stage that measures methods, and learned ones also on soft images at several temperatures."""
 
     options_type = SoftHardOptions
     cosmetic_options = ()

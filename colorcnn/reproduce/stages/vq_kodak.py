@@ -1,4 +1,4 @@
-"""Stages of kind ``vq-kodak``: trained image codecs and image formats, compared by the size of files."""
+"""Stages of kind ``vq-kodak``: size and error of the files of trained image codecs and of image formats."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from colorcnn.errors import UsageError, quoted
 from colorcnn.records import Clock, Record
-from colorcnn.reproduce.options import Text, give
+from colorcnn.reproduce.options import Text, described_as
 from colorcnn.reproduce.stages.base import MeasuringKind, StageContext
 from colorcnn.reproduce.stages.vq_measure import Rows, check_rows
 
@@ -22,15 +22,16 @@ class VQKodakOptions:
     """Options of :class:`VQKodakStage`.
 
     Attributes:
-        rows: name -> lambda -> a checkpoint of VQTask for images, such as ``${name}`` of a training. A file
-            holds its model's name: it is taken to be the name of the row.
-        pictures: a folder of pictures: absolute, relative, or below the data sets.
+        rows: name -> lambda -> a checkpoint of VQTask for images, such as ``${name}`` of a training.
+            Compressed files store the row's name as the model name.
+        pictures: a folder of images. Its path is absolute, or relative to the current folder or the data
+            sets.
         codecs: ``jpeg``, ``webp``, ``avif`` or ``jpeg-xl`` at the usual qualities, or ``jpeg:30`` at one.
-        anchor: the row that BD-rates are against.
-        published: true to put the paper's BD-rates beside. They are against the paper's own UQ-AUN.
+        anchor: the row that BD-rates compare with.
+        published: true to add the paper's BD-rates, which compare with the paper's own UQ-AUN.
     """
 
-    rows: Rows = field(metadata=give("a mapping of names to trainings"))
+    rows: Rows = field(metadata=described_as("a mapping of names to trainings"))
     pictures: Text = "kodak"
     codecs: list[Text] = field(default_factory=lambda: ["jpeg", "webp"])
     anchor: str | None = None
@@ -41,7 +42,7 @@ class VQKodakOptions:
 
 
 class VQKodakStage(MeasuringKind):
-    """Measures the files of ``colorcnn compress`` and of image formats. Every file is decoded again."""
+    """Stage that measures files of ``colorcnn compress`` and of image formats, and decodes each again."""
 
     options_type = VQKodakOptions
     cosmetic_options = ("published",)
@@ -62,7 +63,7 @@ class VQKodakStage(MeasuringKind):
         return described
 
     def data_specs(self, options: Mapping[str, Any], home: Path) -> list[Mapping[str, Any]]:
-        """See :meth:`StageKind.data_specs`: the folder of pictures."""
+        """See :meth:`StageKind.data_specs`: the folder of images."""
         path = options.get("pictures", VQKodakOptions.pictures)
         return [{"class_path": "ImageFolder", "init_args": {"path": path}}]
 

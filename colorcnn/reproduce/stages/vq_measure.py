@@ -11,9 +11,9 @@ from colorcnn import schema
 from colorcnn.errors import ColorCNNError, UsageError, quoted
 from colorcnn.files import write_atomically
 from colorcnn.records import Clock, Record
-from colorcnn.reproduce.options import PositiveInt, Text, give
+from colorcnn.reproduce.options import PositiveInt, Text, described_as
 from colorcnn.reproduce.stages.base import MeasuringKind, StageContext
-from colorcnn.reproduce.stages.vq_reference import OfSource
+from colorcnn.reproduce.stages.vq_reference import SourceStage
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -33,16 +33,16 @@ class VQMeasureOptions:
         source: a name in :data:`colorcnn.vq.sources.SOURCES`.
         rows: name -> lambda -> a checkpoint of VQTask, such as ``${name}`` of a training.
         dimension: d; null takes the source's own.
-        references: ``${name}`` of a ``vq-reference``.
-        anchor: the row that BD-rates are against.
-        compare: row -> the row it is compared with, lambda by lambda and seed by seed.
-        drawn: the lambda of the networks whose mappings and gradients (1-D) or cells (2-D) are drawn.
-        test_size: the number of vectors.
-        split: ``test``, or ``val`` to choose by.
+        references: ``${name}`` of a stage of kind ``vq-reference``.
+        anchor: the row that BD-rates compare with.
+        compare: row -> the row to compare it with, for each lambda and seed.
+        drawn: the lambda of the networks in the pictures: mappings and gradients (1-D) or cells (2-D).
+        test_size: the number of test vectors.
+        split: ``test``, or ``val`` for choosing settings.
     """
 
     source: Text
-    rows: Rows = field(metadata=give("a mapping of names to trainings"))
+    rows: Rows = field(metadata=described_as("a mapping of names to trainings"))
     dimension: PositiveInt | None = None
     references: str | None = None
     anchor: str | None = None
@@ -65,8 +65,8 @@ def _references(path: Path) -> dict[str, Any]:
         raise ColorCNNError(f"{path} does not exist: {cure}.") from error
 
 
-class VQMeasureStage(OfSource, MeasuringKind):
-    """Measures rate, error and coded size of compressors of one source, always on the same vectors."""
+class VQMeasureStage(SourceStage, MeasuringKind):
+    """Stage that measures rate, error and coded size of compressors of one source, on the same vectors."""
 
     options_type = VQMeasureOptions
     cosmetic_options = ("compare",)
@@ -109,13 +109,13 @@ class VQMeasureStage(OfSource, MeasuringKind):
         return {name: path for name, path in found.items() if path.exists()}
 
     def figure(self, record: Record) -> Figure:
-        """Draw decibels over rate, and the distance of each row's loss from the best reference."""
+        """Draw the signal-to-noise ratio over rate, and each row's excess loss over the best reference."""
         from colorcnn.reporting.figures.vectors import vector_figure
 
         return vector_figure(record.metrics)
 
     def table(self, record: Record) -> str:
-        """Return loss, rate and decibels: a row for each compressor, a column for each lambda."""
+        """Return loss, rate and signal-to-noise ratio, a row per compressor and a column per lambda."""
         from colorcnn.reporting.tables.vectors import vector_table
 
         return vector_table(record)
@@ -128,14 +128,14 @@ class VQMeasureStage(OfSource, MeasuringKind):
 
 
 def check_rows(rows: Rows, named: Iterable[str | None]) -> None:
-    """Refuse rows that are empty, and names that are not among the rows.
+    """Raise if a row is empty, or a name is not among the rows.
 
     Args:
         rows: name -> lambda -> training.
-        named: names of rows that other options give; None stands for no row.
+        named: names of rows in other options; None is skipped.
 
     Raises:
-        UsageError: a row is empty, or a name is no row.
+        UsageError: a row is empty, or a name is not a row.
     """
     if not rows or not all(rows.values()):
         raise UsageError(
@@ -143,7 +143,7 @@ def check_rows(rows: Rows, named: Iterable[str | None]) -> None:
         )
     for name in named:
         if name is not None and name not in rows:
-            raise UsageError(f"{quoted(name)} is no row; there are {', '.join(rows)}.")
+            raise UsageError(f"{quoted(name)} is not a row; use one of {', '.join(rows)}.")
 
 
 def _load(rows: Rows, dimension: int) -> dict[tuple[str, str], VectorCompressor]:
@@ -156,8 +156,8 @@ def _load(rows: Rows, dimension: int) -> dict[tuple[str, str], VectorCompressor]
             if compressor.trade_off != trade_off or compressor.quantizer.channels != dimension:
                 raise ColorCNNError(
                     f"{path} was trained with lambda {compressor.trade_off:g} in "
-                    f"{compressor.quantizer.channels} dimensions and stands in the row {name} at {trade_off} "
-                    f"in {dimension}: correct the row."
+                    f"{compressor.quantizer.channels} dimensions, but the row {name} needs lambda "
+                    f"{trade_off} in {dimension} dimensions: correct the row."
                 )
             found[name, str(trade_off)] = compressor
     return found
@@ -176,7 +176,7 @@ def _draw(compressors: Mapping[str, VectorCompressor], folder: Path) -> None:
 
 
 def _seed(seed: int) -> None:
-    """Seed the noise of drawn gradients. Nothing else is random here."""
+    """Seed the noise of the gradients in the pictures. Nothing else is random here."""
     import torch
 
     torch.manual_seed(seed)

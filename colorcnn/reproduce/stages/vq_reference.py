@@ -1,4 +1,4 @@
-"""Stages of kind ``vq-reference``: the best quantizers of a source, which need no training."""
+"""Stages of kind ``vq-reference``: reference quantizers of a source (ECVQ, ECSQ), without training."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from typing import Any
 
 from colorcnn.errors import UsageError
 from colorcnn.files import write_atomically
-from colorcnn.reproduce.options import PositiveInt, Text, give
+from colorcnn.reproduce.options import PositiveInt, Text, described_as
 from colorcnn.reproduce.stages.base import StageContext, StageKind
 
 _REFERENCES = "references.json"
 
 
-class OfSource(StageKind):
+class SourceStage(StageKind):
     """Base class of stages with the options ``source`` and ``dimension``."""
 
     def describe(self, options: Mapping[str, Any], home: Path) -> dict[str, Any]:
@@ -37,15 +37,15 @@ class VQReferenceOptions:
 
     Attributes:
         source: a name in :data:`colorcnn.vq.sources.SOURCES`.
-        trade_offs: lambdas.
+        trade_offs: the lambdas.
         dimension: d; null takes the source's own.
         design_size: the number of vectors that ECVQ is designed on.
-        test_size: the number of vectors that it is measured on.
+        test_size: the number of vectors that ECVQ is measured on.
         codewords: the largest number of codewords that ECVQ starts with.
     """
 
     source: Text
-    trade_offs: list[int | float] = field(metadata=give("a list of numbers"))
+    trade_offs: list[int | float] = field(metadata=described_as("a list of numbers"))
     dimension: PositiveInt | None = None
     design_size: PositiveInt = 200_000
     test_size: PositiveInt = 1_000_000
@@ -56,8 +56,8 @@ class VQReferenceOptions:
             raise UsageError("trade_offs is []; give a list of numbers.")
 
 
-class VQReferenceStage(OfSource):
-    """Designs ECVQ, and for the 1-D Gaussian the exact ECSQ; its output (``${name}``) holds their scores."""
+class VQReferenceStage(SourceStage):
+    """Stage that designs ECVQ, and for the 1-D Gaussian the exact ECSQ. Its output holds their scores."""
 
     options_type = VQReferenceOptions
 

@@ -13,7 +13,7 @@ from colorcnn.data.datasets import ImageSplit
 from colorcnn.evaluation.gallery import PictureSource
 from colorcnn.models.classifiers import Classifier
 from colorcnn.quantizers.median_cut import MedianCut
-from colorcnn.reporting.figures.cam import maps_look, overlay
+from colorcnn.reporting.figures.cam import map_rows, overlay
 from colorcnn.reporting.figures.gallery import CELL, grid_picture
 
 
@@ -45,7 +45,7 @@ def test_a_picture_names_the_classes_and_tells_confidences():
     split = ImageSplit(pixels, np.array([0, 1, 2, 3]))
     names = ["cat", "dog", "frog", "ship"]
     source = PictureSource({"median-cut": MedianCut()}, averaging(), split, names)
-    picture = grid_picture(source, [2], count=3, look=maps_look(source, 3), caption="The maps.")
+    picture = grid_picture(source, [2], count=3, make_row=map_rows(source, 3), caption="The maps.")
     assert picture.caption == "The maps."
     light = Image.open(io.BytesIO(picture.light))
     assert light.width > 3 * CELL

@@ -22,8 +22,8 @@ from colorcnn.reporting.figures.curves import (
     both_curves,
     fitted,
     rate_curve,
+    separate,
     shortened,
-    spread,
 )
 from colorcnn.reporting.figures.gallery import enlarge, image_grid, picture_rows
 from colorcnn.reporting.figures.style import DARK, styles
@@ -117,14 +117,14 @@ def test_more_methods_than_colours_are_told_apart_by_their_lines():
 @settings(deadline=None)  # the first example imports scikit-learn
 @given(st.lists(st.floats(0, 1), max_size=12).map(sorted))
 def test_labels_are_moved_apart_and_stay_in_order(wished):
-    found = spread(wished, 0.06)
+    found = separate(wished, 0.06)
     assert all(after - before >= 0.06 - 1e-9 for before, after in pairwise(found))
     assert all(-1e-9 <= level <= 1 + 1e-9 for level in found)
 
 
 def test_labels_that_are_apart_stay():
-    assert spread([0.1, 0.5, 0.9], 0.06) == pytest.approx([0.1, 0.5, 0.9])
-    assert spread([0.5, 0.5], 0.06) == pytest.approx([0.47, 0.53])
+    assert separate([0.1, 0.5, 0.9], 0.06) == pytest.approx([0.1, 0.5, 0.9])
+    assert separate([0.5, 0.5], 0.06) == pytest.approx([0.47, 0.53])
 
 
 @pytest.mark.parametrize("dark", [False, True])

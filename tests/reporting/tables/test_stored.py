@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from colorcnn.records import Clock
-from colorcnn.reporting.figures.stored import stored_causes, stored_curves
+from colorcnn.reporting.figures.stored import stored_curves, stored_errors
 from colorcnn.reporting.page import write_report
 from colorcnn.reporting.tables.stored import accuracy_gain, stored_table
 from colorcnn.reproduce.seeds import gather
@@ -90,7 +90,7 @@ def test_the_gain_at_equal_bytes_is_told_with_its_spread_over_seeds():
 
 def test_causes_are_drawn_for_what_is_not_lossless(record):
     record.metrics["methods"]["random"] = {"scores": {"4": score(0.3, 100, 0)}}
-    error, inconsistency = stored_causes(record.metrics).axes
+    error, inconsistency = stored_errors(record.metrics).axes
     assert error.get_xlabel() == "error, levels of 255"
     assert inconsistency.get_xlabel() == "inconsistency, levels of 255"
     (curve,) = (

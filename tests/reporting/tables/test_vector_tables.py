@@ -66,7 +66,7 @@ def test_a_row_stands_beside_references_and_what_was_published():
     assert "| 3.862, +3.0 % (3.143, 7.45) |" in lines[3]
     assert "1.693, -54.9 % (1.112, 8.38)" in lines[6]
     assert all(line.count("|") == 7 for line in lines[:7])
-    assert "- L of sphere against vq-ste: λ = 4: +0.98 %, lower with 0 of 1 seeds" in lines[8]
+    assert "- Loss L of sphere relative to vq-ste: λ = 4: +0.98 %, lower in 0 of 1 seeds" in lines[8]
     assert "within 0.10 % of the estimated rate; n = 1,000 vectors (boomerang, 2-D);" in lines[9]
     assert "Published: R. Feng" in lines[9]
 

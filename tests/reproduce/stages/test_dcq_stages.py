@@ -162,7 +162,7 @@ def test_costs_are_read_beside_the_output(whole):
         ("dcq-build", {}, "data is missing"),
         ("dcq-build", {"data": "x", "prune": {"share": 0.5}}, "method is missing"),
         ("dcq-recode", {"data": "x", "format": "jpeg", "bytes": 9, "quality": 9}, "bytes and quality"),
-        ("dcq-recode", {"data": "x", "format": "source", "bytes": 9}, "keep fewer of them with prune"),
+        ("dcq-recode", {"data": "x", "format": "source", "bytes": 9}, "add prune to keep fewer of them"),
         ("dcq-judge", {"data": "x", "colors": [2], "rows": {}, "original": {"classifier": "y"}}, "rows is"),
         (
             "dcq-judge",
@@ -183,7 +183,7 @@ def test_costs_are_read_beside_the_output(whole):
                 "rows": {"a": {"stores": ["b"], "classifiers": ["c"]}},
                 "anchor": "d",
             },
-            "'d' is no row",
+            "'d' is not a row",
         ),
     ],
 )

@@ -70,7 +70,7 @@ def test_figures_and_tables_follow_from_the_record(folder, capsys):
     argv = [str(folder / "everything.yaml"), "--list", "--results", str(folder / "results")]
     assert main(["reproduce", "--allow-module", "tiny", *argv]) == 0
     told = capsys.readouterr().out
-    assert "| accuracy % before | colours | trained | other |" in told
+    assert "| accuracy % with | colours | trained | other |" in told
     assert "| accuracy % under FGSM, through the quantizer, change of 255 | colours | 0 | 8 |" in told
     assert "| files | colours | bits per pixel | accuracy % |" in told
     assert "| JPEG 50 | – |" in told
@@ -94,7 +94,7 @@ def test_attacks_decide_nothing_where_there_are_none():
             {"data": {"class_path": "PhotoDigits", "init_args": {"pth": 1}}},
             "Unknown option of PhotoDigits 'pth'",
         ),
-        ({"methods": {"a": ["wu", "octree"]}}, "'wu' is in a list: list ColorCNNs"),
+        ({"methods": {"a": ["wu", "octree"]}}, "'wu' is in a list: lists hold ColorCNNs"),
         ({"attacks": ["magic"]}, "Unknown attack 'magic'"),
         ({"split": "tset"}, "Unknown split 'tset'"),
         ({"methods": {"a": "wuu"}}, "Unknown method 'wuu'"),

@@ -60,7 +60,7 @@ def test_soft_accuracy_and_entropy_are_those_of_the_soft_images(quantizer):
 
 def test_several_labels_are_refused(quantizer):
     batch = Batch(torch.zeros(2, 3, 8, 8, dtype=torch.uint8), torch.zeros(2, 5), torch.arange(2))
-    with pytest.raises(UsageError, match="one label each"):
+    with pytest.raises(UsageError, match="one label per image"):
         measure_soft(quantizer, Brightness(), [batch], [2], [1.0])
 
 

@@ -151,7 +151,7 @@ def test_a_code_that_decodes_to_something_else_is_told(whole, tmp_path, monkeypa
     original = vq_measures.decompress_pixels
     monkeypatch.setattr(vq_measures, "decompress_pixels", lambda *args: original(*args) ^ 1)
     assert reproduce(tmp_path) == 1
-    assert "decodes to other pixels: the compressor is at fault" in capsys.readouterr().err
+    assert "decodes to wrong pixels: this is a bug" in capsys.readouterr().err
     (state,) = (tmp_path / "runs").glob("pictures-*/state.json")
     assert json.loads(state.read_text())["done"] is False
 
@@ -174,8 +174,8 @@ def changed(tmp_path, stage, **options):
     [
         ("vectors", {"rows": []}, "give a mapping of names to trainings"),
         ("vectors", {"rows": {"a": "${uq-aun-8}"}}, "rows 'a' is '${uq-aun-8}'; give a mapping"),
-        ("vectors", {"anchor": "magic"}, "'magic' is no row; there are uq-aun, sphere"),
-        ("vectors", {"compare": {"sphere": "magic"}}, "'magic' is no row"),
+        ("vectors", {"anchor": "magic"}, "'magic' is not a row; use one of uq-aun, sphere"),
+        ("vectors", {"compare": {"sphere": "magic"}}, "'magic' is not a row"),
         ("vectors", {"drawn": 9}, "drawn is 9; give a lambda of one of the rows"),
         ("vectors", {"source": "magic"}, "Unknown source 'magic'"),
         ("vectors", {"split": "train"}, "split is 'train'; give one of test, val"),
