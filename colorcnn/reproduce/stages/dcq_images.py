@@ -154,6 +154,7 @@ def costs(stored: str) -> dict[str, Any]:
         ``images``: number of stored images. ``of``: number of images of the whole set. ``bytes`` holds
         ``coded`` (for image files without the headers and tables that the files could share), ``files``
         (image files with everything), and the entries of a store's manifest. ``classes`` and
-        ``bits_per_class``: of the ``coded`` bytes. ``mse`` and ``inconsistency``: see :func:`colorcnn.dcq.fidelity.fidelity`. ``quality``: of JPEG and WebP. ``palettes``: of a store.
+        ``bits_per_class``: of the ``coded`` bytes. ``mse`` and ``inconsistency``: see
+        :func:`colorcnn.dcq.fidelity.fidelity`. ``quality``: of JPEG and WebP. ``palettes``: of a store.
     """
     return json.loads((Path(stored).parent / COSTS).read_text())
