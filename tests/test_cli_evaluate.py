@@ -223,10 +223,10 @@ def test_a_model_that_can_give_nothing_asked_for_is_an_error(folder, capsys, mon
         (["photos", "--attack", "magic"], 2, "Unknown attack 'magic'"),
         (["photos", "--attack", "pgd:magic"], 2, "Unknown path of pgd 'magic'"),
         (["photos", "--attack", "pgd", "--attack-steps", "0"], 2, "0 steps"),
-        (["photos", "--attack", "fgsm", "--epsilon", "2/255"], 2, "whole numbers of 255"),
+        (["photos", "--attack", "fgsm", "--epsilon", "2/255"], 2, "whole numbers from 0 to 255"),
         (["photos", "--attack", "fgsm", "--epsilon", "300"], 2, "from 0 to 255"),
         (["photos", "--epsilon", "2"], 2, "--epsilon is given without an attack"),
-        (["photos", "--cam"], 2, "name a folder for it with --out"),
+        (["photos", "--cam"], 2, "give a folder with --out"),
     ],
 )
 def test_bad_input_is_told_in_one_sentence(folder, capsys, argv, status, problem):

@@ -1,1 +1,1 @@
-"""The sub-commands of ``colorcnn``, one module each with ``main(argv) -> int``; loaded when chosen."""
+"""The sub-commands of ``colorcnn``: a module or folder each, with ``main(argv)``, imported on demand."""

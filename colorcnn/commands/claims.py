@@ -1,4 +1,4 @@
-"""Folders of results that one process alone writes to."""
+"""Locks on folders of results, so that only one process writes to a folder."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ LOCK = ".lock"
 
 @contextmanager
 def sole_writer(folder: Path) -> Iterator[None]:
-    """Hold a folder against other processes that would write results into it; it is made where it is missing.
+    """Create a folder if it is missing, and lock it until the block ends.
 
     Raises:
-        UsageError: another process writes there.
-        ColorCNNError: nothing can be written there.
+        UsageError: another process writes to the folder.
+        ColorCNNError: the folder is not writable.
     """
     make_folder(folder)
     try:
@@ -27,5 +27,5 @@ def sole_writer(folder: Path) -> Iterator[None]:
             yield
     except ClaimedError as error:
         raise UsageError(
-            f"Another process writes to {folder}: wait for it, or choose another folder with --out."
+            f"Another process writes to {folder}: wait, or use another folder with --out."
         ) from error

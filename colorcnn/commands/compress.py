@@ -1,4 +1,4 @@
-"""``colorcnn compress`` and ``decompress``: a picture as a small file of a learned codec, and back."""
+"""``colorcnn compress`` and ``decompress``: encode an image with a learned codec, and decode it."""
 
 from __future__ import annotations
 
@@ -32,18 +32,18 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 
 COMPRESS = f"""\
-Compress a picture with a learned codec: a factorized-prior autoencoder whose latent is quantized by scalars
-or vectors and range coded. The file ({SUFFIX}) names the model that wrote it, which is needed to read it.
-Transparency is not kept: --background is laid under it.
+Compress an image with a learned codec: a factorized-prior autoencoder with scalar or vector quantization
+and range coding. The file ({SUFFIX}) holds the name of the model that wrote it, which is needed to read it.
+Transparency is not kept: transparent pixels are drawn over --background.
 """
-DECOMPRESS = "Read a file of colorcnn compress and write the picture as a PNG file."
+DECOMPRESS = "Read a file of colorcnn compress and write the image as a PNG file."
 EXAMPLES = """\
 examples:
   colorcnn compress photo.png -o photo.cvq
   colorcnn compress a.png b.png --out-dir small
   cat photo.png | colorcnn compress - > photo.cvq
   colorcnn decompress photo.cvq -o photo-back.png
-  colorcnn compress photo.png --model runs/vq-tiny/checkpoints/best.ckpt     a codec of one's own
+  colorcnn compress photo.png --model runs/vq-tiny/checkpoints/best.ckpt     your own codec
 
 exit status: 0 when all files were written, 1 when some failed (the others are written), 2 for a wrong option.
 """
@@ -110,7 +110,12 @@ def _parser(name: str) -> argparse.ArgumentParser:
         f"{DEFAULT_CODEC if packing else 'the name the file holds'})",
     )
     if packing:
-        add("--background", default="white", metavar="COLOR", help="laid under what is transparent (white)")
+        add(
+            "--background",
+            default="white",
+            metavar="COLOR",
+            help="colour behind transparent pixels (default: white)",
+        )
     add_device_option(parser)
     add(
         "--max-pixels", type=int, default=MAX_PIXELS, metavar="N", help=f"refuse more (default: {MAX_PIXELS})"
@@ -120,7 +125,7 @@ def _parser(name: str) -> argparse.ArgumentParser:
 
 
 def _check(options: argparse.Namespace, suffix: str) -> None:
-    """Refuse options that conflict, and results that would overwrite each other."""
+    """Raise if options conflict, or if results would overwrite each other."""
     if options.output is not None and options.out_dir is not None:
         raise UsageError("-o and --out-dir both say where the result goes: give one of them.")
     if options.output is not None and len(options.inputs) > 1:
@@ -140,7 +145,7 @@ def _check(options: argparse.Namespace, suffix: str) -> None:
 
 
 def _target(source: str, options: argparse.Namespace, suffix: str) -> Path | None:
-    """Return the place of a result; None is standard output."""
+    """Return the path of a result, or None for standard output."""
     if options.output is not None:
         return None if options.output == "-" else Path(options.output)
     if source == "-":
@@ -169,7 +174,7 @@ def _write(data: bytes, target: Path | None, options: argparse.Namespace, result
 
 
 def _compressing(options: argparse.Namespace) -> Callable[[str, Path | None, argparse.Namespace], bytes]:
-    """Return the function that compresses one picture; the model is loaded for the first."""
+    """Return a function that compresses one image. It loads the model when it is first called."""
     loaded: list[ImageCompressor] = []
 
     def compress(source: str, target: Path | None, options: argparse.Namespace) -> bytes:
@@ -178,7 +183,7 @@ def _compressing(options: argparse.Namespace) -> Callable[[str, Path | None, arg
         content = read_bounded(sys.stdin.buffer, name) if source == "-" else source
         picture = read_image(content, max_pixels=options.max_pixels, name=name)
         if picture.mode == "RGBA" and np.asarray(picture.getchannel("A")).min() < 255:
-            _log.info(f"note: the transparency of {name} is not kept: {options.background} is laid under it.")
+            _log.info(f"note: the transparency of {name} is not kept: it is drawn over {options.background}.")
         from colorcnn.vq.codec import compress_pixels, decompress_pixels
 
         pixels = to_tensor(picture, options.background)
@@ -189,7 +194,7 @@ def _compressing(options: argparse.Namespace) -> Callable[[str, Path | None, arg
         size = pixels.shape[1] * pixels.shape[2]
         _log.info(
             f"{pixels.shape[2]} x {pixels.shape[1]}, {len(data)} bytes, "
-            f"{8 * len(data) / size:.3f} bits a pixel, PSNR {_psnr(pixels, kept):.2f} dB"
+            f"{8 * len(data) / size:.3f} bits per pixel, PSNR {_psnr(pixels, kept):.2f} dB"
         )
         return data
 
@@ -199,7 +204,7 @@ def _compressing(options: argparse.Namespace) -> Callable[[str, Path | None, arg
 def _decompress(source: str, target: Path | None, options: argparse.Namespace) -> bytes:
     name = "standard input" if source == "-" else source
     data = read_bounded(sys.stdin.buffer, name) if source == "-" else read_file(source)
-    unpack(data, name)  # the signature is looked at before the target
+    unpack(data, name)  # check the signature before the target
     _check_target(source, target, options)
     picture = decompress(data, options.model, max_pixels=options.max_pixels, device=options.device, name=name)
     buffer = io.BytesIO()

@@ -1,4 +1,4 @@
-"""The classes in a configuration of ``fit``: limits for the parser, and no classes among plain values."""
+"""Checks of the classes in a configuration of ``fit``, before they are imported and built."""
 
 from __future__ import annotations
 
@@ -24,25 +24,25 @@ from colorcnn.reproduce.yaml_file import read_yaml
 _PLAIN = (bool, int, float, complex, str, bytes, type(None), dict, list, tuple, set, object)
 _CONTAINERS = (typing.Union, UnionType, list, tuple, set, Sequence, Iterable)
 _PARSER_STATE: dict[str, Any] = getattr(_common, "parsing_settings", {})
-"""The parser's settings, which are those of the process: the library has no public way to put them back."""
+"""The parser's settings, which are global: the library has no public way to restore them."""
 _DENIED = re.compile(r"Importing '([^']*)' is not allowed")
 
 
 @contextmanager
 def limited_parser(allowed: Iterable[str]) -> Iterator[None]:
-    """Limit what the parser of configurations imports, as long as the context lasts.
+    """Context that limits the imports of the parser of configurations.
 
-    The parser asks before it imports, and asks again for the place where a class is defined.
+    The parser checks the path it imports, and also the module that defines the class.
 
     Args:
-        allowed: modules and packages that the user trusts beside :data:`colorcnn.trust.PACKAGES`.
+        allowed: trusted modules and packages in addition to :data:`colorcnn.trust.PACKAGES`.
     """
     before = copy.deepcopy(_PARSER_STATE)
     set_parsing_settings(
         import_path_denylist=["*", *trust.REFUSED],
         import_path_allowlist=[*trust.PACKAGES, *allowed],
         instantiate_subclass_spec_in_any=False,
-        validate_subclass_spec_in_any=False,  # refuse_hidden_classes names the place in our words
+        validate_subclass_spec_in_any=False,  # refuse_hidden_classes gives a clearer error
         config_read_mode_urls_enabled=False,
         config_read_mode_fsspec_enabled=False,
     )
@@ -54,7 +54,7 @@ def limited_parser(allowed: Iterable[str]) -> Iterator[None]:
 
 
 class _Fit(msgspec.Struct):
-    """The sections of a configuration; the parser knows what is in them."""
+    """The sections of a configuration. The parser checks their content."""
 
     model: str | dict[str, Any] | None = None
     data: str | dict[str, Any] | None = None
@@ -63,13 +63,13 @@ class _Fit(msgspec.Struct):
 
 
 def check_configs(argv: Sequence[str]) -> None:
-    """Refuse configuration files over the budgets, and files whose sections are of wrong types.
+    """Raise if a configuration file is over a limit, or has sections of wrong types.
 
     Args:
-        argv: the command line that names them.
+        argv: the command line with the names of the files.
 
     Raises:
-        ColorCNNError: names the file and the problem.
+        ColorCNNError: a file is invalid.
     """
     words = [part for word in argv for part in (word.split("=", 1) if word.startswith("-") else [word])]
     for word, after in pairwise(words):
@@ -78,19 +78,19 @@ def check_configs(argv: Sequence[str]) -> None:
 
 
 def denied_import(message: str) -> UsageError | None:
-    """Find the import that the parser refused in its message, and build our error for it."""
+    """Return our error for an import that the parser refused, or None if the message is another one."""
     found = _DENIED.search(message)
     return trust.refused(found[1]) if found else None
 
 
 def refuse_hidden_classes(config: Mapping[str, Any] | Namespace) -> None:
-    """Refuse a class in a place that wants plain values, and a function in the place of a class.
+    """Raise if a class stands in place of a plain value, or a function in place of a class.
 
     Args:
         config: a parsed configuration, before its classes are built.
 
     Raises:
-        UsageError: names the place.
+        UsageError: a value is not allowed.
     """
     for key, value in _items(config):
         _check(value, key)
@@ -116,7 +116,7 @@ def _check_mapping(value: Mapping[str, Any] | Namespace, place: str, wants_class
         return
     if not wants_class:
         raise UsageError(
-            f"{_tail(place)} has a class_path, and plain values belong there: give a number, text, or a list."
+            f"{_tail(place)} has a class_path, but must be a plain value: give a number, text, or a list."
         )
     trust.check_class_path(content["class_path"])
     wanted = _options_of_class_type(content["class_path"])
@@ -126,17 +126,17 @@ def _check_mapping(value: Mapping[str, Any] | Namespace, place: str, wants_class
 
 
 def _options_of_class_type(path: str) -> set[str]:
-    """The options of a class that want objects of classes; the class is one that the parser has found."""
+    """Return the options of a class whose values are objects. The parser has found the class before."""
     from jsonargparse.typing import import_object
 
     cls = import_object(path)
     if not inspect.isclass(cls):
-        raise UsageError(f"class_path {shortened(path)} is no class: give the path of a class.")
+        raise UsageError(f"class_path {shortened(path)} is not a class: give the path of a class.")
     found: set[str] = set()
     for base in cls.__mro__:
         try:
             hints = typing.get_type_hints(vars(base).get("__init__"))
-        except (NameError, TypeError, AttributeError):  # an annotation for type checkers alone
+        except (NameError, TypeError, AttributeError):  # an annotation that only type checkers can resolve
             continue
         found |= {name for name, hint in hints.items() if _wants_class(hint)}
     return found
@@ -150,7 +150,7 @@ def _wants_class(hint: Any) -> bool:
 
 
 def _tail(place: str) -> str:
-    """Shorten a place to its end, which tells most."""
+    """Shorten a key path to its end, which is the most specific part."""
     return place if len(place) <= 120 else f"...{shortened(place[-117:], 117)}"
 
 

@@ -1,4 +1,4 @@
-"""Standard input, output and error of a command: messages, results, and what to do where one is closed."""
+"""Standard input, output and error of a command, also if one of them is closed."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ TERMINATED = 143
 
 
 class Terminated(KeyboardInterrupt):
-    """SIGTERM arrived. Whatever cleans up after Ctrl-C cleans up after this, too."""
+    """SIGTERM arrived. The code that cleans up after Ctrl-C also cleans up after SIGTERM."""
 
 
 @contextlib.contextmanager
 def sigterm_interrupts() -> Iterator[None]:
-    """Let SIGTERM raise :class:`Terminated` in the main thread, so that work is cleaned up before the end."""
+    """Context in which SIGTERM raises :class:`Terminated` in the main thread, so that work is cleaned up."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
 
     def stop(*_: Any) -> None:
-        signal.signal(signal.SIGTERM, signal.SIG_IGN)  # a second one must not interrupt the cleaning up
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)  # a second SIGTERM must not interrupt the cleaning up
         raise Terminated
 
     before = signal.signal(signal.SIGTERM, stop)
@@ -42,27 +42,28 @@ def sigterm_interrupts() -> Iterator[None]:
 
 
 def open_missing_streams() -> None:
-    """Give closed standard streams a place to go.
+    """Open replacements for closed standard streams.
 
-    Otherwise the next file that is opened would get their numbers, and messages would be written into it.
-    Reading a closed input and writing to a closed output fail as they should; messages vanish.
+    Without them, the next file that is opened would get their file descriptors, and messages would be written
+    into it. Reading a closed input and writing to a closed output fail. Messages to a closed error stream are
+    lost.
     """
     if sys.stdin is None:
-        sys.stdin = _stand_in(0, os.O_WRONLY, "r")
+        sys.stdin = _replacement(0, os.O_WRONLY, "r")
     if sys.stdout is None:
-        sys.stdout = _stand_in(1, os.O_RDONLY, "w")
+        sys.stdout = _replacement(1, os.O_RDONLY, "w")
     if sys.stderr is None:
-        sys.stderr = _stand_in(2, os.O_WRONLY, "w")
+        sys.stderr = _replacement(2, os.O_WRONLY, "w")
 
 
-def _stand_in(number: int, flags: int, mode: str) -> io.TextIOWrapper:
+def _replacement(number: int, flags: int, mode: str) -> io.TextIOWrapper:
     try:
         os.fstat(number)
     except OSError:
-        place = os.open(os.devnull, flags)
-        if place != number:
-            os.dup2(place, number)
-            os.close(place)
+        null = os.open(os.devnull, flags)
+        if null != number:
+            os.dup2(null, number)
+            os.close(null)
     raw = io.FileIO(number, mode, closefd=False)
     buffer: Any = io.BufferedReader(raw) if mode == "r" else io.BufferedWriter(raw)
     return io.TextIOWrapper(buffer, errors="backslashreplace" if mode == "w" else None)
@@ -81,7 +82,7 @@ def _escaped(letter: str) -> str:
 
 
 def say(message: str) -> None:
-    """Print a message on standard error; one that nobody can receive is no reason to stop working."""
+    """Print a message on standard error. A closed or broken stream is ignored."""
     try:
         _write(f"colorcnn: {printable(message)}", sys.stderr)
         sys.stderr.flush()
@@ -90,30 +91,30 @@ def say(message: str) -> None:
 
 
 def _discard(stream: Any) -> None:
-    """Let a stream that failed lead nowhere, so that the interpreter does not fail again at its end."""
+    """Redirect a failed stream to the null device, so that the interpreter does not fail at exit."""
     with contextlib.suppress(OSError, ValueError, AttributeError):
         number = stream.fileno()
-        place = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(place, number)
-        os.close(place)
+        null = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(null, number)
+        os.close(null)
 
 
 class Results:
-    """Prints results on standard output. A failure is kept, so that the work is done before it is told.
+    """Output of results. A failure is kept and raised after the work.
 
-    On a terminal control characters are escaped. A pipe gets names as they are.
+    On a terminal, control characters are escaped. A pipe gets names unchanged.
     """
 
     def __init__(self) -> None:
         self.failure: OSError | None = None
 
     def print(self, line: str) -> None:
-        """Print one line, unless an earlier one failed."""
+        """Print one line, unless an earlier line failed."""
         if self.failure is not None:
             return
         stream = sys.stdout
         try:
-            if isinstance(stream, io.TextIOWrapper):  # a file's name need not be valid text
+            if isinstance(stream, io.TextIOWrapper):  # file names can be invalid text
                 stream.reconfigure(errors="surrogateescape")
             _write(printable(line) if stream.isatty() else line, stream)
             stream.flush()
@@ -148,31 +149,31 @@ def _write(line: str, stream: Any) -> None:
 
 
 class Parser(argparse.ArgumentParser):
-    """A parser whose messages hold no control characters."""
+    """A parser that escapes control characters in its messages."""
 
     def _print_message(self, message: str, file: Any = None) -> None:
         super()._print_message(printable(message), file)
 
 
 def add_device_option(parser: argparse.ArgumentParser, default: str = "cpu") -> None:
-    """Add ``--device``, alike in all commands.
+    """Add ``--device``, which is the same in all commands.
 
     Args:
-        parser: of a command.
-        default: the device without the option.
+        parser: the parser of a command.
+        default: the default device.
     """
     parser.add_argument(
         "--device",
         default=default,
         action=_Device,
         metavar="auto|cpu|cuda|mps",
-        help=f"where networks compute; auto takes a GPU where there is one, cuda:1 is the second (default: "
+        help=f"device of the networks; auto is a GPU if there is one, cuda:1 is the second GPU (default: "
         f"{default})",
     )
 
 
 def check_device(name: str) -> str:
-    """Check the name of a device, without asking torch whether this machine has it.
+    """Check the name of a device. torch is not asked if the device exists.
 
     Raises:
         UsageError: no device has this name.
@@ -183,13 +184,13 @@ def check_device(name: str) -> str:
 
 
 class _Device(argparse.Action):
-    """Keeps the name of a device, checked."""
+    """Action that checks and stores the name of a device."""
 
     def __call__(self, parser: Any, namespace: Any, values: Any, option_string: str | None = None) -> None:
         setattr(namespace, self.dest, check_device(values))
 
 
 def check_seed(seed: int) -> None:
-    """Raise UsageError for a seed that NumPy's generators do not take."""
+    """Raise UsageError if NumPy's generators do not accept a seed."""
     if not 0 <= seed < 2**32:
         raise UsageError(f"--seed is {seed}: choose a whole number from 0 up, below 2**32.")

@@ -1,4 +1,4 @@
-"""``colorcnn demo``: the whole job on the embedded data set, from training to a report, in minutes."""
+"""``colorcnn demo``: train, compare and report on the built-in data set, in minutes."""
 
 from __future__ import annotations
 
@@ -28,40 +28,40 @@ _log = logging.getLogger(__name__)
 
 DESCRIPTION = """\
 Train a small classifier on PhotoDigits (handwritten digits blended into photographs; nothing is
-downloaded), train a ColorCNN+ against it, and compare what the classifier still recognises at 2 to 64
-colours with MedianCut, MedianCut with dithering, and octree. Under 10 minutes on two cores.
+downloaded). Train a ColorCNN+ for it. Then measure how many images the classifier recognises with 2 to 64
+colours from ColorCNN+, MedianCut, MedianCut with dithering, and octree. Under 10 minutes on two cores.
 """
 EPILOG = """\
 examples:
   colorcnn demo
   colorcnn demo --fast -o /tmp/demo --device auto
-      a demo that is stopped goes on when the same command is called again
+      a stopped demo resumes when the same command is run again
 
 exit status: 0, 1 when the work failed, 2 for a wrong option, 130 and 143 when it was stopped.
 """
 PROGRESS = ".unfinished.json"
-"""In the folder of a demo that is under way: the options it was started with."""
+"""File with the options of an unfinished demo, in its folder."""
 
 SILENCE = 20.0
-"""Seconds without a line of output, at most."""
+"""Maximum number of seconds without a line of output."""
 
 FILES = ("results.json", "record.json", "grid.png", "curve.png", "report.html")
 METHODS = ("median-cut", "median-cut+floyd-steinberg", "octree")
 BITS = range(1, 7)
 SHOWN_IMAGES = 10
 CAPTION = (
-    "Evenly spaced test images, on which the classifier is right about as often as on all test images. Above "
-    "each column its class; below each picture what the classifier takes it for, framed and crossed in red "
-    "where that is wrong."
+    "Evenly spaced test images, on which the methods are about as accurate as on all test images. Above each "
+    "column: the true class. Below each image: the predicted class. A red frame with a cross: the prediction "
+    "is wrong."
 )
-SMOKE_TEST = "a smoke test: the networks have hardly been trained, and the numbers show nothing"
+SMOKE_TEST = "a smoke test: the networks are hardly trained, so the numbers mean nothing"
 CLASSIFIER: dict[str, Any] = {
     "network": "resnet9",
     "network_kwargs": {"width": 12},
     "augment": {"crop": 2},
     "learning_rate": 0.05,
 }
-# The light recipe of experiments/colorcnn for CIFAR-10 (JPEG); digits are not flipped.
+# The small recipe of experiments/colorcnn for CIFAR-10 (JPEG), without flips.
 QUANTIZER: dict[str, Any] = {
     "quantizer_kwargs": {"backbone": "unet", "backbone_kwargs": {"width": 16, "depth": 3}},
     "size_weights": [3, 2, 1, 1, 1, 1],
@@ -88,7 +88,7 @@ QUANTIZER: dict[str, Any] = {
 
 @dataclass(frozen=True)
 class Budget:
-    """Amount of training in the demo: the whole job, or a smoke test of it."""
+    """Amount of training in the demo."""
 
     train_images: int
     classifier_epochs: int
@@ -104,7 +104,7 @@ def main(argv: list[str]) -> int:
     """Run the command.
 
     Args:
-        argv: its arguments.
+        argv: the arguments of the command.
 
     Returns:
         0.
@@ -122,11 +122,11 @@ def main(argv: list[str]) -> int:
     command = shlex.join(["colorcnn", "demo", *argv])
     try:
         _run(options, command)
-    except (KeyboardInterrupt, SystemExit) as stop:  # the second is Lightning's answer to the first
+    except (KeyboardInterrupt, SystemExit) as stop:  # Lightning turns an interrupt into SystemExit
         cause = stop if isinstance(stop, KeyboardInterrupt) else stop.__context__
         if not isinstance(cause, KeyboardInterrupt):
             raise
-        _log.info(f"stopped, the epochs so far are kept in {options.out}: go on with `{command}`.")
+        _log.info(f"stopped, the finished epochs are kept in {options.out}: resume with `{command}`.")
         raise type(cause) from None
     (options.out / PROGRESS).unlink(missing_ok=True)
     return 0
@@ -143,12 +143,12 @@ def _run(options: argparse.Namespace, command: str) -> None:
     budget = FAST if options.fast else FULL
     data = PhotoDigits(train_size=budget.train_images, test_size=budget.test_images, seed=options.seed)
     pace = "about a minute" if options.fast else "4 to 10 minutes on two cores"
-    _log.info(f"trains two small networks and compares methods in {options.out}: {pace}")
+    _log.info(f"training two small networks and comparing methods in {options.out}: {pace}")
     if options.resumes:
-        _log.info("going on with the unfinished demo in this folder")
-    judge = _train_classifier(data, budget, options)
-    quantizer = _train_quantizer(data, budget, options, judge)
-    record = _report(data, options, clock, command, judge, quantizer)
+        _log.info("resuming the unfinished demo in this folder")
+    classifier_path = _train_classifier(data, budget, options)
+    quantizer = _train_quantizer(data, budget, options, classifier_path)
+    record = _report(data, options, clock, command, classifier_path, quantizer)
     _print_table(record)
     if options.fast:
         _log.info(SMOKE_TEST)
@@ -164,9 +164,9 @@ def _parse(argv: list[str]) -> argparse.Namespace:
         allow_abbrev=False,
     )
     add = parser.add_argument
-    add("--fast", action="store_true", help="a smoke test of a minute, whose numbers show nothing")
+    add("--fast", action="store_true", help="a smoke test of a minute, whose numbers mean nothing")
     add("-o", "--out", type=Path, default=Path("runs/demo"), metavar="DIR", help="(default: runs/demo)")
-    add("--seed", type=int, default=0, metavar="N", help="of everything random (default: 0)")
+    add("--seed", type=int, default=0, metavar="N", help="seed of everything random (default: 0)")
     add_device_option(parser)
     add("--force", action="store_true", help="overwrite the results of an earlier demo")
     options = parser.parse_args(argv)
@@ -175,7 +175,7 @@ def _parse(argv: list[str]) -> argparse.Namespace:
 
 
 def _resumes(options: argparse.Namespace) -> bool:
-    """Tell whether an unfinished demo of the same options is in the folder; other ones are forgotten."""
+    """Return True if the folder holds an unfinished demo of the same options. Other demos are forgotten."""
     path, content = options.out / PROGRESS, _progress(options)
     with contextlib.suppress(OSError, ValueError):
         if json.loads(path.read_bytes()) == content:
@@ -190,7 +190,7 @@ def _progress(options: argparse.Namespace) -> dict[str, Any]:
 
 @contextlib.contextmanager
 def _ticking(what: str) -> Iterator[None]:
-    """Say every 20 seconds that work is under way."""
+    """Log every 20 seconds that work is in progress."""
     done = threading.Event()
 
     def tick() -> None:
@@ -218,12 +218,14 @@ def _train_classifier(data: PhotoDigits, budget: Budget, options: argparse.Names
     return _fit(task, data, budget.classifier_epochs, options, "classifier")
 
 
-def _train_quantizer(data: PhotoDigits, budget: Budget, options: argparse.Namespace, judge: Path) -> Path:
+def _train_quantizer(
+    data: PhotoDigits, budget: Budget, options: argparse.Namespace, classifier_path: Path
+) -> Path:
     from colorcnn.tasks.colorcnn import ColorCNNTask
 
-    _log.info("training ColorCNN+ against the frozen classifier")
+    _log.info("training ColorCNN+ for the frozen classifier")
     task = ColorCNNTask(
-        classifiers=[str(judge)],
+        classifiers=[str(classifier_path)],
         num_classes=data.num_classes,
         mean=list(data.mean),
         std=list(data.std),
@@ -235,7 +237,7 @@ def _train_quantizer(data: PhotoDigits, budget: Budget, options: argparse.Namesp
 def _fit(
     task: pl.LightningModule, data: PhotoDigits, epochs: int, options: argparse.Namespace, name: str
 ) -> Path:
-    """Train, from the last checkpoint of an unfinished demo if there is one; return the last checkpoint."""
+    """Train, from the last checkpoint of an unfinished demo if there is one. Return the last checkpoint."""
     from pytorch_lightning.callbacks import ModelCheckpoint
     from pytorch_lightning.loggers import TensorBoardLogger
 
@@ -247,11 +249,11 @@ def _fit(
 
     path = options.out / name / "checkpoints" / "last.ckpt"
     start = path if options.resumes and path.is_file() else None
-    place = find_device(options.device)
+    device = find_device(options.device)
     last = ModelCheckpoint(filename="last", save_on_train_epoch_end=True, enable_version_counter=False)
     trainer = Trainer(
-        accelerator=place.type,
-        devices=[place.index] if place.index is not None else 1,
+        accelerator=device.type,
+        devices=[device.index] if device.index is not None else 1,
         precision="auto",
         max_epochs=epochs,
         check_val_every_n_epoch=min(5, epochs),
@@ -267,9 +269,14 @@ def _fit(
 
 
 def _report(
-    data: PhotoDigits, options: argparse.Namespace, clock: Clock, command: str, judge: Path, quantizer: Path
+    data: PhotoDigits,
+    options: argparse.Namespace,
+    clock: Clock,
+    command: str,
+    classifier_path: Path,
+    quantizer: Path,
 ) -> Record:
-    """Evaluate on the test split and write everything there is to look at."""
+    """Evaluate on the test split and write all results."""
     from colorcnn.classifiers import load_classifier
     from colorcnn.evaluation.evaluate import evaluate
     from colorcnn.evaluation.gallery import PictureSource, typical
@@ -281,7 +288,7 @@ def _report(
     from colorcnn.reporting.page import write_report
 
     _log.info("evaluating on the test images")
-    classifier = load_classifier(str(judge))
+    classifier = load_classifier(str(classifier_path))
     methods = {"colorcnn-plus": load_quantizer(f"colorcnn-plus:{quantizer}")}
     methods |= {name: load_quantizer(name) for name in METHODS}
     sizes = [2**bits for bits in BITS]
@@ -316,7 +323,7 @@ def _report(
 
 
 def _results(metrics: Any) -> dict[str, Any]:
-    """The accuracies alone: {"full": a, "accuracy": {method: {bits: a}}}, each in [0, 1]."""
+    """Return the accuracies: {"full": a, "accuracy": {method: {bits: a}}}, each in [0, 1]."""
     return {
         "full": metrics["original"]["accuracy"],
         "accuracy": {
@@ -335,7 +342,7 @@ def _print_table(record: Record) -> None:
 
 
 def _quiet_lightning() -> None:
-    """Leave the terminal to the progress bars."""
+    """Silence Lightning's messages."""
     import logging
     import warnings
 

@@ -15,7 +15,7 @@ _CONFIG = ("--config", "-c")
 
 
 def prepare_arguments(argv: Sequence[str]) -> list[str]:
-    """Rewrite a command line as Lightning's parser takes it.
+    """Rewrite a command line for Lightning's parser.
 
     ``--config NAME`` becomes the file of that experiment in the package, ``--force`` alone becomes
     ``--force=true``, and ``--device NAME`` becomes the accelerator of the trainer.
@@ -53,14 +53,14 @@ def find_config(name: str) -> str:
     """Return the path of a configuration: a file, or a training among the package's experiments.
 
     Args:
-        name: the path of a file, or a name without an ending.
+        name: the path of a file, or a name without a suffix.
 
     Raises:
         UsageError: there is no training of that name.
     """
     path = Path(name)
     if path.exists() or path.suffix or path.name != name:
-        return name  # the parser tells about a missing file
+        return name  # the parser reports a missing file
     trainings = {
         file.stem: file
         for file in sorted(experiments_folder().glob("*/*.yaml"))

@@ -1,4 +1,4 @@
-"""Errors of a training in the user's words, and silence about Lightning's own remarks."""
+"""Clear messages for errors of a training, and filters for Lightning's own messages."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from colorcnn.commands.config_classes import denied_import
 from colorcnn.commands.fit_arguments import resuming_command
 from colorcnn.errors import ColorCNNError, UsageError, shortened
 
-_NOISE = (  # true of Lightning and of no use to the user
+_NOISE = (  # messages of Lightning that are of no use to the user
     ".*does not have many workers.*",
     ".*Checkpoint directory .* exists and is not empty.*",
     ".*Experiment logs directory .* exists and is not empty.*",
@@ -22,18 +22,18 @@ _NOISE = (  # true of Lightning and of no use to the user
     ".*isinstance.treespec, LeafSpec.*",
     ".*smaller than the logging interval.*",
     ".*You have overridden `on_(before|after)_batch_transfer`.*",
-    ".*module.s. in eval mode.*",  # the frozen judges
+    ".*module.s. in eval mode.*",  # the frozen classifiers
 )
 _DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _LAYOUT = ("Does not validate", "Subtypes:", "Errors:", "Given value type", "Expected a <class 'NoneType'>")
-"""Beginnings of the lines that the parser puts around the line with the problem."""
+"""Beginnings of the lines around the line with the problem in the parser's messages."""
 
 
 def explained(error: Exception, argv: Sequence[str], last: Path) -> Exception:
-    """Return an error that the user can mend as a sentence; any other error as it is.
+    """Return a clear error if the user can fix the problem, else the error itself.
 
     Args:
-        error: raised by a training.
+        error: the error of a training.
         argv: the sub-command and its options.
         last: the last checkpoint of the run.
     """
@@ -58,7 +58,7 @@ def explained(error: Exception, argv: Sequence[str], last: Path) -> Exception:
 
 
 def kept(argv: Sequence[str], last: Path, first: str = "") -> str:
-    """Return what is left of a training that ended early, and what to do.
+    """Return the state of a training that ended early, and the cure.
 
     Args:
         argv: the sub-command and its options.
@@ -66,15 +66,15 @@ def kept(argv: Sequence[str], last: Path, first: str = "") -> str:
         first: words before the advice.
     """
     if last.exists():
-        return f"{last} is whole: {first}go on with --ckpt_path last (`{resuming_command(argv)}`)"
-    return f"no checkpoint was written yet: {first}start anew"
+        return f"{last} is complete: {first}resume with --ckpt_path last (`{resuming_command(argv)}`)"
+    return f"no checkpoint was written yet: {first}start again"
 
 
 def quiet_lightning() -> None:
-    """Silence Lightning's advice, and TensorBoard's traceback on a full disk."""
+    """Filter Lightning's advice, and TensorBoard's traceback on a full disk."""
     for message in _NOISE:
         warnings.filterwarnings("ignore", message)
-    # It advertises other packages among its messages.
+    # Lightning advertises other packages.
     logging.getLogger("pytorch_lightning.utilities.rank_zero").addFilter(
         lambda record: "Tip:" not in record.getMessage()
     )
@@ -95,8 +95,8 @@ def _causes(error: BaseException | None) -> Iterator[BaseException]:
 
 
 def _essence(message: str) -> str:
-    """Shorten a parser's message to one line, without the types it tried and values of many lines."""
+    """Shorten a parser's message to one line, without lists of types and long values."""
     lines = [line.strip().removeprefix("- ") for line in message.splitlines()]
-    told = [line for line in lines if line and not line.startswith(_LAYOUT)]
-    short = [line for line in told if not line.startswith("Given value:") or "(" not in line]
+    relevant = [line for line in lines if line and not line.startswith(_LAYOUT)]
+    short = [line for line in relevant if not line.startswith("Given value:") or "(" not in line]
     return shortened(" ".join(short).rstrip(".:"), 200)

@@ -1,4 +1,4 @@
-"""Flat options of ColorCNNTask, as in older configurations and command lines, brought into their groups."""
+"""Convert flat options of ColorCNNTask, as in older configurations and command lines, to groups."""
 
 from __future__ import annotations
 

@@ -12,7 +12,7 @@ from colorcnn.errors import FileExists, UsageError, check_at_least
 
 DESCRIPTION = """\
 Write two configurations for the images in FOLDER, with comments: NAME-classifier.yaml trains a classifier,
-and NAME-quantizer.yaml a ColorCNN+ against it. FOLDER holds train/CLASS/*.jpg and test/CLASS/*.jpg, or
+and NAME-quantizer.yaml trains a ColorCNN+ for it. FOLDER holds train/CLASS/*.jpg and test/CLASS/*.jpg, or
 CLASS/*.jpg.
 """
 EXAMPLES = """\
@@ -25,8 +25,8 @@ examples:
 
 exit status: 0 when both files were written, 1 when one exists or the work failed, 2 for a wrong option.
 """
-_LOOKED_AT = 200  # images whose size is read
-_LARGEST_SIDE = 64  # images of more pixels are brought to this side: more takes long on a CPU
+_LOOKED_AT = 200  # number of images whose size is read
+_LARGEST_SIDE = 64  # larger images are scaled to this side, because training on a CPU is slow
 _BATCH = 128
 
 CLASSIFIER = """\
@@ -39,14 +39,14 @@ model:
   init_args:
     network: resnet9  # colorcnn fit --model.help ClassifierTask describes this and all other options
     network_kwargs: {{width: 24}}  # 64 is the full network: better with many images, and slower
-    augment: {{crop: eighth, flip: true}}  # flip: false where left and right matter, as in letters
+    augment: {{crop: eighth, flip: true}}  # use flip: false if left and right differ, as in letters
     optimizer: sgd
-    learning_rate: 0.05  # lower it when the loss does not fall
+    learning_rate: 0.05  # lower it if the loss does not fall
     weight_decay: 5.0e-4
     schedule: onecycle
 {data}trainer:
   max_epochs: 24
-  precision: auto  # bfloat16 where the device computes it natively
+  precision: auto  # bfloat16 if the device supports it
 """
 QUANTIZER = """\
 # A ColorCNN+ for the images in {folder}: {found}.
@@ -84,10 +84,10 @@ class Found:
     """The images of a folder.
 
     Attributes:
-        images: number of them in the training split, before a validation split is cut from it.
-        classes: their names.
-        side: of the square that images are brought to; None where all are of one small size.
-        has_test: the folder has images set aside for testing.
+        images: number of images in the training split, including the later validation split.
+        classes: names of the classes.
+        side: side of the square that images are scaled to; None if all have the same small size.
+        has_test: True if the folder has test images.
     """
 
     images: int
@@ -100,7 +100,7 @@ def main(argv: list[str]) -> int:
     """Run the command.
 
     Args:
-        argv: its arguments.
+        argv: the arguments of the command.
 
     Returns:
         0.
@@ -112,7 +112,7 @@ def main(argv: list[str]) -> int:
     options = _parse(argv)
     from colorcnn.files import is_taken, write_atomically
 
-    found = _look(options.folder, options.image_size)
+    found = _find(options.folder, options.image_size)
     files = {
         options.out_dir / f"{options.name}-{part}.yaml": text
         for part, text in write_configurations(options.folder, options.name, options.out_dir, found).items()
@@ -129,9 +129,9 @@ def write_configurations(folder: Path, name: str, out_dir: Path, found: Found) -
     """Return the texts of both configurations.
 
     Args:
-        folder: of the images.
-        name: what the names of both files begin with.
-        out_dir: the folder that they will lie in.
+        folder: the folder of the images.
+        name: beginning of the names of both files.
+        out_dir: the folder of both files.
         found: the images in the folder.
 
     Returns:
@@ -140,10 +140,10 @@ def write_configurations(folder: Path, name: str, out_dir: Path, found: Found) -
     import json
 
     batch = _BATCH
-    while batch > 8 and batch * 8 > found.images:  # at least eight steps an epoch
+    while batch > 8 and batch * 8 > found.images:  # at least eight steps per epoch
         batch //= 2
     side = "" if found.side is None else f"    image_size: {found.side}  # the side of the images, cropped\n"
-    test = "" if found.has_test else "\n    test_size: 0.2  # there is no test/ folder: set a part aside"
+    test = "" if found.has_test else "\n    test_size: 0.2  # there is no test/ folder: a part is set aside"
     data = DATA.format(path=json.dumps(str(folder), ensure_ascii=False), size=side, batch=batch, test=test)
     words = {
         "folder": shown(str(folder)),
@@ -161,10 +161,10 @@ def shown(text: str) -> str:
     return "".join(letter if letter.isprintable() else "?" for letter in text)
 
 
-def _look(folder: Path, image_size: int | None) -> Found:
-    """Find the images of a folder, as training will."""
+def _find(folder: Path, image_size: int | None) -> Found:
+    """Find the images of a folder in the same way as training."""
     if not folder.is_dir():
-        raise UsageError(f"There is no folder {folder}: name one that holds a folder of images a class.")
+        raise UsageError(f"There is no folder {folder}: give one with a folder of images for each class.")
     if not any(path.is_dir() and not path.name.startswith(".") for path in folder.iterdir()):
         raise UsageError(
             f"{folder} has no class folders: give a folder of <class>/<image> files, or one with "
@@ -183,7 +183,7 @@ def _look(folder: Path, image_size: int | None) -> Found:
         try:
             sizes.add(read_image(file).size)
         except ColorCNNError:
-            continue  # training names files that cannot be read
+            continue  # training reports files that cannot be read
     small = len(sizes) == 1 and max(next(iter(sizes))) <= _LARGEST_SIDE
     side = image_size or (None if small else _LARGEST_SIDE)
     return Found(len(files), data.class_names, side, "test" in data.parts)
@@ -198,15 +198,15 @@ def _parse(argv: list[str]) -> argparse.Namespace:
         allow_abbrev=False,
     )
     add = parser.add_argument
-    add("folder", metavar="FOLDER", type=Path, help="images in one folder a class")
-    add("--name", help="what the names of the files and runs begin with (default: that of FOLDER)")
+    add("folder", metavar="FOLDER", type=Path, help="images, in one folder for each class")
+    add("--name", help="beginning of the names of files and runs (default: the name of FOLDER)")
     add("--out-dir", type=Path, default=Path(), metavar="DIR", help="where to write (default: here)")
     add(
         "--image-size",
         type=int,
         metavar="N",
-        help="side of the images in training (default: theirs where all have one of at most "
-        f"{_LARGEST_SIDE}, else {_LARGEST_SIDE})",
+        help="side of the images in training (default: their own if all have the same side of "
+        f"at most {_LARGEST_SIDE}, else {_LARGEST_SIDE})",
     )
     add("--force", action="store_true", help="replace files that exist (default: refuse)")
     options = parser.parse_args(argv)
@@ -214,5 +214,5 @@ def _parse(argv: list[str]) -> argparse.Namespace:
     if options.name is None:
         options.name = re.sub(r"[^\w.-]+", "-", options.folder.resolve().name).strip("-.") or "images"
     elif not re.fullmatch(r"\w[\w.-]*", options.name):
-        raise UsageError(f"--name {options.name!r} is no plain name: use letters, digits, dots and dashes.")
+        raise UsageError(f"--name {options.name!r} is not allowed: use letters, digits, dots and dashes.")
     return options

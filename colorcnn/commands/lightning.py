@@ -23,7 +23,7 @@ import colorcnn.data.recoded
 import colorcnn.tasks.classifier
 import colorcnn.tasks.colorcnn
 import colorcnn.tasks.dynamics
-import colorcnn.tasks.vq  # noqa: F401 (imported so that configurations may name their classes)
+import colorcnn.tasks.vq  # noqa: F401 (imported so that configurations can use their classes)
 from colorcnn import trust
 from colorcnn.commands.config_classes import check_configs, limited_parser, refuse_hidden_classes
 from colorcnn.commands.console import say
@@ -50,7 +50,7 @@ from colorcnn.tasks.vq import VQTask
 
 RUNS = Path("runs")
 _held = ExitStack()  # locks of runs, until the command ends
-# What makes one network another, among the options of the tasks.
+# Options of the tasks that decide which network is trained.
 _DECISIVE = (
     *("network", "network_kwargs", "num_classes"),
     *("architecture", "quantizer_kwargs"),
@@ -65,7 +65,7 @@ _EPILOG = (
 
 
 class _SaveFitConfig(SaveConfigCallback):
-    """Keeps the configuration of the training: testing must not overwrite what replays it."""
+    """Callback that saves the configuration of a training. Testing must not overwrite it."""
 
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
         if stage == "fit":
@@ -73,7 +73,7 @@ class _SaveFitConfig(SaveConfigCallback):
 
 
 def run_name(argv: list[str]) -> str:
-    """Name a run: ``--name``, else the last ``--config`` without its ending, else the subcommand."""
+    """Return a run's name: ``--name``, else the last ``--config`` without its suffix, else the subcommand."""
     values: dict[str, str] = {}
     for position, word in enumerate(argv):
         option, _, value = word.partition("=")
@@ -123,15 +123,15 @@ def trainer_defaults(name: str, runs: Path = RUNS) -> dict[str, Any]:
 
 
 class ColorCNNCLI(LightningCLI):
-    """Lightning's command line with runs that have names, and resuming that refuses to start from scratch."""
+    """Lightning's command line with named runs, and with resuming that never starts from scratch."""
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
-        """Add our options, and pass what the data set knows on to the task."""
+        """Add our options, and pass values of the data set to the task."""
         parser.add_argument(
             "--kind",
             type=Literal["fit"],
             default="fit",
-            help="what a configuration file is, as it says itself",
+            help="kind of the configuration file",
         )
         parser.add_argument(
             "--name",
@@ -143,21 +143,21 @@ class ColorCNNCLI(LightningCLI):
             "--force",
             type=bool,
             default=False,
-            help="start anew where a run of this name exists; true if bare",
+            help="start again if a run of this name exists; true without a value",
         )
         parser.link_arguments("seed_everything", "data.init_args.seed", compute_fn=int)
         for value in ("num_classes", "mean", "std", "multi_label", "source_dimension"):
             parser.link_arguments(f"data.{value}", f"model.init_args.{value}", apply_on="instantiate")
 
     def _parse_ckpt_path(self) -> None:
-        """Keep the configuration as given: Lightning would let a checkpoint's options override it."""
+        """Do nothing: Lightning would let a checkpoint's options override the configuration."""
 
     def before_instantiate_classes(self) -> None:
-        """Refuse classes in places for plain values."""
+        """Raise if a class stands in place of a plain value."""
         refuse_hidden_classes(self.config[self.subcommand])
 
     def instantiate_classes(self) -> None:
-        """Build the task, the data set and the trainer; their options are the user's to correct."""
+        """Build the task, the data set and the trainer. Errors of their options become clear messages."""
         try:
             super().instantiate_classes()
         except (TypeError, LookupError, ArithmeticError, AttributeError, AssertionError) as error:
@@ -165,7 +165,7 @@ class ColorCNNCLI(LightningCLI):
             raise UsageError(f"The configuration's values do not work ({reason}): correct them.") from error
 
     def instantiate_trainer(self, **kwargs: Any) -> pl.Trainer:
-        """Build the trainer; what it refuses, such as a GPU where there is none, is the user's to mend."""
+        """Build the trainer. Its errors, such as a missing GPU, become clear messages."""
         try:
             return super().instantiate_trainer(**kwargs)
         except (ValueError, MisconfigurationException) as error:
@@ -173,7 +173,7 @@ class ColorCNNCLI(LightningCLI):
             raise UsageError(f"The trainer's options do not work here ({reason}): change them.") from error
 
     def before_fit(self) -> None:
-        """Resume from the checkpoint that was asked for, or refuse to overwrite a run."""
+        """Resume from the requested checkpoint, or raise if a run would be overwritten."""
         self.config_init[self.subcommand]["weights_only"] = (
             True  # Lightning looks for checkpoints by itself, too
         )
@@ -192,14 +192,14 @@ class ColorCNNCLI(LightningCLI):
             if last.exists() and not self._get(self.config_init, "trainer").fast_dev_run:
                 raise UsageError(
                     f"The run {last.parent.parent} exists: continue it with --ckpt_path last, choose another "
-                    "--name, or start anew with --force true."
+                    "--name, or start again with --force true."
                 )
 
     def _lock(self) -> None:
-        """Hold the run against another process until this one ends.
+        """Lock the run until this process ends.
 
         Raises:
-            UsageError: another process trains it.
+            UsageError: another process trains the run.
         """
         if not self.trainer.is_global_zero or self._get(self.config_init, "trainer").fast_dev_run:
             return
@@ -208,11 +208,11 @@ class ColorCNNCLI(LightningCLI):
             _held.enter_context(claimed(folder / ".lock"))
         except ClaimedError as error:
             raise UsageError(
-                f"The run {folder} is in training by another process: wait for it, or choose another --name."
+                f"The run {folder} is trained by another process: wait, or choose another --name."
             ) from error
 
     def before_validate(self) -> None:
-        """Load the checkpoint that was asked for, the best one otherwise."""
+        """Load the requested checkpoint, by default the best one."""
         self._use_checkpoint(default="best")
         self.trainer.loggers = [
             FolderOnly(logger.log_dir) if logger.log_dir else logger  # no file of the training changes
@@ -222,8 +222,8 @@ class ColorCNNCLI(LightningCLI):
     before_test = before_predict = before_validate
 
     def after_fit(self) -> None:
-        """Say where the run is, what it has reached, and how to use it."""
-        folder = self._checkpoint("last").parent.parent  # every process takes part in finding it
+        """Print the folder, the best score, and a command that uses the network."""
+        folder = self._checkpoint("last").parent.parent  # every process must call this
         if not self.trainer.is_global_zero:
             return
         found = best_checkpoint(self.trainer)
@@ -238,7 +238,7 @@ class ColorCNNCLI(LightningCLI):
         say(f"the run is in {folder}")
 
     def after_predict(self) -> None:
-        """Tell where the predictions lie."""
+        """Print the folder of the predictions."""
         say(f"the predictions are in {predictions_folder(self.trainer)}")
 
     def _checkpoint(self, name: str) -> Path:
@@ -258,10 +258,10 @@ class ColorCNNCLI(LightningCLI):
         return str(path)
 
     def _check_fit(self, path: Path) -> None:
-        """Refuse a checkpoint of another task or network before its weights are half loaded."""
+        """Raise if a checkpoint belongs to another task or network, before its weights are loaded."""
         try:
             saved = torch.load(path, map_location="cpu", weights_only=True)["hyper_parameters"]
-        except Exception as error:  # any of a dozen types, whatever is wrong with a file
+        except Exception as error:  # a damaged file can raise any of a dozen types
             raise ColorCNNError(
                 f"{path} is not a readable checkpoint",
                 "name another with --ckpt_path",
@@ -271,7 +271,7 @@ class ColorCNNCLI(LightningCLI):
         names = [key for key in _DECISIVE if saved.get(key, mine.get(key)) != mine.get(key)]
         parameters = inspect.signature(type(self.model)).parameters.items()
         defaults = {**DEFAULTS, **{name: each.default for name, each in parameters}}
-        # An option that a checkpoint is too old to have says nothing while it has its default.
+        # Older checkpoints lack newer options, which is fine if those have their defaults.
         odd = saved.keys() - mine.keys() | {
             key for key in mine.keys() - saved.keys() if mine[key] != defaults[key]
         }
@@ -328,7 +328,7 @@ def _run(argv: list[str], runs: Path) -> None:
             },
             args=argv,
         )
-    except SystemExit as stop:  # Lightning's way to end after an interruption
+    except SystemExit as stop:  # Lightning exits so after an interruption
         cause = stop.__context__
         if not isinstance(cause, KeyboardInterrupt):
             raise
@@ -342,13 +342,13 @@ def _run(argv: list[str], runs: Path) -> None:
 
 
 def _use(task: pl.LightningModule, path: Path) -> str | None:
-    """Return the command that uses a trained network, or None for one of vectors."""
-    place = shlex.quote(str(path))
+    """Return the command that uses a trained network, or None for a network of vectors."""
+    quoted = shlex.quote(str(path))
     if isinstance(task, ColorCNNTask):
         method = shlex.quote(f"{task.hparams['architecture']}:{path}")
         return f"colorcnn quantize IMAGE --colors {task.scored_sizes[0]} --method {method}"
     if isinstance(task, ClassifierTask):
-        return f"colorcnn evaluate DATA --classifier {place}"
+        return f"colorcnn evaluate DATA --classifier {quoted}"
     if isinstance(task, VQTask) and task.hparams.get("source_dimension") is None:
-        return f"colorcnn compress IMAGE --model {place}"
+        return f"colorcnn compress IMAGE --model {quoted}"
     return None

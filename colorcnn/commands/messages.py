@@ -11,12 +11,12 @@ from colorcnn.errors import Cure
 _PREFIXES = {logging.WARNING: "warning: ", logging.ERROR: "error: "}
 
 CURES: dict[str, Cure] = {
-    "codec-mismatch": "name the model that wrote it with --model",
-    "codec-missing": "name its checkpoint with --model",
+    "codec-mismatch": "pass the model that wrote it with --model",
+    "codec-missing": "pass its checkpoint with --model",
     "file-exists": "choose another name, or overwrite it with --force",
     "record-of-other-work": "replace it with --force, or write elsewhere with --results",
     "too-many-pixels": "scale it down, or allow more with --max-pixels",
-    "unfinished-build": ("repeat those to go on with it, choose another folder, or start anew with --force"),
+    "unfinished-build": "use the same options to resume, choose another folder, or start again with --force",
 }
 """Code of an error -> its cure, for all commands; a module's own ``CURES`` come first."""
 
@@ -24,12 +24,12 @@ CURES: dict[str, Cure] = {
 def data_cures(
     option: Callable[[str], str], root: str | None = None, originals: str | None = None
 ) -> dict[str, Cure]:
-    """Return the cures of data sets' errors for a command that has options for data sets.
+    """Return the cures of data sets' errors for a command with options for data sets.
 
     Args:
-        option: turns the name of a data set's option, such as ``image_size``, into that of the command's.
-        root: the words for the folder that holds data sets; by default the command's option.
-        originals: likewise for the data set that copies were made from.
+        option: function from a data set's option, such as ``image_size``, to the command's option.
+        root: words for the folder of the data sets; by default the command's option ``root``.
+        originals: words for the data set that copies were made from; by default the option ``originals``.
     """
     root = root or f"{option('root')} or COLORCNN_DATA"
     originals = originals or option("originals")
@@ -54,7 +54,7 @@ def data_cures(
 
 
 class _StandardError(logging.Handler):
-    """Writes messages to today's ``sys.stderr``, above a progress bar if one is shown."""
+    """Log handler that writes to the current ``sys.stderr``, above a progress bar."""
 
     def emit(self, record: logging.LogRecord) -> None:
         say(_PREFIXES.get(record.levelno, "") + record.getMessage())
@@ -65,5 +65,5 @@ def set_up_messages() -> None:
     log = logging.getLogger("colorcnn")
     if not any(isinstance(handler, _StandardError) for handler in log.handlers):
         log.addHandler(_StandardError())
-        for name in ("colorcnn.commands", "colorcnn.notes"):  # the second: what a user must know of the data
+        for name in ("colorcnn.commands", "colorcnn.notes"):  # the second is for notes on data sets
             logging.getLogger(name).setLevel(logging.INFO)

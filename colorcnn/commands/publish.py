@@ -1,4 +1,4 @@
-"""``colorcnn publish``: a checkpoint folder made of a run."""
+"""``colorcnn publish``: write a checkpoint folder from a run."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from colorcnn.pretrained import find_lightning
 
 DESCRIPTION = """\
 Make a checkpoint folder of a training: model.safetensors, config.json and a model card, README.md. The folder
-goes wherever a checkpoint is asked for: --method colorcnn-plus:OUT, --classifier OUT, from_pretrained("OUT").
-The weights are read without running any code that the run's file may hold. With --push the folder goes to the
-Hugging Face Hub, and hf:USER/REPO is its name from then on. The token is that of HF_TOKEN or `hf auth login`.
+can be used as a checkpoint: --method colorcnn-plus:OUT, --classifier OUT, from_pretrained("OUT").
+No code in the run's file is run. With --push the folder goes to the
+Hugging Face Hub, and hf:USER/REPO is its name from then on. The token comes from HF_TOKEN or `hf auth login`.
 """
 EXAMPLES = """\
 examples:
@@ -34,7 +34,7 @@ def main(argv: list[str]) -> int:
     """Run the command.
 
     Args:
-        argv: its arguments.
+        argv: the arguments of the command.
 
     Returns:
         0.
@@ -52,7 +52,7 @@ def main(argv: list[str]) -> int:
         print(_push(folder, options))
     if options.index is not None:
         if not options.index.is_dir():
-            raise UsageError(f"{options.index} is no folder: name one that holds checkpoint folders.")
+            raise UsageError(f"{options.index} is not a folder: give one that holds checkpoint folders.")
         from colorcnn.publishing import write_index
 
         print(write_index(options.index))
@@ -96,7 +96,7 @@ def _push(folder: Path, options: argparse.Namespace) -> str:
     from colorcnn.checkpoint_config import read_config
     from colorcnn.hub import push
 
-    read_config(folder)  # a folder of anything else stays here
+    read_config(folder)  # raises if the folder is not a checkpoint
     return push(folder, options.push, private=options.private or None)
 
 
@@ -104,7 +104,7 @@ def _lines(path: Path) -> tuple[str, ...]:
     try:
         return tuple(path.read_text(encoding="utf-8").splitlines())
     except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or "it is no text"
+        reason = getattr(error, "strerror", None) or "it is not text"
         raise UsageError(f"{path} could not be read ({reason}): name a text file of classes.") from error
 
 
@@ -128,10 +128,10 @@ def _parse(argv: list[str]) -> argparse.Namespace:
     add("--name", help="the checkpoint's name on its card (default: that of OUT)")
     add("--dataset", default="", help="the training data (default: not recorded)")
     add("--recipe", default="", help="its experiment file, or a sentence (default: not recorded)")
-    add("--seed", type=int, metavar="N", help="of the training (default: not recorded)")
+    add("--seed", type=int, metavar="N", help="seed of the training (default: not recorded)")
     add("--metrics", type=Path, metavar="JSON", help="its scores: a JSON object, or a record with metrics")
-    add("--classes", type=Path, metavar="TXT", help="names of a classifier's classes, one a line, in order")
-    add("--note", default="", help="a paragraph for the model card about what to know before using it")
+    add("--classes", type=Path, metavar="TXT", help="names of a classifier's classes, one per line, in order")
+    add("--note", default="", help="a paragraph for the model card: what to know before use")
     add("--force", action="store_true", help="replace a checkpoint that is there (default: refuse)")
     add("--index", type=Path, metavar="DIR", help="write index.json, a list of the checkpoints in DIR, too")
     options = parser.parse_args(argv)

@@ -20,9 +20,9 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 
 DESCRIPTION = """\
-Make one HTML file of any number of records: an overview, and for each its tables, curves and pictures. The
-page needs no other file and asks the network for nothing. A record is what colorcnn evaluate, reproduce and
-demo write; grids of images and activation maps that lie beside it are shown with it.
+Write any number of records as one HTML file: an overview, and the tables, curves and images of each record.
+The page needs no other file and loads nothing from the internet. colorcnn evaluate, reproduce and demo write
+records. Grids of images and activation maps beside a record are shown with it.
 """
 EXAMPLES = """\
 examples:
@@ -32,28 +32,28 @@ examples:
 exit status: 0 when the page was written, 1 when the work failed or a damaged record was left out, 2 for a
 wrong option.
 """
-_NAMED = 5  # files that are no records
+_NAMED = 5  # maximum number of other files in a message
 _DRAWN_ONCE = {
     "mappings": "Encoders and decoders, as trained",
-    "cells": "Cells and centres, as trained",
+    "cells": "Cells and codewords, as trained",
     "examples": "Images as they are stored",
     "causes": "Accuracy over error and inconsistency",
 }
-"""Pictures beside a record that cannot be drawn anew from it, or are not on the page otherwise."""
+"""Figures beside a record that the page does not draw from the record."""
 
 
 def main(argv: list[str]) -> int:
     """Run the command.
 
     Args:
-        argv: its arguments.
+        argv: the arguments of the command.
 
     Returns:
         0, or 1 when a record was left out because it is damaged.
 
     Raises:
         UsageError: a path does not exist, or holds no records.
-        ColorCNNError: a file is no record, or the page exists or cannot be written.
+        ColorCNNError: a file is not a record, or the page exists or cannot be written.
     """
     options = _parse(argv)
     for path in options.paths:
@@ -108,8 +108,8 @@ def _entries(path: Path, left_out: list[ColorCNNError]) -> Iterator[Entry]:
     """Yield the records of a file or folder, with their pictures.
 
     Args:
-        path: of the file or folder.
-        left_out: takes the errors of records in the folder that cannot be read.
+        path: path of the file or folder.
+        left_out: list that gets the errors of records in the folder that cannot be read.
     """
     from colorcnn.reporting.page import Entry
 
@@ -124,25 +124,25 @@ def _entries(path: Path, left_out: list[ColorCNNError]) -> Iterator[Entry]:
 
 
 def _records(folder: Path, left_out: list[ColorCNNError]) -> dict[Path, Record]:
-    """Read every record below a folder. JSON files of other kinds are left out, and their number is told."""
-    found, strangers = {}, list[str]()
+    """Read every record below a folder. Other JSON files are left out and counted in a message."""
+    found, others = {}, list[str]()
     for file in sorted(folder.rglob("*.json")):
         try:
             found[file] = read_record(file)
         except ColorCNNError as error:
             if error.code == "no-record":
-                strangers.append(str(file.relative_to(folder)))
+                others.append(str(file.relative_to(folder)))
             else:
                 left_out.append(error)
-    if strangers:
-        names = ", ".join(strangers[:_NAMED]) + (" ..." if len(strangers) > _NAMED else "")
-        files = f"{len(strangers)} other JSON file{'s' * (len(strangers) != 1)}"
+    if others:
+        names = ", ".join(others[:_NAMED]) + (" ..." if len(others) > _NAMED else "")
+        files = f"{len(others)} other JSON file{'s' * (len(others) != 1)}"
         _log.info(f"note: left out {files} in {folder}: {names}.")
     return found
 
 
 def _pictures(file: Path, record: Record) -> list[Picture]:
-    """The grids beside a record; of one whose curves are not drawn anew, also its figure."""
+    """Return the grids beside a record, and its figure if the page does not draw the record's curves."""
     from colorcnn.reporting.figures import cam, depths, gallery
     from colorcnn.reporting.markup import Picture
     from colorcnn.reporting.naming import PICTURES

@@ -14,9 +14,9 @@ from colorcnn.errors import UnknownName, UsageError
 _log = logging.getLogger(__name__)
 
 DESCRIPTION = """\
-Run all stages of an experiment: train the classifier, train the quantizers, evaluate. Give the same command
-again to resume it: finished stages are not done again. Give it in several terminals, or on several machines
-with a common file system, and they share the work. At the end, the command writes a record, its figure and
+Run all stages of an experiment: train the classifier, train the quantizers, evaluate. Run the same command
+again to resume: finished stages are not repeated. If you run it in several terminals, or on several machines
+with a common file system, they share the work. At the end, the command writes a record, its figure and
 its table. In the repository it also updates the tables of README.md, experiments/README.md and docs/.
 """
 EXAMPLES = """\
@@ -33,7 +33,7 @@ interrupted.
 """
 
 
-_TRAIN_AGAIN = "delete its run's folder, and the same command trains again"
+_TRAIN_AGAIN = "delete its run's folder, then the same command trains again"
 CURES = {
     **data_cures(lambda name: f"--{name}", "COLORCNN_DATA", "originals of the experiment"),
     "sizes-differ": "bring all to one size with image_size {size} in the experiment",
@@ -42,21 +42,21 @@ CURES = {
     "other-network": _TRAIN_AGAIN,
     "no-variants": "leave out --variant",
 }
-"""Cures, in the words of this command, of errors by their code."""
+"""Code of an error -> its cure in terms of this command's options."""
 
 
 def main(argv: list[str]) -> int:
     """Run the command.
 
     Args:
-        argv: its arguments.
+        argv: the arguments of the command.
 
     Returns:
         0.
 
     Raises:
         UsageError: the experiment, its scale or an option is invalid.
-        ColorCNNError: a stage failed, or a record of something else is there.
+        ColorCNNError: a stage failed, or there is a record of other work.
     """
     options = _parse(argv)
     from colorcnn.reproduce.places import experiment_files, results_folder
@@ -68,14 +68,14 @@ def main(argv: list[str]) -> int:
         print(listing(results, options.name), end="")
         return 0
     if options.name is None:
-        raise UsageError("Which experiment? Name one; colorcnn reproduce --list tells which there are.")
+        raise UsageError("No experiment is given: pass one of those that colorcnn reproduce --list shows.")
     files = experiment_files()
     if Path(options.name).suffix not in (".yaml", ".yml") and options.name not in files:
         raise UnknownName("experiment", options.name, files)
     from colorcnn.reproduce.library import find_experiment
 
     experiment = find_experiment(options.name)
-    experiment.scale(options.scale)  # refuse a wrong name before heavy imports
+    experiment.scale(options.scale)  # a wrong name fails before heavy imports
     from colorcnn.commands import lightning
     from colorcnn.records import read_record
     from colorcnn.reproduce.listing import dry_run, expected_time
@@ -83,7 +83,7 @@ def main(argv: list[str]) -> int:
     from colorcnn.reproduce.runner import Run
     from colorcnn.reproduce.stages import kind_of_record
 
-    # Its remarks on every training would bury ours.
+    # Its messages on every training would hide ours.
     logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
     plan = Plan(experiment, options.scale, options.seeds, options.out, options.variant)
     if options.dry_run:
@@ -126,7 +126,7 @@ def _parse(argv: list[str]) -> argparse.Namespace:
     add(
         "--dry-run",
         action="store_true",
-        help="print stages, what is done and the expected time; run nothing",
+        help="print stages, progress and expected time; run nothing",
     )
     add(
         "-o",
@@ -149,10 +149,10 @@ def _parse(argv: list[str]) -> argparse.Namespace:
         action="append",
         default=[],
         metavar="NAME",
-        help="let the experiment run code of this module, too; give it once for each module (default: only "
+        help="let the experiment run code of this module, too; can be repeated (default: only "
         "classes of colorcnn, torch, torchvision and pytorch_lightning)",
     )
-    add("--force", action="store_true", help="replace records that hold something else (default: refuse)")
+    add("--force", action="store_true", help="replace records of other work (default: refuse)")
     options = parser.parse_args(argv)
     if options.seeds is not None:
         from colorcnn.reproduce.reading import check_seeds
@@ -162,7 +162,7 @@ def _parse(argv: list[str]) -> argparse.Namespace:
 
 
 def _render_pages(results: Path) -> None:
-    """Bring the repository's pages up to date where the records are the repository's."""
+    """Render the tables of the repository's pages, if the records are the repository's."""
     from colorcnn.reproduce.pages import render_pages, repository_pages
     from colorcnn.reproduce.places import repository, results_folder
 
@@ -170,4 +170,4 @@ def _render_pages(results: Path) -> None:
     if home is None or results.resolve() != results_folder(results):
         return
     for page in render_pages(repository_pages(home), results):
-        _log.info(f"brought the tables of {page} up to date")
+        _log.info(f"updated the tables of {page}")

@@ -1,4 +1,4 @@
-"""``colorcnn fit|validate|test|predict`` before anything heavy is imported: help, and requests to refuse."""
+"""Help and checks of ``colorcnn fit|validate|test|predict`` that import nothing heavy."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from colorcnn.errors import UnknownName, UsageError
 CURES = data_cures(lambda name: f"--data.init_args.{name}")
 HELP_ALL = "--help-all"
 PLACES = ("--model", "--data", "--trainer", "--print_config")
-"""Options that have further options below them, or flags behind an equals sign."""
+"""Options with further options below them, or with a value after an equals sign."""
 
 COMMON = frozenset(
     ("--config", "--seed_everything", "--name", "--force", "--kind", "--ckpt_path", "--weights_only")
@@ -24,7 +24,7 @@ OWN = {
     "test": frozenset(("--verbose",)),
     "predict": frozenset(("--return_predictions",)),
 }
-"""Sub-command -> the options that it has beside :data:`COMMON`."""
+"""Sub-command -> its options in addition to :data:`COMMON`."""
 _OURS = ("--device", "--allow-module", "--allow_module", "-c")
 
 ABOUT = {
@@ -34,7 +34,7 @@ ABOUT = {
     "validate": "Score a checkpoint of a run on the validation split.",
     "test": "Score a checkpoint of a run on the test split.",
     "predict": "Run a checkpoint over the test split. A quantizer writes indexed PNG files, a classifier a\n"
-    "table of its answers, into runs/NAME/predictions. Files keep the names of the images.",
+    "table of predictions, into runs/NAME/predictions. Files keep the names of the images.",
 }
 EXAMPLES = {
     "fit": """\
@@ -58,34 +58,34 @@ options:
   -h, --help            print this help
   {help_all}            print every option of Lightning's parser, too; takes some seconds
   -c, --config FILE|NAME
-                        a YAML file of `kind: fit`, or a training of the package; later ones go first
+                        a YAML file of `kind: fit`, or a training of the package; later files win
   --name NAME           the run's folder below runs/ (default: the configuration's name)
-  --force               start anew where a run of this name exists (default: refuse)
+  --force               start again if a run of this name exists (default: refuse)
   --device auto|cpu|cuda|mps
-                        where networks compute; auto takes a GPU where there is one (default: auto)
+                        device of the networks; auto is a GPU if there is one (default: auto)
   --ckpt_path last|best|FILE
                         the checkpoint: fit resumes from it, others load it (default: none for fit, else best)
-  --seed_everything N   of all that is drawn (default: the configuration's, else 0)
+  --seed_everything N   seed of everything random (default: the configuration's, else 0)
   --model CLASS, --model.init_args.NAME VALUE
                         the task and its options: ClassifierTask, ColorCNNTask or VQTask;
                         --model.help CLASS describes them
   --data CLASS, --data.init_args.NAME VALUE
                         the data set and its options; --data.help CLASS describes them
-  --trainer.NAME VALUE  of the trainer, such as --trainer.max_epochs 10 --trainer.precision 32-true
+  --trainer.NAME VALUE  option of the trainer, such as --trainer.max_epochs 10 --trainer.precision 32-true
   --print_config        print the whole configuration and stop
-  --allow-module NAME   let the configuration name classes of this module, which is run; once for each module
+  --allow-module NAME   let the configuration use classes of this module, whose code is run; can be repeated
 {own}
 examples:
 {examples}
 
 A configuration names classes of colorcnn, torch, torchvision and pytorch_lightning. Other modules run code
-that you must trust: --allow-module allows one, on the command line alone.
+that you must trust: --allow-module allows one, only on the command line.
 
 exit status: 0 when the work is done, 1 when it failed, 2 for a wrong option, 130 and 143 when it was stopped.
 """
 _OWN_HELP = {
     "--verbose": "  --verbose false       do not print the table of scores\n",
-    "--return_predictions": "",  # of use to Python callers of Lightning alone
+    "--return_predictions": "",  # of use only to Python callers of Lightning
 }
 
 
@@ -99,7 +99,7 @@ def main(argv: list[str]) -> int:
         The exit status.
 
     Raises:
-        ColorCNNError: for everything a user can mend.
+        ColorCNNError: the user can fix the problem.
     """
     if any(word in ("-h", "--help") for word in argv[1:]):
         print(help_of(argv[0]), end="")
@@ -123,13 +123,13 @@ def help_of(name: str) -> str:
 
 
 def check_arguments(argv: Sequence[str]) -> None:
-    """Refuse unknown options, missing files, and a request without a configuration.
+    """Raise if an option is unknown, a file is missing, or there is no configuration.
 
     Args:
         argv: the sub-command and its options.
 
     Raises:
-        UsageError: names the option or the file.
+        UsageError: an option or a file is invalid.
         ColorCNNError: a configuration file cannot be read.
     """
     from colorcnn.reproduce.yaml_file import read_yaml

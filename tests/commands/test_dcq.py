@@ -105,7 +105,7 @@ def test_all_images_of_a_folder_without_a_test_split_are_taken(pets: Path, capsy
     assert "18 images" in run(capsys, "build", "pets/train", *options, "-o", "tree")[1]
     assert "14 images" in run(capsys, "build", "pets", *options, "--test-size", "4", "-o", "some")[1]
     status, _, err = run(capsys, "build", "cifar10", *options, "--test-size", "4", "-o", "none")
-    assert (status, "leave --test-size out" in err) == (2, True)
+    assert (status, "remove --test-size" in err) == (2, True)
 
 
 def test_images_that_are_set_aside_are_told(pets: Path, capsys) -> None:
@@ -127,7 +127,7 @@ def test_a_build_that_is_terminated_says_how_to_go_on(pets: Path, capsys, monkey
         patch.setattr("colorcnn.dcq.build.Build.finish", stop)
         status, _, err = run(capsys, *arguments, "--force")
     assert status == 143
-    assert f"go on with `colorcnn dcq {' '.join(arguments)}`" in err
+    assert f"resume with `colorcnn dcq {' '.join(arguments)}`" in err
     assert not list(Path("small").rglob("*.part"))
     assert run(capsys, *arguments)[0] == 0
 
@@ -220,10 +220,10 @@ def test_recode_can_copy_what_pruning_keeps_losslessly(pets: Path, capsys) -> No
         (["--method", "colorcnn-plus", "--smoothing", "9"], 2, "take it without (--smoothing 0)"),
         (["--method", "wu+floyd-steinberg", "--palettes", "super"], 2, "leave +floyd-steinberg out"),
         (["--method", "wu+floyd-steinberg", "--smoothing", "9"], 2, "take it without (--smoothing 0)"),
-        (["--classifier-size", "9"], 2, "belongs to --classifier"),
+        (["--classifier-size", "9"], 2, "--classifier-size needs --classifier"),
         (["--recipe", ""], 2, "paper, pixels, super"),
         (["--no-refine", "--refine-steps", "9"], 2, "--refine-steps changes nothing"),
-        (["--recipe", "pixels", "--classifier", "tiny:classifier"], 2, "leave --classifier out"),
+        (["--recipe", "pixels", "--classifier", "tiny:classifier"], 2, "remove --classifier"),
         (["--features", "label", "--clusters", "4"], 2, "--clusters changes nothing"),
         (["--features", "histogram", "--pool", "4"], 2, "--pool changes nothing"),
         (["--attention", "none", "--kept", "0.4"], 2, "--kept changes nothing"),
@@ -232,7 +232,7 @@ def test_recode_can_copy_what_pruning_keeps_losslessly(pets: Path, capsys) -> No
         (["--seed", "-1"], 2, "--seed is -1"),
         (["--prune", "aum"], 2, "--kept-images"),
         (["--prune", "aum", "--kept-images", "0.5"], 2, "--dynamics"),
-        (["--kept-images", "0.5"], 2, "belongs to --prune"),
+        (["--kept-images", "0.5"], 2, "needs --prune"),
         (["--prune", "random", "--kept-images", "0.5", "--dynamics", "none"], 1, "does not exist"),
         (["--jobs", "0"], 2, "--jobs"),
         (["--space", "srgb", "--clusters", "4"], 2, "CIELAB"),

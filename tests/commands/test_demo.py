@@ -67,7 +67,7 @@ def test_a_demo_that_is_stopped_goes_on_with_the_same_command(tiny_budget, capsy
     assert len(trained) == 2
     monkeypatch.setattr(demo, "_report", usual)
     assert main(argv) == 0
-    assert "going on with the unfinished demo" in capsys.readouterr().err
+    assert "resuming the unfinished demo" in capsys.readouterr().err
     assert {path: path.read_bytes() for path in trained} == trained, "nothing is trained again"
     assert (tiny_budget / "report.html").exists()
     assert main(argv) == 1, "a finished demo is not overwritten"

@@ -120,7 +120,7 @@ def test_a_task_without_a_training_is_refused(run, tmp_path, capsys):
 def test_two_trainings_of_one_name_are_refused(run, tmp_path, capsys):
     with claimed(tmp_path / "runs" / "classifier" / ".lock"):
         assert run("fit", "--config", CONF / "classifier.yaml") == 2
-    assert "in training by another process" in capsys.readouterr().err
+    assert "is trained by another process" in capsys.readouterr().err
     assert run("fit", "--config", CONF / "classifier.yaml", "--trainer.max_epochs", "1") == 0
 
 
@@ -144,7 +144,7 @@ def test_sigterm_ends_a_training_with_143_and_the_command_that_resumes(tmp_path)
     process.send_signal(signal.SIGTERM)
     told = process.communicate()[1]
     assert process.returncode == 143, told
-    assert "last.ckpt is whole: go on with --ckpt_path last" in told
+    assert "last.ckpt is complete: resume with --ckpt_path last" in told
     assert f"`colorcnn {' '.join(argv)} --ckpt_path last`" in told
     assert "Traceback" not in told
     assert torch.load(last, weights_only=True)["epoch"] >= 0

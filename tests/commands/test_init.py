@@ -70,7 +70,7 @@ def test_a_file_that_exists_is_kept_without_force(photos, capsys):
     [
         (["none"], "There is no folder none"),
         (["photos/train/cat"], "has no class folders"),
-        (["photos", "--name", "a/b"], "is no plain name"),
+        (["photos", "--name", "a/b"], "is not allowed"),
         (["photos", "--image-size", "3"], "image_size is 3"),
     ],
 )

@@ -111,7 +111,7 @@ def test_what_cannot_be_published_is_refused(ckpt, tmp_path, capsys):
         ([str(ckpt), out, "--classes", str(tmp_path / "none.txt")], 2, "could not be read"),
         ([str(ckpt)], 2, "needs RUN and OUT"),
         ([], 2, "needs RUN and OUT"),
-        (["--index", str(tmp_path / "none")], 2, "is no folder"),
+        (["--index", str(tmp_path / "none")], 2, "is not a folder"),
     ):
         assert main(["publish", *arguments]) == status
         message = capsys.readouterr().err

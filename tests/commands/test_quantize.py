@@ -145,9 +145,9 @@ class TestNames:
             (["a.png", "-o", "."], "is a folder: write --out-dir"),
             (["a.png", "-o", "c.png", "--all-frames"], "use --out-dir"),
             (["a.png", "--out-dir", "b.png"], "b.png is a file: name a folder"),
-            (["a.png", "-o", "-", "--json"], "--json would mix"),
-            (["a.png", "b.png", "-o", "-"], "can hold one picture"),
-            (["a.png", "-", "--all-frames"], "can hold one picture"),
+            (["a.png", "-o", "-", "--json"], "--json and the image cannot both"),
+            (["a.png", "b.png", "-o", "-"], "can hold one image"),
+            (["a.png", "-", "--all-frames"], "can hold one image"),
             (["a.png", "--background", "blurple"], "is no colour"),
             (["a.png", "--dither", "noise"], "Unknown dither 'noise'"),
             (["a.png", "--max-pixels", "0"], "at least 1"),
@@ -165,7 +165,7 @@ class TestNames:
     def test_two_inputs_of_one_result_fail_alone(self, capsys):
         assert run(picture("a.png"), picture("a.jpg"), picture("0.png")) == 1
         shown = capsys.readouterr()
-        assert "error: a.png and a.jpg would both become a-c4.png: tell them apart with --suffix" in shown.err
+        assert "error: a.png and a.jpg would both become a-c4.png: use different names" in shown.err
         assert "error: a.jpg and a.png would both become a-c4.png" in shown.err
         assert shown.out == "0-c4.png\n"
         assert sorted(os.listdir()) == ["0-c4.png", "0.png", "a.jpg", "a.png"]
@@ -370,7 +370,7 @@ class TestReading:
         assert run(f"a.{kind}") == 0
         captured = capsys.readouterr()
         assert captured.out == "a-c4.png\n"
-        assert f"warning: a.{kind} holds 3 frames, the first is taken" in captured.err
+        assert f"warning: a.{kind} has 3 frames and only the first is used" in captured.err
         assert abs(int(parts("a-c4.png")[2][0, 0, 0]) - 250) <= 8
 
     def test_all_frames_writes_each(self, capsys):
@@ -431,7 +431,7 @@ class TestStreams:
     def test_terminals_are_refused(self, monkeypatch, capsys):
         stdin(monkeypatch, terminal=True)
         assert run("-", "-o", "a.png") == 2
-        assert "pipe one in" in errors(capsys)[0]
+        assert "pipe an image in" in errors(capsys)[0]
         stdout(monkeypatch, terminal=True)
         assert run("-") == 2
         assert "printed on the terminal" in errors(capsys)[0]
@@ -596,7 +596,7 @@ class TestPalettes:
             (["--keep", "#000,#111,#222,#333"], "leaves none to choose"),
             (["--palette", "none.gpl"], "none.gpl does not exist"),
             (["--palette", "none.gpl", "--keep", "black"], "so --keep changes nothing"),
-            (["--strip", "-o", "-"], "--strip needs a name"),
+            (["--strip", "-o", "-"], "--strip writes beside a file"),
         ],
     )
     def test_what_cannot_be_meant_writes_nothing(self, capsys, arguments, problem):

@@ -267,7 +267,7 @@ def test_a_model_of_small_images_names_what_fits_a_photograph(size, told, monkey
     note = advice_module.advice(QuantizeOptions(("a.png",), colors=2), size)
     assert (note is not None) == told
     if note:
-        assert "has seen 32 x 32 images only" in note
+        assert "was trained on 32 x 32 images" in note
         assert "--method k-means" in note
         assert "colorcnn-1bit" in note
     assert advice_module.advice(QuantizeOptions(("a.png",), colors=2, method="octree"), size) is None

@@ -371,7 +371,7 @@ def test_missing_data_are_told_in_the_words_of_the_command(tmp_path, monkeypatch
 @pytest.mark.parametrize(
     ("argv", "problem"),
     [
-        ([], "Which experiment?"),
+        ([], "No experiment is given"),
         (["magic"], "Unknown experiment 'magic'"),
         ([str(CONF), "--size", "huge"], "Unknown scale of experiment 'huge': choose one of cpu, paper"),
         ([str(CONF), "--size", "paper", "--panel", "6"], "Unknown variant '6': choose one of 4, 5"),

@@ -133,7 +133,7 @@ def test_resuming_an_interrupted_run_gives_the_uninterrupted_numbers(stop, run, 
     told = process.communicate()[1]
     if stop == signal.SIGINT:
         assert process.returncode == 130
-        assert "last.ckpt is whole: go on with --ckpt_path last" in told
+        assert "last.ckpt is complete: resume with --ckpt_path last" in told
     broken = tmp_path / "runs" / "colorcnn-plus"
     with (broken / "scores.jsonl").open("a") as stream:
         stream.write('{"epo')  # a line that was cut short

@@ -7,10 +7,10 @@ from colorcnn.commands.messages import data_cures
 CURES = {
     **data_cures(lambda name: f"--{name.replace('_', '-')}", originals="originals in a configuration"),
     "missing-dynamics": "record it with --trainer.callbacks+=TrainingDynamics while training",
-    "one-size": "choose another with --image-size instead",
-    "refinement-space": "choose that space, or leave the refinement out (--no-refine)",
-    "smoothing": "take it without (--smoothing 0)",
-    "unnamed-dynamics": "name it with --dynamics",
+    "one-size": "use --image-size for another size",
+    "refinement-space": "use that space, or no refinement (--no-refine)",
+    "smoothing": "use no smoothing (--smoothing 0)",
+    "unnamed-dynamics": "pass it with --dynamics",
 }
 
 

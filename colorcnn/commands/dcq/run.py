@@ -1,4 +1,4 @@
-"""``colorcnn dcq``: a training set in a few colours, kept in a store to train from."""
+"""``colorcnn dcq``: write a training set in a few colours to a store, and use the store."""
 
 from __future__ import annotations
 
@@ -38,26 +38,25 @@ Compress a training set by reducing its colours (Dataset Color Quantization), an
 EXAMPLES = """\
 examples:
   colorcnn dcq build cifar10 --bits 2 -o small
-      4 colours in an image; a build that is stopped goes on when called again
+      4 colours per image; a stopped build resumes when run again
   colorcnn dcq build cifar10 --bits 2 --clusters 20 --classifier resnet9-cifar10 -o small
-      as the paper does it: 20 palettes of 4 colours for all training images
+      as in the paper: 20 palettes of 4 colours for all training images
   colorcnn dcq build photos/ --shorter-side 256 -o small
-  colorcnn dcq build cifar10 --method median-cut -o small      every image by itself, with its own palette
+  colorcnn dcq build cifar10 --method median-cut -o small      a palette for each image
   colorcnn fit --config mine.yaml --data QuantizedFolder --data.init_args.root small
   colorcnn dcq verify small
   colorcnn dcq export small -o pngs                            folders of indexed PNG files
-  colorcnn dcq recode cifar10 --format jpeg --bytes 120 -o jpegs     what a store is to be compared with
+  colorcnn dcq recode cifar10 --format jpeg --bytes 120 -o jpegs     files to compare a store with
   colorcnn fit --config mine.yaml --data RecodedFolder --data.init_args.root jpegs \\
       --data.init_args.originals cifar10
 
-`colorcnn dcq COMMAND --help` tells the options. Exit status: 0, 1 when the work failed or a store is damaged,
+`colorcnn dcq COMMAND --help` lists the options. Exit status: 0, 1 when the work failed or a store is damaged,
 2 for a wrong option.
 """
 
 _BUILD = """\
-Reduce the images of a training set to a few colours and keep them in a store. All images are taken; where a
-data set has a test split of its own, that is left alone. A build that is stopped goes on when the same
-command is called again.
+Reduce the images of a training set to a few colours and write them to a store. The test split of a data set
+is not used, if it has one; all other images are. A stopped build resumes when the same command is run again.
 """
 _BUILD_EXAMPLES = """\
   colorcnn dcq build cifar10 --bits 2 -o small
@@ -73,7 +72,7 @@ _EXPORT_EXAMPLES = """\
   colorcnn dcq export small --format parquet -o rows     datasets.load_dataset("rows")
   colorcnn dcq export small --format litdata -o chunks   litdata.StreamingDataset("chunks")"""
 _VERIFY = "Read a whole store and compare it with its checksums."
-_RECODE = "Write the training images in another format, all with the best quality that keeps to a size."
+_RECODE = "Write the training images in another format, with the best quality for a given size."
 _RECODE_EXAMPLES = """\
   colorcnn dcq recode cifar10 --format jpeg --bytes 120 -o jpegs
   colorcnn dcq recode photos/ --format webp --quality 60 -o webps"""
@@ -86,7 +85,7 @@ _STATUS = {
 }
 
 PICTURE = "examples.png"
-"""In the folder of a store: what its images look like."""
+"""File in the folder of a store that shows some of its images."""
 
 _SHOWN = 10
 
@@ -108,7 +107,7 @@ def main(argv: list[str]) -> int:
     options.argv = argv
     check_seed(getattr(options, "seed", 0))
     if getattr(options, "jobs", None) == 0:
-        raise UsageError("--jobs is 0: choose how many pieces are worked on at a time, or -1 for one a core.")
+        raise UsageError("--jobs is 0: give the number of parallel jobs, or -1 for one per core.")
     run: dict[str, Callable[[argparse.Namespace], int]] = {
         "build": _build, "export": _export, "verify": _verify, "recode": _recode,
     }  # fmt: skip
@@ -150,9 +149,9 @@ def _parser() -> argparse.ArgumentParser:
         "--bytes",
         type=float,
         metavar="N",
-        help="the most bytes an image may have in the mean, headers and tables that a set could share aside",
+        help="maximum mean bytes per image, without headers and tables that the files could share",
     )
-    again.add_argument("--quality", type=int, metavar="N", help="in place of --bytes, 1 to 95")
+    again.add_argument("--quality", type=int, metavar="N", help="quality from 1 to 95, in place of --bytes")
     again.add_argument("-o", "--out", type=Path, required=True, metavar="DIR", help="a new or empty folder")
     add_jobs_option(again)
     return parser
@@ -165,7 +164,7 @@ def _build(options: argparse.Namespace) -> int:
     if options.classifier is not None:
         check_classifier(options.classifier)
     if options.out.exists() and not options.out.is_dir():
-        raise UsageError(f"{options.out} is a file: name a folder with --out.")
+        raise UsageError(f"{options.out} is a file: give a folder with --out.")
     from colorcnn.dcq.build import Build, prepare_folder
     from colorcnn.methods import load_quantizer
     from colorcnn.pretrained import find_device
@@ -202,25 +201,25 @@ def _build(options: argparse.Namespace) -> int:
 
 
 def _run(build: Build, options: argparse.Namespace) -> Manifest:
-    """Run a build, and say how to go on where it is stopped."""
+    """Run a build. If it is stopped, print the command that resumes it."""
     try:
         return build.run()
     except KeyboardInterrupt:
         words = shlex.join(word for word in options.argv if word != "--force")
-        _log.info(f"stopped, the work so far is kept in {options.out}: go on with `colorcnn dcq {words}`.")
+        _log.info(f"stopped, the finished work is kept in {options.out}: resume with `colorcnn dcq {words}`.")
         raise
 
 
 def _unfinished_store(
-    options: argparse.Namespace, settings: Settings, source: ImageSource, looks: bool
+    options: argparse.Namespace, settings: Settings, source: ImageSource, classified: bool
 ) -> Manifest | None:
-    """Return the manifest of a store that this command has written without its picture, if there is one.
+    """Return the manifest of a store that this command wrote without its examples, or None.
 
     Args:
-        options: of the command.
-        settings: of the build.
-        source: its images.
-        looks: a classifier looks at the images.
+        options: options of the command.
+        settings: settings of the build.
+        source: the images.
+        classified: True if the build uses a classifier.
     """
     from colorcnn.dcq.build import WORK
     from colorcnn.dcq.place import MANIFEST
@@ -230,7 +229,7 @@ def _unfinished_store(
     if options.force or not (folder / MANIFEST).is_file() or (folder / PICTURE).exists():
         return None
     manifest = read_manifest(folder)
-    chosen = settings if looks else settings.without_classifier()[0]
+    chosen = settings if classified else settings.without_classifier()[0]
     config = json.loads(json.dumps({**chosen.to_json(), "classifier": options.classifier}))
     stored = {name: value for name, value in manifest.config.items() if name != "hash"}
     if (manifest.data, stored, manifest.report.get("source")) != (options.data, config, source.key):
@@ -240,7 +239,7 @@ def _unfinished_store(
 
 
 def _draw_examples(source: ImageSource, folder: Path) -> None:
-    """Some images, spread evenly over all, above what the store makes of them."""
+    """Write an image of evenly spaced images and their stored copies."""
     from colorcnn.dcq.storage import Store
     from colorcnn.evaluation.gallery import evenly_spaced
     from colorcnn.files import write_atomically
@@ -260,12 +259,12 @@ def _open_data(options: argparse.Namespace) -> ImageDataModule:
         size = options.test_size or 0
         return open_data(options.data, test_size=int(size) if size >= 1 else size, **common)
     if options.test_size is not None:
-        raise UsageError(f"{options.data} has a test split of its own: leave --test-size out.")
+        raise UsageError(f"{options.data} has its own test split: remove --test-size.")
     return open_data(options.data, **common)
 
 
 def _source(options: argparse.Namespace, data: ImageDataModule) -> ImageSource:
-    """The training images, or those of them that pruning keeps."""
+    """Return the training images, or those that pruning keeps."""
     from colorcnn.data import training_images
     from colorcnn.dcq.pruning import prune, read_dynamics
     from colorcnn.dcq.sources import Chosen
@@ -274,12 +273,12 @@ def _source(options: argparse.Namespace, data: ImageDataModule) -> ImageSource:
     if options.prune is None:
         for name in ("kept_images", "dynamics", "dropped"):
             if getattr(options, name) is not None:
-                raise UsageError(f"--{name.replace('_', '-')} belongs to --prune: name a method with that.")
+                raise UsageError(f"--{name.replace('_', '-')} needs --prune: add it with a method.")
         return source
     if options.kept_images is None:
         raise UsageError("--prune needs --kept-images, the share of the images to keep, such as 0.1.")
     if options.dropped is not None and not options.prune.startswith("ccs-"):
-        raise UsageError(f"--dropped changes nothing for {options.prune}: leave it out, or choose ccs-...")
+        raise UsageError(f"--dropped changes nothing for {options.prune}: remove it, or use ccs-...")
     dynamics = None if options.dynamics is None else read_dynamics(options.dynamics)
     rows = prune(
         options.prune,
@@ -297,7 +296,7 @@ def _classifier(options: argparse.Namespace, settings: Settings, data: ImageData
     if options.classifier is None:
         return None
     if settings.layer is None and not settings.attends:
-        raise UsageError("None of these stages looks at a classifier: leave --classifier out.")
+        raise UsageError("None of these steps uses a classifier: remove --classifier.")
     from colorcnn.classifiers import load_classifier
 
     return load_classifier(options.classifier, data.num_classes)
@@ -321,10 +320,10 @@ def _export(options: argparse.Namespace) -> int:
     store = Store(options.store)
     if options.format != EXPORTS[0]:
         total = export_archives(store, options.out, options.format, jobs=options.jobs)
-        print(f"{len(store):,} images in {options.format} files of {total / len(store):,.1f} bytes an image")
+        print(f"{len(store):,} images in {options.format} files of {total / len(store):,.1f} bytes per image")
         return 0
     total = export_store(store, options.out, jobs=options.jobs)
-    print(f"{len(store):,} PNG files of {total / len(store):,.1f} bytes in the mean")
+    print(f"{len(store):,} PNG files of {total / len(store):,.1f} bytes on average")
     return 0
 
 
@@ -358,14 +357,14 @@ def _recode(options: argparse.Namespace) -> int:
     )
     quality = "" if found.quality is None else f" at quality {found.quality}"
     print(
-        f"{len(source):,} {options.format} files{quality}: {found.file_bytes:,.1f} bytes in the mean, "
+        f"{len(source):,} {options.format} files{quality}: {found.file_bytes:,.1f} bytes on average, "
         f"{found.payload_bytes:,.1f} without headers and tables"
     )
     return 0
 
 
 def size_lines(manifest: Manifest) -> Sequence[str]:
-    """The four sizes of a store as lines of text, and what they are compared with."""
+    """Return the four sizes of a store as lines of text."""
     raw = manifest.bytes["raw"]
     rows = [
         ("nominal (q / 24)", manifest.bytes["nominal"]),
@@ -374,7 +373,7 @@ def size_lines(manifest: Manifest) -> Sequence[str]:
         ("source files", manifest.bytes["source"]),
     ]
     return [
-        f"{name:18} {total / manifest.images:10,.1f} bytes an image  {raw / total:6.1f} times less than raw"
+        f"{name:18} {total / manifest.images:10,.1f} bytes per image  {raw / total:6.1f} times less than raw"
         for name, total in rows
         if total
     ]

@@ -1,4 +1,4 @@
-"""The command ``colorcnn evaluate``: measure what a classifier recognises in images of a few colours."""
+"""The command ``colorcnn evaluate``: measure how well a classifier recognises images of a few colours."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from colorcnn.commands.messages import data_cures
 
 CURES = {
     **data_cures(lambda name: f"--{name.replace('_', '-')}", originals="originals in a configuration"),
-    "other-classes": "choose a classifier that was trained on these data, or map its classes with --classes",
+    "other-classes": "use a classifier that was trained on these data, or map its classes with --classes",
 }
 
 

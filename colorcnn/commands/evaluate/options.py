@@ -1,24 +1,22 @@
-"""The options of ``colorcnn evaluate``: the parser, and the evaluation that they ask for."""
+"""The options of ``colorcnn evaluate``: the parser, and the configuration of the evaluation."""
 
 from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from colorcnn.commands.console import Parser, add_device_option
-from colorcnn.commands.evaluate.results import DRAWN, FILES
+from colorcnn.commands.evaluate.results import FILES
 from colorcnn.errors import UsageError, check_at_least
-
-if TYPE_CHECKING:
-    from colorcnn.evaluation.config import EvaluationConfig
+from colorcnn.evaluation.config import BATCH_SIZE, PALETTE_SIZES, SPLITS, EvaluationConfig
 
 DESCRIPTION = """\
-Quantize a data set with several methods and numbers of colours, and measure what is left: how much of
-it a classifier still recognises (with a 95 % interval), PSNR, SSIM, the colours really used, bits per
-pixel of the files, and the speed. Everything is measured on the pixels of the PNG files. Methods are
-compared with the first one named, by an exact test on the same images. The table goes to standard output,
-progress and messages to standard error.
+Quantize a data set with several methods and numbers of colours, and measure the result: how many images a
+classifier still recognises (with a 95 % interval), PSNR, SSIM, the colours used, bits per pixel of the files,
+and the speed. Everything is measured on the pixels of the PNG files. Methods are compared with the first one
+by an exact test on the same images. The table goes to standard output, progress and messages to standard
+error.
 """
 EXAMPLES = """\
 examples:
@@ -26,22 +24,22 @@ examples:
   colorcnn evaluate photos/ --classifier mymodule:network --colors 2,4 --limit 1000 -o runs/photos
       photos/ holds test/<class>/<image>, or <class>/<image>; mymodule.py a function network()
   colorcnn evaluate photos/ --split all --classifier torchvision:resnet18 --classes map.json
-      an ImageNet network on one's own folders, of which none is set aside
+      an ImageNet network on your own folders, with all images
   colorcnn evaluate cifar100 --classifier mine.ckpt --methods median-cut --published cifar100-resnet18
   colorcnn evaluate cifar10 --classifier resnet9-cifar10 --methods colorcnn-plus,jpeg,webp,png
-      quantizers beside image files: jpeg:30 is one quality, jpeg a whole curve; files count with headers
+      quantizers and image codecs: jpeg:30 is one quality, jpeg is several; file sizes include headers
   colorcnn evaluate cifar10 --classifier resnet9-cifar10 --colors 4,16 --attack pgd:adaptive --limit 1000
-      accuracy under attack: pgd knows the classifier alone, pgd:adaptive goes through the quantizer too
+      accuracy under attack: pgd attacks the classifier alone, pgd:adaptive also the quantizer
   colorcnn evaluate cifar10 --classifier resnet9-cifar10 --classifier mine.ckpt --methods colorcnn-plus
-      a quantizer trained for one network before another: the matrix of methods and classifiers
+      every method with every classifier, also with one that the quantizer was not trained for
 
-exit status: 0 when something was measured, 1 when the work failed, 2 for a wrong option.
+exit status: 0 when the results are written, 1 when the work failed, 2 for a wrong option.
 """
-SPLITS = ("test", "val", "train", "all")
+_SIZES = ",".join(map(str, PALETTE_SIZES))
 
 
 def parse(argv: list[str]) -> argparse.Namespace:
-    """Parse the arguments, and refuse options that conflict."""
+    """Parse the arguments, and raise if options conflict."""
     parser = Parser(
         prog="colorcnn evaluate",
         description=DESCRIPTION,
@@ -56,40 +54,40 @@ def parse(argv: list[str]) -> argparse.Namespace:
         required=True,
         action="append",
         metavar="NAME",
-        help="a pretrained name, a checkpoint folder, a Lightning .ckpt, or module:function for one's own; "
-        "give it several times to compare classifiers, the first of which the main table is about",
+        help="a pretrained name, a checkpoint folder, a Lightning .ckpt, or module:function; "
+        "repeat the option to compare classifiers; the main table uses the first one",
     )
     add(
         "--classes",
         type=Path,
         metavar="JSON",
-        help="for classifiers of other classes: a JSON object of the data's classes, each with one or "
-        'several of the classifier\'s by number or name, such as {"cat": [281, "tiger cat"]}',
+        help="for classifiers with other classes: a JSON object from each class of the data to one or "
+        'several of the classifier\'s classes, by number or name: {"cat": [281, "tiger cat"]}',
     )
     add(
         "--methods",
         default="median-cut,octree",
         metavar="NAME[:CHECKPOINT][+DITHER],...",
-        help="what to compare, as --method of colorcnn quantize, or an image format: jpeg[:QUALITY], webp, "
+        help="methods as in --method of colorcnn quantize, or image formats: jpeg[:QUALITY], webp, "
         "avif, jpeg-xl, png (default: median-cut,octree)",
     )
     add(
         "--colors",
-        default="2,4,8,16,32,64",
+        default=_SIZES,
         metavar="N,...",
-        help="the most colours an image keeps, each 1 to 256 (default: 2,4,8,16,32,64)",
+        help=f"maximum numbers of colours of an image, each 1 to 256 (default: {_SIZES})",
     )
     _add_data_options(parser)
     _add_attack_options(parser)
     add_device_option(parser)
-    add("--seed", type=int, default=0, metavar="N", help="for --limit and random methods (default: 0)")
+    add("--seed", type=int, default=0, metavar="N", help="seed of --limit and random methods (default: 0)")
     add(
         "--published",
         metavar="TABLE",
-        help="set a paper's numbers beside the measured ones, such as cifar100-resnet18",
+        help="add a paper's numbers in extra columns, such as cifar100-resnet18",
     )
-    add("--cam", action="store_true", help="draw where the classifier looks, into the report and cam*.png")
-    add("-o", "--out", type=Path, metavar="DIR", help=f"folder to write {', '.join(FILES)}, {DRAWN} into")
+    add("--cam", action="store_true", help="draw class activation maps, into the report and cam*.png")
+    add("-o", "--out", type=Path, metavar="DIR", help=f"folder to write {', '.join(FILES)} and images into")
     add("--force", action="store_true", help="overwrite results that exist (default: refuse)")
     add("--json", action="store_true", help="print the record as JSON instead of the table")
     options = parser.parse_args(argv)
@@ -103,9 +101,9 @@ def _check_combinations(options: argparse.Namespace) -> None:
     if options.attack is None:
         for name, value in (("--epsilon", options.epsilon), ("--attack-steps", options.attack_steps)):
             if value is not None:
-                raise UsageError(f"{name} is given without an attack: add --attack pgd, or leave it out.")
+                raise UsageError(f"{name} is given without an attack: add --attack pgd, or remove {name}.")
     if options.cam and options.out is None:
-        raise UsageError("--cam draws a picture: name a folder for it with --out.")
+        raise UsageError("--cam writes images: give a folder with --out.")
 
 
 def _add_data_options(parser: argparse.ArgumentParser) -> None:
@@ -117,20 +115,26 @@ def _add_data_options(parser: argparse.ArgumentParser) -> None:
         "--image-size",
         type=int,
         metavar="N",
-        help="bring images to N x N before they are quantized (default: the data set's own size)",
+        help="scale images to N x N before quantization (default: the data set's own size)",
     )
     add(
         "--limit",
         type=int,
         metavar="N",
-        help="a sample of N images, every class in proportion, drawn with --seed (default: all)",
+        help="use a random sample of N images, stratified by class (default: all)",
     )
     add(
         "--on-corrupt",
         choices=("error", "skip"),
-        help="refuse image files that cannot be read, or leave these out (default: error)",
+        help="stop at image files that cannot be read, or skip them (default: error)",
     )
-    add("--batch-size", type=int, default=128, metavar="N", help="images at a time (default: 128)")
+    add(
+        "--batch-size",
+        type=int,
+        default=BATCH_SIZE,
+        metavar="N",
+        help=f"images per batch (default: {BATCH_SIZE})",
+    )
 
 
 def _add_attack_options(parser: argparse.ArgumentParser) -> None:
@@ -138,20 +142,22 @@ def _add_attack_options(parser: argparse.ArgumentParser) -> None:
     add(
         "--attack",
         metavar="NAME[:PATH],...",
-        help="measure accuracy under attack, too: fgsm or pgd on the bare classifier; with :adaptive through "
-        "each quantizer (straight-through), with :soft by the gradient of a learned one's soft image",
+        help="measure accuracy under attack, too: fgsm or pgd on the classifier alone; with :adaptive "
+        "through each quantizer (straight-through), with :soft through the soft images of learned ones",
     )
-    add("--epsilon", metavar="N,...", help="how much an attack may change a value, of 255 (default: 2,4,8)")
-    add("--attack-steps", type=int, metavar="N", help="steps of PGD (default: 10)")
+    add(
+        "--epsilon",
+        metavar="N,...",
+        help="largest change of a value by an attack, in 0 to 255 (default: 2,4,8)",
+    )
+    add("--attack-steps", type=int, metavar="N", help="number of PGD steps (default: 10)")
 
 
 def to_config(options: argparse.Namespace) -> EvaluationConfig:
-    """Return the evaluation that the options ask for."""
-    from colorcnn.evaluation.config import EvaluationConfig
-
+    """Return the evaluation that the options describe."""
     names = [name.strip() for name in options.methods.split(",") if name.strip()]
     if not names:
-        raise UsageError(f"--methods is {options.methods!r}: name at least one, such as median-cut.")
+        raise UsageError(f"--methods is {options.methods!r}: give at least one, such as median-cut.")
     return EvaluationConfig(
         data=options.data,
         classifier={name: name for name in options.classifier},
@@ -193,7 +199,7 @@ def _data_options(options: argparse.Namespace) -> dict[str, Any]:
         from colorcnn.data.folders import FolderModule
 
         if not issubclass(DATASETS.get(options.data, FolderModule), FolderModule):
-            raise UsageError(f"{options.data} is not a data set of image files: leave --on-corrupt out.")
+            raise UsageError(f"{options.data} is not a data set of image files: remove --on-corrupt.")
         chosen["on_corrupt"] = options.on_corrupt
     return chosen
 
@@ -202,27 +208,29 @@ def _attack(options: argparse.Namespace) -> dict[str, Any]:
     """Return the options of attacks, if there is an attack."""
     if options.attack is None:
         return {}
-    asked: dict[str, Any] = {"attacks": [name.strip() for name in options.attack.split(",")]}
+    chosen: dict[str, Any] = {"attacks": [name.strip() for name in options.attack.split(",")]}
     if options.epsilon is not None:
-        asked["epsilons"] = _epsilons(options.epsilon)
+        chosen["epsilons"] = _epsilons(options.epsilon)
     if options.attack_steps is not None:
-        asked["attack_steps"] = options.attack_steps
-    return asked
+        chosen["attack_steps"] = options.attack_steps
+    return chosen
 
 
 def _epsilons(text: str) -> list[int]:
     try:
         return [int(part) for part in text.split(",")]
     except ValueError as error:
-        raise UsageError(f"--epsilon is {text!r}: give whole numbers of 255, such as 2,4,8.") from error
+        raise UsageError(
+            f"--epsilon is {text!r}: give whole numbers from 0 to 255, such as 2,4,8."
+        ) from error
 
 
 def check_names(options: argparse.Namespace, config: EvaluationConfig) -> None:
-    """Refuse unknown data, classifiers, methods and attacks before anything heavy is imported.
+    """Raise if data, classifiers, methods or attacks are unknown, before heavy imports.
 
     Args:
-        options: as :func:`parse` returns them.
-        config: the evaluation that they ask for.
+        options: the result of :func:`parse`.
+        config: the evaluation that the options describe.
     """
     from colorcnn.data.registry import check_data
     from colorcnn.evaluation.attack_options import check_epsilons, split_attack
@@ -242,7 +250,7 @@ def check_names(options: argparse.Namespace, config: EvaluationConfig) -> None:
 
 
 def published_numbers(name: str | None) -> dict[str, object] | None:
-    """Return the numbers of a paper's table, if one is named."""
+    """Return the numbers of a published table, or None without a name."""
     from colorcnn.reporting.published import published_table
 
     return None if name is None else published_table(name).to_json()

@@ -1,4 +1,4 @@
-"""The results of ``colorcnn evaluate``: the folder, resuming an unfinished one, and what is printed."""
+"""The results of ``colorcnn evaluate``: write them, resume unfinished ones, and print them."""
 
 from __future__ import annotations
 
@@ -22,17 +22,16 @@ _log = logging.getLogger(__name__)
 
 FILES = ("record.json", "figure.png", "report.html")
 _UNFINISHED = ".unfinished"
-"""Lies in the folder until all results are written, and holds the command, which alone may complete them."""
-DRAWN = "grid.png, depths.png"
+"""File that holds the command until all results are written. Only that command may complete them."""
 _PROGRESS = ".progress"
-"""Holds how far a measurement is, in a folder for each configuration, until all results are written."""
+"""Folder of progress files, in a folder for each configuration, until all results are written."""
 
 
 def check_out(options: argparse.Namespace, command: str) -> None:
-    """Find out before the work, not after it, whether its results would have a place.
+    """Raise before the work if its results could not be written.
 
     Args:
-        options: of the command line.
+        options: the command line's options.
         command: the command line, which may complete the results that it left unfinished.
 
     Raises:
@@ -42,7 +41,7 @@ def check_out(options: argparse.Namespace, command: str) -> None:
     if options.out is None:
         return
     if options.out.exists() and not options.out.is_dir():
-        raise UsageError(f"{options.out} is a file: name a folder with --out.")
+        raise UsageError(f"{options.out} is a file: give a folder with --out.")
     if not options.force and not _is_unfinished(options.out, command):
         from colorcnn.reporting.naming import PICTURES
 
@@ -51,7 +50,7 @@ def check_out(options: argparse.Namespace, command: str) -> None:
 
 
 def _is_unfinished(folder: Path, command: str) -> bool:
-    """Tell whether the same command was stopped while it wrote its results."""
+    """Return True if the same command was stopped while it wrote its results."""
     try:
         return (folder / _UNFINISHED).read_text() == command
     except (OSError, ValueError):
@@ -61,13 +60,13 @@ def _is_unfinished(folder: Path, command: str) -> bool:
 def earlier_record(
     options: argparse.Namespace, command: str, config: Mapping[str, Any], libraries: Mapping[str, str]
 ) -> Record | None:
-    """Read the record of the same command, if it was stopped behind its measurement.
+    """Read the record of the same command, if it was stopped after its measurement.
 
     Args:
-        options: of the command line.
+        options: the command line's options.
         command: the command line.
-        config: of the record; a changed classifier or data set has another.
-        libraries: of the record's versions; those of codecs.
+        config: configuration of the record, which changes with the classifier or the data set.
+        libraries: versions of the codecs' libraries.
     """
     if options.out is None or options.force or not _is_unfinished(options.out, command):
         return None
@@ -78,7 +77,7 @@ def earlier_record(
     now = {**versions(), **libraries}
     if (record.command, record.versions) != (command, now) or record.config != _as_json(config):
         return None
-    _log.info(f"note: {options.out / FILES[0]} was measured already; what is missing beside it is drawn.")
+    _log.info(f"note: {options.out / FILES[0]} was measured already; missing files are written.")
     return record
 
 
@@ -90,8 +89,8 @@ def progress_folder(
     Args:
         options: of the command line; ``--force`` measures again from the first image.
         command: the command line.
-        config: of the record.
-        libraries: of the record's versions; those of codecs.
+        config: configuration of the record.
+        libraries: versions of the codecs' libraries.
 
     Returns:
         None if no folder of results is named.
@@ -115,12 +114,12 @@ def _as_json(config: Mapping[str, Any]) -> Any:
 
 
 def write_results(options: argparse.Namespace, record: Record, pictures: Mapping[str, Picture]) -> None:
-    """Write the record, the figure, the pictures and the page; a killed command leaves a mark of itself.
+    """Write the record, the figure, the images and the page. A marker file remains if the command is killed.
 
     Args:
-        options: of the command line.
-        record: of the measurement.
-        pictures: by their file names.
+        options: the command line's options.
+        record: record of the measurement.
+        pictures: file name -> image.
     """
     from colorcnn.reporting.figures.canvas import to_png
     from colorcnn.reporting.figures.curves import both_curves
@@ -147,8 +146,8 @@ def print_results(options: argparse.Namespace, record: Record) -> None:
     """Print the tables of a record, or the record itself.
 
     Args:
-        options: of the command line.
-        record: of the measurement.
+        options: the command line's options.
+        record: record of the measurement.
     """
     from colorcnn.reporting.page import summary
     from colorcnn.reporting.tables.evaluation import text_tables

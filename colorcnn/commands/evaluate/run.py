@@ -30,7 +30,7 @@ def main(argv: list[str]) -> int:
     """Run the command on its arguments.
 
     Args:
-        argv: the arguments behind ``evaluate``.
+        argv: the arguments after ``evaluate``.
 
     Returns:
         0.
@@ -82,7 +82,7 @@ def _work(
     try:
         if options.out is not None:
             _draw_and_write(options, loaded, record)
-    finally:  # on a full disk they are seen at least
+    finally:  # also if the disk is full
         print_results(options, record)
 
 
@@ -90,6 +90,6 @@ def _draw_and_write(options: argparse.Namespace, loaded: LoadedEvaluation, recor
     from colorcnn.reporting.pictures import draw_pictures
 
     if options.cam and (loaded.data.multi_label or loaded.data.masks):
-        _log.info("note: no activation maps are drawn where images have several labels.")
+        _log.info("note: images with several labels have no activation maps.")
     drawn = draw_pictures(loaded, cam=options.cam)
     write_results(options, record, {f"{name}.png": picture for name, picture in drawn.items()})

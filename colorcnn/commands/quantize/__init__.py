@@ -1,4 +1,4 @@
-"""The command ``colorcnn quantize``: reduce pictures to a few colours, as indexed PNG files."""
+"""The command ``colorcnn quantize``: reduce images to a few colours, as indexed PNG files."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Advice for pictures that are far larger than the images a learned model was trained on."""
+"""Advice for images that are much larger than the training images of a learned model."""
 
 from __future__ import annotations
 
@@ -10,33 +10,33 @@ from colorcnn.methods import parse_method
 from colorcnn.pretrained import find_checkpoint
 
 _SIDES = {"cifar": 32, "photodigits": 32, "tiny-imagenet": 64, "stl": 96}
-"""Beginnings of the names of data sets, and the side of their images in pixels."""
+"""Beginning of a data set's name -> side of its images in pixels."""
 
 _LARGER = 4
-"""The picture's shorter side, in sides of the training images, from which on a model is a stranger to it."""
+"""Ratio of an image's shorter side to the side of the training images, from which on advice is given."""
 
 
 def advice(options: QuantizeOptions, size: tuple[int, int]) -> str | None:
-    """Name what fits a picture better than a model that has seen small images only; None where nothing does.
+    """Return advice on a better method if the model was trained on much smaller images, else None.
 
     Args:
-        options: of the command line.
-        size: the picture's width and height in pixels.
+        options: the command line's options.
+        size: width and height of the image in pixels.
     """
     checkpoint = None if options.palette is not None else parse_method(options.method).checkpoint
     found = None if checkpoint is None else _training(checkpoint)
     if checkpoint is None or found is None or min(size) < _LARGER * found[1]:
         return None
     dataset, side = found
-    fits = "for a photograph that looks good use --method k-means"
+    fits = "for photographs use --method k-means"
     if options.colors == 2 and "1bit" not in checkpoint:
         fits += ", for 2 colours on small images colorcnn:colorcnn-1bit-cifar10"
-    return f"{checkpoint} has seen {side} x {side} images only ({dataset}): {fits}."
+    return f"{checkpoint} was trained on {side} x {side} images ({dataset}): {fits}."
 
 
 @cache
 def _training(checkpoint: str) -> tuple[str, int] | None:
-    """Return the data set a model was trained on and the side of its images, where both are known."""
+    """Return the training data set of a model and the side of its images, or None if unknown."""
     from colorcnn.checkpoint_config import read_config
 
     if checkpoint.endswith(".ckpt"):

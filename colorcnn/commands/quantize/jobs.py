@@ -1,4 +1,4 @@
-"""The pictures that ``colorcnn quantize`` reads and the files that it writes, settled before any work."""
+"""The input and output files of ``colorcnn quantize``, decided before any work."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ STDIN = "standard input"
 
 @dataclass(frozen=True)
 class Job:
-    """A picture, and a file for each of its frames that is wanted; None is standard input or output."""
+    """An image, and an output file for each requested frame. None is standard input or output."""
 
     source: Path | None
     content: Path | bytes
@@ -29,18 +29,18 @@ class Job:
 
     @property
     def name(self) -> str:
-        """The picture's name in messages."""
+        """The image's name in messages."""
         return STDIN if self.source is None else str(self.source)
 
     def num_bytes(self) -> int:
-        """Return the size of the picture's file."""
+        """Return the size of the image's file."""
         return len(self.content) if isinstance(self.content, bytes) else self.content.stat().st_size
 
     def files(self, strip: bool) -> list[Path]:
-        """Return all files that this picture becomes.
+        """Return all output files of this image.
 
         Args:
-            strip: include the pictures of palettes.
+            strip: True to include the images of palettes.
         """
         found = [target for target in self.targets if target is not None]
         return found + ([strip_path(target) for target in found] if strip else [])
@@ -48,7 +48,7 @@ class Job:
 
 @dataclass
 class Plan:
-    """The pictures that can be worked on, and the inputs that failed already."""
+    """The images to work on, and the inputs that failed already."""
 
     jobs: list[Job] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
@@ -56,7 +56,7 @@ class Plan:
 
 
 def strip_path(target: Path) -> Path:
-    """Return the place of the picture of a result's palette."""
+    """Return the path for the image of a result's palette."""
     return target.with_name(f"{target.stem}-palette.png")
 
 
@@ -64,11 +64,11 @@ def make_plan(options: QuantizeOptions, data: bytes) -> Plan:
     """Expand the folders and name the results.
 
     Args:
-        options: of the command line.
-        data: the bytes that came in on standard input.
+        options: the command line's options.
+        data: the bytes from standard input.
 
     Raises:
-        UsageError: there are several pictures, and ``-o`` names one file.
+        UsageError: there are several images, and ``-o`` names one file.
     """
     for name in (options.output, options.out_dir, options.suffix):
         if "\0" in str(name):
@@ -100,10 +100,10 @@ def make_plan(options: QuantizeOptions, data: bytes) -> Plan:
 
 
 def unreadable(name: str, error: ColorCNNError | OSError) -> ColorCNNError:
-    """Turn an error of the system into our sentence; our own errors are returned as they are.
+    """Return a ColorCNNError for an error of the system. A ColorCNNError is returned unchanged.
 
     Args:
-        name: of the picture.
+        name: name of the image.
         error: the error.
     """
     if isinstance(error, ColorCNNError):
@@ -113,7 +113,7 @@ def unreadable(name: str, error: ColorCNNError | OSError) -> ColorCNNError:
 
 
 def _expand(text: str, options: QuantizeOptions, notes: list[str]) -> list[tuple[Path | None, Path]]:
-    """List the pictures an argument stands for, each with the folder its result's place is relative to."""
+    """Return the images of an argument, each with the folder that its output path is relative to."""
     if text == "-":
         return [(None, Path())]
     path = Path(text)
@@ -133,18 +133,18 @@ def _expand(text: str, options: QuantizeOptions, notes: list[str]) -> list[tuple
 
 
 def _content(source: Path) -> Path | bytes:
-    """Return the path, or the bytes out of it where it is a pipe, as `<(command)` makes one."""
+    """Return the path, or the bytes if the path is a pipe such as `<(command)`."""
     try:
         if stat.S_ISFIFO(os.stat(source).st_mode):
             with source.open("rb") as stream:
                 return read_bounded(stream, str(source))
     except (OSError, ValueError):
-        pass  # the image loader tells about it
+        pass  # the image loader reports it
     return source
 
 
 def _without_results(files: list[Path], options: QuantizeOptions) -> list[Path]:
-    """Leave out files such as a-c4.png beside a.jpg, so that a second run does not take up the first's."""
+    """Leave out files such as a-c4.png beside a.jpg, which are results of an earlier run."""
     originals = defaultdict(set)
     for file in files:
         originals[file.with_suffix("")].add(file.suffix)
@@ -188,7 +188,7 @@ def _targets(
 
 
 def _clashes(jobs: list[Job], strip: bool) -> Iterator[tuple[str, ColorCNNError]]:
-    """Find the pictures whose results would overwrite each other, or a picture that is still to be read."""
+    """Yield the images whose results would overwrite each other or another input, with an error."""
     writers: dict[str, list[Job]] = defaultdict(list)
     sources = {os.path.realpath(job.source): job for job in jobs if job.source is not None}
     for job in jobs:
@@ -202,7 +202,7 @@ def _clashes(jobs: list[Job], strip: bool) -> Iterator[tuple[str, ColorCNNError]
                 yield (
                     job.name,
                     ColorCNNError(
-                        f"{job.name} and {others[0]} would both become {file}: tell them apart with "
+                        f"{job.name} and {others[0]} would both become {file}: use different names with "
                         "--suffix '-{ext}-c{colors}', rename one, or quantize it by itself with -o."
                     ),
                 )

@@ -1,4 +1,4 @@
-"""The options of ``colorcnn quantize``; those of the palette are in :mod:`.palette`."""
+"""The options of ``colorcnn quantize``. The options of the palette are in :mod:`.palette`."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ from colorcnn.methods import DEFAULT_METHOD, LEARNED_METHODS, WHOLE_METHODS, par
 from colorcnn.pretrained import available
 from colorcnn.quantizers import DITHERS, QUANTIZERS, check_num_colors
 
-CLASSICAL_PIXELS = 178_956_970  # where Pillow, too, stops trusting a file
-OPAQUE = 128  # the least alpha that is seen
+CLASSICAL_PIXELS = 178_956_970  # Pillow's own limit
+OPAQUE = 128  # minimum alpha of a visible pixel
 ALPHAS = ("threshold", "full")
 
 DESCRIPTION = """\
-Reduce pictures to a few colours and write them as indexed PNG files of 1, 2, 4 or 8 bits a pixel,
-whose palette is exactly the colours shown. Reads whatever Pillow can; orientation is applied, colour
-profiles become sRGB, 16 bits become 8. The paths written go to standard output, messages to standard
+Reduce images to a few colours and write them as indexed PNG files of 1, 2, 4 or 8 bits per pixel, whose
+palette holds exactly the colours shown. All formats of Pillow can be read. Orientation is applied, colour
+profiles are converted to sRGB, 16 bits to 8. Paths of results go to standard output, messages to standard
 error. photo.jpg becomes photo-c4.png at 4 colours, frames photo-c4-frame001.png and so on.
 """
 EXAMPLES = """\
@@ -36,24 +36,24 @@ examples:
       writes photo-c4.png beside it
   colorcnn quantize photos/ --recursive --colors 16 --method median-cut --out-dir small/ --dither
   colorcnn quantize photos/ --colors 16 --method k-means --skip-existing
-      goes on where an earlier run stopped
+      resumes an earlier run
   colorcnn quantize a.png a.jpg --colors 8 --method octree --suffix '-{ext}-{colors}'
       writes a-png-8.png and a-jpg-8.png
   colorcnn quantize a.png b.png --colors 32 --method k-means --quality best --space oklab --shared-palette
   colorcnn quantize logo.png --method k-means --quality 50-75 --skip-if-larger --alpha full
-      as few colours as quality 75 (40 dB) needs; none is written below quality 50 (30 dB)
+      the fewest colours for quality 75 (40 dB); below quality 50 (30 dB) nothing is written
   colorcnn quantize photo.jpg --palette pico-8.hex --dither floyd-steinberg --serpentine
   colorcnn quantize photo.jpg --colors 2 --method colorcnn-plus:checkpoints/mine -o two.png --force
   cat photo.jpg | colorcnn quantize - --colors 8 --method octree > photo.png
 
-exit status: 0 when all pictures were written, 1 when some failed (the others are written), 2 for a
-wrong option, 98 when --skip-if-larger and 99 when --quality left some out and nothing failed.
+exit status: 0 when all images were written, 1 when some failed (the others are written), 2 for a wrong
+option, 98 when --skip-if-larger and 99 when --quality left some out and nothing failed.
 """
 
 
 @dataclass(frozen=True)
 class QuantizeOptions:
-    """The command line, parsed and checked; ``None`` stands for an option that was not given."""
+    """The parsed and checked command line. ``None`` means that an option was not given."""
 
     inputs: tuple[str, ...]
     colors: int | None = None
@@ -73,7 +73,7 @@ class QuantizeOptions:
     all_frames: bool = False
     max_pixels: int | None = None
     effort: str | None = None
-    """How long k-means searches: ``--quality`` with a name."""
+    """Effort of k-means: ``--quality`` with a name."""
     quality: QualityRange | None = None
     """``--quality`` with numbers."""
     skip_if_larger: bool = False
@@ -88,8 +88,8 @@ class QuantizeOptions:
         """Return the name of a result without ``.png``.
 
         Args:
-            stem: the picture's name without its ending.
-            ending: the picture's ending, such as ``.jpg``.
+            stem: the image's name without its suffix.
+            ending: the image's suffix, such as ``.jpg``.
         """
         parts = {"colors": str(self.colors), "ext": ending.lstrip(".").lower(), "method": self.method}
         parts["method"] = re.sub(r"[^\w.+-]", "_", self.method)
@@ -128,36 +128,36 @@ def _parser(argv: Sequence[str]) -> argparse.ArgumentParser:
         allow_abbrev=False,
     )
     add = parser.add_argument
-    add("inputs", nargs="+", metavar="IMG|DIR|-", help="picture files, folders, or - for standard input")
+    add("inputs", nargs="+", metavar="IMG|DIR|-", help="image files, folders, or - for standard input")
     needed = not names_palette(argv) and not _names_limits(argv)
-    add("--colors", type=int, required=needed, metavar="N", help="the most colours a picture keeps, 1 to 256")
+    add("--colors", type=int, required=needed, metavar="N", help="maximum number of colours, 1 to 256")
     _add_method(parser)
     add_palette_options(parser)
     _add_output(parser)
-    add("--recursive", action="store_true", help="look in the folders below a DIR, too (default: it alone)")
+    add("--recursive", action="store_true", help="include the folders below a DIR (default: only DIR itself)")
     add(
         "--background",
         metavar="COLOR",
-        help="lay transparent pictures over a colour such as white or #ff8800 (default: see --alpha)",
+        help="draw transparent images over a colour such as white or #ff8800 (default: see --alpha)",
     )
     add(
         "--alpha",
         choices=ALPHAS,
         default="threshold",
-        help=f"threshold: pixels of alpha below {OPAQUE} of 255 become one transparent entry, beside at most "
-        "255 colours; full: colours keep their alpha, for k-means alone (default: threshold)",
+        help=f"threshold: pixels with alpha below {OPAQUE} become one transparent palette entry, beside at "
+        "most 255 colours; full: colours keep their alpha, only with k-means (default: threshold)",
     )
     add(
         "--all-frames",
         action="store_true",
-        help="all frames of an animation, a file each (default: the first)",
+        help="all frames of an animation, in a file each (default: the first frame)",
     )
     add(
         "--max-pixels",
         type=int,
         metavar="N",
-        help=f"refuse pictures of more pixels (default: {CLASSICAL_PIXELS}, as Pillow; {LEARNED_PIXELS} for "
-        f"{' and '.join(WHOLE_METHODS)}, which need more memory)",
+        help=f"refuse images of more pixels (default: {CLASSICAL_PIXELS}, as in Pillow; {LEARNED_PIXELS} "
+        f"for {' and '.join(WHOLE_METHODS)}, which need more memory)",
     )
     return parser
 
@@ -181,35 +181,35 @@ def _add_method(parser: argparse.ArgumentParser) -> None:
         "floyd-steinberg)",
     )
     add_device_option(parser)
-    add("--seed", type=int, default=0, metavar="N", help="for methods that draw random numbers (default: 0)")
+    add("--seed", type=int, default=0, metavar="N", help="seed of random methods (default: 0)")
 
 
 def _add_output(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
-    add("-o", "--output", metavar="FILE", help="the result of a single picture; - is standard output")
-    add("--out-dir", type=Path, metavar="DIR", help="folder for the results (default: beside each picture)")
+    add("-o", "--output", metavar="FILE", help="the result of a single image; - is standard output")
+    add("--out-dir", type=Path, metavar="DIR", help="folder for the results (default: beside each image)")
     add(
         "--suffix",
         metavar="TEXT",
-        help="what follows the picture's name, in which {colors}, {ext} and {method} are filled in; .png "
-        "follows (default: -c{colors})",
+        help="text after the image's name, with {colors}, {ext} and {method} replaced by their values; "
+        ".png follows (default: -c{colors})",
     )
     add("--force", action="store_true", help="overwrite results that exist (default: refuse)")
     add(
         "--skip-existing",
         action="store_true",
-        help="leave pictures out whose results exist (default: they fail)",
+        help="skip images whose results exist (default: they fail)",
     )
     add(
         "--skip-if-larger",
         action="store_true",
-        help="leave pictures out whose result would have more bytes than their file; exit status 98",
+        help="skip images whose result would be larger than their file; exit status 98",
     )
     add(
         "--json",
         action="store_true",
-        help="print a JSON object a picture instead of its path: input, output, method, width and height in "
-        "pixels, colors shown, transparent, bits a pixel, bytes, seconds; quality and mse with --quality "
+        help="print a JSON object per image instead of its path: input, output, method, width and height in "
+        "pixels, colors shown, transparent, bits per pixel, bytes, seconds; quality and mse with --quality "
         "MIN-MAX; or input and error, or input and skipped",
     )
 
@@ -224,7 +224,7 @@ def _check(options: QuantizeOptions) -> None:
     if options.max_pixels is not None and options.max_pixels < 1:
         raise UsageError(f"--max-pixels is {options.max_pixels}: give at least 1.")
     if options.force and options.skip_existing:
-        raise UsageError("--force and --skip-existing both say what happens to results that exist: omit one.")
+        raise UsageError("--force and --skip-existing both apply to results that exist: use one of them.")
     _check_output(options)
     _check_suffix(options)
     method = parse_method(options.method)
@@ -255,7 +255,7 @@ def _check_suffix(options: QuantizeOptions) -> None:
     known = {"colors", "ext", "method"}
     if "/" in options.suffix or os.sep in options.suffix or "\0" in options.suffix:
         raise UsageError(
-            f"--suffix {options.suffix!r} is no part of a file's name: use --out-dir for folders."
+            f"--suffix {options.suffix!r} cannot be part of a file's name: use --out-dir for folders."
         )
     if unknown := set(re.findall(r"\{(\w+)\}", options.suffix)) - known:
         raise UsageError(f"--suffix has no {{{sorted(unknown)[0]}}}: use {{colors}}, {{ext}} or {{method}}.")
@@ -263,27 +263,27 @@ def _check_suffix(options: QuantizeOptions) -> None:
 
 def _check_full_alpha(options: QuantizeOptions, method: str, dither: str | None) -> None:
     if options.background is not None:
-        raise UsageError("--background leaves no alpha to keep, so --alpha full changes nothing: omit one.")
-    if method != "k-means" or options.palette is not None:
         raise UsageError(
-            "--alpha full needs colours with alpha, which k-means alone designs: add --method k-means."
+            "--background removes all transparency, so --alpha full changes nothing: use one of them."
         )
+    if method != "k-means" or options.palette is not None:
+        raise UsageError("--alpha full works only with k-means: add --method k-means.")
     for name, value in (
         ("dither", dither), ("space", options.space), ("keep", options.keep),
         ("shared-palette", options.shared_palette), ("quality NAME", options.effort),
     ):  # fmt: skip
         if value:
-            raise UsageError(f"--{name} is not available with --alpha full: omit one of them.")
+            raise UsageError(f"--{name} is not available with --alpha full: use one of them.")
 
 
 def _names_limits(argv: Sequence[str]) -> bool:
-    """Tell whether the arguments have ``--quality MIN-MAX``: the number of colours may be left out then."""
+    """Return True if the arguments have ``--quality MIN-MAX``, so that ``--colors`` is optional."""
     values = [word.partition("=")[2] for word in _joined(argv) if word.startswith("--quality=")]
     return any(re.fullmatch(r"[0-9-]+", value) for value in values)
 
 
 def _joined(argv: Sequence[str]) -> list[str]:
-    """Let ``--suffix -small`` and ``--quality -80`` have values, which argparse takes for options."""
+    """Join ``--suffix -small`` and ``--quality -80`` with ``=``, because argparse would read options."""
     words: list[str] = []
     for word in argv:
         if words and words[-1] in ("--suffix", "--quality"):
@@ -294,15 +294,13 @@ def _joined(argv: Sequence[str]) -> list[str]:
 
 
 def _without_dashes(argv: list[str]) -> list[str]:
-    """Let ``-- -photo.jpg`` mean a picture, which argparse does not when options may follow the inputs."""
+    """Turn ``-- -photo.jpg`` into ``./-photo.jpg``, because argparse would read an option."""
     if "--" not in argv:
         return argv
     at = argv.index("--")
     names = [os.path.join(".", name) if name.startswith("-") else name for name in argv[at + 1 :]]
     if at and argv[at - 1] in _WITH_VALUE:
-        raise UsageError(
-            f"{argv[at - 1]} has no value: write it before --, which begins the pictures' names."
-        )
+        raise UsageError(f"{argv[at - 1]} has no value: write the value before --.")
     return argv[:at] + names
 
 
@@ -323,7 +321,7 @@ _WITH_VALUE = (
 
 
 def _split_dither(argv: list[str]) -> list[str]:
-    """Let ``--dither photo.jpg`` mean the flag and a picture, though the flag may take a name."""
+    """Read ``--dither photo.jpg`` as the flag and an image, although the flag can have a value."""
     return [
         "--dither=floyd-steinberg" if word == "--dither" and (after == "-" or os.path.exists(after)) else word
         for word, after in zip(argv, [*argv[1:], ""])

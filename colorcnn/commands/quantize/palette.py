@@ -1,4 +1,4 @@
-"""The options of ``colorcnn quantize`` that say how a palette is designed, or where it comes from."""
+"""The options of ``colorcnn quantize`` for the design and the source of the palette."""
 
 from __future__ import annotations
 
@@ -16,43 +16,43 @@ def add_palette_options(parser: argparse.ArgumentParser) -> None:
     add(
         "--quality",
         metavar="NAME|MIN-MAX",
-        help=f"how long k-means searches: {', '.join(QUALITIES)} (default: default); or numbers from 0 to "
-        "100: as few colours as MAX needs, and no picture below MIN, which gives exit status 99; quality Q "
-        "is a PSNR of at least 10 + 0.4 Q dB (25: 20 dB, 50: 30 dB, 75: 40 dB), 100 is exact; --colors may "
-        "be left out then (default: 256)",
+        help=f"effort of k-means: {', '.join(QUALITIES)} (default: default); or numbers from 0 to 100: the "
+        "fewest colours for quality MAX, and no image below MIN, with exit status 99; quality Q is a PSNR of "
+        "at least 10 + 0.4 Q dB (25: 20 dB, 50: 30 dB, 75: 40 dB), 100 is exact; --colors is then optional "
+        "(default: 256)",
     )
     add(
         "--space",
         metavar="NAME",
-        help=f"where colours are compared: {', '.join(sorted(SPACES))} (default: srgb; the methods of Pillow "
-        "and learned ones take it for dithering alone)",
+        help=f"colour space for distances: {', '.join(sorted(SPACES))} (default: srgb; Pillow's and learned "
+        "methods use it only for dithering)",
     )
     add(
         "--keep",
         metavar="COLORS",
-        help="colours that the palette must have, as '#000000,#ffffff' or black,white (default: none; those "
-        "that no pixel is nearest to are not written)",
+        help="colours that the palette must have, as '#000000,#ffffff' or black,white (default: none; "
+        "colours that no pixel uses are not written)",
     )
     add(
         "--shared-palette",
         action="store_true",
-        help="one palette for all pictures, which are read twice (default: one each)",
+        help="one palette for all images, which are read twice (default: one palette per image)",
     )
     add(
         "--palette",
         type=Path,
         metavar="FILE",
-        help="take the colours of a .gpl, .hex, .act or .pal file, of a PNG file's sPLT palette or of an "
-        "image, in place of a method's; --colors may be left out then",
+        help="use the colours of a .gpl, .hex, .act or .pal file, of a PNG file's sPLT palette or of an "
+        "image, in place of a method's; --colors is then optional",
     )
     add(
         "--strip",
         action="store_true",
-        help="write a picture of each palette, too: photo-c4-palette.png beside photo-c4.png",
+        help="write an image of each palette, too: photo-c4-palette.png beside photo-c4.png",
     )
-    add("--serpentine", action="store_true", help="let every second row of Floyd-Steinberg run backwards")
+    add("--serpentine", action="store_true", help="process every second row of Floyd-Steinberg backwards")
 
 
 def names_palette(argv: Sequence[str]) -> bool:
-    """Tell whether the arguments name a palette file, so that the number of colours may be left out."""
+    """Return True if the arguments name a palette file, so that ``--colors`` is optional."""
     return any(word == "--palette" or word.startswith("--palette=") for word in argv)

@@ -1,8 +1,7 @@
 """The scale of quality, 0 to 100: PSNR in steps of 0.4 dB.
 
-Quality Q from 1 to 99 means a PSNR of at least 10 + 0.4 Q dB over the pixels that can be seen. 0 asks for
-nothing, and 100 for exactly the picture's pixels. PSNR is -10 log10 of the mean squared error of a value in
-[0, 1].
+Quality Q from 1 to 99 is a PSNR of at least 10 + 0.4 Q dB over the visible pixels. Quality 0 accepts any
+result, and 100 only an exact one. PSNR is -10 log10 of the mean squared error of a value in [0, 1].
 
 | quality | 1 | 25 | 50 | 75 | 90 | 99 | 100 |
 |---|---|---|---|---|---|---|---|
@@ -20,10 +19,10 @@ import numpy as np
 from colorcnn.errors import UsageError
 
 BELOW_QUALITY = 99
-"""Exit status when a picture was left out because its quality is below the least."""
+"""Exit status if an image was skipped because its quality is too low."""
 
 LARGER = 98
-"""Exit status when a picture was left out because its result is larger than its file."""
+"""Exit status if an image was skipped because its result is larger than its file."""
 
 
 LOWEST_PSNR = 10.0
@@ -32,16 +31,16 @@ CHANNELS = 3
 
 
 class QualityRange(NamedTuple):
-    """The least quality that is written, and the quality that is enough."""
+    """The minimum quality of a written result, and the quality that is sufficient."""
 
     least: int
     enough: int
 
 
 def parse_quality(text: str | None) -> QualityRange | None:
-    """Read ``MIN-MAX``, ``MIN-``, ``-MAX`` or ``N``; anything else is the name of an effort, and gives None.
+    """Read ``MIN-MAX``, ``MIN-``, ``-MAX`` or ``N``. Return None for any other text, the name of an effort.
 
-    ``N`` stands for a range up to N that begins at nine tenths of it.
+    ``N`` is the range from 0.9 N to N.
 
     Raises:
         UsageError: a number is above 100, or the first is above the second.
@@ -60,7 +59,7 @@ def parse_quality(text: str | None) -> QualityRange | None:
 
 
 def least_psnr(quality: int) -> float:
-    """Return the least PSNR that has a quality, in dB: minus infinity for 0, and infinity for 100.
+    """Return the minimum PSNR of a quality in dB: minus infinity for 0, and infinity for 100.
 
     Args:
         quality: 0 to 100.
@@ -71,7 +70,7 @@ def least_psnr(quality: int) -> float:
 
 
 def largest_error(quality: int) -> float:
-    """Return the largest mean squared error that has a quality.
+    """Return the maximum mean squared error of a quality.
 
     Args:
         quality: 0 to 100.
@@ -83,7 +82,7 @@ def largest_error(quality: int) -> float:
 
 
 def quality_of(error: float) -> int:
-    """Return the best quality whose :func:`largest_error` is not below an error."""
+    """Return the highest quality whose :func:`largest_error` allows an error."""
     return max(quality for quality in range(101) if error <= largest_error(quality) + 1e-12)
 
 
@@ -91,7 +90,7 @@ def squared_error(pixels: np.ndarray, shown: np.ndarray, visible: np.ndarray) ->
     """Return the mean over the visible pixels of the squared error, summed over the channels.
 
     Args:
-        pixels: (H, W, 3) uint8, the picture.
+        pixels: (H, W, 3) uint8, the image.
         shown: (H, W, 3) uint8, the result.
         visible: (H, W) bool.
     """

@@ -16,13 +16,13 @@ def build_quantizer(options: QuantizeOptions) -> tuple[Any, QuantizeOptions]:
     """Load the quantizer that the options describe.
 
     Args:
-        options: ``method`` has the dither attached.
+        options: the options, with the dither as a part of ``method``.
 
     Returns:
-        The quantizer, and the options with the number of colours and the method of a palette file filled in.
+        The quantizer, and the options. With a palette file, its number of colours and method are filled in.
 
     Raises:
-        UsageError: they contradict each other or do not fit the method.
+        UsageError: options conflict with each other or with the method.
         ColorCNNError: the palette file cannot be read.
     """
     if options.palette is None:
@@ -41,13 +41,13 @@ def build_quantizer(options: QuantizeOptions) -> tuple[Any, QuantizeOptions]:
         ("quality", options.effort), ("keep", options.keep), ("shared-palette", options.shared_palette)
     ):  # fmt: skip
         if value:
-            raise UsageError(f"--palette gives all colours, so --{name} changes nothing: omit it.")
+            raise UsageError(f"--palette gives all colours, so --{name} changes nothing: remove it.")
     from colorcnn.quantizers.palettes import Fixed
 
     dither = parse_method(options.method).dither
     palette = read_palette(options.palette)
     if options.serpentine and not dither:
-        raise UsageError("--serpentine belongs to dithering: add --dither.")
+        raise UsageError("--serpentine needs dithering: add --dither.")
     options = replace(
         options,
         colors=len(palette) if options.colors is None else options.colors,

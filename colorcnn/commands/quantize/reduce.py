@@ -1,4 +1,4 @@
-"""One picture, reduced to a few colours and encoded as PNG."""
+"""Reduce one image to a few colours and encode it as PNG."""
 
 from __future__ import annotations
 
@@ -19,44 +19,44 @@ from colorcnn.quantizers.rgba import error_with_alpha, png_with_alpha, quantize_
 
 @dataclass(frozen=True)
 class Reduced:
-    """A picture of few colours."""
+    """An image of few colours."""
 
     png: bytes
     palette: np.ndarray
-    """(n, 3) uint8: the colours that can be seen."""
+    """(n, 3) uint8: the visible colours."""
     transparent: bool
     error: float
     """Mean squared error of a pixel, summed over its channels in [0, 1]."""
 
     @property
     def bits(self) -> int:
-        """Bits of a pixel, from the header of the PNG file."""
+        """Bits per pixel, from the header of the PNG file."""
         return self.png[24]
 
 
 @dataclass(frozen=True)
 class Pixels:
-    """The pixels of a picture, and which of them can be seen."""
+    """The pixels of an image, with a mask of the visible ones."""
 
     colors: np.ndarray
     """(H, W, 3) uint8."""
     visible: np.ndarray
     """(H, W) bool."""
     alpha: np.ndarray | None
-    """(H, W) uint8, or None where all is opaque."""
+    """(H, W) uint8, or None if all pixels are opaque."""
 
     @property
     def transparent(self) -> np.ndarray | None:
-        """The (H, W) mask of the pixels that cannot be seen, if there are any."""
+        """The (H, W) mask of the invisible pixels, or None without any."""
         return None if self.visible.all() else ~self.visible
 
 
 def read_pixels(picture: Image.Image, options: QuantizeOptions) -> Pixels:
-    """Take a picture of mode RGB or RGBA apart.
+    """Return the pixels of an image of mode RGB or RGBA.
 
     Args:
-        picture: from :func:`colorcnn.images.read_image`.
-        options: ``background`` is laid under the picture; ``alpha`` decides what can be seen.
+        picture: an image from :func:`colorcnn.images.read_image`.
+        options: ``background`` is drawn behind the image; ``alpha`` decides which pixels are visible.
     """
     if options.background is not None:
         picture = flatten(picture, options.background)
@@ -71,13 +71,13 @@ def read_pixels(picture: Image.Image, options: QuantizeOptions) -> Pixels:
 
 
 def reduce(pixels: Pixels, quantizer: Any, options: QuantizeOptions, device: str) -> Reduced:
-    """Quantize a picture to as few colours as ``options.quality`` asks for, or to ``options.colors``.
+    """Quantize an image to the fewest colours that reach ``options.quality``, or to ``options.colors``.
 
     Args:
-        pixels: of the picture.
-        quantizer: takes batches of images.
-        options: of the command line.
-        device: where the quantizer wants its images.
+        pixels: pixels of the image.
+        quantizer: a quantizer for batches of images.
+        options: the command line's options.
+        device: device of the images for the quantizer.
     """
     colors = options.colors or 256
     if options.quality is None:
@@ -92,7 +92,7 @@ def reduce(pixels: Pixels, quantizer: Any, options: QuantizeOptions, device: str
     counts = _counts(quantizer, colors)
     low, high = 0, len(counts) - 1
     if enough(counts[high]):
-        while low < high:  # errors fall as colours are added
+        while low < high:  # more colours have a smaller error
             middle = (low + high) // 2
             low, high = (low, middle) if enough(counts[middle]) else (middle + 1, high)
     best = counts[high]
@@ -100,7 +100,7 @@ def reduce(pixels: Pixels, quantizer: Any, options: QuantizeOptions, device: str
 
 
 def _counts(quantizer: Any, most: int) -> list[int]:
-    """List the numbers of colours that a search may try, in order."""
+    """Return the numbers of colours that a search may try, in order."""
     from colorcnn.quantizers.palettes import Fixed
 
     inner = quantizer.quantizer if isinstance(quantizer, Dithered) else quantizer

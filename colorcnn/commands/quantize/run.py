@@ -1,4 +1,4 @@
-"""The work of ``colorcnn quantize``: read the pictures, quantize them, write the files, report."""
+"""The work of ``colorcnn quantize``: read, quantize and write images, and report."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ from colorcnn.quantizers import Dithered
 
 
 class Session:
-    """One run of the command: its options, the quantizer, and the outcome of each picture."""
+    """One run of the command: its options, the quantizer, and counts of results."""
 
     def __init__(self, options: QuantizeOptions, quantizer: Any) -> None:
         self.options = options
@@ -53,10 +53,10 @@ class Session:
         return BELOW_QUALITY if self.below else LARGER if self.larger else 0
 
     def fail(self, name: str, error: ColorCNNError) -> None:
-        """Report one picture that could not be quantized; work on the others continues.
+        """Report an image that could not be quantized. The work on others continues.
 
         Args:
-            name: of the picture.
+            name: name of the image.
             error: the problem and its cure.
         """
         self.failed += 1
@@ -66,10 +66,10 @@ class Session:
             self.results.print(json.dumps({"input": name, "error": str(error)}))
 
     def leave_out(self, job: Job, reason: str, message: str = "") -> None:
-        """Report one picture that the options leave out.
+        """Report an image that is skipped because of an option.
 
         Args:
-            job: the picture and its output.
+            job: the image and its output.
             reason: a short reason for the list of results.
             message: a sentence for the terminal; empty for none.
         """
@@ -79,7 +79,7 @@ class Session:
             self.results.print(json.dumps({"input": _input(job), "skipped": reason}))
 
     def run(self, jobs: list[Job]) -> None:
-        """Quantize all pictures; a bar on a terminal shows how far it is."""
+        """Quantize all images, with a progress bar on a terminal."""
         if self.options.shared_palette:
             jobs = self._share(jobs)
         total = sum(len(job.targets) for job in jobs)
@@ -91,7 +91,7 @@ class Session:
                     self.fail(job.name, unreadable(job.name, error))
 
     def _share(self, jobs: list[Job]) -> list[Job]:
-        """Design one palette for all pictures; return the jobs whose pictures could be read."""
+        """Design one palette for all images. Return the jobs whose images could be read."""
         from colorcnn.quantizers.designed import Designed
         from colorcnn.quantizers.palettes import SharedPalette
 
@@ -130,7 +130,7 @@ class Session:
             self.leave_out(job, "exists")
             bar.update(len(job.targets))
             return
-        # Some files are there and some are not: an earlier run was cut short, and this one completes it.
+        # If only some files exist, an earlier run was interrupted, and this run completes it.
         for frame, (target, picture) in enumerate(zip(job.targets, self._read(job)), 1):
             report = self._quantize(job, target, picture)
             bar.update()
@@ -150,11 +150,11 @@ class Session:
             return frames(job.content, max_pixels=max_pixels, name=job.name)
         count = num_frames(job.content, max_pixels=max_pixels, name=job.name)
         if count > 1 and warn:
-            say(f"warning: {job.name} holds {count} frames, the first is taken: --all-frames takes all.")
+            say(f"warning: {job.name} has {count} frames and only the first is used: --all-frames uses all.")
         return [read_image(job.content, max_pixels=max_pixels, name=job.name)]
 
     def _quantize(self, job: Job, target: Path | None, picture: Image.Image) -> dict[str, Any] | None:
-        """Write one picture and return what is reported of it, or None where it is left out."""
+        """Write one image and return its report, or None if the image is skipped."""
         start = time.perf_counter()
         if not self.advised and (found := advice(self.options, picture.size)):
             self.advised = True
@@ -196,7 +196,7 @@ class Session:
             if error.code == "too-little-memory":
                 raise ColorCNNError(f"{job.name}: {error.problem}", error.cure) from error
             raise
-        except (MemoryError, RuntimeError) as error:  # torch has several errors for a full memory
+        except (MemoryError, RuntimeError) as error:  # torch has several errors for full memory
             if "memory" not in str(error).lower() and not isinstance(error, MemoryError):
                 raise
             raise ColorCNNError(
@@ -219,7 +219,7 @@ class Session:
         return False
 
     def _write(self, path: Path, data: bytes) -> None:
-        """Write a file, or leave one alone that an earlier, unfinished run has written."""
+        """Write a file, unless an earlier, unfinished run has written it."""
         if self.options.force or not is_taken(path):
             write_atomically(path, data, overwrite=self.options.force)
         elif not self.options.skip_existing and not (path.is_file() and path.read_bytes() == data):
@@ -230,10 +230,10 @@ def main(argv: list[str]) -> int:
     """Run the command.
 
     Args:
-        argv: its arguments.
+        argv: the arguments of the command.
 
     Returns:
-        0 when all pictures were written, 1 when some failed, 98 or 99 when the options left some out.
+        0 if all images were written, 1 if some failed, 98 or 99 if options skipped some.
 
     Raises:
         UsageError: the options are invalid; nothing has been written.
@@ -265,16 +265,16 @@ def main(argv: list[str]) -> int:
 
 
 def _nothing_there(options: QuantizeOptions) -> tuple[str, ...]:
-    """Return all inputs where none of them exists: no method is loaded to say so."""
+    """Return all inputs if none of them exists, so that no method is loaded."""
     try:
         there = any(name == "-" or os.path.lexists(name) for name in options.inputs)
-    except ValueError:  # a null byte, which the image loader tells about
+    except ValueError:  # a null byte, which the image loader reports
         return ()
     return () if there else options.inputs
 
 
 def _prepare(options: QuantizeOptions) -> tuple[Any, QuantizeOptions]:
-    """Load the quantizer, and fill in what the options leave open."""
+    """Load the quantizer, and fill in missing options."""
     method = parse_method(options.method)
     light = options.palette is not None or not needs_torch(method)
     large = options.palette is not None or takes_large_images(method)
@@ -286,7 +286,7 @@ def _prepare(options: QuantizeOptions) -> tuple[Any, QuantizeOptions]:
     quantizer, options = build_quantizer(options)
     place = "cpu" if light else str(find_device(options.device))
     options = replace(options, device=place)
-    # One black pixel shows before any work whether the method can give so many colours.
+    # One black pixel shows before any work if the method accepts the number of colours.
     black = np.zeros((1, 1, 3), np.uint8)
     index_visible(quantizer, black, np.ones((1, 1), bool), options.colors or 256, place)
     _warn_of_untrained_size(quantizer, options)
@@ -305,19 +305,19 @@ def _warn_of_untrained_size(quantizer: Any, options: QuantizeOptions) -> None:
 def _read_stdin(options: QuantizeOptions) -> bytes:
     to_stdout = options.output == "-" or ("-" in options.inputs and not (options.output or options.out_dir))
     if to_stdout and len(options.inputs) > 1:
-        raise UsageError("Standard output can hold one picture: give a single input, or use --out-dir.")
+        raise UsageError("Standard output can hold one image: give a single input, or use --out-dir.")
     if to_stdout and options.json:
-        raise UsageError("--json would mix with the picture on standard output: name a file with -o.")
+        raise UsageError("--json and the image cannot both go to standard output: give a file with -o.")
     if to_stdout and options.strip:
-        raise UsageError("--strip needs a name to go beside: name a file with -o.")
+        raise UsageError("--strip writes beside a file: give a file with -o.")
     if to_stdout and options.all_frames:
-        raise UsageError("Standard output can hold one picture: use --out-dir with --all-frames.")
+        raise UsageError("Standard output can hold one image: use --out-dir with --all-frames.")
     if to_stdout and sys.stdout.isatty():
-        raise UsageError("The picture would be printed on the terminal: add > FILE, or -o FILE.")
+        raise UsageError("The image would be printed on the terminal: add > FILE, or -o FILE.")
     if "-" not in options.inputs:
         return b""
     if sys.stdin.isatty():
-        raise UsageError("No picture comes in on standard input: pipe one in, or name a file instead of -.")
+        raise UsageError("Standard input is a terminal: pipe an image in, or give a file instead of -.")
     try:
         return read_bounded(sys.stdin.buffer, "standard input")
     except OSError as error:

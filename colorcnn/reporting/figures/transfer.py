@@ -19,11 +19,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _CELL = (1.25, 0.5)  # width and height of a cell, in inches
-_SIDE, _TOP, _EDGE = (
-    2.1,
-    0.95,
-    0.2,
-)  # row names, column names and other margins, in inches
+_SIDE, _TOP, _EDGE = 2.1, 0.95, 0.2  # margins for names of rows and of columns, and others, in inches
 
 
 def transfer_matrix(view: RecordView, num_colors: int) -> dict[str, list[tuple[float, float | None]]]:

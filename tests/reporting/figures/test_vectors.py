@@ -68,7 +68,7 @@ def test_figures_are_drawn(dark):
     figures = [
         mappings_figure({name: scalar(name) for name in ("sphere", "uq-ste", "uq-aun")}, draws=2, dark=dark),
         cells_figure({"sphere-2d": plane}, dark=dark),
-        rate_distortion_figure({"sphere": points}, printed={"ecvq": [(1.1, 8.4), (1.9, 13.7)]}, dark=dark),
+        rate_distortion_figure({"sphere": points}, published={"ecvq": [(1.1, 8.4), (1.9, 13.7)]}, dark=dark),
     ]
     assert all(to_png(figure).startswith(b"\x89PNG") for figure in figures)
 
