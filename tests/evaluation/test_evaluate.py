@@ -303,11 +303,11 @@ def test_a_method_that_breaks_its_contract_is_named():
             return super().one(images * math.nan, size)
 
     for method, problem in (
-        (Greedy(), "256 colours where 1"),
+        (Greedy(), "256 colours, but at most 1"),
         (Cropping(), "index maps"),
         (Broken(), "not finite"),
     ):
-        with pytest.raises(ColorCNNError, match=f"mine made .*{problem}"):
+        with pytest.raises(ColorCNNError, match=f"mine returned .*{problem}"):
             run({"mine": method})
 
 

@@ -64,7 +64,7 @@ def test_mean_average_precision_has_rows_of_its_own():
 def test_a_figure_of_several_seeds_shows_their_spread():
     title = accuracy_curve(several()).axes[0].get_title(loc="left")
     assert title == "accuracy, mean ± std of 3 seeds"
-    assert accuracy_curve(metrics()).axes[0].get_title(loc="left") == "accuracy, with its 95 % interval"
+    assert accuracy_curve(metrics()).axes[0].get_title(loc="left") == "accuracy, with 95 % interval"
 
 
 def test_files_stand_by_size_and_codecs_by_name():
@@ -82,8 +82,8 @@ def test_files_stand_by_size_and_codecs_by_name():
 
 @pytest.mark.parametrize(
     ("slope", "told"),
-    [(2.0**20, "MiB at the peak: 100.0 + 1.0000 n. That is 0 hours and 1,100 MiB"),
-     (-1.0, "the peak of memory does not grow with n. That is 0 hours and 300 MiB")],
+    [(2.0**20, "peak memory in MiB: 100.0 + 1.0000 n. That is 0 hours and 1,100 MiB"),
+     (-1.0, "peak memory does not grow with n. That is 0 hours and 300 MiB")],
 )  # fmt: skip
 def test_memory_is_reckoned_for_many_images_only_where_it_grows(slope, told):
     row = {"images": 10, "wall_seconds": 60, "cpu_seconds": 60, "coded": 10, "source": 20}

@@ -87,7 +87,7 @@ def progress_folder(
     """Return the folder of a measurement's progress files, from which the same command resumes.
 
     Args:
-        options: of the command line; ``--force`` measures again from the first image.
+        options: the command line's options; ``--force`` measures again from the first image.
         command: the command line.
         config: configuration of the record.
         libraries: versions of the codecs' libraries.

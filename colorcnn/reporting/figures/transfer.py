@@ -32,10 +32,10 @@ def transfer_matrix(view: RecordView, num_colors: int) -> dict[str, list[tuple[f
     rows = {}
     for name, size in [*((method, num_colors) for method in view.methods), (ORIGINAL, None)]:
         if score := view.score(name, size):
-            judged = {judge: score.judges.get(judge) for judge in view.judges}
+            verdicts = {classifier: score.judges.get(classifier) for classifier in view.judges}
             rows["full colour" if size is None else view.names[name]] = [
-                (verdict.accuracy if verdict else 0.0, view.std(name, size, "judges", judge, "accuracy"))
-                for judge, verdict in judged.items()
+                (verdict.accuracy if verdict else 0.0, view.std(name, size, "judges", classifier, "accuracy"))
+                for classifier, verdict in verdicts.items()
             ]
     return rows
 

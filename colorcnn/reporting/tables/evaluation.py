@@ -142,7 +142,7 @@ def transfer_table(view: RecordView) -> Table:
     rows = []
     for name, size in view.scored_cells():
         score = view.score(name, size)
-        verdicts = [score.judges.get(judge) if score else None for judge in view.judges]
+        verdicts = [score.judges.get(each) if score else None for each in view.judges]
         rows.append([name, _size(size), *map(_accuracy, verdicts)])
     return Table(["method", "colours", *view.judges], rows)
 

@@ -73,7 +73,7 @@ def test_a_row_stands_beside_references_and_what_was_published():
 
 def test_seeds_are_compared_one_by_one():
     table = vector_table(vectors(1.0, 1.5, 3.0))
-    assert "lower with 2 of 3 seeds" in table
+    assert "lower in 2 of 3 seeds" in table
     assert "λ = 16: -0.16 ± 1.02 %" in table
     assert "mean ± std of 3 seeds" in table
     assert " ± " in table.splitlines()[3]
@@ -121,7 +121,7 @@ def test_codecs_of_pictures_stand_beside_image_formats():
     assert lines[3].endswith("| -5.0 % | -5.6 % |")
     assert lines[4].startswith("| JPEG | ")
     assert lines[4].endswith("| +100.0 % |  |")
-    assert lines[6].startswith("n = 24 pictures; files whole, those of all models decoded to the same pixels")
+    assert lines[6].startswith("n = 24 images; whole files; those of all models decode to the same pixels")
     assert "(24 of 24)" in lines[6]
 
 
