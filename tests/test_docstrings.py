@@ -19,7 +19,7 @@ RIDDLE = re.compile(r"(What|How|Which|Where|Whether|When|Who|Why)\b|.*[^.!?]$")
 INVENTED = ("cannot " + "be meant",)
 """Phrases that say less than a common word."""
 
-HOOKS = re.compile(r"on_[a-z_]+|(training|validation|test|predict)_step|write_on_batch_end|log_metrics")
+HOOKS = re.compile(r"setup|on_[a-z_]+|(training|validation|test|predict)_step|write_on_batch_end|log_metrics")
 """Methods whose arguments Lightning defines."""
 
 Documented = ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef

@@ -26,7 +26,7 @@ def test_a_record_of_the_benchmark_becomes_a_table_with_its_targets(tmp_path):
     metrics = {"quantizers": summary, "sizes": [2, 3], "targets": targets}
     Clock().record("benchmark", n=24, metrics=metrics).write(tmp_path / "kodak.json")
     page = rendered("a\n<!-- table: kodak -->\nold\n<!-- end -->\nb\n", tmp_path)
-    head = "MSE, % above the best known / time, of k-means's"
+    head = "MSE, % above the best known / time relative to k-means"
     assert page.startswith(f"a\n<!-- table: kodak -->\n| {head} | 2 colours | 3 colours |\n")
     assert "| k-means | 0.3 / 1.00 | 0.3 / 1.00 |" in page
     assert "| slow | 0.3 / 2.00 | – |" in page
@@ -42,7 +42,7 @@ def test_a_record_with_dssim_and_several_threads_has_two_tables(tmp_path):
     page = rendered("<!-- table: boats -->\n<!-- end -->\n", tmp_path)
     assert "| DSSIM, thousandths | 2 colours |" in page
     assert "| wu | 12.5 |" in page
-    assert "time on the clock, 2 threads" in page
+    assert "wall time, 2 threads" in page
     assert "Targets" not in page
 
 

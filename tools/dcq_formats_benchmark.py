@@ -1,4 +1,4 @@
-"""How fast a training set is read from each format: our store, what it is exported to, and image files.
+"""Measure how fast a training set is read from each format: our store, its exports, and image files.
 
     python tools/dcq_formats_benchmark.py $COLORCNN_DATA/kodak runs/formats
 

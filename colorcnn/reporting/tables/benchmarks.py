@@ -88,7 +88,8 @@ def quantizer_table(record: Record) -> str:
     for target in missed:
         value, limit = (f"{target[key]:.4g}{target['unit']}" for key in ("value", "limit"))
         notes.append(f"- missed: {target['what']}: {value}, at most {limit}")
-    table = Table([f"MSE, % above the best known / time, relative to {anchor}", *heads], rows, notes).markdown()
+    title = f"MSE, % above the best known / time relative to {anchor}"
+    table = Table([title, *heads], rows, notes).markdown()
     if not all("dssim" in found for row in summary.values() for found in row.values()):
         return table
     seen = [
