@@ -44,7 +44,7 @@ def test_every_record_of_a_folder_gets_a_section(results, capsys):
         assert f'<h2 id="{place}">{name}</h2>' in page
     assert page.count("<h3>What the classifier sees") == 1
     assert page.count("<h3>Where the classifier looks") == 1
-    assert page.count("<h3>Cells and centres, as trained") == 1
+    assert page.count("<h3>Cells and codewords, as trained") == 1
     assert page.count("data:image/png") == 4  # the grid, the maps, the figure of the third, and its cells
     error = capsys.readouterr().err
     assert "left out 1 other JSON file in results" in error
