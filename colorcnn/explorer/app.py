@@ -20,7 +20,7 @@ from werkzeug.routing import Map, Rule
 from werkzeug.wrappers import Request, Response
 
 from colorcnn import schema
-from colorcnn.errors import ColorCNNError, UsageError
+from colorcnn.errors import ColorCNNError, UsageError, apply_cure
 from colorcnn.explorer.explorer import Explorer
 from colorcnn.explorer.protocol import ListRequest, OriginalRequest, Problem, QuantizedRequest
 from colorcnn.explorer.sources import MOST_BYTES
@@ -54,6 +54,12 @@ HEADERS = {
     "Cache-Control": "no-store",
 }
 """Headers of every answer."""
+
+CURES = {
+    "too-little-memory": "choose a smaller size or another method",
+    "too-many-pixels": "scale it down first",
+}
+"""Code of an error -> its cure in the words of the page."""
 
 MOST_JSON = 1 << 16
 _AT_ONCE = 4  # requests that compute; others wait
@@ -100,6 +106,7 @@ class App:
             endpoint, _ = self._routes.bind_to_environ(request.environ).match()
             return endpoint(request)
         except ColorCNNError as error:
+            apply_cure(error, CURES)
             return _json(Problem(str(error)), 400 if isinstance(error, UsageError) else 422)
         except RequestEntityTooLarge:
             return _json(Problem(f"The file has more than {MOST_BYTES >> 20} MiB: scale it down first."), 413)

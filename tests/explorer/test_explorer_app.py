@@ -3,6 +3,7 @@
 import re
 from importlib.resources import files
 
+import numpy as np
 import pytest
 from explorer_samples import noise, png
 from werkzeug.test import Client
@@ -135,6 +136,12 @@ def test_lists_have_a_bound(client):
 def test_a_text_is_no_picture(client):
     response = client.post("/api/added?name=notes.txt", data=b"a text", headers=OWN)
     assert (response.status_code, sentence(response).startswith("notes.txt")) == (422, True)
+
+
+def test_a_picture_of_too_many_pixels_is_refused_in_the_words_of_the_page(client):
+    many = png(np.zeros((6000, 6000), np.uint8))
+    response = client.post("/api/added?name=wall.png", data=many, headers=OWN)
+    assert (response.status_code, sentence(response).endswith(": scale it down first.")) == (422, True)
 
 
 def test_a_failure_is_told_and_does_not_end_the_page(client, explorer, monkeypatch):
