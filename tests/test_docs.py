@@ -12,6 +12,9 @@ from pathlib import Path
 import pytest
 import yaml
 
+from colorcnn.pretrained import available
+from colorcnn.reporting.published import PUBLISHED
+
 ROOT = Path(__file__).resolve().parents[1]
 SITE = ROOT / "docs" / "pages"
 PAGES = [
@@ -119,7 +122,26 @@ def test_the_questions_of_a_new_reader_have_a_heading():
         "what-is-in-a-dcq-shard",
         "your-own-quantizer",
         "equations",
+        "prediction-by-context",
+        "why-does-the-result-have-fewer-colours-than-i-asked-for",
+        "how-many-colours-should-i-take",
+        "what-does-this-error-mean",
     } <= headings
+
+
+def test_the_page_on_evaluate_names_every_published_table():
+    section = (SITE / "evaluate.md").read_text().partition("## Published numbers")[2].partition("\n## ")[0]
+    assert set(re.findall(r"`([\w]+-[\w-]+)`", section.replace("--published", ""))) == set(PUBLISHED)
+
+
+def test_the_page_on_training_names_the_recipe_of_every_pretrained_model():
+    rows = re.findall(
+        r"^\| `([\w.-]+)` \| `(experiments/[\w./-]+)` \|$", (SITE / "train.md").read_text(), re.M
+    )
+    assert {name for name, _ in rows} == set(available())
+    for name, recipe in rows:
+        assert (ROOT / recipe).is_file()
+        assert f"| Recipe | `{recipe}` |" in (ROOT / "checkpoints" / name / "README.md").read_text()
 
 
 def test_the_readme_is_short_and_begins_with_a_photograph_that_looks_good():

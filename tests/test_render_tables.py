@@ -4,8 +4,10 @@ import subprocess
 import sys
 from pathlib import Path
 
-from colorcnn.records import Clock
-from colorcnn.reproduce.pages import rendered
+import pytest
+
+from colorcnn.records import Clock, read_record
+from colorcnn.reproduce.pages import command_of, rendered
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -31,7 +33,8 @@ def test_a_record_of_the_benchmark_becomes_a_table_with_its_targets(tmp_path):
     assert "| k-means | 0.3 / 1.00 | 0.3 / 1.00 |" in page
     assert "| slow | 0.3 / 2.00 | – |" in page
     assert "n = 24 images; CPU time, one thread" in page
-    assert "Targets met: 1 of 2.\n- missed: slow: 1.5 s, at most 1 s\n<!-- end -->\nb\n" in page
+    assert "Targets met: 1 of 2.\n- missed: slow: 1.5 s, at most 1 s\n\nCommand: `benchmark`; " in page
+    assert "<!-- end -->\nb\n" in page
     assert rendered(page, tmp_path) == page
 
 
@@ -53,12 +56,51 @@ def test_the_first_table_of_an_evaluation_can_stand_alone():
     )
     assert "minus method" in whole
     assert "minus method" not in alone
-    assert alone.splitlines()[1:-2] == whole.splitlines()[1 : len(alone.splitlines()) - 2]
+    *first, gap, command, end = alone.splitlines()[1:]
+    assert (gap, end) == ("", "<!-- end -->")
+    assert first == whole.splitlines()[1 : len(first) + 1]
+    assert command in whole
 
 
 def test_what_has_no_record_yet_is_said(tmp_path):
     page = "<!-- table: kodak -->\nNot measured yet.\n<!-- end -->\n"
     assert rendered(page, tmp_path) == page
+
+
+def test_a_page_may_show_the_differences_of_any_method():
+    page = rendered(
+        "<!-- margins: cifar10-jpeg_resnet9 colorcnn-plus -->\n<!-- end -->\n",
+        ROOT / "experiments" / "results",
+    )
+    assert "| ColorCNN+ minus method, points |" in page
+    assert "| palette attention | -2.0 ★★★ |" in page
+    assert "| ColorCNN+ | " not in page
+
+
+def test_every_record_is_in_the_list_with_its_command_and_a_link():
+    results = ROOT / "experiments" / "results"
+    page = rendered("<!-- records -->\n<!-- end -->\n", results, ROOT / "docs" / "pages" / "results")
+    for path in results.glob("*.json"):
+        row = next(line for line in page.splitlines() if f"/{path.name})" in line)
+        assert f"| `{command_of(read_record(path))}` |" in row
+
+
+def test_the_command_and_the_record_follow_a_table():
+    table = "<!-- table: photo-digits_demo -->\n<!-- end -->\n"
+    page = rendered(table, ROOT / "experiments" / "results", ROOT)
+    assert "\nCommand: `colorcnn demo --force`; record: [photo-digits_demo.json](" in page
+    assert "](experiments/results/photo-digits_demo.json)" in page
+
+
+@pytest.mark.parametrize(
+    ("typed", "shown"),
+    [
+        ("colorcnn reproduce a --size cpu --panel b", "colorcnn reproduce a --scale cpu --variant b"),
+        ("python tool.py --size 3", "python tool.py --size 3"),
+    ],
+)
+def test_commands_are_shown_with_the_names_that_options_have_today(typed, shown):
+    assert command_of(Clock().record(typed, n=1, metrics={})) == shown
 
 
 def test_links_of_the_overview_start_where_the_page_is():

@@ -91,13 +91,17 @@ def _columns(view: RecordView) -> dict[str, CellOf]:
     }
 
 
-def margin_table(view: RecordView) -> Table | None:
-    """Return the difference in accuracy of the learned method to every other method, with stars.
+def margin_table(view: RecordView, method: str | None = None) -> Table | None:
+    """Return the differences of accuracy between a method and each other method in points, with stars.
+
+    Args:
+        view: of a record.
+        method: the method; None: the leading learned method.
 
     Returns:
         The table, or None if there is nothing to compare.
     """
-    leader = leading_method(view.metrics)
+    leader = method or leading_method(view.metrics)
     if leader is None:
         return None
     tests = corrected(
@@ -178,8 +182,8 @@ def markdown_tables(view: RecordView) -> list[Table]:
     """Return the tables of a Markdown page after the accuracies, with readable names.
 
     With codecs: sizes of files. With several classifiers: accuracy with each. With attacks: accuracy under
-    each.
-    Otherwise: differences to the learned method.
+    each; a method without a soft image has no row under an attack through the soft image, since the row would
+    repeat the attack through the quantizer. Otherwise: differences to the learned method.
     """
     parts = []
     if not (view.codecs or view.judges or view.attacks.results) and (margins := margin_table(view)):
@@ -190,9 +194,18 @@ def markdown_tables(view: RecordView) -> list[Table]:
         parts.append(_named(view, "accuracy % with", transfer_table(view)))
     for attack in view.attacks.results:
         title = f"accuracy % under {attack_title(attack)}, by largest change"
-        table = _named(view, title, attack_table(view, [attack]))
+        table = _named(view, title, _without_copies(view, attack, attack_table(view, [attack])))
         parts.append(replace(table, head=[title, "colours", *map(str, view.attacks.epsilons)]))
     return parts
+
+
+def _without_copies(view: RecordView, attack: str, table: Table) -> Table:
+    """Return the table of an attack through soft images without the rows of methods that have none."""
+    adaptive = f"{attack.partition(':')[0]}:adaptive"
+    if not attack.endswith(":soft") or adaptive not in view.attacks.results:
+        return table
+    copied = attack_table(view, [adaptive]).rows
+    return replace(table, rows=[row for row in table.rows if row not in copied])
 
 
 def _named(view: RecordView, title: str, table: Table) -> Table:

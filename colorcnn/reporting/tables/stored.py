@@ -44,7 +44,7 @@ def stored_table(record: Record) -> str:
     head = [
         "accuracy %, coded bytes per image",
         *heads,
-        f"points at equal bytes, against {view.names[anchor]}",
+        f"difference to {view.names[anchor]} at equal bytes, points",
     ]
     original, cost = "Trained on the originals", view.stored(ORIGINAL)
     if cost and not math.isnan(cost.coded):

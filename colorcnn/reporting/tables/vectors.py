@@ -20,9 +20,13 @@ def vector_table(record: Record) -> str:
     provenance.
     """
     view = CompressorView(record.metrics)
-    above = f", above {_name(view.best)}" if view.best else ""
+    excess = f"excess over {_name(view.best)} in % " if view.best else ""
     gained = ["BD-rate"] if view.gains else []
-    head = [f"L = R + λ MSE{above} (bits per dimension, dB)", *(f"λ = {at}" for at in view.lambdas), *gained]
+    head = [
+        f"loss L = R + λ MSE, {excess}(bits per dimension, dB)",
+        *(f"λ = {at}" for at in view.lambdas),
+        *gained,
+    ]
     rows = [[name, *_cells(view, scores, name)] for name, scores in view.rows.items()]
     for curves, note in ((view.references, ""), (view.published, ", *published*")):
         rows += [[f"{_name(name)}{note}", *_cells(view, scores)] for name, scores in curves.items()]

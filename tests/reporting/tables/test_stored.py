@@ -45,7 +45,7 @@ def test_the_table_has_accuracy_bytes_published_and_losses(record):
         "accuracy %, coded bytes per image",
         "2 colours",
         "4 colours",
-        "points at equal bytes, against DCQ",
+        "difference to DCQ at equal bytes, points",
     ]
     assert lines[0] == f"| {' | '.join(head)} |"
     assert lines[2] == "| DCQ | 51.0 ± 1.4, 54 B | 61.0 ± 1.4, 107 B |  |"
@@ -84,7 +84,7 @@ def test_the_gain_at_equal_bytes_is_told_with_its_spread_over_seeds():
     assert "| +15.0 ± 7.1 |" in stored_table(record)
     record.config["anchor"] = "k-means"
     table = stored_table(record)
-    assert "points at equal bytes, against k-means" in table
+    assert "difference to k-means at equal bytes, points" in table
     assert "| -15.0 ± 7.1 |" in table
 
 

@@ -58,7 +58,8 @@ def vectors(*excesses):
 def test_a_row_stands_beside_references_and_what_was_published():
     lines = vector_table(vectors(3.0)).splitlines()
     assert lines[0] == (
-        "| L = R + λ MSE, above ECVQ (bits per dimension, dB) | λ = 4 | λ = 16 | λ = 64 | λ = 256 | BD-rate |"
+        "| loss L = R + λ MSE, excess over ECVQ in % (bits per dimension, dB) "
+        "| λ = 4 | λ = 16 | λ = 64 | λ = 256 | BD-rate |"
     )
     assert [line.split(" | ")[0] for line in lines[2:7]] == [
         "| vq-ste", "| sphere", "| ECVQ", "| ECVQ, *published*", "| NTC, *published*",
@@ -136,7 +137,7 @@ def test_the_overview_has_bd_rates_or_else_points():
 
 
 def test_records_find_their_kind():
-    assert "above ECVQ" in kind_of_record(vectors(3.0)).table(vectors(3.0))
+    assert "excess over ECVQ" in kind_of_record(vectors(3.0)).table(vectors(3.0))
     assert "| codec |" in kind_of_record(pictures()).table(pictures())
 
 
