@@ -43,7 +43,7 @@ from colorcnn.tasks.progress import (
     FirstSteps,
     ProbeClassifiers,
     best_checkpoint,
-    doubts,
+    warnings_about,
 )
 from colorcnn.tasks.trainer import Trainer
 from colorcnn.tasks.vq import VQTask
@@ -227,8 +227,8 @@ class ColorCNNCLI(LightningCLI):
         if not self.trainer.is_global_zero:
             return
         found = best_checkpoint(self.trainer)
-        for doubt in doubts(self.trainer, self.model):
-            say(f"warning: {doubt}")
+        for warning in warnings_about(self.trainer, self.model):
+            say(f"warning: {warning}")
         if found is not None:
             path, score, step = found
             reached = "no validation score" if score is None else f"best validation score {score:.4f}"

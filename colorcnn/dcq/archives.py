@@ -24,7 +24,7 @@ from colorcnn.dcq.storage import Store
 from colorcnn.files import write_atomically
 
 CLASSES = "classes.json"
-"""The names of the classes, a list in the order of the labels; Parquet files hold the names themselves."""
+"""File with the names of the classes, in the order of the labels. Parquet files hold the names themselves."""
 
 _STEP = 64  # images encoded at a time
 _SHARD_IMAGES = 10_000
@@ -42,7 +42,7 @@ class _Sample(NamedTuple):
 def export_archives(store: Store, out: Path, file_format: str, *, jobs: int = -1) -> int:
     """Write a store as archives of many images.
 
-    An export that is stopped leaves a folder that the same call fills anew. ``webdataset``: tar files with
+    The same call repeats an export that was stopped. ``webdataset``: tar files with
     ``CLASS/NAME.png`` and ``CLASS/NAME.cls``, the label's number; with several labels ``NAME.json``, a list
     of numbers. ``parquet``: the columns ``image`` and ``label``, with the class names in the schema as
     Hugging Face's ``datasets`` keeps them. ``litdata``: samples with ``image`` (the bytes of a PNG file),
@@ -52,10 +52,10 @@ def export_archives(store: Store, out: Path, file_format: str, *, jobs: int = -1
         store: the images.
         out: a new or empty folder.
         file_format: ``webdataset``, ``parquet`` or ``litdata``.
-        jobs: images encoded at a time; -1 is one for each core.
+        jobs: number of images encoded in parallel; -1 is one for each core.
 
     Returns:
-        Bytes of the files.
+        Total size of the files in bytes.
 
     Raises:
         UsageError: the format is unknown.
@@ -121,7 +121,7 @@ def _write_webdataset(samples: Iterator[_Sample], out: Path, store: Store, shard
 
 
 class _Keys:
-    """Names of samples without dots, each another in lower and upper case."""
+    """Unique names of samples without dots. Upper and lower case count as equal."""
 
     def __init__(self) -> None:
         self._taken: set[str] = set()
@@ -139,7 +139,7 @@ class _Keys:
 
 
 def _add(archive: tarfile.TarFile, name: str, data: bytes) -> None:
-    entry = tarfile.TarInfo(name)  # of no time and no owner, so that the same store gives the same bytes
+    entry = tarfile.TarInfo(name)  # without time and owner, so that the same store gives the same bytes
     entry.size = len(data)
     archive.addfile(entry, io.BytesIO(data))
 
@@ -164,13 +164,13 @@ def _write_parquet(samples: Iterator[_Sample], out: Path, store: Store, shards: 
         }
         buffer = pa.BufferOutputStream()
         table = pa.table(columns, schema=schema)
-        # Small PNG files begin alike, and a row group is the least that a reader fetches.
+        # Small PNG files have similar headers. A row group is the smallest unit that a reader fetches.
         parquet.write_table(table, buffer, compression="zstd", use_dictionary=["label"], row_group_size=1000)
         write_atomically(out / f"train-{number:05}-of-{shards:05}.parquet", buffer.getvalue().to_pybytes())
 
 
 def _parquet_schema(store: Store) -> Any:
-    """Return the columns, and their types in the words of Hugging Face's ``datasets``."""
+    """Return the columns, with their types as Hugging Face's ``datasets`` names them."""
     import pyarrow as pa
 
     label: Mapping[str, Any] = {"names": list(store.class_names), "_type": "ClassLabel"}
@@ -187,7 +187,7 @@ def _write_litdata(samples: Iterator[_Sample], out: Path, store: Store, shards: 
     from litdata.streaming import Cache
 
     for left in (*out.glob("chunk-*.bin"), *out.glob("*index.json")):
-        left.unlink()  # of an export that was stopped
+        left.unlink()  # remains of an export that was stopped
     _write_classes(out, store)
     cache = Cache(str(out), chunk_size=_images_a_shard(store))
     for number, sample in enumerate(samples):

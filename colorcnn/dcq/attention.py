@@ -12,31 +12,31 @@ from colorcnn.errors import ColorCNNError, UsageError
 from colorcnn.paletted import from_bytes
 
 _TINY = 1e-8
-_GRID = 7  # cells along a side of RISE's masks
-_SHOWN = 0.5  # of them
+_GRID = 7  # cells along a side of a RISE mask
+_SHOWN = 0.5  # share of the cells that a mask leaves visible
 MASKS = 256
-"""Random masks that RISE looks at each image through."""
+"""Number of random masks for RISE."""
 
 
 def grad_cam(activations: Tensor, gradients: Tensor) -> Tensor:
-    """Weight channels by their mean gradient (R. Selvaraju et al., 2017); returns (B, h, w).
+    """Weight channels by their mean gradient (R. Selvaraju et al., 2017); return (B, h, w).
 
     Args:
         activations: (B, F, h, w).
-        gradients: of the score, (B, F, h, w).
+        gradients: gradients of the class's logit, (B, F, h, w).
     """
     weights = gradients.mean(dim=(2, 3), keepdim=True)
     return (weights * activations).sum(dim=1).relu()
 
 
 def grad_cam_plus_plus(activations: Tensor, gradients: Tensor) -> Tensor:
-    """Weight gradients so that several objects count alike (A. Chattopadhyay et al., WACV 2018).
+    """Weight gradients so that several objects count equally (A. Chattopadhyay et al., WACV 2018).
 
-    With the exponential of the score, as the paper derives, all higher derivatives are powers of the first.
+    The paper takes the exponential of the logit. Higher derivatives are then powers of the first one.
 
     Args:
         activations: (B, F, h, w).
-        gradients: of the score, (B, F, h, w).
+        gradients: gradients of the class's logit, (B, F, h, w).
     """
     square, cube = gradients**2, gradients**3
     scale = 2 * square + (activations * cube).sum(dim=(2, 3), keepdim=True)
@@ -50,7 +50,7 @@ def layer_cam(activations: Tensor, gradients: Tensor) -> Tensor:
 
     Args:
         activations: (B, F, h, w).
-        gradients: of the score, (B, F, h, w).
+        gradients: gradients of the class's logit, (B, F, h, w).
     """
     return (gradients.relu() * activations).sum(dim=1).relu()
 
@@ -64,12 +64,12 @@ ATTENTIONS = ("none", *CAMS, "rise")
 
 
 class Probe:
-    """Looks into a network while it computes.
+    """Recorder of the feature maps of a network's layers.
 
     Args:
         network: maps images (B, 3, H, W) in [0, 1] to logits (B, classes).
-        layers: names of modules to watch; "shallow", "middle1", "middle2" and "final" stand for its stages.
-        attended: the one of them whose activations are given gradients.
+        layers: names of the modules to record; "shallow", "middle1", "middle2" and "final" name its blocks.
+        attended: the layer whose feature maps get gradients.
 
     Raises:
         UsageError: the network has no such module.
@@ -91,17 +91,17 @@ class Probe:
                 return None
             # The graph of a frozen network begins here, so that nothing before this layer is kept for it.
             output.requires_grad_(True)
-            return output.clone()  # what follows may work in place
+            return output.clone()  # the next layer may change its input in place
 
         return remember
 
     def __call__(self, images: Tensor) -> Tensor:
-        """The logits; what the layers made is in ``seen`` afterwards."""
+        """Return the logits. The feature maps are in ``seen`` afterwards."""
         logits = self.network(images)
         strange = [layer for layer, output in self.seen.items() if output.ndim != 4]
         if strange:
             raise UsageError(
-                f"The layer {strange[0]!r} makes no feature maps (B, F, h, w): name a convolutional one."
+                f"The layer {strange[0]!r} has no feature maps (B, F, h, w): use a convolutional layer."
             )
         return logits
 
@@ -109,35 +109,35 @@ class Probe:
 def resolve_layer(network: nn.Module, layer: str) -> str:
     """Return the name of the module that a layer's name stands for.
 
-    The stages of a network are those it lists itself (``stages``), or its modules ``layer1`` to ``layer4``.
+    The blocks of a network are those it lists itself (``stages``), or its modules ``layer1`` to ``layer4``.
 
     Args:
         network: the classifier.
-        layer: the name of a module, or of a stage.
+        layer: the name of a module, or of a block.
 
     Raises:
-        UsageError: there is none.
+        UsageError: the network has no such layer.
     """
     modules = dict(network.named_modules())
     if layer in modules and layer:
         return layer
-    places = {"shallow": 0, "middle1": 1, "middle2": 2, "final": 3}
-    if layer in places:
+    positions = {"shallow": 0, "middle1": 1, "middle2": 2, "final": 3}
+    if layer in positions:
         own = getattr(network, "stages", ())
-        stages = own or [name for n in "1234" for name in modules if name.split(".")[-1] == f"layer{n}"]
-        if len(stages) == len(places):
-            return stages[places[layer]]
+        blocks = own or [name for n in "1234" for name in modules if name.split(".")[-1] == f"layer{n}"]
+        if len(blocks) == len(positions):
+            return blocks[positions[layer]]
     known = ", ".join(name for name in modules if name and name.count(".") < 2)
-    raise UsageError(f"The classifier has no layer {layer!r}: name one of its modules, such as {known}.")
+    raise UsageError(f"The classifier has no layer {layer!r}: use one of its modules, such as {known}.")
 
 
 def pool_features(maps: Tensor, pool: int) -> Tensor:
-    """Feature maps as vectors.
+    """Turn feature maps into vectors.
 
     Args:
         maps: (B, F, h, w).
-        pool: the side they are averaged to, at most their own; 1 gives mean and deviation of each channel, 0
-            everything.
+        pool: side length that the maps are averaged to, at most their own. 1 gives mean and standard
+            deviation of each channel; 0 keeps every value.
 
     Returns:
         (B, D) float32 on the CPU.
@@ -153,15 +153,15 @@ def pool_features(maps: Tensor, pool: int) -> Tensor:
 def attention_maps(
     probe: Probe, images: Tensor, labels: Tensor | None, method: str, layer: str, *, seed: int = 0
 ) -> tuple[Tensor, Tensor]:
-    """Return the importance of each place for the score of a class.
+    """Return the importance of each position for the logit of a class.
 
     Args:
-        probe: watches ``layer`` and gives it gradients.
+        probe: recorder of ``layer`` that gives its feature maps gradients.
         images: uint8 (B, 3, H, W).
-        labels: (B,) the classes; None takes those that are predicted.
+        labels: (B,) the classes; None takes the predicted classes.
         method: one of :data:`ATTENTIONS` except none.
-        layer: the layer whose activations are weighted; RISE needs none.
-        seed: of the masks of RISE.
+        layer: the layer whose activations are weighted; RISE does not use it.
+        seed: seed of RISE's masks.
 
     Returns:
         Maps (B, h, w) float32 >= 0 on the CPU, and the logits.
@@ -175,31 +175,31 @@ def attention_maps(
         classes = logits.argmax(dim=1) if labels is None else labels.to(logits.device)
         if int(classes.max()) >= logits.shape[1]:
             raise ColorCNNError(
-                f"The classifier tells {logits.shape[1]} classes apart and a label is {int(classes.max())}: "
-                "choose one that was trained on these data."
+                f"The classifier has {logits.shape[1]} classes, but a label is {int(classes.max())}: "
+                "use a classifier that was trained on these data."
             )
         if method == "rise":
             return rise(probe.network, pixels, classes, seed=seed), logits
         activations = probe.seen[layer]
-        scores = logits.gather(1, classes[:, None]).sum()
-        gradients = torch.autograd.grad(scores, activations)[0]
+        chosen = logits.gather(1, classes[:, None]).sum()
+        gradients = torch.autograd.grad(chosen, activations)[0]
     maps = CAMS[method](activations.detach().float(), gradients.float())
     return maps.cpu(), logits.detach()
 
 
 @torch.no_grad()
 def rise(network: nn.Module, images: Tensor, classes: Tensor, *, seed: int = 0, masks: int = MASKS) -> Tensor:
-    """Random masks weighted by the class's probability behind them (V. Petsiuk et al., BMVC 2018).
+    """Weight random masks by the class's probability for the masked image (V. Petsiuk et al., BMVC 2018).
 
     Args:
         network: the classifier.
         images: (B, 3, H, W) in [0, 1].
         classes: (B,).
-        seed: of the masks, which are the same for all images.
-        masks: how many.
+        seed: seed of the masks, which are the same for all images.
+        masks: number of masks.
 
     Returns:
-        (B, 14, 14) float32 on the CPU, or (B, H, W) where images are smaller.
+        (B, 14, 14) float32 on the CPU, or (B, H, W) if images are smaller.
     """
     height, width = images.shape[2:]
     generator = torch.Generator().manual_seed(seed)

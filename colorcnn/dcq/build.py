@@ -1,4 +1,4 @@
-"""From a data set to a store: the stages one after the other, each kept on disk until the store is whole."""
+"""Build a store from a data set. Each stage's result is kept on disk until the store is complete."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ import numpy as np
 from torch import nn
 
 from colorcnn.dcq.clusters import cluster_images, given_clusters
-from colorcnn.dcq.encode import Encoding, OwnColors, SharedColors, SuperColors
+from colorcnn.dcq.encode import OwnColors, ShardEncoder, SharedColors, SuperColors
 from colorcnn.dcq.features import GIVEN, PixelFeatures
-from colorcnn.dcq.palettes import Designing, Sampling, grouped, pixel_shares, to_colors
-from colorcnn.dcq.place import MANIFEST, NAMES
-from colorcnn.dcq.refine import Refining
+from colorcnn.dcq.palettes import PaletteDesigner, PixelSampler, grouped, pixels_per_image, to_colors
+from colorcnn.dcq.refine import PaletteRefiner
 from colorcnn.dcq.settings import Settings
 from colorcnn.dcq.sources import ImageSource, names_of
 from colorcnn.dcq.stages import Arrays, Work, ranges
 from colorcnn.dcq.storage import Manifest, Sizes, Statistics, shard_entry, shard_name, write_names
+from colorcnn.dcq.store_folder import MANIFEST, NAMES
 from colorcnn.errors import ColorCNNError
 from colorcnn.files import refuse_existing, write_atomically
 from colorcnn.quantizers.k_means import KMeans
@@ -31,32 +31,32 @@ from colorcnn.records import weights_hash
 
 WORK = ".build"
 NETWORK = "network"
-"""The stage in which a classifier looks at all images: ``features`` (n, D) and ``attention`` (n, h, w)."""
+"""Stage that runs the classifier on all images: ``features`` (n, D) and ``attention`` (n, h, w)."""
 
 EXTRACT_BATCH = 128
-_PART_PIXELS = 1 << 23  # of a shard: 25 MB as colours
+_PART_PIXELS = 1 << 23  # pixels per shard: 25 MB of RGB
 _MOST_IMAGES = 1 << 13
 
 Extract = Callable[[ImageSource, Settings, Work], None]
-"""Lets a classifier look at all images and saves the pieces ``NETWORK``, of ``EXTRACT_BATCH`` images each."""
+"""Function that runs a classifier and saves the pieces of ``NETWORK``, ``EXTRACT_BATCH`` images each."""
 
 
 @dataclass
 class Build:
-    """A build that is under way; its methods are the stages.
+    """Running build; each public method is one stage.
 
     Args:
         source: the images.
-        settings: how they are quantized.
-        folder: of the store.
-        extract: lets the classifier look; None where there is none.
-        quantizer: what ``settings.method`` stands for.
+        settings: the settings of the quantization.
+        folder: the store's folder.
+        extract: function that runs the classifier; None without a classifier.
+        quantizer: the quantizer that ``settings.method`` names.
         data: the data set as its user names it, for the manifest.
-        classifier: likewise.
-        sight: what decides what the classifier sees, of JSON's types; an unfinished build goes on with
-            no other.
-        jobs: pieces worked on at a time; -1 is one for each core.
-        say: is told what a user should know.
+        classifier: the classifier as its user names it, for the manifest.
+        classifier_input: JSON value that identifies the classifier's weights and image size. An unfinished
+            build resumes only if this is unchanged.
+        jobs: number of pieces computed in parallel; -1 is one for each core.
+        say: function that prints a message for the user.
     """
 
     source: ImageSource
@@ -66,15 +66,15 @@ class Build:
     quantizer: Any = None
     data: str = ""
     classifier: str | None = None
-    sight: Any = None
+    classifier_input: Any = None
     jobs: int = -1
     say: Callable[[str], None] = lambda message: None
     notes: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        """Open the folder; raises UsageError where it holds another build."""
+        """Open the folder; raise UsageError if it holds another build."""
         if not len(self.source):
-            raise ColorCNNError(f"{self.data or 'The data set'} has no training images: name another.")
+            raise ColorCNNError(f"{self.data or 'The data set'} has no training images: use another.")
         if self.extract is None:
             self.settings, notes = self.settings.without_classifier()
             for note in notes:
@@ -82,12 +82,12 @@ class Build:
         plan = {
             "settings": self.settings.to_json(),
             "images": self.source.key,
-            "classifier": [self.classifier, self.sight] if self.needs_network else None,
+            "classifier": [self.classifier, self.classifier_input] if self.needs_network else None,
             "method": weights_hash(self.quantizer) if isinstance(self.quantizer, nn.Module) else None,
         }
         self.work = Work(self.folder / WORK, plan, jobs=self.jobs)
         if self.work.resumed:
-            self.say(f"going on with the unfinished build in {self.folder}")
+            self.say(f"resuming the unfinished build in {self.folder}")
         self.parts = ranges(len(self.source), self._part_images())
 
     def _note(self, text: str) -> None:
@@ -104,14 +104,14 @@ class Build:
         return self.settings.layer is not None or self.settings.attends
 
     def run(self) -> Manifest:
-        """All stages; returns the manifest of the finished store."""
+        """Run all stages and return the manifest of the finished store."""
         if self.settings.palettes == "own":
             colors: Any = OwnColors(self.quantizer or self._k_means(), self.settings.num_colors)
             return self.finish(self.encode(colors), len(self.source))
         if self.settings.palettes == "super":
             found = SuperColors(_Designed(self.work), self.larger_palette(), self.settings.space)
             return self.finish(self.encode(found), len(self.source))
-        self.look()
+        self.run_classifier()
         clusters = self.clusters()
         palettes = self.palettes(clusters)
         return self.finish(self.encode(SharedColors(clusters, palettes, self.settings.space)), len(palettes))
@@ -119,8 +119,8 @@ class Build:
     def _k_means(self) -> KMeans:
         return KMeans(space=self.settings.space, seed=self.settings.seed)
 
-    def look(self) -> None:
-        """Let the classifier look at all images, where a stage needs that."""
+    def run_classifier(self) -> None:
+        """Compute features and attention of all images if a stage needs them."""
         if self.needs_network and self.extract is not None:
             self.extract(self.source, self.settings, self.work)
 
@@ -163,13 +163,13 @@ class Build:
         """Stage 2: (P, K, 3) float32 coordinates in the settings' colour space."""
         settings, count = self.settings, int(clusters.max()) + 1
         attention = _Attention(self.work) if settings.attends else None
-        shares = pixel_shares(clusters, count, settings.pixels)
-        sampling = Sampling(self.source, shares, settings.kept, attention, settings.seed)
-        self.work.pieces("pixels", self.parts, sampling, describe="Choosing pixels")
+        means = pixels_per_image(clusters, count, settings.pixels)
+        sampler = PixelSampler(self.source, means, settings.kept, attention, settings.seed)
+        self.work.pieces("pixels", self.parts, sampler, describe="Choosing pixels")
         if attention is not None:
-            blind = sum(int(self.work.load("pixels", start)["blind"]) for start in self.parts)
-            if blind:
-                self._note(f"{blind} images have no attention anywhere: all of their pixels are kept")
+            empty = sum(int(self.work.load("pixels", start)["without_attention"]) for start in self.parts)
+            if empty:
+                self._note(f"the attention is 0 everywhere in {empty} images: all of their pixels are kept")
         drawn = [
             grouped(self.work.load("pixels", start), clusters[images], count)
             for start, images in self.parts.items()
@@ -182,7 +182,7 @@ class Build:
         self.work.pieces(
             "palette",
             {cluster: cluster for cluster in range(count)},
-            Designing(self.source, settings, self.quantizer),
+            PaletteDesigner(self.source, settings, self.quantizer),
             prepare=piece,
             describe="Designing palettes",
             unit="palette",
@@ -190,18 +190,18 @@ class Build:
         return np.stack([self.work.load("palette", cluster)["palette"] for cluster in range(count)])
 
     def refine(self, clusters: np.ndarray, coordinates: np.ndarray) -> np.ndarray:
-        """Refine palettes (stage 3); palettes whose loss does not fall stay as they are.
+        """Refine palettes (stage 3); palettes whose loss does not fall are unchanged.
 
         Args:
             clusters: (N,) cluster of each image.
-            coordinates: of the palettes, (P, K, 3) float32.
+            coordinates: coordinates of the palettes, (P, K, 3) float32.
         """
         count = len(coordinates)
         refinement = dataclasses.replace(self.settings.refinement, seed=self.settings.seed)
         self.work.pieces(
             "refined",
             {cluster: cluster for cluster in range(count)},
-            Refining(self.source, refinement),
+            PaletteRefiner(self.source, refinement),
             prepare=lambda cluster: (np.flatnonzero(clusters == cluster), coordinates[cluster]),
             describe="Refining palettes",
             unit="palette",
@@ -211,14 +211,13 @@ class Build:
         lowered = int((losses[:, 1] < losses[:, 0]).sum())
         mean = losses.mean(axis=0)
         self._note(
-            f"refinement lowered its loss on held images for {lowered} of {count} palettes, in the mean from "
-            f"{mean[0]:.5f} to {mean[1]:.5f}"
-            + ("; the others are those of k-means" if lowered < count else "")
+            f"refinement improved {lowered} of {count} palettes on held-out images (mean loss "
+            f"{mean[0]:.5f} -> {mean[1]:.5f})" + ("; the others are unchanged" if lowered < count else "")
         )
         return np.stack([one["palette"] for one in found])
 
     def larger_palette(self) -> np.ndarray:
-        """The colours (S, 3) uint8 that the palettes of all images, which are designed first, are to have."""
+        """Design a palette per image. Return the larger palette (S, 3) uint8 that replaces their colours."""
         own = OwnColors(self.quantizer or self._k_means(), self.settings.num_colors)
         self.work.pieces("own", self.parts, _Palettes(self.source, own), describe="Palettes of the images")
 
@@ -228,21 +227,21 @@ class Build:
             for start in self.parts:
                 piece = self.work.load("own", start)
                 colors, counts = piece["palettes"].reshape(-1, 3), piece["counts"].reshape(-1)
-                different, places = np.unique(colors[counts > 0], axis=0, return_inverse=True)
-                larger.add(different, np.bincount(places.reshape(-1), counts[counts > 0]))
+                different, rows = np.unique(colors[counts > 0], axis=0, return_inverse=True)
+                larger.add(different, np.bincount(rows.reshape(-1), counts[counts > 0]))
             return {"colors": larger.design()}
 
         return self.work.once("super", compute)["colors"]
 
     def encode(self, colors: Any) -> list[Mapping[str, Any]]:
-        """Write the shards; returns what the manifest says of each, with its sums."""
+        """Write the shards. Return the manifest's entry and the sums of each."""
         numbers = {start: number for number, start in enumerate(self.parts)}
 
         def keep(start: int, result: Mapping[str, np.ndarray]) -> None:
             write_atomically(self.folder / shard_name(numbers[start]), result["shard"].tobytes())
             self.work.save("shard", {key: value for key, value in result.items() if key != "shard"}, start)
 
-        encoding = Encoding(self.source, self.settings, colors)
+        encoding = ShardEncoder(self.source, self.settings, colors)
         self.work.pieces("shard", self.parts, encoding, keep, describe="Writing shards", unit="shard")
         found: list[Mapping[str, Any]] = []
         for start, number in numbers.items():
@@ -255,7 +254,7 @@ class Build:
         """Write the manifest, and remove the files for resuming.
 
         Args:
-            shards: their entries in the manifest.
+            shards: the results of :meth:`encode`.
             palettes: number of palettes.
         """
         sizes = np.unique(np.concatenate([shard["sizes"] for shard in shards]), axis=0)
@@ -285,7 +284,7 @@ class Build:
 
 @dataclass(frozen=True)
 class _Attention:
-    """Reads the attention maps of some images, (n, h, w), from the pieces of the stage that made them."""
+    """Callable that reads the attention maps (n, h, w) of some images from the pieces of ``NETWORK``."""
 
     work: Work
 
@@ -298,7 +297,7 @@ class _Attention:
 
 @dataclass(frozen=True)
 class _Designed:
-    """Reads what :class:`_Palettes` made of the images of a part."""
+    """Callable that reads the palettes that :class:`_Palettes` computed for a part."""
 
     work: Work
 
@@ -308,7 +307,7 @@ class _Designed:
 
 @dataclass(frozen=True)
 class _Palettes:
-    """A stage's work: the palettes (n, K, 3) of some images, and how often each colour occurs (n, K)."""
+    """Callable that returns the palettes (n, K, 3) of some images, and the pixels of each colour (n, K)."""
 
     source: ImageSource
     own: OwnColors
@@ -322,19 +321,21 @@ class _Palettes:
 def count_bytes(
     shards: Sequence[Mapping[str, Any]], settings: Settings, palettes: int, source: ImageSource
 ) -> dict[str, Any]:
-    """Return the cost of all images, in bytes.
+    """Return the size of all images in bytes, in five ways.
 
     Args:
-        shards: entries of the manifest.
-        settings: of the store.
+        shards: the results of :meth:`Build.encode`.
+        settings: the store's settings.
         palettes: number of palettes.
         source: the images.
 
     Returns:
-        ``raw`` three bytes a pixel; ``nominal`` q / 24 of that, the paper's reckoning; ``packed`` index
-        maps of q bits, palettes of 3 * 2**q, a byte or two for the number of an image's palette (where it
-        is shared) and for its label; ``coded`` the shards' files; ``source`` the files the images come from,
-        or None.
+        ``raw``: three bytes per pixel.
+        ``nominal``: q / 24 of ``raw``, as the paper counts.
+        ``packed``: index maps of q bits per pixel, palettes of 3 * 2**q bytes, the label of each image, and
+        the number of its palette if palettes are shared.
+        ``coded``: the shards' files.
+        ``source``: the files that the images come from, or None.
     """
     raw = 3 * sum(int(shard["pixels"]) for shard in shards)
     shared = settings.palettes == "shared"
@@ -354,25 +355,25 @@ def _index_bytes(count: int) -> int:
 
 
 def channel_statistics(shards: Sequence[Mapping[str, Any]]) -> dict[str, list[list[float]]]:
-    """Mean and standard deviation of the channels, in [0, 1], of original and quantized images."""
+    """Return mean and standard deviation of the channels, in [0, 1], of original and quantized images."""
     count = sum(int(shard["pixels"]) for shard in shards)
     sums = np.sum([shard["sums"] for shard in shards], axis=0) / count
     result = {}
     for name, (mean, squares) in zip(("original", "quantized"), sums):
-        spread = np.sqrt(np.maximum(squares - mean**2, 0))
-        result[name] = [[round(float(v), 4) for v in mean], [round(max(float(v), 1e-3), 4) for v in spread]]
+        std = np.sqrt(np.maximum(squares - mean**2, 0))
+        result[name] = [[round(float(v), 4) for v in mean], [round(max(float(v), 1e-3), 4) for v in std]]
     return result
 
 
 def prepare_folder(folder: Path, *, force: bool = False) -> None:
-    """See to it that a store can be built in a folder.
+    """Prepare a folder for a build.
 
     Args:
-        folder: it may hold an unfinished build, which will be gone on with.
-        force: remove the store or the unfinished build that it holds; other files are left alone.
+        folder: the store's folder. An unfinished build in it is resumed.
+        force: True to remove the folder's store or unfinished build; other files stay.
 
     Raises:
-        ColorCNNError: it holds a store and ``force`` is false.
+        ColorCNNError: the folder holds a store and ``force`` is false.
     """
     if not force:
         refuse_existing(folder / MANIFEST)

@@ -15,10 +15,10 @@ from tqdm import tqdm
 from colorcnn.errors import UsageError
 
 Chunks = Sequence[Callable[[], np.ndarray]]
-"""The features of all images in pieces (n, D) float32, in order, each read when it is called."""
+"""The features of all images in pieces (n, D) float32, in order. Calling a piece reads it."""
 
 MOST_AT_ONCE = 200_000
-"""Features of more images than these are clustered piece by piece."""
+"""Above this number of images, mini-batch k-means is used."""
 
 _COMPONENTS = 64
 _STARTS = 3
@@ -30,10 +30,10 @@ def given_clusters(name: str, labels: np.ndarray, count: int, seed: int) -> np.n
     """Return clusters that need no features: one for each class, or random ones.
 
     Args:
-        name: of the kind of clusters.
+        name: ``label`` or ``random``.
         labels: (N,) class numbers.
         count: number of random clusters.
-        seed: of the random clusters.
+        seed: seed of the random clusters.
 
     Returns:
         (N,) int64.
@@ -44,28 +44,28 @@ def given_clusters(name: str, labels: np.ndarray, count: int, seed: int) -> np.n
     if name == "random":
         return np.random.default_rng([seed, 1]).integers(0, count, len(labels))
     if labels.ndim == 2:
-        raise UsageError("These images have several labels each: choose other features than label.")
+        raise UsageError("These images have several labels each: use other features than label.")
     return labels.astype(np.int64)
 
 
 def cluster_images(
     chunks: Chunks, images: int, count: int, *, standardise: bool = False, reduce: bool = False, seed: int = 0
 ) -> np.ndarray:
-    """k-means on the features of all images: at once up to 200,000 of them, above in mini-batches.
+    """Run k-means on the features of all images; mini-batch k-means above 200,000 images.
 
     Args:
         chunks: the features.
         images: N.
-        count: how many clusters, at most N.
-        standardise: bring every feature to mean 0 and variance 1 first.
-        reduce: to 64 principal components first.
-        seed: of the beginnings.
+        count: number of clusters, at most N.
+        standardise: True to scale every feature to mean 0 and variance 1 first.
+        reduce: True to keep 64 principal components only.
+        seed: seed of the initial centres.
 
     Returns:
         (N,) int64, each below ``count``.
     """
     count = min(count, images)
-    # One thread: the order in which several add up decides about the last bits, and so about clusters.
+    # One thread: the order of a sum changes its last bits, which can change the clusters.
     with threadpool_limits(1), warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)  # fewer different images than clusters
         chunks = _reduced(chunks) if reduce else chunks
@@ -76,7 +76,7 @@ def cluster_images(
 
 
 def _matrix(chunks: Chunks, images: int) -> np.ndarray:
-    """All features, filled piece by piece: joined at the end they would be there twice."""
+    """Return all features. Filled piece by piece, because concatenation would need twice the memory."""
     matrix, row = np.empty((images, chunks[0]().shape[1]), np.float32), 0
     for read in chunks:
         features = read()
@@ -100,10 +100,10 @@ def _in_batches(chunks: Chunks, count: int, seed: int) -> np.ndarray:
     random = np.random.RandomState(seed)
     order = [number for _ in range(_PASSES) for number in random.permutation(len(chunks))]
     held: list[np.ndarray] = []
-    for place, number in enumerate(tqdm(order, desc="Clustering", unit="piece", disable=None), 1):
+    for done, number in enumerate(tqdm(order, desc="Clustering", unit="piece", disable=None), 1):
         held.append(chunks[number]())
         enough = max(_BATCH, count)  # the model takes no fewer rows than it has clusters
-        if sum(map(len, held)) >= enough or place == len(order):
+        if sum(map(len, held)) >= enough or done == len(order):
             batch = np.concatenate(held)
             if len(batch) >= count:
                 model.partial_fit(batch)
@@ -116,7 +116,7 @@ def _reduced(chunks: Chunks) -> Chunks:
     model = IncrementalPCA(min(_COMPONENTS, *first.shape))
     for read in chunks:
         features = read()
-        if len(features) >= model.n_components:  # a short last piece cannot be taught
+        if len(features) >= model.n_components:  # partial_fit takes no fewer rows than components
             model.partial_fit(features)
 
     def reduced(read: Callable[[], np.ndarray]) -> Callable[[], np.ndarray]:
@@ -133,10 +133,10 @@ def _standardised(chunks: Chunks) -> Chunks:
         total = total + features.sum(axis=0)
         squares = squares + (features**2).sum(axis=0)
     mean = np.asarray(total) / count
-    spread = np.sqrt(np.maximum(np.asarray(squares) / count - mean**2, 0))
-    spread[spread < 1e-12] = 1
+    std = np.sqrt(np.maximum(np.asarray(squares) / count - mean**2, 0))
+    std[std < 1e-12] = 1
 
     def standardised(read: Callable[[], np.ndarray]) -> Callable[[], np.ndarray]:
-        return lambda: ((read() - mean) / spread).astype(np.float32)
+        return lambda: ((read() - mean) / std).astype(np.float32)
 
     return [standardised(read) for read in chunks]

@@ -1,4 +1,4 @@
-"""Every pixel to its nearest colour, and a piece of the data set to a shard."""
+"""Map pixels to palettes, and encode parts of the data set as shards."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from colorcnn.quantizers.base import distinct
 from colorcnn.quantizers.designed import nearest
 from colorcnn.quantizers.histogram import Histogram
 
-_TOGETHER = 1 << 18  # pixels quantized in one call: for small images calls cost more than work
+_TOGETHER = 1 << 18  # pixels quantized in one call: for small images a call costs more than its work
 
 
 def map_pixels(pixels: np.ndarray, palette: np.ndarray, space: str) -> np.ndarray:
@@ -43,7 +43,7 @@ class SharedColors:
     Attributes:
         clusters: (N,) the cluster of each image.
         palettes: (P, K, 3) uint8.
-        space: where the nearest colour is looked for.
+        space: the colour space of the distance.
     """
 
     clusters: np.ndarray
@@ -53,7 +53,7 @@ class SharedColors:
     def __call__(
         self, images: Sequence[int], pictures: Sequence[np.ndarray]
     ) -> tuple[list[np.ndarray], np.ndarray, np.ndarray]:
-        """Index maps, palettes (P, K, 3), and which of these each image uses (n,)."""
+        """Return index maps, palettes (P, K, 3), and the number of each image's palette (n,)."""
         ids = self.clusters[np.asarray(images)]
         maps: list[np.ndarray] = [np.empty(0, np.uint8)] * len(pictures)
         for cluster in np.unique(ids):
@@ -68,12 +68,12 @@ class SharedColors:
 
 @dataclass(frozen=True)
 class SuperColors:
-    """Each image has a palette of its own, of colours from a larger one.
+    """Each image has its own palette, whose colours come from one larger palette.
 
     Attributes:
-        designed: reads the palettes (n, K, 3) uint8 of a part's images, of any colours.
-        colors: (S, 3) uint8, those that take their places.
-        space: where the nearest colour is looked for.
+        designed: function that returns the palettes (n, K, 3) uint8 of a part's images, of any colours.
+        colors: (S, 3) uint8, the larger palette that replaces them.
+        space: the colour space of the distance.
     """
 
     designed: Callable[[Sequence[int]], np.ndarray]
@@ -110,8 +110,8 @@ class OwnColors:
         for batch in _of_one_size(pictures):
             tensor = torch.from_numpy(np.stack(batch))
             result = self.quantizer(tensor, self.num_colors, channels_last=True)
-            for place in range(len(batch)):
-                index_map, colors = self._sorted(*result.compact(place))
+            for image in range(len(batch)):
+                index_map, colors = self._sorted(*result.compact(image))
                 maps.append(index_map)
                 palettes.append(colors)
         return maps, np.stack(palettes), np.arange(len(pictures))
@@ -136,7 +136,7 @@ def snapped(palettes: np.ndarray, colors: np.ndarray, space: str) -> np.ndarray:
 
 
 def _of_one_size(pictures: Sequence[np.ndarray]) -> list[list[np.ndarray]]:
-    """Consecutive images of one size, as many as are worth a call."""
+    """Group consecutive images of equal size into batches."""
     batches: list[list[np.ndarray]] = []
     for picture in pictures:
         last = batches[-1] if batches else []
@@ -148,8 +148,8 @@ def _of_one_size(pictures: Sequence[np.ndarray]) -> list[list[np.ndarray]]:
 
 
 @dataclass
-class _Tally:
-    """Sums over pixels: of the originals, of the quantized, and of the squared differences."""
+class _Sums:
+    """Sums over the pixels of original and quantized images, and of their squared differences."""
 
     sums: np.ndarray = field(default_factory=lambda: np.zeros((2, 2, 3)))
     error: float = 0.0
@@ -157,20 +157,20 @@ class _Tally:
 
     def add(self, original: np.ndarray, quantized: np.ndarray) -> None:
         one, other = original.reshape(-1, 3) / 255.0, quantized.reshape(-1, 3) / 255.0
-        for place, values in enumerate((one, other)):
-            self.sums[place] += values.sum(axis=0), (values**2).sum(axis=0)
+        for number, values in enumerate((one, other)):
+            self.sums[number] += values.sum(axis=0), (values**2).sum(axis=0)
         self.error += float(((one - other) ** 2).sum())
         self.pixels += len(one)
 
 
 @dataclass(frozen=True)
-class Encoding:
-    """A stage's work: some images as a shard.
+class ShardEncoder:
+    """Callable that encodes some images as a shard.
 
     Attributes:
         source: the images.
-        settings: bits of an index, and how index maps are smoothed.
-        colors: gives index maps and palettes.
+        settings: bits per index, and the smoothing of index maps.
+        colors: function that returns index maps and palettes.
     """
 
     source: ImageSource
@@ -178,17 +178,17 @@ class Encoding:
     colors: SharedColors | SuperColors | OwnColors
 
     def __call__(self, images: Sequence[int]) -> Arrays:
-        """``shard`` (bytes,) the file, and sums: see :func:`colorcnn.dcq.build.count_bytes`."""
+        """Return the file's bytes as ``shard``, and sums for the manifest."""
         pictures = self.source.read(images)
         maps, palettes, ids = self.colors(images, pictures)
         bits, weight, space = self.settings.bits, self.settings.smoothing, self.settings.space
         if weight:
-            if self.settings.palettes == "own":  # the method's maps need not be of the nearest colours
+            if self.settings.palettes == "own":  # a method, such as dithering, may not use the nearest colour
                 maps = [map_pixels(*one, space) for one in zip(pictures, palettes[ids])]
             maps = [smooth(*one, weight, space) for one in zip(pictures, maps, palettes[ids])]
-        tally = _Tally()
+        sums = _Sums()
         for picture, indices, palette in zip(pictures, maps, ids):
-            tally.add(picture, palettes[palette][indices])
+            sums.add(picture, palettes[palette][indices])
         chosen = np.asarray(images)
         content = ShardContent(
             bits, maps, palettes, ids, self.source.labels[chosen], self.source.rows[chosen]
@@ -196,9 +196,9 @@ class Encoding:
         return {
             "shard": np.frombuffer(encode_shard(content), np.uint8),
             "images": np.array(len(maps)),
-            "sums": tally.sums,
-            "error": np.array(tally.error),
-            "pixels": np.array(tally.pixels),
+            "sums": sums.sums,
+            "error": np.array(sums.error),
+            "pixels": np.array(sums.pixels),
             "packed": np.array(sum(packed_length(len(one), one.shape[1], bits) for one in maps)),
             "sizes": np.unique([one.shape for one in maps], axis=0),
         }

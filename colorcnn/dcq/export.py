@@ -1,4 +1,4 @@
-"""Out of the store, or around it: folders of image files, one subfolder per class."""
+"""Write images as files, one folder per class, from a store or from the originals."""
 
 from __future__ import annotations
 
@@ -25,18 +25,18 @@ from colorcnn.files import write_atomically
 from colorcnn.paletted import Paletted, from_bytes
 
 FORMATS = {"jpeg": ".jpg", "png": ".png", "webp": ".webp", "source": ""}
-"""Endings of the files; those of ``source`` are the images' own files, as they are."""
+"""Endings of the files. ``source`` copies the images' own files."""
 
 LOSSLESS = ("png", "source")
 _QUALITIES = (1, 95)
-_SAMPLE = 512  # images that a quality is chosen on
+_SAMPLE = 512  # images on which a quality is chosen
 _STEP = 64
 _UNFINISHED = ".unfinished"
-"""Lies in a folder until all files are written, and names the work that may go on there."""
+"""Marker file, present until all files are written. It describes the job: only the same job may resume."""
 
 
 def class_folders(classes: Sequence[str]) -> list[str]:
-    """A folder name for each class, so that sorting them gives the order of the labels."""
+    """Return a folder name for each class. Sorted names are in the order of the labels."""
     plain = all(
         name == Path(name).name and name.isprintable() and name[:1] not in ("", ".") for name in classes
     )
@@ -50,15 +50,15 @@ def class_folders(classes: Sequence[str]) -> list[str]:
 def export_store(store: Store, out: Path, *, jobs: int = -1) -> int:
     """Write every image of a store as an indexed PNG file, ``out/<class>/<name>.png``.
 
-    The name is that of the file which the image came from, or its position in the original data set.
+    The name is the original file name, or the position in the original data set.
 
     Args:
         store: the images.
         out: a new or empty folder.
-        jobs: images written at a time; -1 is one for each core.
+        jobs: number of images written in parallel; -1 is one for each core.
 
     Returns:
-        Bytes of the files.
+        Total size of the files in bytes.
 
     Raises:
         UsageError: images have several labels, or ``out`` is not empty.
@@ -82,7 +82,7 @@ def indexed_png(store: Store, image: int) -> bytes:
 
 
 class Recoded(NamedTuple):
-    """Cost of a folder of re-encoded images, in bytes per image: all, and without headers and tables."""
+    """Size of re-encoded images in bytes per image: of the files, and without headers and tables."""
 
     quality: int | None
     file_bytes: float
@@ -105,12 +105,12 @@ def recode(
         source: the images.
         out: a new or empty folder.
         file_format: ``jpeg``, ``webp`` or ``png``, or ``source`` for the images' own files.
-        target: the most bytes an image's payload may have in the mean, on a sample of 512 images: one
-            quality, the best there is, for all. Payload is a JPEG file less its headers and tables, which a
-            set could share, and a WebP file less its container.
-        quality: in place of ``target``, 1..95.
-        jobs: images written at a time; -1 is one for each core.
-        seed: of the sample.
+        target: maximum mean payload in bytes per image. All images get the best quality that meets it on a
+            sample of 512 images. The payload is a JPEG file without headers and tables, which a set could
+            share, or a WebP file without its container.
+        quality: the quality if ``target`` is None, 1..95.
+        jobs: number of images written in parallel; -1 is one for each core.
+        seed: seed of the sample.
 
     Raises:
         UsageError: the format, the target or the quality is invalid, or ``out`` is not empty.
@@ -118,7 +118,7 @@ def recode(
     if file_format not in FORMATS:
         raise unknown_name("format", file_format, FORMATS)
     if (target is not None or quality is not None) == (file_format in LOSSLESS) or (target and quality):
-        raise UsageError("JPEG and WebP need either a number of bytes or a quality, the others neither.")
+        raise UsageError("Give either bytes or a quality for jpeg and webp. png and source take neither.")
     if quality is not None and not _QUALITIES[0] <= quality <= _QUALITIES[1]:
         raise UsageError(f"The quality is {quality}: choose a whole number from 1 to 95.")
     if target is not None:
@@ -157,23 +157,23 @@ class _Encode:
 
 
 def own_file(source: ImageSource, image: int) -> Path:
-    """Return the file that holds an image and nothing else.
+    """Return the file that holds only this image.
 
     Args:
         source: the images.
         image: its number.
 
     Raises:
-        UsageError: there is none.
+        UsageError: the image has no such file.
     """
     file = source.file(image)
     if file is None:
-        raise UsageError("These images have no files of their own in this size: choose the format png.")
+        raise UsageError("These images have no files of their own in this size: use the format png.")
     return file
 
 
 def payload(data: bytes) -> int:
-    """Bytes of a file that tell of its image alone: JPEG's scans, WebP's chunk, all of another."""
+    """Return the size of the image data in a file: JPEG's scans, WebP's chunk, else the whole file."""
     if data[:4] == b"RIFF":
         return len(data) - 20
     if data[:2] != b"\xff\xd8":
@@ -191,9 +191,9 @@ def mean_payload(
 
     Args:
         source: the images.
-        file_format: as for :func:`recode`.
-        quality: as for :func:`recode`.
-        seed: of the sample.
+        file_format: a key of :data:`FORMATS`.
+        quality: 1..95 for JPEG and WebP.
+        seed: seed of the sample.
     """
     chosen = np.random.RandomState(seed).permutation(len(source))[:_SAMPLE]
     encode = _Encode(source, file_format, quality)
@@ -205,9 +205,9 @@ def _find_quality(source: ImageSource, file_format: str, target: float, seed: in
         return mean_payload(source, file_format, quality, seed=seed)
 
     low, high = _QUALITIES
-    if (least := mean(low)) > target:
+    if (smallest := mean(low)) > target:
         raise UsageError(
-            f"{file_format} needs {least:.0f} bytes an image at its lowest quality: allow more "
+            f"{file_format} needs {smallest:.0f} bytes per image at its lowest quality: allow more "
             f"than {target:.0f}."
         )
     while low < high:
@@ -217,11 +217,11 @@ def _find_quality(source: ImageSource, file_format: str, target: float, seed: in
 
 
 def file_stems(store: Store) -> list[str | None]:
-    """Return the names that the files of a store's images get, without endings; None leaves a position.
+    """Return the names of the exported files without endings; None stands for the image's position.
 
-    A store may come from a stranger: a name is one part of a path and no hidden file. Images of one class
-    whose names differ in nothing but their endings or cases get their positions behind them. Images with
-    several labels count as images of one class.
+    A store may come from an untrusted source, so a name with a folder or of a hidden file is not used.
+    Images of one class whose names differ only in ending or case get their position appended. Images with
+    several labels count as one class.
     """
     labels = store.labels if store.labels.ndim == 1 else np.zeros(len(store), np.int64)
     found: list[str | None] = []
@@ -234,7 +234,7 @@ def file_stems(store: Store) -> list[str | None]:
         stem if stem is None or counts[int(label), stem.lower()] == 1 else f"{stem}-{int(row)}"
         for label, stem, row in zip(labels, found, store.rows)
     ]
-    # A name may look like a position or like a name that got one: then all have positions.
+    # If a name equals a position, or a name with an appended position, all files are named by positions.
     different = {
         (int(label), stem.lower() if stem else int(row))
         for label, stem, row in zip(labels, stems, store.rows)
@@ -253,23 +253,23 @@ def _write_all(
     what: str = "",
     stems: Sequence[str | None] = (),
 ) -> int:
-    """Write a file for each image. The same work goes on in a folder that it has not filled.
+    """Write a file for each image. An interrupted export of the same images is resumed.
 
     Args:
         source: the images.
-        out: a new or empty folder, or one of the same work.
-        suffix: of the files; empty for that of each image's own file.
-        encode: makes a file of an image.
-        jobs: images written at a time.
-        describe: the progress bar's words.
-        what: decides the files, beside the images and the words.
-        stems: names of the files without endings; None, or none at all, for positions.
+        out: a new or empty folder, or the folder of an interrupted export.
+        suffix: ending of the files; empty for the ending of each image's own file.
+        encode: function that returns the bytes of an image's file.
+        jobs: number of images written in parallel.
+        describe: text of the progress bar.
+        what: further options that change the files.
+        stems: names of the files without endings; None is the image's position. Empty for positions only.
 
     Returns:
-        Bytes of the files.
+        Total size of the files in bytes.
     """
     if source.labels.ndim == 2:
-        raise UsageError("These images have several labels each, which folders of classes cannot tell.")
+        raise UsageError("These images have several labels each and cannot be sorted into class folders.")
     with unfinished(out, f"{describe}\n{source.key}\n{what}\n"):
         return _write_files(source, out, suffix, encode, jobs, describe, stems)
 
@@ -279,15 +279,15 @@ def unfinished(out: Path, work: str) -> Iterator[None]:
     """Mark a folder as unfinished until the context ends without an error.
 
     Args:
-        out: a new or empty folder, or an unfinished one of the same work.
-        work: decides the files in the folder.
+        out: a new or empty folder, or an unfinished folder of the same work.
+        work: description of the work, which decides the content of the folder.
 
     Raises:
         ColorCNNError: the folder holds something else.
     """
     marker = out / _UNFINISHED
     if out.exists() and (not out.is_dir() or (any(out.iterdir()) and not _holds(marker, work.encode()))):
-        raise ColorCNNError(f"{out} exists and is not empty: choose another folder.")
+        raise ColorCNNError(f"{out} exists and is not empty: use another folder.")
     write_atomically(marker, work.encode())
     yield
     marker.unlink(missing_ok=True)
@@ -320,7 +320,7 @@ def _write_files(
 
     pieces = ranges(len(source), _STEP)
     with tqdm(total=len(pieces), desc=describe, unit="batch", disable=None) as bar:
-        # Threads alone: the pieces share files and counts.
+        # Threads, because the workers share the open store and the list of sizes.
         parallel = joblib.Parallel(n_jobs=jobs, require="sharedmem", return_as="generator_unordered")
         total = 0
         for written in parallel(joblib.delayed(write)(piece) for piece in pieces.values()):

@@ -14,36 +14,36 @@ from colorcnn.dcq.stages import Arrays
 from colorcnn.quantizers.spaces import enter
 
 SIDE = 32
-"""Larger images are brought to this side before their pixels are compared place by place."""
+"""Side length to which images are scaled for the feature ``image``."""
 
-_LEVELS = 4  # of a channel in a histogram
+_LEVELS = 4  # levels per channel in a histogram
 _GREYS = 8
-_COHERENT = 0.01  # of the pixels: a connected area of one colour of this size is coherent
+_COHERENT = 0.01  # share of an image's pixels from which a connected region counts as large
 
 
 def statistics(pixels: np.ndarray) -> np.ndarray:
-    """Mean and standard deviation of L*, a* and b*: (6,)."""
+    """Return mean and standard deviation of L*, a* and b*: (6,)."""
     lab = enter(pixels.reshape(-1, 3).T, "cielab").astype(np.float64)
     return np.concatenate([lab.mean(axis=1), lab.std(axis=1)])
 
 
 def histogram(pixels: np.ndarray) -> np.ndarray:
-    """Share of the pixels in each of 4 x 4 x 4 cells of RGB: (64,)."""
+    """Return the share of the pixels in each of 4 x 4 x 4 cells of RGB: (64,)."""
     return _shares(_cells(pixels), _LEVELS**3)
 
 
 def image(pixels: np.ndarray) -> np.ndarray:
-    """The pixels themselves, in [0, 1], brought to 32 x 32: (3072,)."""
+    """Return the pixels in [0, 1], scaled to 32 x 32: (3072,)."""
     if pixels.shape[:2] != (SIDE, SIDE):
         pixels = np.asarray(Image.fromarray(pixels).resize((SIDE, SIDE), Image.Resampling.BOX))
     return pixels.reshape(-1) / 255.0
 
 
 def coherence(pixels: np.ndarray) -> np.ndarray:
-    """Colour coherence vector (G. Pass, R. Zabih and J. Miller, ACM Multimedia 1996): (128,).
+    """Return the colour coherence vector (G. Pass, R. Zabih and J. Miller, ACM Multimedia 1996): (128,).
 
-    For each of 64 cells of RGB, the shares of the pixels in connected areas of the cell's colour that are
-    large, and in those that are small.
+    For each of 64 cells of RGB: the share of the pixels in large, and in small, connected regions of the
+    cell's colour.
     """
     cells = _cells(pixels)
     result = np.zeros((2, _LEVELS**3))
@@ -56,7 +56,7 @@ def coherence(pixels: np.ndarray) -> np.ndarray:
 
 
 def cooccurrence(pixels: np.ndarray) -> np.ndarray:
-    """Grey-level co-occurrence (R. Haralick et al., 1973): shares of pairs in four directions, (256,)."""
+    """Return the grey-level co-occurrence in four directions (R. Haralick et al., 1973): (256,)."""
     grey = (pixels @ np.array([0.299, 0.587, 0.114]) / 256 * _GREYS).astype(np.int64)
     pairs = [
         (grey[:, :-1], grey[:, 1:]),
@@ -72,13 +72,13 @@ PIXEL_FEATURES: dict[str, Callable[[np.ndarray], np.ndarray]] = {
     "cooccurrence": cooccurrence,
     "histogram": histogram,
     "image": image,
-    "pca": image,  # reduced where the clusters are made
+    "pca": image,  # colorcnn.dcq.clusters reduces it
     "statistics": statistics,
 }
-"""By name: pixels (H, W, 3) uint8 to a feature vector (D,)."""
+"""Name -> function from pixels (H, W, 3) uint8 to a feature vector (D,)."""
 
 LAYERS = ("shallow", "middle1", "middle2", "final")
-"""The stages of a network that features can be taken from, from its first to its last."""
+"""The blocks of a network that give features, from the first to the last."""
 
 GIVEN = ("label", "random")
 """Clusters that need no features."""
@@ -94,7 +94,7 @@ def _shares(values: np.ndarray, cells: int) -> np.ndarray:
 
 @dataclass(frozen=True)
 class PixelFeatures:
-    """A stage's work: the features of some images.
+    """Callable that returns the features of some images.
 
     Attributes:
         source: the images.
@@ -105,7 +105,7 @@ class PixelFeatures:
     name: str
 
     def __call__(self, images: Sequence[int]) -> Arrays:
-        """``features``, (n, D) float32."""
+        """Return ``features``, (n, D) float32."""
         extract = PIXEL_FEATURES[self.name]
         # One at a time: images may be large, features are small.
         rows = [extract(self.source.read([row])[0]) for row in images]

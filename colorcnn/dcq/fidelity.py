@@ -1,4 +1,4 @@
-"""Losses of copies of images: their error, and how differently they render one colour of the originals."""
+"""Error and inconsistency of copies of images."""
 
 from __future__ import annotations
 
@@ -8,28 +8,28 @@ from tqdm import tqdm
 from colorcnn.dcq.sources import ImageSource
 
 SAMPLE = 2000
-"""Images that are compared, at most."""
+"""Maximum number of images that are compared."""
 
 _STEP = 256
-_SHIFT = 4  # colours whose bytes agree but for these bits count as one
+_SHIFT = 4  # colours that differ only in the low 4 bits of a channel count as equal
 _CELLS = 1 << 3 * (8 - _SHIFT)
 
 
 def fidelity(originals: ImageSource, copies: ImageSource, *, seed: int = 0) -> dict[str, float]:
     """Compare copies with their originals.
 
-    Sharing palettes is meant to make images agree: a colour is to come out as the same colour wherever it
-    occurs. ``inconsistency`` measures that: the pixels of all images are sorted by their original colour (in
-    cells of 16 levels of each channel), and the deviation of the copies' colours is taken within each cell.
+    Shared palettes should map a colour to the same colour in every image. ``inconsistency`` measures the
+    deviation: the pixels of all images are grouped by their original colour (cells of 16 levels per channel).
+    It is the standard deviation of the copies' colours within the cells.
 
     Args:
         originals: the images.
-        copies: of the same images, in the same order and of the same sizes.
-        seed: of the sample.
+        copies: copies of these images, in the same order and of the same sizes.
+        seed: seed of the sample.
 
     Returns:
-        ``mse``, the mean squared error of a channel in [0, 1], and ``inconsistency``, a standard deviation of
-        a channel in [0, 1].
+        ``mse``, the mean squared error per channel in [0, 1], and ``inconsistency``, a standard deviation per
+        channel in [0, 1].
     """
     chosen = np.sort(np.random.RandomState(seed).permutation(len(originals))[:SAMPLE])
     counts, sums, squares = np.zeros(_CELLS), np.zeros((_CELLS, 3)), np.zeros((_CELLS, 3))
@@ -40,7 +40,7 @@ def fidelity(originals: ImageSource, copies: ImageSource, *, seed: int = 0) -> d
             np.concatenate([picture.reshape(-1, 3) for picture in source.read(rows)])
             for source in (originals, copies)
         )
-        values = second.astype(np.float64)  # whole numbers, whose sums are exact
+        values = second.astype(np.float64)  # integers, so that sums are exact
         error += float(((first - values) ** 2).sum())
         levels = (first >> _SHIFT).astype(np.int64)
         cells = (levels[:, 0] << 2 * (8 - _SHIFT)) | (levels[:, 1] << (8 - _SHIFT)) | levels[:, 2]

@@ -1,4 +1,4 @@
-"""Formats that a store is exported to, and the libraries that they need."""
+"""Formats for the export of a store, and the libraries they need."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from importlib.util import find_spec
 from colorcnn.errors import ColorCNNError, unknown_name
 
 EXPORTS = ("png", "webdataset", "parquet", "litdata")
-"""``png`` is a folder for each class. The others are archives of many images."""
+"""``png`` writes a folder for each class. The others write archives of many images."""
 
 _LIBRARIES = {"parquet": "pyarrow", "litdata": "litdata"}
 
 
 def check_export(file_format: str) -> None:
-    """Refuse a format that is unknown, or whose library is not installed.
+    """Raise an error if a format is unknown or its library is not installed.
 
     Args:
         file_format: one of :data:`EXPORTS`.

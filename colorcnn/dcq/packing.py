@@ -1,4 +1,4 @@
-"""Index maps as bytes, in the three layouts that a shard knows, and back to colours."""
+"""Conversion of index maps to bytes in three layouts, and back to indices and colours."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ LAYOUTS = ("packed", "paired", "unpacked")
 
 
 def packed_length(height: Any, width: Any, bits: int, layout: str = "packed") -> Any:
-    """Return the bytes of an index map in a layout.
+    """Return the number of bytes of an index map.
 
     Args:
-        height: a whole number or an array of them.
-        width: likewise.
-        bits: of an index.
-        layout: of the map.
+        height: height of the map, an integer or an array of integers.
+        width: width of the map, an integer or an array of integers.
+        bits: bits per index.
+        layout: one of :data:`LAYOUTS`.
     """
     if layout == "packed":
         return (height * width * bits + 7) // 8
@@ -70,17 +70,17 @@ def render(indices, palette, out):
 
 
 def pack(indices: np.ndarray, bits: int, layout: str = "packed") -> bytes:
-    """Lay out an index map.
+    """Convert an index map to bytes.
 
     Args:
         indices: uint8 (H, W), each below ``2**bits``.
         bits: 1..8; at most 4 for ``paired``.
-        layout: ``packed``, ``bits`` bits a pixel, highest bit first, row after row without gaps, the last
-            byte filled with 0; ``paired``, a byte for two pixels of which the upper is in the high four
-            bits (a row of 0 below an odd last one); or ``unpacked``, a byte a pixel.
+        layout: ``packed`` has ``bits`` bits per pixel, highest bit first, row after row without gaps, the
+            last byte filled with 0. ``paired`` has a byte for two pixels, one above the other: the upper one
+            in the high four bits. An odd last row is paired with 0. ``unpacked`` has a byte per pixel.
 
     Returns:
-        the bytes of :func:`packed_length`.
+        :func:`packed_length` bytes.
     """
     if layout == "paired":
         even = np.concatenate([indices, np.zeros((len(indices) % 2, indices.shape[1]), np.uint8)])
@@ -98,16 +98,16 @@ def unpack(data: np.ndarray, height: int, width: int, bits: int, layout: str = "
 
     Args:
         data: the packed bytes.
-        height: of the map.
-        width: of the map.
-        bits: of an index.
-        layout: of the map.
+        height: height of the map.
+        width: width of the map.
+        bits: bits per index.
+        layout: one of :data:`LAYOUTS`.
     """
     if layout == "packed" and bits < 8:
         out = np.empty(height * width, np.uint8)
         _unpack(data, bits, out)
         return out.reshape(height, width)
-    mask = np.uint8((1 << bits) - 1)  # forged data must not look beyond their palette
+    mask = np.uint8((1 << bits) - 1)  # indices of a forged file must stay inside the palette
     if layout == "paired":
         pairs = data.reshape(-1, width)
         return np.stack([pairs >> 4 & mask, pairs & mask], axis=1).reshape(-1, width)[:height].copy()

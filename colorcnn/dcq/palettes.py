@@ -1,4 +1,4 @@
-"""Stage 2, attention-guided palette allocation: which pixels make the palette of a cluster."""
+"""Stage 2, attention-guided palette allocation: choose pixels and design the palette of a cluster."""
 
 from __future__ import annotations
 
@@ -21,20 +21,20 @@ from colorcnn.quantizers.palettes import SharedPalette
 from colorcnn.quantizers.spaces import enter, leave
 
 MOST_PIXELS = 1 << 26
-"""Of all clusters together; 200 MB."""
+"""Maximum number of sampled pixels of all clusters together (200 MB)."""
 
 
 def attended(attention: np.ndarray, height: int, width: int, share: float) -> np.ndarray:
-    """The pixels of largest attention.
+    """Return the pixels of largest attention.
 
     Args:
-        attention: (h, w) float, of any size; it is brought to the image's bilinearly.
+        attention: (h, w) float, scaled bilinearly to the image's size.
         height: H of the image.
         width: W of the image.
-        share: how many are kept, in (0, 1]; of equal ones the first in reading order.
+        share: share of the pixels to keep, in (0, 1]; of equal pixels the first in reading order.
 
     Returns:
-        Positions (n,) in reading order; all of them where the attention is 0 everywhere or not finite.
+        Positions (n,) in reading order; all of them if the attention is 0 everywhere or not finite.
     """
     if not np.isfinite(attention).all() or not attention.any():
         return np.arange(height * width)
@@ -43,43 +43,44 @@ def attended(attention: np.ndarray, height: int, width: int, share: float) -> np
         F.interpolate(maps, size=(height, width), mode="bilinear", align_corners=False).reshape(-1).numpy()
     )
     keep = max(1, round(share * height * width))
-    least = np.partition(large, -keep)[-keep]
-    above, equal = np.flatnonzero(large > least), np.flatnonzero(large == least)
+    limit = np.partition(large, -keep)[-keep]
+    above, equal = np.flatnonzero(large > limit), np.flatnonzero(large == limit)
     return np.sort(np.concatenate([above, equal[: keep - len(above)]]))
 
 
 @dataclass(frozen=True)
-class Sampling:
-    """A stage's work: pixels drawn from some images, without replacement, from those attended to.
+class PixelSampler:
+    """Callable that draws pixels of largest attention from some images, without replacement.
 
     Attributes:
         source: the images.
-        shares: (N,) float, how many pixels each image gives on average.
-        share: of its pixels an image's palette may be made of.
-        attention: reads the maps of some images; None takes all pixels.
-        seed: of the draws, each image's own.
+        pixels_per_image: (N,) float, mean number of pixels drawn from each image.
+        kept: share of an image's pixels that may be drawn, in (0, 1].
+        attention: function that returns the maps of some images; None takes all pixels.
+        seed: seed of the draws; each image has its own random stream.
     """
 
     source: ImageSource
-    shares: np.ndarray
-    share: float
+    pixels_per_image: np.ndarray
+    kept: float
     attention: Callable[[Sequence[int]], np.ndarray] | None
     seed: int
 
     def __call__(self, images: Sequence[int]) -> Arrays:
-        """``pixels`` (M, 3) uint8, ``counts`` (n,) of each image, ``blind`` how many images had no map."""
-        drawn, counts, blind = [], [], 0
+        """Return ``pixels`` (M, 3), ``counts`` (n,), and the number of images ``without_attention``."""
+        drawn, counts, without = [], [], 0
         maps = None if self.attention is None else self.attention(images)
-        for place, image in enumerate(images):
+        for number, image in enumerate(images):
             pixels = self.source.read([image])[0]
             flat = pixels.reshape(-1, 3)
             if maps is not None:
                 height, width = pixels.shape[:2]
-                kept = attended(maps[place], height, width, self.share)
-                blind += len(kept) == len(flat) and self.share < 1
+                kept = attended(maps[number], height, width, self.kept)
+                without += len(kept) == len(flat) and self.kept < 1
                 flat = flat[kept]
             random = np.random.default_rng([self.seed, 2, int(image)])
-            size = int(self.shares[image]) + int(random.random() < self.shares[image] % 1)
+            mean = self.pixels_per_image[image]
+            size = int(mean) + int(random.random() < mean % 1)
             if size < len(flat):
                 flat = flat[np.sort(random.choice(len(flat), size, replace=False))]
             drawn.append(flat)
@@ -87,15 +88,15 @@ class Sampling:
         return {
             "pixels": np.concatenate(drawn),
             "counts": np.array(counts, np.int64),
-            "blind": np.array(blind),
+            "without_attention": np.array(without),
         }
 
 
 def grouped(drawn: Arrays, clusters: np.ndarray, count: int) -> list[np.ndarray]:
-    """Sort the pixels that a :class:`Sampling` drew from some images by cluster.
+    """Group the pixels drawn from some images by cluster.
 
     Args:
-        drawn: the pixels.
+        drawn: the result of a :class:`PixelSampler`.
         clusters: (n,) cluster of each image.
         count: number of clusters.
     """
@@ -105,32 +106,32 @@ def grouped(drawn: Arrays, clusters: np.ndarray, count: int) -> list[np.ndarray]
     return np.split(drawn["pixels"][order], ends)
 
 
-def pixel_shares(clusters: np.ndarray, count: int, budget: int) -> np.ndarray:
-    """Return the number of pixels that each image gives, (N,) float, at most ``budget`` for each cluster.
+def pixels_per_image(clusters: np.ndarray, count: int, limit: int) -> np.ndarray:
+    """Return the mean number of pixels to draw from each image, (N,) float.
 
     Args:
         clusters: (N,) cluster of each image.
         count: number of clusters.
-        budget: the most pixels of a cluster.
+        limit: maximum number of pixels per cluster.
     """
     sizes = np.maximum(np.bincount(clusters, minlength=count), 1)
-    return min(budget, MOST_PIXELS / count) / sizes[clusters]
+    return min(limit, MOST_PIXELS / count) / sizes[clusters]
 
 
 def design_palette(
     pixels: np.ndarray, num_colors: int, *, space: str, unique: bool = False, seed: int = 0
 ) -> np.ndarray:
-    """k-means on the pixels of a cluster.
+    """Run k-means on the pixels of a cluster.
 
     Args:
         pixels: (M, 3) uint8.
         num_colors: K.
-        space: where distances are measured.
-        unique: every different colour counts once, however often it occurs.
-        seed: of the beginnings.
+        space: the colour space of the distance.
+        unique: True to count every distinct colour once.
+        seed: seed of the initial centres.
 
     Returns:
-        (K, 3) float32 coordinates in ``space``; the last repeated where there are fewer colours.
+        (K, 3) float32 coordinates in ``space``. With fewer colours the last one is repeated.
     """
     if not len(pixels):
         return np.zeros((num_colors, 3), np.float32)
@@ -147,13 +148,13 @@ def design_palette(
 
 
 @dataclass(frozen=True)
-class Designing:
-    """A stage's work: the palette of a cluster.
+class PaletteDesigner:
+    """Callable that designs the palette of a cluster.
 
     Attributes:
         source: the images.
-        settings: how palettes are designed.
-        quantizer: by which method; None is k-means in the settings' space.
+        settings: the settings of the design.
+        quantizer: the method; None is k-means in the settings' space.
     """
 
     source: ImageSource
@@ -161,44 +162,44 @@ class Designing:
     quantizer: Any
 
     def __call__(self, cluster: tuple[np.ndarray, np.ndarray]) -> Arrays:
-        """``palette``, (K, 3) float32 coordinates, for a cluster's images (n,) and pixels (M, 3) uint8."""
+        """Return ``palette``, (K, 3) float32 coordinates, of a cluster's images (n,) and pixels (M, 3)."""
         (members, pixels), settings = cluster, self.settings
         if self.quantizer is None:
             found = design_palette(
                 pixels, settings.num_colors, space=settings.space, unique=settings.unique, seed=settings.seed
             )
             return {"palette": found}
-        shown: Sequence[np.ndarray] = [pixels]
+        images: Sequence[np.ndarray] = [pixels]
         if not isinstance(self.quantizer, Designed):
-            shown = list(refinement_images(self.source, members, settings.seed))
-        palette = shared_palette(self.quantizer, shown, settings.num_colors)
+            images = list(refinement_images(self.source, members, settings.seed))
+        palette = shared_palette(self.quantizer, images, settings.num_colors)
         return {"palette": np.ascontiguousarray(enter(palette.T, settings.space).T)}
 
 
-def shared_palette(quantizer: Any, shown: Sequence[np.ndarray], num_colors: int) -> np.ndarray:
-    """One palette by any method for several images.
+def shared_palette(quantizer: Any, images: Sequence[np.ndarray], num_colors: int) -> np.ndarray:
+    """Design one palette for several images, by any method.
 
     Args:
         quantizer: the method.
-        shown: images (H, W, 3) uint8, or for the project's own methods any pixels (..., 3).
+        images: images (H, W, 3) uint8; a :class:`Designed` quantizer also takes pixels of any shape (..., 3).
         num_colors: K.
 
     Returns:
-        (K, 3) uint8; the last repeated where there are fewer colours.
+        (K, 3) uint8. With fewer colours the last one is repeated.
     """
-    if not any(pixels.size for pixels in shown):
+    if not any(pixels.size for pixels in images):
         return np.zeros((num_colors, 3), np.uint8)
     if isinstance(quantizer, Designed):
-        histogram = Histogram(np.concatenate([pixels.reshape(-1, 3) for pixels in shown]))
+        histogram = Histogram(np.concatenate([pixels.reshape(-1, 3) for pixels in images]))
         return _padded(quantizer.design_palette(histogram.colors, histogram.counts, num_colors), num_colors)
     palette = SharedPalette(quantizer, num_colors)
-    for pixels in shown:
+    for pixels in images:
         palette.show(pixels)
     return _padded(palette.design(), num_colors)
 
 
 def by_lightness(palette: np.ndarray) -> np.ndarray:
-    """The rows of an (n, 3) uint8 palette from dark to light, which makes index maps alike and small."""
+    """Sort an (n, 3) uint8 palette from dark to light, so that index maps are similar and compress well."""
     lightness = enter(palette.T, "cielab")[0]
     return palette[np.argsort(lightness, kind="stable")]
 

@@ -1,8 +1,15 @@
-"""Prediction of an index map from its neighbours: zstd makes smaller files of the residuals.
+"""Prediction of an index map from its neighbours: residuals compress better with zstd.
 
-A pixel's neighbours are left, above, above right, and above left of it. In the first row the left one
-stands for all of them, in the first column the one above for left and above left, in the last column for
-above right; those of the first pixel are 0.
+A pixel's neighbours are left, above, above right, and above left of it. Outside the map they are replaced:
+
+============  ==================================================
+position      replacement
+============  ==================================================
+first pixel   all neighbours are 0
+first row     all neighbours are the left one
+first column  left and above left are the one above
+last column   above right is the one above
+============  ==================================================
 """
 
 from __future__ import annotations
@@ -14,9 +21,9 @@ import numpy as np
 from colorcnn.compiled import njit
 
 DEPTHS = (4, 3, 2)
-"""How many neighbours a context may have, in the order above."""
+"""Possible numbers of neighbours in a context, in the order above."""
 
-_PIXELS_FOR_AN_ENTRY = 64  # a table is worth its bytes where its entries are met often
+_PIXELS_FOR_AN_ENTRY = 64  # a table saves bytes only if its entries are used often
 
 
 @njit
@@ -33,7 +40,7 @@ def _neighbours(indices, y, x):
 
 @njit
 def _median(left, above, corner):
-    """The median of left, above and left + above - corner."""
+    """Return the median of left, above and left + above - corner."""
     low, high = min(left, above), max(left, above)
     if corner >= high:
         return low
@@ -95,7 +102,7 @@ def to_differences(indices: np.ndarray, bits: int) -> np.ndarray:
 
     Args:
         indices: (H, W).
-        bits: of an index.
+        bits: bits per index.
     """
     out = np.empty_like(indices)
     _to_differences(indices, (1 << bits) - 1, out)
@@ -107,20 +114,21 @@ def from_differences(differences: np.ndarray, bits: int) -> None:
 
     Args:
         differences: (H, W).
-        bits: of an index.
+        bits: bits per index.
     """
     _from_differences(differences, (1 << bits) - 1)
 
 
 def context_table(images: Sequence[np.ndarray], bits: int) -> np.ndarray | None:
-    """For every context the indices from the most to the least frequent, over some index maps.
+    """Return, for every context, all indices by descending frequency.
 
     Args:
         images: index maps (H, W) uint8.
-        bits: of an index.
+        bits: bits per index.
 
     Returns:
-        (2**(bits * depth), 2**bits) uint8, of as many neighbours as the pixels are enough for; or None.
+        (2**(bits * depth), 2**bits) uint8 with the largest depth that the number of pixels allows; None if
+        it allows none.
     """
     pixels = sum(image.size for image in images)
     fitting = [depth for depth in DEPTHS if _PIXELS_FOR_AN_ENTRY << bits * (depth + 1) <= pixels]
@@ -137,10 +145,10 @@ def table_depth(table: np.ndarray, bits: int) -> int:
 
     Args:
         table: (contexts, 2**bits) uint8.
-        bits: of an index.
+        bits: bits per index.
 
     Raises:
-        ValueError: it is no table for these bits.
+        ValueError: the table does not fit these bits.
     """
     depths = [depth for depth in DEPTHS if table.shape == (1 << bits * depth, 1 << bits)]
     if not depths or int(table.max()) >> bits:
@@ -149,11 +157,11 @@ def table_depth(table: np.ndarray, bits: int) -> int:
 
 
 def to_ranks(indices: np.ndarray, bits: int, table: np.ndarray) -> np.ndarray:
-    """Return an index map as the places of its indices in the rows of a table.
+    """Return an index map as the positions of its indices in the rows of a table.
 
     Args:
         indices: (H, W).
-        bits: of an index.
+        bits: bits per index.
         table: (contexts, 2**bits) uint8.
     """
     ranks = np.argsort(table, axis=1, kind="stable").astype(np.uint8)
@@ -167,7 +175,7 @@ def from_ranks(ranks: np.ndarray, bits: int, table: np.ndarray) -> None:
 
     Args:
         ranks: (H, W).
-        bits: of an index.
+        bits: bits per index.
         table: (contexts, 2**bits) uint8.
     """
     _from_ranks(ranks, bits, table_depth(table, bits), table)

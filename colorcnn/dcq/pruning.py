@@ -20,12 +20,12 @@ DYNAMICS = "dynamics.npz"
 
 
 class Dynamics(NamedTuple):
-    """Results of N images in each of E epochs of a training; NaN where an image was not seen.
+    """Results of N images in each of E epochs of a training; NaN if an image was not used.
 
     Attributes:
-        error: (E, N) length of the probabilities less the label's one-hot vector.
-        margin: (E, N) the label's probability less the largest other one.
-        entropy: (N,) of the probabilities at the end, in evaluation mode.
+        error: (E, N) Euclidean distance of the probabilities to the label's one-hot vector.
+        margin: (E, N) the label's probability minus the largest other probability.
+        entropy: (N,) entropy of the probabilities after the training, in evaluation mode.
         rows: (N,) positions of the images in the original data set.
     """
 
@@ -48,7 +48,7 @@ def read_dynamics(path: str | os.PathLike[str]) -> Dynamics:
         path: ``dynamics.npz``, or the folder of the run that wrote it.
 
     Raises:
-        ColorCNNError: there is no such file, or it holds something else.
+        ColorCNNError: the file is missing, or holds something else.
     """
     path = Path(path)
     if path.is_dir():
@@ -63,28 +63,30 @@ def read_dynamics(path: str | os.PathLike[str]) -> Dynamics:
             code="missing-dynamics",
         ) from error
     except (OSError, ValueError, KeyError, EOFError, BadZipFile, zlib.error, MemoryError) as error:
-        raise ColorCNNError(f"{path} holds no training dynamics: name a file {DYNAMICS}.") from error
+        raise ColorCNNError(f"{path} holds no training dynamics: use a file {DYNAMICS}.") from error
     count = len(found.rows)
     if (
         found.error.shape != found.margin.shape
         or found.error.shape[1:] != (count,)
         or len(found.entropy) != count
     ):
-        raise ColorCNNError(f"{path} contradicts itself: record the training again.")
+        raise ColorCNNError(
+            f"{path} is inconsistent (its arrays differ in length): record the training again."
+        )
     return found
 
 
 def margins(probabilities: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """Return the label's probability less the largest other one, (n,).
+    """Return the label's probability minus the largest other probability, (n,).
 
     Args:
         probabilities: (n, classes).
         labels: (n,).
     """
-    places = np.arange(len(labels))
-    own = probabilities[places, labels]
+    rows = np.arange(len(labels))
+    own = probabilities[rows, labels]
     others = probabilities.copy()
-    others[places, labels] = -np.inf
+    others[rows, labels] = -np.inf
     return own - others.max(axis=1)
 
 
@@ -101,22 +103,22 @@ def errors(probabilities: np.ndarray, labels: np.ndarray) -> np.ndarray:
 
 
 def entropies(probabilities: np.ndarray) -> np.ndarray:
-    """Entropy in nats: (n, classes) to (n,)."""
+    """Return the entropy in nats of probabilities (n, classes), (n,)."""
     return -(probabilities * np.log(np.maximum(probabilities, 1e-12))).sum(axis=1)
 
 
 def el2n(dynamics: Dynamics) -> np.ndarray:
-    """Mean error over the first ten epochs, large for hard images (M. Paul et al., NeurIPS 2021): (N,)."""
+    """Return the mean error of the first ten epochs, large for hard images (M. Paul et al., NeurIPS 2021)."""
     return _mean(dynamics.error[:EARLY_EPOCHS])
 
 
 def aum(dynamics: Dynamics) -> np.ndarray:
-    """Mean margin over the epochs, small for hard images (G. Pleiss et al., NeurIPS 2020): (N,)."""
+    """Return the mean margin over all epochs, small for hard images (G. Pleiss et al., NeurIPS 2020)."""
     return _mean(dynamics.margin)
 
 
 def forgetting(dynamics: Dynamics) -> np.ndarray:
-    """Count how often an image was recognised and then not; infinite if it never was (M. Toneva, 2019)."""
+    """Count how often a recognised image was forgotten; infinite if never recognised (M. Toneva, 2019)."""
     events = np.zeros(dynamics.margin.shape[1])
     before = np.zeros(len(events), bool)
     ever = np.zeros(len(events), bool)
@@ -137,27 +139,28 @@ def _mean(values: np.ndarray) -> np.ndarray:
 def coverage(
     hardness: np.ndarray, difficulty: np.ndarray, keep: int, dropped: float, seed: int
 ) -> np.ndarray:
-    """Coverage-centric choice (H. Zheng et al., ICLR 2023).
+    """Choose images by coverage-centric selection (H. Zheng et al., ICLR 2023).
 
-    The hardest images, which may be mislabelled, are left out; the rest is cut into 50 strata of equal
-    width of its score, and the images to keep are shared out evenly, from the smallest stratum up, and drawn.
+    The hardest images may be mislabelled and are left out. The range of the others' difficulty is divided
+    into 50 strata of equal width. Each stratum gets the same number of images, drawn at random; smaller
+    strata are used up first.
 
     Args:
-        hardness: (N,) decides which images are left out, the largest first.
-        difficulty: (N,) the score that strata are of.
-        keep: how many images to keep.
+        hardness: (N,) score by which images are left out, the largest first.
+        difficulty: (N,) score that defines the strata.
+        keep: number of images to keep.
         dropped: share of the images that are left out, in [0, 1).
-        seed: of the draws.
+        seed: seed of the draws.
 
     Returns:
-        (keep,) positions, ascending; fewer where too many were left out.
+        (keep,) positions, ascending; fewer if too many were left out.
     """
     order = np.argsort(-hardness, kind="stable")
     rest = order[round(dropped * len(order)) :]
     scores = difficulty[rest]
     finite = np.isfinite(scores)
     top = scores[finite].max() if finite.any() else 0.0
-    scores = np.where(finite, scores, top + 1)  # never learned: the hardest there are
+    scores = np.where(finite, scores, top + 1)  # images never learned are the hardest
     edges = np.linspace(scores.min(), scores.max(), STRATA + 1)
     strata = np.clip(np.searchsorted(edges, scores, side="right") - 1, 0, STRATA - 1)
     members = [rest[strata == stratum] for stratum in range(STRATA)]
@@ -165,8 +168,8 @@ def coverage(
     random = np.random.RandomState(seed)
     chosen: list[np.ndarray] = []
     left = keep
-    for place, group in enumerate(members):
-        count = min(len(group), left // (len(members) - place))
+    for number, group in enumerate(members):
+        count = min(len(group), left // (len(members) - number))
         chosen.append(random.permutation(group)[:count])
         left -= count
     return np.sort(np.concatenate(chosen))
@@ -188,12 +191,11 @@ def prune(
 
     Args:
         method: one of :data:`PRUNINGS`; the plain ones keep the hardest images, as published.
-        images: N of the data set; all rows that the dynamics do not tell of, such as a validation split's,
-            are left out.
-        share: of the N images to keep, in (0, 1].
-        dynamics: of one training run; random needs none.
+        images: N of the data set. Images without dynamics, such as a validation split's, are left out.
+        share: share of the N images to keep, in (0, 1].
+        dynamics: dynamics of one training run; random needs none.
         dropped: for ccs: share of the hardest images that are left out first.
-        seed: of what is drawn.
+        seed: seed of the draws.
 
     Returns:
         (n,) positions in the data set, ascending.
@@ -210,11 +212,12 @@ def prune(
     rows = np.arange(images) if dynamics is None else dynamics.rows
     if dynamics is None and method != "random":
         raise UsageError(
-            f"{method} needs a training run's {DYNAMICS}", "name that file", code="unnamed-dynamics"
+            f"{method} needs a training run's {DYNAMICS}", "pass that file", code="unnamed-dynamics"
         )
     if len(rows) and rows.max() >= images:
         raise UsageError(
-            f"The training dynamics tell of image {rows.max()} and there are {images}: name others."
+            f"The training dynamics have an entry for image {rows.max()}, but the data set has {images} "
+            "images: use the dynamics of a training on these data."
         )
     keep = min(max(1, round(share * images)), len(rows))
     if method == "random" or dynamics is None:

@@ -1,4 +1,4 @@
-"""Stage 3: move the colours of a palette so that the edges of its images survive (Equation 6)."""
+"""Stage 3: change the colours of a palette so that the edges of its images are kept (Equation 6)."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ from colorcnn.quantizers.lloyd import assign
 from colorcnn.quantizers.spaces import enter, leave
 
 POOL_PIXELS = 1 << 20
-"""Of the images of a cluster that steps draw theirs from, at most."""
+"""Maximum number of pixels of a cluster's images that are used."""
 
 HELD = 64
-"""Images of a cluster on which palettes are compared, at most; no step sees them where there are others."""
+"""Maximum number of held-out images of a cluster, on which palettes are compared."""
 
-_SIDE = 128  # larger images are looked at through a window
-_EVERY = 10  # steps from one comparison to the next
-_EPS = 1e-6  # under the root, whose slope at 0 is infinite: quantized images are mostly flat
+_SIDE = 128  # larger images are cropped to this side length
+_EVERY = 10  # steps between two comparisons
+_EPS = 1e-6  # added under the square root, whose slope is infinite at 0: quantized images are mostly flat
 _LAB = 100.0
 
 
 class Refined(NamedTuple):
-    """Refined palette: CIELAB (K, 3) float32, and its loss on the held images before and after."""
+    """Refined palette: CIELAB (K, 3) float32, and the loss on the held-out images before and after."""
 
     palette: np.ndarray
     before: float
@@ -41,14 +41,14 @@ class Refinement:
     """Refinement of palettes.
 
     Attributes:
-        steps: of Adam.
-        learning_rate: in units of L*.
-        batch: images in a step.
-        color_weight: of the squared colour error beside that of the edges; the paper has none, and so nothing
-            that holds the mean colour.
-        soft: the assignment has a gradient, too, through a softmax of the squared distances.
-        temperature: of that softmax.
-        seed: of windows and batches.
+        steps: number of Adam steps.
+        learning_rate: learning rate of Adam in units of L*.
+        batch: images per step.
+        color_weight: weight of the squared colour error, added to the edge error. The paper has no colour
+            error, so colours can drift.
+        soft: True to pass gradients to the assignment, too, through a softmax of the squared distances.
+        temperature: temperature of that softmax.
+        seed: seed of crops and batches.
     """
 
     steps: int = 200
@@ -60,7 +60,7 @@ class Refinement:
     seed: int = 0
 
     def __call__(self, palette: np.ndarray, pixels: np.ndarray) -> Refined:
-        """Refine one palette; where its loss on the held images does not fall, it is given back.
+        """Refine one palette. Return it unchanged if its loss on the held-out images does not fall.
 
         Args:
             palette: (K, 3) float32, CIELAB.
@@ -75,7 +75,7 @@ class Refinement:
         theta = torch.from_numpy(palette.copy()).requires_grad_(True)
         checked = images.take(held)
         before = self.held_loss(theta, checked)
-        best, least = palette, before
+        best, lowest = palette, before
         optimizer = torch.optim.Adam([theta], self.learning_rate)
         random = np.random.default_rng([self.seed, 3])
         for step in range(self.steps):
@@ -85,40 +85,39 @@ class Refinement:
             optimizer.step()
             if (step + 1) % _EVERY == 0 or step + 1 == self.steps:
                 loss = self.held_loss(theta, checked)
-                if loss < least:
-                    best, least = theta.detach().numpy().copy(), loss
-        return Refined(best, before, least)
+                if loss < lowest:
+                    best, lowest = theta.detach().numpy().copy(), loss
+        return Refined(best, before, lowest)
 
     def held_loss(self, theta: Tensor, images: Images) -> float:
-        """Return the loss of the palette as a file holds it: in gamut and rounded to bytes.
+        """Return the loss of the palette as a file holds it: in gamut and rounded to 8 bits.
 
         Args:
             theta: the palette, CIELAB (K, 3).
-            images: to measure on.
+            images: the images on which it is measured.
         """
         with torch.no_grad():
             rounded = enter(leave(theta.detach().numpy().T, "cielab").T, "cielab").T
             return float(self.loss(torch.from_numpy(np.ascontiguousarray(rounded)), images))
 
     def loss(self, theta: Tensor, images: Images) -> Tensor:
-        """Return equation 6 with equal weights on L*, a* and b* over 100, and the colour term.
+        """Return equation 6 with equal weights of L* / 100, a* / 100 and b* / 100, plus the colour error.
 
         Args:
             theta: the palette, CIELAB (K, 3).
-            images: to measure on.
+            images: the images on which it is measured.
         """
         quantized = self._quantize(theta / _LAB, images)
         edges = F.mse_loss(sobel(quantized), images.edges)
-        # Equation 6 sums over the channels.
+        # mse_loss is a mean over 3 channels; equation 6 is a sum.
         return 3 * (edges + self.color_weight * F.mse_loss(quantized, images.lab))
 
     def _quantize(self, theta: Tensor, images: Images) -> Tensor:
-        """Every pixel as its nearest colour: (3, n, H, W), with the palette's gradient."""
+        """Replace every pixel by its nearest colour: (3, n, H, W), with a gradient for the palette."""
         points = images.lab.reshape(3, -1)
         labels = np.empty(points.shape[1], np.uint8)
         assign(points.numpy(), np.ascontiguousarray(theta.detach().numpy().T), labels)
-        places = torch.from_numpy(labels).long()
-        flat = theta.T.index_select(1, places)
+        flat = theta.T.index_select(1, torch.from_numpy(labels).long())
         if self.soft and theta.requires_grad:
             square = (points**2).sum(dim=0)[:, None] - 2 * points.T @ theta.T + (theta**2).sum(dim=1)
             smooth = ((-square * _LAB**2 / self.temperature).softmax(dim=1) @ theta).T
@@ -127,19 +126,19 @@ class Refinement:
 
 
 @dataclass(frozen=True)
-class Refining:
-    """A stage's work: the refinement of a cluster's palette.
+class PaletteRefiner:
+    """Callable that refines a cluster's palette.
 
     Attributes:
         source: the images.
-        refinement: how.
+        refinement: the refinement.
     """
 
     source: ImageSource
     refinement: Refinement
 
     def __call__(self, cluster: tuple[np.ndarray, np.ndarray]) -> Arrays:
-        """``palette`` (K, 3) and ``losses`` (2,), before and after, of a cluster's images and palette."""
+        """Return ``palette`` (K, 3) and ``losses`` (2,), before and after, of a cluster."""
         members, palette = cluster
         images = refinement_images(self.source, members, self.refinement.seed)
         result = self.refinement(np.ascontiguousarray(palette), images)
@@ -160,15 +159,15 @@ class Images(NamedTuple):
         return Images(lab, sobel(lab))
 
     def take(self, chosen: np.ndarray) -> Images:
-        """Some of the images."""
-        places = torch.from_numpy(chosen)
-        return Images(self.lab.index_select(1, places), self.edges.index_select(1, places))
+        """Return a subset of the images."""
+        numbers = torch.from_numpy(chosen)
+        return Images(self.lab.index_select(1, numbers), self.edges.index_select(1, numbers))
 
 
 def sobel(images: Tensor) -> Tensor:
-    """Magnitude of each channel's gradient by Sobel's operator, its weights over 8: (..., H, W) of the same.
+    """Return the magnitude of each channel's gradient (..., H, W), by Sobel's operator divided by 8.
 
-    Outside the image its border is repeated. Sums of slices, because a convolution of one channel costs more.
+    The border is repeated outside the image. Sums of slices are faster here than a convolution.
     """
     padded = F.pad(images, (1, 1, 1, 1), mode="replicate")
     across, along = padded[..., 2:] - padded[..., :-2], padded[..., 2:, :] - padded[..., :-2, :]
@@ -180,13 +179,13 @@ def sobel(images: Tensor) -> Tensor:
 def refinement_images(source: ImageSource, members: Sequence[int] | np.ndarray, seed: int = 0) -> np.ndarray:
     """Draw images of a cluster for :class:`Refinement`: (n, h, w, 3) uint8, of one size.
 
-    As many are drawn as make a million pixels; where sizes differ or exceed 128, a window of each is taken,
-    its place drawn, too.
+    Images are drawn until they have a million pixels. Images larger than 128 are cropped at a random
+    position. All are cropped to the smallest height and width.
 
     Args:
         source: the images.
         members: numbers of the cluster's images.
-        seed: of the draws.
+        seed: seed of the draws.
     """
     random = np.random.default_rng([seed, 4, len(members)])
     pictures: list[np.ndarray] = []

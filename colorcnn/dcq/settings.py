@@ -1,4 +1,4 @@
-"""Settings of dataset quantization: every choice of the paper's ablations, checked."""
+"""Settings of dataset quantization: every option of the paper's ablations, and their checks."""
 
 from __future__ import annotations
 
@@ -14,39 +14,40 @@ from colorcnn.errors import UsageError, unknown_name
 from colorcnn.quantizers.spaces import check_space
 
 PALETTES = ("shared", "own", "super")
-_MOST_SMOOTHING = 1e6  # more than any two colours are apart
+_MOST_SMOOTHING = 1e6  # larger than any squared colour distance
 _MOST_RATE = 1e4
 _MODULE = re.compile(r"[A-Za-z_]\w*(\.\w+)+|layer\d+")
 
 
 @dataclasses.dataclass(frozen=True)
 class Settings:
-    """The paper's choices, where it makes them, are the defaults.
+    """Settings of a store. Defaults follow the paper where it gives values.
 
     Attributes:
-        bits: q; palettes have 2**q colours, q in 1..8.
-        palettes: ``shared`` by the images of a cluster, ``own`` of each image, or ``super``: own ones whose
-            colours are all taken from one larger palette.
-        clusters: how many groups of images share a palette.
-        features: what the clusters are made of: a layer of the classifier (``shallow``, ``middle1``,
+        bits: q in 1..8; palettes have 2**q colours.
+        palettes: ``shared`` (one palette per cluster of images), ``own`` (one per image), or ``super`` (one
+            per image, with colours from one larger palette).
+        clusters: number of clusters.
+        features: the features that are clustered: a layer of the classifier (``shallow``, ``middle1``,
             ``middle2``, ``final``, or the name of a module), one of
             :data:`colorcnn.dcq.features.PIXEL_FEATURES`, ``label``, or ``random``.
-        pool: the side feature maps are averaged to; 1 gives mean and deviation, 0 keeps them whole.
-        standardise: bring features to mean 0 and variance 1.
-        attention: where a palette's pixels are taken from, of :data:`colorcnn.dcq.attention.ATTENTIONS`.
-        attention_layer: the layer it is computed at.
-        predicted: attention is for the predicted class in place of the image's label.
-        kept: share of the pixels attended to that are kept, in (0, 1].
-        unique: a colour counts once in a palette's design, however often it occurs.
-        pixels: the most pixels a palette is designed on.
+        pool: side length that feature maps are averaged to; 1 gives mean and standard deviation, 0 keeps
+            every value.
+        standardise: True to scale features to mean 0 and variance 1.
+        attention: map that chooses a palette's pixels, one of :data:`colorcnn.dcq.attention.ATTENTIONS`.
+        attention_layer: the layer that attention is computed at.
+        predicted: True to use attention for the predicted class instead of the image's label.
+        kept: share of the pixels to keep, by descending attention, in (0, 1].
+        unique: True to count every distinct colour once in a palette's design.
+        pixels: maximum number of pixels that a palette is designed on.
         method: a quantizer that designs the palettes; None is the paper's k-means in ``space``.
-        space: where colours are compared, but by methods that choose for themselves.
-        super_colors: colours of the larger palette of ``super``, 1..256.
-        refine: move the palettes' colours so that edges survive.
-        refinement: how.
-        smoothing: the squared colour distance that a pixel gives up for each neighbour it is like, see
+        space: colour space of distances, except in methods that have their own.
+        super_colors: number of colours of the larger palette of ``super``, 1..256.
+        refine: True to refine shared palettes so that edges are kept.
+        refinement: options of the refinement.
+        smoothing: penalty for each different neighbour, in squared colour distance, see
             :func:`colorcnn.dcq.smooth.smooth`; 0 gives every pixel its nearest colour.
-        seed: of everything that is drawn.
+        seed: seed of all random draws.
     """
 
     bits: int = 2
@@ -71,14 +72,14 @@ class Settings:
 
     def __post_init__(self) -> None:
         """Raise UsageError for an invalid value."""
-        for name, least, most in (
+        for name, low, high in (
             ("bits", 1, 8), ("clusters", 1, 65_536), ("pool", 0, 1024), ("pixels", 1, 10**8),
             ("super_colors", 1, 256), ("seed", 0, 2**32 - 1),
         ):  # fmt: skip
-            if not least <= getattr(self, name) <= most:
+            if not low <= getattr(self, name) <= high:
                 raise UsageError(
-                    f"{name.replace('_', '-')} is {getattr(self, name)}: choose a whole number from {least} "
-                    f"to {most}."
+                    f"{name.replace('_', '-')} is {getattr(self, name)}: choose a whole number from {low} "
+                    f"to {high}."
                 )
         if not 0 < self.kept <= 1:
             raise UsageError(f"The kept share is {self.kept}: choose a number above 0, at most 1.")
@@ -106,7 +107,7 @@ class Settings:
         if self.palettes == "shared" and self.refine and self.space != "cielab":
             raise UsageError(
                 "Refinement works in CIELAB",
-                "choose that space, or leave the refinement out",
+                "use that space, or switch the refinement off",
                 code="refinement-space",
             )
         known = (*LAYERS, *PIXEL_FEATURES, *GIVEN)
@@ -115,12 +116,12 @@ class Settings:
 
     @property
     def num_colors(self) -> int:
-        """K, colours of a palette."""
+        """Number of colours per palette, K."""
         return 1 << self.bits
 
     @property
     def layer(self) -> str | None:
-        """The layer features come from; None where they need no classifier."""
+        """Layer of the features; None if they need no classifier."""
         needless = self.palettes != "shared" or self.features in PIXEL_FEATURES or self.features in GIVEN
         return None if needless else self.features
 
@@ -135,16 +136,14 @@ class Settings:
         changes: dict[str, Any] = {}
         if self.layer is not None:
             changes["features"] = "statistics"
-            notes.append(
-                f"no classifier: clusters are made of pixel statistics, not of its layer {self.features}"
-            )
+            notes.append(f"no classifier: clusters use pixel statistics instead of the layer {self.features}")
         if self.attends:
             changes["attention"] = "none"
-            notes.append("no classifier: palettes are made of all pixels, not of those it attends to")
+            notes.append("no classifier: palettes use all pixels, because attention needs a classifier")
         return dataclasses.replace(self, **changes), notes
 
     def to_json(self) -> dict[str, Any]:
-        """The settings as JSON values."""
+        """Return the settings as JSON values."""
         return dataclasses.asdict(self)
 
 
@@ -157,30 +156,31 @@ RECIPES: dict[str, dict[str, Any]] = {
     },
     "super": {"palettes": "super", "smoothing": 40.0},
 }
-"""By name, what differs from the paper's choices: clusters of pixel statistics with palettes refined by
-edges and colour errors alike, or a palette for each image out of one larger palette, with smoothed index
-maps. Neither needs a classifier."""
+"""Recipe name -> settings that differ from the defaults. ``pixels`` clusters pixel statistics and refines
+palettes by edge and colour error. ``super`` gives each image a palette from one larger palette, and smooths
+index maps. Neither needs a classifier."""
 
 DEFAULT_RECIPE = "super"
-"""The command's, of those in ``experiments/dcq/dcq-recipes.yaml`` none is more accurate at equal bytes."""
+"""Default recipe of the command. No recipe of ``experiments/dcq/dcq-recipes.yaml`` is more accurate at equal
+bytes."""
 
 _SHARED = (
     "clusters", "features", "pool", "standardise", "attention", "attention_layer", "predicted", "kept",
     "unique", "pixels", "refine", "refinement",
 )  # fmt: skip
-"""Options that palettes which are not shared by clusters know nothing of."""
+"""Options that have an effect on shared palettes only."""
 
 
-def described(name: str, given: Mapping[str, Any]) -> tuple[Settings, list[str]]:
-    """The settings that a recipe and a user's choices come to.
+def settings_of(name: str, given: Mapping[str, Any]) -> tuple[Settings, list[str]]:
+    """Return the settings of a recipe with the user's changes.
 
     Args:
-        name: of the recipe.
-        given: the choices by the names of :class:`Settings`, ``refinement`` being a mapping of its own. A
-            ``method`` quantizes each image by itself unless ``palettes`` says otherwise.
+        name: name of the recipe.
+        given: the changes by the names of :class:`Settings`; ``refinement`` is a mapping. With a ``method``,
+            ``palettes`` is ``own`` unless it is given.
 
     Returns:
-        The settings, and those of the choices that change nothing with them.
+        The settings, and the names of changes that have no effect.
 
     Raises:
         UsageError: a name is unknown, or a value is invalid.
@@ -201,7 +201,7 @@ def described(name: str, given: Mapping[str, Any]) -> tuple[Settings, list[str]]
 
 
 def _check_method(settings: Settings) -> None:
-    """Refuse what a method puts into its index maps where other maps take their place."""
+    """Raise UsageError if the settings would discard the index maps of a method."""
     from colorcnn.methods import LEARNED_METHODS, parse_method
 
     if settings.method is None:
@@ -209,8 +209,8 @@ def _check_method(settings: Settings) -> None:
     method = parse_method(settings.method)
     if method.dither and settings.palettes != "own":
         raise UsageError(
-            f"{settings.palettes} palettes take no index maps from {settings.method}: "
-            f"leave +{method.dither} out."
+            f"Dithering has no effect with {settings.palettes} palettes: remove +{method.dither} from "
+            f"{settings.method}."
         )
     if (
         settings.smoothing
@@ -218,14 +218,14 @@ def _check_method(settings: Settings) -> None:
         and (method.dither or method.name in LEARNED_METHODS)
     ):
         raise UsageError(
-            f"Smoothing undoes the index maps of {settings.method}",
-            "take it without (smoothing 0)",
+            f"Smoothing would undo the index maps of {settings.method}",
+            "set smoothing to 0",
             code="smoothing",
         )
 
 
 def _unused(settings: Settings) -> set[str]:
-    """The options that change nothing with these settings."""
+    """Return the options that have no effect with these settings."""
     found = set() if settings.palettes == "super" else {"super_colors"}
     if not settings.refine:
         found.add("refinement")
@@ -246,15 +246,15 @@ def _unused(settings: Settings) -> set[str]:
     return found
 
 
-def recipe_meant(given: Mapping[str, Any], *, classifier: bool = False) -> tuple[str, str]:
-    """The recipe of a user who names none: :data:`DEFAULT_RECIPE`, or the paper's where a choice asks for it.
+def implied_recipe(given: Mapping[str, Any], *, classifier: bool = False) -> tuple[str, str]:
+    """Return :data:`DEFAULT_RECIPE`, or ``paper`` if an option that only it uses is given.
 
     Args:
-        given: the choices, as for :func:`described`.
-        classifier: whether one is given, too.
+        given: the user's options, as for :func:`settings_of`.
+        classifier: True if the user gives a classifier.
 
     Returns:
-        The recipe, and the choice that asked for it, or nothing.
+        The recipe, and the option that implies it (empty for the default).
     """
     kind = given.get("palettes")
     asks = ["palettes"] * (kind not in (None, "super")) + ["method"] * ("method" in given and kind is None)
@@ -270,10 +270,10 @@ def _check_names(what: str, given: Mapping[str, Any], known: Any) -> None:
 
 
 def recipe(name: str, **changes: Any) -> Settings:
-    """The settings of a recipe, with some of them changed.
+    """Return the settings of a recipe, with changes.
 
     Raises:
-        UsageError: there is no recipe of this name, or a value is invalid.
+        UsageError: the recipe is unknown, or a value is invalid.
     """
     if name not in RECIPES:
         raise unknown_name("recipe", name, RECIPES)

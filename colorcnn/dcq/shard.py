@@ -11,42 +11,41 @@ bytes                meaning
 2                    0
 4, 4                 length of the header and its CRC-32, unsigned
 length               the header, JSON in UTF-8
-the rest             the zstd frames of all arrays, in the order of the header, nothing between or behind
+the rest             the zstd frames of all arrays, in the order of the header, without gaps
 ===================  =====================================================================================
 
-Header: ``images`` n; ``bits`` q; ``size`` [H, W], or null where sizes differ; ``layout``, ``prediction`` and
-``order`` of the index maps; ``first``, the row of the first image in the original data set, or null;
-``classes``, where images have several labels; ``arrays``, a list of {name, dtype, shape, block, frames}. An
-array is its bytes in C order, cut into blocks of ``block`` bytes (at most 512 KiB) of which each is a zstd
-frame with content size and checksum; ``frames`` are their lengths.
+Header: ``images`` n; ``bits`` q; ``size`` [H, W], or null if sizes differ; ``layout``, ``prediction`` and
+``order`` of the index maps; ``first``, the position of the first image in the original data set, or null;
+``classes``, the number of classes if images have several labels, else null; ``arrays``, a list of
+{name, dtype, shape, block, frames}. The bytes of an array in C order are cut into blocks of ``block`` bytes
+(at most 512 KiB). Each block is a zstd frame with content size and checksum. ``frames`` are their lengths.
 
 =================  =======================================================================================
 array              content
 =================  =======================================================================================
 palette_colors     uint8 (S, 3): the different colours of all palettes
 palette_codes      uint8 or uint16 (P, 2**q): the rows of ``palette_colors`` that make up each palette
-palettes           uint8 (P, 2**q, 3): the palettes themselves, where that is smaller than the two above
-palette_ids        uint8, uint16 or uint32 (n,): the palette of each image; missing where image i has
-                   palette i
+palettes           uint8 (P, 2**q, 3): the palettes themselves, if this is smaller than the two above
+palette_ids        uint8, uint16 or uint32 (n,): the palette of each image; missing if image i has palette i
 labels             uint8, uint16 or uint32 (n,); for several labels uint8 (n, ceil(classes / 8)), one bit
                    each, highest first
-sizes              uint32 (n, 2): H and W, where they differ
-rows               uint32 (n,): positions in the original data set, where they are not ``first`` and counting
-contexts           uint8 (2**(q * d), 2**q): for every context of d neighbours all indices, see below
+sizes              uint32 (n, 2): H and W, if they differ
+rows               uint32 (n,): positions in the original data set, if they are not first, first + 1, ...
+contexts           uint8 (2**(q * d), 2**q): all indices for each context of d neighbours, see below
 indices            uint8: the index maps, one after the other
 =================  =======================================================================================
 
-An index map is, by ``layout``, "packed": ceil(H * W * q / 8) bytes, q bits a pixel, row after row, highest
-bit first; "paired", for q up to 4: ceil(H / 2) * W bytes, each a pixel and, in the low four bits, the one
-below it; "unpacked": H * W bytes. By ``order`` the maps follow each other as the images do ("images"), or
-those of lower palettes come first ("palettes").
+``layout`` of an index map: "packed" has ceil(H * W * q / 8) bytes, q bits per pixel, row after row, highest
+bit first. "paired", for q up to 4, has ceil(H / 2) * W bytes, each with a pixel in the high four bits and the
+pixel below it in the low four bits. "unpacked" has H * W bytes. ``order`` of the maps: "images" is the order
+of the images, "palettes" sorts them by palette number.
 
-By ``prediction`` a pixel's index is stored as it is ("none"), or as what its neighbours (see
-:mod:`colorcnn.dcq.predict`) leave open: "median", its difference modulo 2**q from the median of left, above,
-and left + above - above left (the predictor of LOCO-I: M. Weinberger, G. Seroussi and G. Sapiro, IEEE
-Transactions on Image Processing 2000); "context", its place in the row of ``contexts`` that is numbered by
-left, above, above right and above left, q bits each, the first highest, of which d, from 2 to 4, are taken.
-The writer tries several combinations on a sample of the maps and takes the smallest.
+``prediction`` of an index from its neighbours (see :mod:`colorcnn.dcq.predict`): "none" stores the index.
+"median" stores the difference modulo 2**q from the median of left, above, and left + above - above left (the
+predictor of LOCO-I: M. Weinberger, G. Seroussi and G. Sapiro, IEEE Transactions on Image Processing 2000).
+"context" stores the position of the index in a row of ``contexts``. The number of the row consists of the
+first d (2 to 4) of the indices left, above, above right and above left, q bits each, the first one highest.
+The writer tries several combinations on a sample of the maps and uses the smallest.
 """
 
 from __future__ import annotations
@@ -73,15 +72,15 @@ from colorcnn.errors import ColorCNNError
 SIGNATURE = b"\x89DCQ\r\n\x1a\n"
 VERSION = 1
 BLOCK = 1 << 19
-"""The most bytes a frame holds when it is decoded."""
+"""Maximum number of bytes in a decoded frame."""
 
 HEAD = struct.Struct("<8sHHII")
 MOST_IMAGES = 1 << 20
-"""The most images of a shard; the writer puts far fewer into one."""
+"""Maximum number of images in a shard; the writer uses far fewer."""
 
-_MOST_COLUMNS = 1 << 28  # bytes of what is decoded when a shard is opened
+CURE = "download it again, or rebuild the store"
+_MOST_BYTES = 1 << 28  # of the arrays that are decoded when a shard is opened
 _DTYPES = {"|u1": 1, "<u2": 2, "<u4": 4}
-_CURE = "fetch it again, or build the store anew"
 
 
 class _ArrayEntry(msgspec.Struct):
@@ -113,7 +112,7 @@ def map_order(palette_ids: np.ndarray, order: str) -> np.ndarray:
 
     Args:
         palette_ids: (n,) palette of each image.
-        order: the name of the order.
+        order: ``images`` or ``palettes``.
     """
     return np.argsort(palette_ids, kind="stable") if order == "palettes" else np.arange(len(palette_ids))
 
@@ -124,7 +123,7 @@ class _Array:
     shape: tuple[int, ...]
     block: int
     offsets: tuple[int, ...]
-    """Of the frames in the file, and of the byte behind the last."""
+    """Offsets of the frames in the file, and the end of the last one."""
 
     @property
     def nbytes(self) -> int:
@@ -132,14 +131,14 @@ class _Array:
 
 
 class Shard:
-    """A shard's file, mapped into memory. Whatever is read from it is checked against its checksums.
+    """A shard's file, mapped into memory. Checksums are checked on every read.
 
     Args:
         path: the file.
 
     Attributes:
-        images: how many there are.
-        bits: bits of an index.
+        images: number of images.
+        bits: bits per index.
         labels: (n,) int64, or (n, classes) uint8 of 0 and 1.
         palettes: (P, 2**bits, 3) uint8.
         palette_ids: (n,) int64.
@@ -147,7 +146,7 @@ class Shard:
         sizes: (n, 2) int64, H and W of each image.
 
     Raises:
-        ColorCNNError: there is no such file, or it is foreign, truncated, damaged, or of a later version.
+        ColorCNNError: the file is missing, not a shard, truncated, damaged, or of a later version.
     """
 
     def __init__(self, path: Path) -> None:
@@ -155,14 +154,14 @@ class Shard:
         self._map = _open(path)
         try:
             self._read_header()
-            self._read_columns()
+            self._read_arrays()
         except (KeyError, TypeError, ValueError, IndexError, OverflowError) as error:
-            raise self._damaged("its header contradicts itself") from error
+            raise self._damaged("its header is inconsistent") from error
 
     def _read_header(self) -> None:
         head = self._map[: HEAD.size]
         if head[: len(SIGNATURE)] != SIGNATURE:
-            raise ColorCNNError(f"{self.path} is no shard of a quantized data set: remove it from the store.")
+            raise ColorCNNError(f"{self.path} is not a shard of a store: remove it from the folder.")
         if len(head) < HEAD.size:
             raise self._damaged("it is truncated")
         _, version, reserved, length, check = HEAD.unpack(head)
@@ -176,7 +175,7 @@ class Shard:
         if zlib.crc32(text) != check:
             raise self._damaged("the checksum of its header is wrong")
         source = f"{self.path} is damaged, its header"
-        header = schema.convert(schema.parse_json(text, source, _CURE), _Header, source, _CURE)
+        header = schema.convert(schema.parse_json(text, source, CURE), _Header, source, CURE)
         self.images, self.bits = header.images, header.bits
         self._classes, self._first, self._size = header.classes, header.first, header.size
         self.coding = {"layout": header.layout, "prediction": header.prediction, "order": header.order}
@@ -191,13 +190,13 @@ class Shard:
                 raise ValueError
             self._arrays[entry.name] = array
             offset = array.offsets[-1]
-        if sum(array.nbytes for name, array in self._arrays.items() if name != "indices") > _MOST_COLUMNS:
-            raise self._damaged(f"its columns claim more than {_MOST_COLUMNS:,} bytes")
+        if sum(array.nbytes for name, array in self._arrays.items() if name != "indices") > _MOST_BYTES:
+            raise self._damaged(f"its arrays claim more than {_MOST_BYTES:,} bytes")
         if offset != len(self._map):
             what = "truncated" if len(self._map) < offset else "too long"
-            raise self._damaged(f"it is {what}, {len(self._map)} in place of {offset} bytes")
+            raise self._damaged(f"it is {what}, {len(self._map)} instead of {offset} bytes")
 
-    def _read_columns(self) -> None:
+    def _read_arrays(self) -> None:
         count, colors = self.images, 1 << self.bits
         labels = self._array("labels")
         if self._classes is not None:
@@ -240,11 +239,11 @@ class Shard:
 
     @property
     def frames(self) -> int:
-        """Return the number of frames of the index maps."""
+        """Number of frames of the index maps."""
         return len(self._arrays["indices"].offsets) - 1
 
     def frames_of(self, image: int) -> range:
-        """The frames that an index map lies in."""
+        """Return the numbers of the frames that hold an index map."""
         block, start = self._arrays["indices"].block, int(self._starts[image])
         return range(start // block, (start + int(self._lengths[image]) - 1) // block + 1)
 
@@ -252,11 +251,11 @@ class Shard:
         """Decode a frame of an array, by default of the index maps.
 
         Args:
-            number: of the frame.
-            name: of the array.
+            number: number of the frame.
+            name: name of the array.
 
         Raises:
-            ColorCNNError: it is damaged.
+            ColorCNNError: the frame is damaged.
         """
         array = self._arrays[name]
         expected = min(array.block, array.nbytes - number * array.block)
@@ -269,11 +268,11 @@ class Shard:
             raise self._damaged(f"frame {number} of its {name} fails its checksum") from error
 
     def indices(self, image: int, frames: Mapping[int, bytes] | None = None) -> np.ndarray:
-        """An image's index map.
+        """Return an image's index map.
 
         Args:
             image: 0..images - 1.
-            frames: its frames, decoded; by default they are decoded here.
+            frames: the image's decoded frames; None decodes them here.
 
         Returns:
             (H, W) uint8, each below ``2**bits``.
@@ -292,11 +291,11 @@ class Shard:
         return indices
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Close the file."""
         self._map.close()
 
     def _damaged(self, how: str) -> ColorCNNError:
-        return ColorCNNError(f"{self.path} is damaged, {how}: {_CURE}.")
+        return ColorCNNError(f"{self.path} is damaged, {how}: {CURE}.")
 
 
 def _open(path: Path) -> mmap.mmap:
@@ -304,6 +303,6 @@ def _open(path: Path) -> mmap.mmap:
         with path.open("rb") as stream:
             return mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ)
     except FileNotFoundError as error:
-        raise ColorCNNError(f"{path} is missing: fetch the whole store, or build it anew.") from error
+        raise ColorCNNError(f"{path} is missing: {CURE}.") from error
     except (OSError, ValueError) as error:  # an empty file cannot be mapped
-        raise ColorCNNError(f"{path} could not be read ({error}): fetch it again.") from error
+        raise ColorCNNError(f"{path} could not be read ({error}): {CURE}.") from error

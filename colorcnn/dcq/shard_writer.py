@@ -1,4 +1,4 @@
-"""Write a shard: arrays, compressed; index maps in that of several ways which makes a sample smallest.
+"""Write a shard. Index maps use the coding that is smallest on a sample.
 
 The format is described in :mod:`colorcnn.dcq.shard`.
 """
@@ -19,9 +19,9 @@ from colorcnn.dcq.predict import context_table, to_differences, to_ranks
 from colorcnn.dcq.shard import BLOCK, HEAD, SIGNATURE, VERSION, map_order
 
 LEVEL = 19
-"""Of zstd: slow to write, as fast to read as any other."""
+"""Compression level of zstd: slow to write, but as fast to read as any other."""
 
-_TRIED = (  # what has won on photographs and drawings of 1 to 8 bits
+_TRIED = (  # the codings that were smallest on photographs and drawings of 1 to 8 bits
     ("packed", "context", "images"),
     ("paired", "context", "images"),
     ("packed", "median", "images"),
@@ -39,7 +39,7 @@ class ShardContent:
         bits: q, 1..8.
         indices: n index maps (H, W) uint8, each below 2**q.
         palettes: (P, 2**q, 3) uint8.
-        palette_ids: (n,) which palette each image uses.
+        palette_ids: (n,) number of each image's palette.
         labels: (n,) integers, or (n, classes) of 0 and 1.
         rows: (n,) positions in the original data set, ascending.
     """
@@ -53,7 +53,7 @@ class ShardContent:
 
 
 def encode_shard(content: ShardContent) -> bytes:
-    """The bytes of a shard's file, its index maps laid out in what should be the smallest of several ways."""
+    """Return the bytes of a shard's file."""
     shapes = {image.shape for image in content.indices}
     header: dict[str, Any] = {
         "images": len(content.indices),
@@ -107,13 +107,13 @@ def _coded_size(arrays: Mapping[str, np.ndarray]) -> int:
 
 
 class _Stream(NamedTuple):
-    """Index maps laid out in one of several ways.
+    """Index maps in one coding.
 
     Attributes:
         coding: layout, prediction and order.
-        tables: the arrays that these need.
-        data: what zstd is given.
-        block: bytes of a block.
+        tables: further arrays that the coding needs.
+        data: the bytes to compress.
+        block: bytes per block.
     """
 
     coding: dict[str, str]
@@ -123,7 +123,7 @@ class _Stream(NamedTuple):
 
 
 def _smallest(content: ShardContent) -> _Stream:
-    """Try each way on every so many maps, about a block of them; the smallest lays out all."""
+    """Try each coding on a sample of about one block; return all maps in the smallest coding."""
     table = context_table(content.indices, content.bits)
     ways = [way for way in _TRIED if _fits(way, content.bits, table)]
     packed = sum(image.size for image in content.indices) * content.bits / 8
@@ -162,7 +162,7 @@ def _lay_out(
     parts = [pack(one, bits, layout) for one in maps]
     lengths = {len(part) for part in parts}
     length = lengths.pop() if len(lengths) == 1 else 0
-    # Whole images to a block, where all are of one size and one fits: then none lies in two frames.
+    # Images of equal size fill blocks as whole images, so that each lies in one frame.
     block = BLOCK // length * length if 0 < length <= BLOCK else BLOCK
     coding = {"layout": layout, "prediction": prediction, "order": order}
     return _Stream(coding, tables, b"".join(parts), block)

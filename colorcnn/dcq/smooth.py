@@ -1,4 +1,4 @@
-"""Index maps that cost fewer bytes: a pixel may take a neighbour's colour where that is nearly as good."""
+"""Smooth index maps to save bytes: a pixel takes a neighbour's colour if it is nearly as good."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ import numpy as np
 from colorcnn.compiled import njit
 from colorcnn.quantizers.spaces import enter
 
-_SWEEPS = 8  # most pixels settle in two or three
+_SWEEPS = 8  # most pixels stop changing after two or three sweeps
 
 
 @njit
 def _sweep(indices, nearest, points, colors, weight):
-    """Let every pixel, in reading order, choose anew; returns how many changed."""
+    """Choose the best colour of every pixel, in reading order. Return the number of changed pixels."""
     height, width = indices.shape
     around = np.empty(8, np.uint8)
     changed = 0
@@ -24,8 +24,8 @@ def _sweep(indices, nearest, points, colors, weight):
                     if v != y or u != x:
                         around[count] = indices[v, u]
                         count += 1
-            best, least = indices[y, x], np.inf
-            # Of all colours only the nearest and those of the neighbours can be the best.
+            best, lowest = indices[y, x], np.inf
+            # Only the nearest colour and the neighbours' colours can have the lowest cost.
             for candidate in range(-1, count):
                 index = nearest[y, x] if candidate < 0 else around[candidate]
                 cost = 0.0
@@ -34,8 +34,8 @@ def _sweep(indices, nearest, points, colors, weight):
                 for other in range(count):
                     if around[other] != index:
                         cost += weight
-                if cost < least:
-                    best, least = index, cost
+                if cost < lowest:
+                    best, lowest = index, cost
             if best != indices[y, x]:
                 indices[y, x] = best
                 changed += 1
@@ -45,18 +45,18 @@ def _sweep(indices, nearest, points, colors, weight):
 def smooth(
     picture: np.ndarray, indices: np.ndarray, palette: np.ndarray, weight: float, space: str
 ) -> np.ndarray:
-    """Trade colour errors for neighbours that are alike.
+    """Smooth an index map: accept colour error for equal neighbours.
 
-    Lowers the squared distances of all pixels from their colours, plus ``weight`` for every two neighbours
-    (of eight around a pixel) whose indices differ: a Potts model, by iterated conditional modes (J. Besag,
-    Journal of the Royal Statistical Society B, 1986).
+    The cost is the squared distance of every pixel from its colour, plus ``weight`` for every pair of
+    neighbours (eight around a pixel) with different indices. This Potts model is minimised by iterated
+    conditional modes (J. Besag, Journal of the Royal Statistical Society B, 1986).
 
     Args:
         picture: (H, W, 3) uint8.
-        indices: (H, W) uint8, where to begin: of the nearest colours.
+        indices: (H, W) uint8, the nearest colours, with which the sweeps start.
         palette: (K, 3) uint8.
-        weight: in squared units of ``space``.
-        space: where colours are compared.
+        weight: penalty in squared units of ``space``.
+        space: the colour space of the distance.
 
     Returns:
         (H, W) uint8.

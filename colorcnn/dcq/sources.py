@@ -1,4 +1,4 @@
-"""The images that are to be quantized, read a few at a time: their number never decides about the memory."""
+"""Sources of the images to quantize. A few images are read at a time, so memory does not grow with N."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from colorcnn.images import flatten, read_image
 
 
 class ImageSource(Protocol):
-    """Labelled images of any sizes; a :class:`colorcnn.dcq.storage.Store` is one, too."""
+    """Labelled images of any sizes, for example a :class:`colorcnn.dcq.storage.Store`."""
 
     @property
     def labels(self) -> np.ndarray:
@@ -27,37 +27,36 @@ class ImageSource(Protocol):
 
     @property
     def image_size(self) -> tuple[int, int] | None:
-        """(H, W) of every image, or None where they may differ."""
+        """(H, W) of every image, or None if sizes may differ."""
 
     @property
     def rows(self) -> np.ndarray:
-        """(N,) ascending: which image of the original data set each is."""
+        """(N,) positions of the images in the original data set, ascending."""
 
     @property
     def key(self) -> str:
-        """Names the images, so that a build does not go on with others."""
+        """Key that identifies the images, so that a build resumes only with the same images."""
 
     def __len__(self) -> int: ...
 
     def read(self, images: Sequence[int] | np.ndarray) -> list[np.ndarray]:
-        """The pixels (H, W, 3) uint8 of these images."""
+        """Return the pixels (H, W, 3) uint8 of these images."""
 
     def size_bytes(self) -> int | None:
-        """Bytes of the files the images come from; None where there are none."""
+        """Return the size of the files that the images come from; None without files."""
 
     def file(self, image: int) -> Path | None:
-        """The file that holds this image and nothing else; None where there is none."""
+        """Return the file that holds only this image; None if no file does."""
 
 
 class FileImages:
-    """Image files, decoded whenever they are asked for.
+    """Image files, decoded on every read.
 
     Args:
         files: one per image.
         labels: (N,) integers, or (N, classes).
         class_names: names of the classes.
-        shorter_side: bring larger images to this shorter side (Lanczos) and leave smaller ones alone;
-            None keeps all as they are.
+        shorter_side: images with a larger shorter side are scaled to this one (Lanczos); None scales none.
     """
 
     image_size = None
@@ -82,12 +81,12 @@ class FileImages:
 
     @property
     def key(self) -> str:
-        """See :class:`ImageSource`: from the files' names and sizes."""
+        """See :class:`ImageSource`; computed from the files' names and sizes."""
         listing = "\n".join(f"{file}\t{file.stat().st_size}" for file in self.files)
         return hashlib.blake2b(f"{self.shorter_side}\n{listing}".encode(), digest_size=12).hexdigest()
 
     def read(self, images: Sequence[int] | np.ndarray) -> list[np.ndarray]:
-        """See :class:`ImageSource`; raises ColorCNNError, which names the file, when one cannot be read."""
+        """See :class:`ImageSource`; raise ColorCNNError with the file's name if it cannot be read."""
         return [self._read(self.files[image]) for image in images]
 
     def _read(self, file: Path) -> np.ndarray:
@@ -103,11 +102,11 @@ class FileImages:
         return sum(file.stat().st_size for file in self.files)
 
     def file(self, image: int) -> Path | None:
-        """See :class:`ImageSource`: none where images are read in another size."""
+        """See :class:`ImageSource`; None if images are scaled."""
         return self.files[image] if self.shorter_side is None else None
 
     def name(self, image: int) -> str:
-        """Return the name of the file that an image comes from, in whatever size it is read."""
+        """Return the name of the file that an image comes from, also if it is scaled."""
         return self.files[image].name
 
 
@@ -118,7 +117,7 @@ class ArrayImages:
         pixels: (N, H, W, 3) uint8.
         labels: (N,) integers, or (N, classes).
         class_names: names of the classes.
-        key: names the content; by default computed from it.
+        key: key that identifies the images; by default a hash of the pixels.
     """
 
     def __init__(
@@ -152,7 +151,7 @@ class Chosen:
 
     Args:
         source: all images.
-        rows: (n,) which of them, ascending.
+        rows: (n,) numbers of the chosen images, ascending.
     """
 
     def __init__(self, source: ImageSource, rows: np.ndarray) -> None:
@@ -178,7 +177,7 @@ class Chosen:
         return self.source.read(self._chosen[np.asarray(images, dtype=np.int64)])
 
     def size_bytes(self) -> int | None:
-        """See :class:`ImageSource`: in proportion."""
+        """See :class:`ImageSource`; estimated in proportion to the number of images."""
         whole = self.source.size_bytes()
         return None if whole is None else round(whole * len(self) / max(1, len(self.source)))
 
@@ -187,13 +186,13 @@ class Chosen:
         return self.source.file(int(self._chosen[image]))
 
     def name(self, image: int) -> str | None:
-        """Return the name of an image's file, or None where the source knows none."""
+        """Return the name of an image's file, or None if the source has no names."""
         find = getattr(self.source, "name", None)
         return None if find is None else find(int(self._chosen[image]))
 
 
 def names_of(source: ImageSource) -> list[str] | None:
-    """Return the names of the files that images come from, without folders; None where there are none."""
+    """Return the names of the files that images come from, without folders; None without files."""
     find = getattr(source, "name", None)
     names = [] if find is None else [find(image) for image in range(len(source))]
     return names if names and all(isinstance(name, str) for name in names) else None

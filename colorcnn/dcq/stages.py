@@ -1,4 +1,4 @@
-"""Work over many images in pieces: parallel, kept on disk, and taken up again where it was stopped."""
+"""Parallel work over many images in pieces. Results are kept on disk, so that stopped work is resumed."""
 
 from __future__ import annotations
 
@@ -23,16 +23,16 @@ PLAN = "plan.json"
 
 
 class Work:
-    """The folder of a build that is under way.
+    """The folder of a running build.
 
-    A stage's result is a file for each piece of it, written whole. Pieces are worked on by joblib: by
-    threads, unless ``joblib.parallel_config`` names another backend, such as ``loky``, ``dask`` or ``ray``;
-    the workers of a cluster need to see the images under the same paths.
+    Each piece of a stage is one file, written atomically. joblib computes the pieces in threads, unless
+    ``joblib.parallel_config`` selects another backend, such as ``loky``, ``dask`` or ``ray``. The workers of
+    a cluster need the images under the same paths.
 
     Args:
-        folder: where results are kept; made where it is missing.
-        plan: what decides about the results. A folder with another plan is refused.
-        jobs: pieces at a time; -1 is one for each core.
+        folder: the folder of the results; created if it is missing.
+        plan: JSON description of everything that affects the results. A folder with another plan is refused.
+        jobs: number of pieces computed in parallel; -1 is one for each core.
 
     Raises:
         UsageError: the folder holds work with another plan.
@@ -48,20 +48,20 @@ class Work:
             if path.read_bytes() != data:
                 raise UsageError(
                     f"{folder.parent} holds an unfinished build of other images, settings or weights",
-                    "repeat those to go on with it, choose another folder, or empty this one",
+                    "use the same options to resume it, use another folder, or empty this folder",
                     code="unfinished-build",
                 )
             self.resumed = True
         else:
-            shutil.rmtree(folder, ignore_errors=True)  # pieces without a plan may be of any other
+            shutil.rmtree(folder, ignore_errors=True)  # pieces without a plan may belong to another build
             write_atomically(path, data)
 
     def path(self, stage: str, start: int = 0) -> Path:
-        """Return the file of a piece; pieces are named by their first image.
+        """Return the file of a piece.
 
         Args:
             stage: name of the stage.
-            start: number of the first image.
+            start: number of the piece, usually of its first image.
         """
         return self.folder / f"{stage}-{start:09d}.npz"
 
@@ -69,8 +69,8 @@ class Work:
         """Tell if a piece of this plan is done.
 
         Args:
-            stage: its name.
-            start: the first image of the piece.
+            stage: name of the stage.
+            start: number of the piece.
         """
         try:
             with self.path(stage, start).open("rb") as stream:
@@ -79,12 +79,12 @@ class Work:
             return False
 
     def save(self, stage: str, arrays: Arrays, start: int = 0) -> None:
-        """Keep the result of a piece, behind the key of the plan.
+        """Write the result of a piece, after the key of the plan.
 
         Args:
-            stage: its name.
+            stage: name of the stage.
             arrays: the result, by name.
-            start: the first image of the piece.
+            start: number of the piece.
         """
         buffer = io.BytesIO()
         np.savez(buffer, **arrays)  # type: ignore[arg-type]
@@ -94,8 +94,8 @@ class Work:
         """Return the result of a piece.
 
         Args:
-            stage: its name.
-            start: the first image of the piece.
+            stage: name of the stage.
+            start: number of the piece.
 
         Raises:
             ColorCNNError: the piece is missing or damaged.
@@ -109,15 +109,15 @@ class Work:
                 return dict(content)
         except (OSError, ValueError, zipfile.BadZipFile) as error:
             raise ColorCNNError(
-                f"{path} is damaged, a piece of an unfinished build: start anew with --force."
+                f"{path}, a piece of an unfinished build, is damaged: remove the folder {self.folder}."
             ) from error
 
     def once(self, stage: str, compute: Callable[[], Arrays]) -> dict[str, np.ndarray]:
-        """Return the result of a stage that is not cut into pieces; compute it unless it is there.
+        """Return the result of a stage of one piece; compute it if it is missing.
 
         Args:
             stage: name of the stage.
-            compute: a function that returns the arrays.
+            compute: function that returns the arrays.
         """
         if not self.has(stage):
             self.save(stage, compute())
@@ -134,16 +134,16 @@ class Work:
         describe: str,
         unit: str = "part",
     ) -> None:
-        """Work on the pieces of a stage that are not done yet.
+        """Compute the missing pieces of a stage.
 
         Args:
-            stage: its name.
-            pieces: number of a piece -> what ``prepare`` is called with.
-            work: is called with what ``prepare`` makes; pure, and to be pickled where the backend needs that.
-            keep: takes the number and the result; by default :meth:`save`.
-            prepare: gathers what a piece needs, here, when its turn comes.
-            describe: what the progress bar says.
-            unit: what it counts.
+            stage: name of the stage.
+            pieces: number of a piece -> argument of ``prepare``.
+            work: pure function of the result of ``prepare``; picklable if the backend uses processes.
+            keep: function of the number and the result that stores it; by default :meth:`save`.
+            prepare: function that gathers a piece's input, called in this process just before the work.
+            describe: text of the progress bar.
+            unit: unit of the progress bar.
         """
         todo = {number: piece for number, piece in pieces.items() if not self.has(stage, number)}
         if not todo:
@@ -159,7 +159,7 @@ class Work:
                 bar.update()
 
     def remove(self) -> None:
-        """Remove the folder: the build is done. The plan goes last, because pieces are nothing without it."""
+        """Remove the folder. The plan is removed last, because pieces are invalid without it."""
         for path in self.folder.glob("*"):
             if path.name != PLAN and path.is_file():
                 path.unlink(missing_ok=True)
@@ -175,6 +175,6 @@ def ranges(count: int, step: int) -> dict[int, np.ndarray]:
 
     Args:
         count: number of images.
-        step: the most images in a piece.
+        step: maximum number of images per piece.
     """
     return {start: np.arange(start, min(start + step, count)) for start in range(0, count, step)}

@@ -1,9 +1,9 @@
 """A quantized data set on disk: a folder of shards (see :mod:`colorcnn.dcq.shard`) and ``store.json``.
 
-The manifest ``store.json`` says what the images are (``data``, ``classes``, ``multi_label``, ``images``,
-``size``), how they are stored (``bits``, ``palettes``, ``shards`` with bytes and BLAKE2b digest of each),
-what they cost (``bytes``), the channel statistics of originals and quantized images (``statistics``), and
-how it was made (``config`` and ``report``). It is written last: a folder without one is no store yet.
+The manifest ``store.json`` describes the images (``data``, ``classes``, ``multi_label``, ``images``,
+``size``), their storage (``bits``, ``palettes``, ``shards`` with size and BLAKE2b digest of each), their
+sizes in bytes (``bytes``), the channel statistics of originals and quantized images (``statistics``), and the
+build (``config`` and ``report``). It is written last: a folder without it is an unfinished store.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ import numpy as np
 from tqdm import tqdm
 
 from colorcnn import schema
-from colorcnn.dcq.place import MANIFEST, NAMES, no_store
-from colorcnn.dcq.shard import MOST_IMAGES, Shard
+from colorcnn.dcq.shard import CURE, MOST_IMAGES, Shard
+from colorcnn.dcq.store_folder import MANIFEST, NAMES, no_store
 from colorcnn.errors import ColorCNNError, shortened
 from colorcnn.files import write_atomically
 
@@ -45,7 +45,7 @@ class ShardEntry(TypedDict):
 
 
 class Palettes(TypedDict):
-    """The part of store.json about palettes: ``shared``, ``own`` or ``super``, and how many there are."""
+    """The part of store.json about palettes: ``shared``, ``own`` or ``super``, and their number."""
 
     kind: str
     count: schema.Natural
@@ -77,20 +77,20 @@ class Manifest:
 
     Attributes:
         data: the data set as its user named it.
-        images: how many there are.
-        bits: bits of an index, 1..8.
+        images: number of images.
+        bits: bits per index, 1..8.
         classes: names of the classes, in the order of the labels.
-        multi_label: whether an image has any number of classes.
-        size: [H, W] of every image, None where they differ.
-        palettes: {"kind": "shared", "own" or "super", "count": how many}.
+        multi_label: True if an image can have any number of classes.
+        size: [H, W] of every image, None if sizes differ.
+        palettes: {"kind": "shared", "own" or "super", "count": their number}.
         statistics: "original" and "quantized" -> [mean, std] of the channels in [0, 1].
-        bytes: what all images cost, see :func:`colorcnn.dcq.build.count_bytes`.
-        config: the settings of the build, of JSON's types.
-        report: what the build found worth telling.
+        bytes: size of all images, see :func:`colorcnn.dcq.build.count_bytes`.
+        config: the settings of the build as JSON values.
+        report: notes and errors of the build.
         shards: [{"file", "images", "bytes", "blake2b"}], in the order of the images.
-        names: checksum of names.json, which names the images' files; None where there is none.
-        format: names the format.
-        version: of the format.
+        names: checksum of names.json, which holds the names of the images' files; None without names.
+        format: name of the format.
+        version: version of the format.
     """
 
     data: str
@@ -110,13 +110,13 @@ class Manifest:
     version: int = VERSION
 
     def write(self, root: Path) -> None:
-        """Write store.json, which makes a store of the folder."""
+        """Write store.json. The folder is a complete store afterwards."""
         text = json.dumps(dataclasses.asdict(self), indent=1, ensure_ascii=False)
         write_atomically(root / MANIFEST, text.encode() + b"\n")
 
 
 def shard_name(number: int) -> str:
-    """The file name of a shard."""
+    """Return the file name of a shard."""
     return f"shard-{number:05d}.dcq"
 
 
@@ -132,7 +132,7 @@ def shard_entry(path: Path, images: int) -> ShardEntry:
 
 
 def digest(data: bytes) -> str:
-    """The hexadecimal BLAKE2b digest, of 16 bytes, that a manifest keeps of each shard."""
+    """Return the BLAKE2b digest of 16 bytes in hexadecimal, as a manifest keeps it."""
     return hashlib.blake2b(data, digest_size=16).hexdigest()
 
 
@@ -140,38 +140,37 @@ def read_manifest(root: str | os.PathLike[str]) -> Manifest:
     """Read and check store.json.
 
     Raises:
-        UsageError: the folder is no store.
+        UsageError: the folder is not a store.
         ColorCNNError: the manifest is damaged, or of a later version.
     """
     path = Path(root) / MANIFEST
-    cure = "fetch it again, or build the store anew"
     try:
-        content = schema.parse_json(schema.read_file(path, cure), path, cure)
+        content = schema.parse_json(schema.read_file(path, CURE), path, CURE)
     except FileNotFoundError as error:
         raise no_store(root) from error
     if content.get("format") != FORMAT:
-        raise ColorCNNError(f"{path} is not the manifest of a quantized data set: name another folder.")
+        raise ColorCNNError(f"{path} is not the manifest of a store: use another folder.")
     version = content.get("version")
     if isinstance(version, int) and version > VERSION:
         raise ColorCNNError(
             f"{path} has version {shortened(version)}, later than {VERSION}: update colorcnn."
         )
-    manifest = schema.convert(content, Manifest, path, cure)
+    manifest = schema.convert(content, Manifest, path, CURE)
     if sum(entry["images"] for entry in manifest.shards) != manifest.images:
-        raise ColorCNNError(f"{path} is damaged, its counts disagree: {cure}.")
+        raise ColorCNNError(f"{path} is damaged, its numbers of images disagree: {CURE}.")
     return manifest
 
 
 class Store:
-    """A quantized data set, mapped into memory and read at any place; every byte read is checked.
+    """A quantized data set, mapped into memory, with access to any image; every byte read is checked.
 
     Args:
         root: the folder.
-        cache_bytes: how much decoded data is kept for images that lie beside those asked for.
+        cache_bytes: size of the cache of decoded frames.
 
     Raises:
-        UsageError: the folder is no store.
-        ColorCNNError: it is damaged.
+        UsageError: the folder is not a store.
+        ColorCNNError: the store is damaged.
     """
 
     def __init__(self, root: str | os.PathLike[str], *, cache_bytes: int = _CACHE_BYTES) -> None:
@@ -188,7 +187,7 @@ class Store:
         self._held = 0
 
     def __getstate__(self) -> dict[str, Any]:
-        """Other processes open the files themselves."""
+        """Leave out open files and caches, which each process has for itself."""
         left = ("_lock", "_shards", "_frames", "_held")
         return {key: value for key, value in self.__dict__.items() if key not in left}
 
@@ -206,12 +205,12 @@ class Store:
 
     @property
     def image_size(self) -> tuple[int, int] | None:
-        """(H, W) of every image, or None where they differ."""
+        """(H, W) of every image, or None if sizes differ."""
         return self.manifest.size
 
     @property
     def key(self) -> str:
-        """Names the content in cache keys."""
+        """Key that identifies the content in cache keys."""
         return digest("".join(entry["blake2b"] for entry in self.manifest.shards).encode())
 
     @cached_property
@@ -253,7 +252,7 @@ class Store:
         return data
 
     def indexed(self, image: int) -> tuple[np.ndarray, np.ndarray]:
-        """An image as it is stored.
+        """Return an image as it is stored.
 
         Args:
             image: 0..N - 1.
@@ -270,16 +269,16 @@ class Store:
         return shard.indices(local, frames), shard.palettes[shard.palette_ids[local]]
 
     def decode(self, image: int) -> np.ndarray:
-        """An image's pixels, (H, W, 3) uint8."""
+        """Return an image's pixels, (H, W, 3) uint8."""
         indices, palette = self.indexed(image)
         pixels = np.empty((*indices.shape, 3), np.uint8)
-        from colorcnn.dcq.packing import render  # compiled, and not needed for the manifest
+        from colorcnn.dcq.packing import render  # imported here, because the manifest needs no compiled code
 
         render(indices.reshape(-1), palette, pixels.reshape(-1, 3))
         return pixels
 
     def read(self, images: Sequence[int] | np.ndarray) -> list[np.ndarray]:
-        """The pixels of several images; those that lie together in the files are decoded together."""
+        """Return the pixels of several images; images in the same frames are decoded together."""
         found: dict[int, np.ndarray] = {}
         for image in np.unique(np.asarray(images, dtype=np.int64)):
             found[int(image)] = self.decode(int(image))
@@ -290,16 +289,16 @@ class Store:
         return None if self.manifest.names is None else read_names(self.root, self.manifest)
 
     def name(self, image: int) -> str | None:
-        """Return the name of the file that an image comes from, or None where it is not known."""
+        """Return the name of the file that an image comes from, or None if it is unknown."""
         return None if self._names is None else self._names[image]
 
     def size_bytes(self) -> int:
-        """Bytes of all files of the store that training reads: all but the names of the images' files."""
+        """Return the size of the files that training reads: shards and store.json, without names.json."""
         shards = sum(entry["bytes"] for entry in self.manifest.shards)
         return shards + (self.root / MANIFEST).stat().st_size
 
     def file(self, image: int) -> None:
-        """None: an image has no file of its own."""
+        """Return None: an image of a store has no file of its own."""
         return
 
 
@@ -314,7 +313,7 @@ def write_names(root: Path, names: Sequence[str]) -> str:
 
     Args:
         root: the folder of the store.
-        names: of the images' files, in the order of the images.
+        names: names of the images' files, in the order of the images.
     """
     safe = [name.encode("utf-8", "replace").decode() for name in names]
     data = msgspec.json.encode(_Names(safe))
@@ -327,32 +326,32 @@ def read_names(root: Path, manifest: Manifest) -> list[str]:
 
     Args:
         root: the folder of the store.
-        manifest: of the store.
+        manifest: the store's manifest.
 
     Raises:
         ColorCNNError: the file is missing or damaged.
     """
-    path, cure = root / NAMES, "fetch it again, or build the store anew"
+    path = root / NAMES
     try:
-        data = schema.read_file(path, cure)
+        data = schema.read_file(path, CURE)
     except FileNotFoundError as error:
-        raise ColorCNNError(f"{path} is missing: {cure}.") from error
+        raise ColorCNNError(f"{path} is missing: {CURE}.") from error
     if digest(data) != manifest.names:
-        raise ColorCNNError(f"{path} does not have the checksum that {MANIFEST} names: {cure}.")
-    names = schema.convert(schema.parse_json(data, path, cure), _Names, path, cure).names
+        raise ColorCNNError(f"{path} does not have the checksum in {MANIFEST}: {CURE}.")
+    names = schema.convert(schema.parse_json(data, path, CURE), _Names, path, CURE).names
     if len(names) != manifest.images:
-        raise ColorCNNError(f"{path} is damaged, its number of names is wrong: {cure}.")
+        raise ColorCNNError(f"{path} is damaged, its number of names is wrong: {CURE}.")
     return names
 
 
 def verify_store(root: str | os.PathLike[str]) -> list[str]:
-    """Look for damage: read and decode everything.
+    """Read and decode a whole store to find damage.
 
     Returns:
-        A sentence for everything that is wrong, which names the file; none for an intact store.
+        One sentence per problem, with the file's name; empty for an intact store.
 
     Raises:
-        UsageError: the folder is no store.
+        UsageError: the folder is not a store.
     """
     manifest = read_manifest(root)
     root, problems = Path(root), list[str]()
@@ -362,8 +361,8 @@ def verify_store(root: str | os.PathLike[str]) -> list[str]:
             read_names(root, manifest)
         except ColorCNNError as error:
             problems.append(str(error))
-    strangers = sorted(path.name for path in root.glob("*.dcq") if path.name not in entries)
-    problems += [f"{root / name} does not belong to this store: remove it." for name in strangers]
+    foreign = sorted(path.name for path in root.glob("*.dcq") if path.name not in entries)
+    problems += [f"{root / name} does not belong to this store: remove it." for name in foreign]
     for name, entry in tqdm(entries.items(), desc="Verifying shards", unit="shard", disable=None):
         try:
             _verify_shard(root / name, entry, manifest)
@@ -373,14 +372,16 @@ def verify_store(root: str | os.PathLike[str]) -> list[str]:
 
 
 def _check_shard(shard: Shard, path: Path, entry: ShardEntry, manifest: Manifest) -> None:
-    """Refuse a shard that is not what the manifest says."""
+    """Raise an error if a shard is not the one that the manifest describes."""
     classes = len(manifest.classes)
     if manifest.multi_label:
         labelled = shard.labels.ndim == 2 and shard.labels.shape[1] == classes
     else:
         labelled = shard.labels.ndim == 1 and int(shard.labels.max(initial=-1)) < classes
     if not labelled or (shard.images, shard.bits) != (entry["images"], manifest.bits):
-        raise ColorCNNError(f"{path} is of another store, {MANIFEST} tells its content otherwise: remove it.")
+        raise ColorCNNError(
+            f"{path} belongs to another store, {MANIFEST} describes other content: remove it."
+        )
 
 
 def _verify_shard(path: Path, entry: ShardEntry, manifest: Manifest) -> None:
@@ -392,4 +393,4 @@ def _verify_shard(path: Path, entry: ShardEntry, manifest: Manifest) -> None:
     finally:
         shard.close()
     if digest(path.read_bytes()) != entry["blake2b"]:
-        raise ColorCNNError(f"{path} does not have the checksum that {MANIFEST} names: fetch it again.")
+        raise ColorCNNError(f"{path} does not have the checksum in {MANIFEST}: {CURE}.")

@@ -1,4 +1,4 @@
-"""LightningModules: what is trained, and how."""
+"""LightningModules, callbacks and checkpoints for training."""
 
 import importlib
 from typing import Any

@@ -38,7 +38,7 @@ def make_optimizer(
     Args:
         parameters: weights to train.
         name: ``sgd`` or ``adamw``.
-        learning_rate: its peak, above 0.
+        learning_rate: peak learning rate, above 0.
         weight_decay: L2 penalty, 0 or more.
 
     Raises:
@@ -46,8 +46,8 @@ def make_optimizer(
     """
     if not learning_rate > 0 or weight_decay < 0:
         raise UsageError(
-            f"learning_rate is {learning_rate:g} and weight_decay {weight_decay:g}: "
-            "choose the first above 0 and the second from 0 up."
+            f"learning_rate is {learning_rate:g} and weight_decay is {weight_decay:g}: "
+            "choose the first above 0 and the second 0 or more."
         )
     if name == "sgd":
         return SGD(parameters, learning_rate, momentum=0.9, weight_decay=weight_decay)
@@ -60,12 +60,12 @@ def make_schedule(
     """Build a schedule that is stepped after every batch.
 
     Args:
-        optimizer: what it drives.
+        optimizer: the optimiser whose learning rate is scheduled.
         name: ``onecycle`` (L. Smith, 2017), ``cosine-restarts`` (Loshchilov and Hutter, 2017) down to 0,
             ``cosine`` once down to 0, or ``constant``.
-        learning_rate: the peak.
-        steps: batches in the whole training.
-        restart_steps: batches between two restarts.
+        learning_rate: peak learning rate.
+        steps: number of batches in the whole training.
+        restart_steps: number of batches between two restarts.
     """
     if name == "onecycle":
         return OneCycleLR(optimizer, learning_rate, total_steps=steps)
@@ -77,12 +77,12 @@ def make_schedule(
 
 
 def copy_weights(source: object, target: nn.Module, name: str) -> None:
-    """Start a training from the weights of another network of the same make.
+    """Start a training from the weights of another network of the same architecture.
 
     Args:
-        source: the network that has them.
-        target: the network to be trained.
-        name: what the user called ``source``.
+        source: the network with the weights.
+        target: the network to train.
+        name: the user's name of ``source``.
 
     Raises:
         UsageError: the networks differ.
@@ -92,14 +92,14 @@ def copy_weights(source: object, target: nn.Module, name: str) -> None:
         target.load_state_dict(target.adapted(state) if isinstance(target, ColorCNNPlus) else state)
     except RuntimeError as error:
         raise UsageError(
-            f"start_from {name!r} holds another network than the configuration describes: "
-            "name weights of this network, or change its options."
+            f"start_from {name!r} has another architecture than the configuration: "
+            "use weights of this architecture, or change the options."
         ) from error
 
 
 @contextmanager
 def first_process_first(trainer: pl.Trainer) -> Iterator[None]:
-    """Let one process compute what the others then read from the disk."""
+    """Run a block in the first process, then in the others, which read its files from the disk."""
     shared = getattr(trainer, "world_size", 1) > 1
     if shared and not trainer.is_global_zero:
         trainer.strategy.barrier()
@@ -116,45 +116,45 @@ class Task(pl.LightningModule, ABC):
         self.finite = FiniteCheck()
 
     def on_train_start(self) -> None:
-        """Refuse to resume a schedule that was made for another length of training.
+        """Raise an error if the checkpoint's schedule was planned for another number of steps.
 
         Raises:
-            UsageError: the checkpoint's number of steps is not this run's.
+            UsageError: the checkpoint's number of steps differs from this run's.
         """
         schedules, steps = self.lr_schedulers(), int(self.trainer.estimated_stepping_batches)
         for schedule in schedules if isinstance(schedules, list) else [schedules]:
             planned = getattr(schedule, "total_steps", getattr(schedule, "T_max", steps))
             if planned != steps:
                 raise UsageError(
-                    f"The checkpoint's learning rate is planned for {planned} steps and this run has "
-                    f"{steps}: resume with the trainer.max_epochs, batch size and data it was started with."
+                    f"The checkpoint's learning rate is planned for {planned} steps, but this run has "
+                    f"{steps}: resume with the original trainer.max_epochs, batch size and data."
                 )
 
     def check_trainer(self, trainer: pl.Trainer) -> None:
-        """Refuse a trainer that cannot run this training; called before other processes are started.
+        """Raise an error if a trainer cannot run this training; called before other processes start.
 
         Raises:
-            UsageError: names the option.
+            UsageError: an option of the trainer is not supported.
         """
 
     def checked(self, loss: Tensor) -> Tensor:
-        """Return ``loss``, or stop the training when it is not a finite number.
+        """Return ``loss``, or stop the training if it is NaN or infinite.
 
-        On a GPU the losses are looked at every 50 steps, after each epoch and before each checkpoint.
+        On a GPU the losses are checked every 50 steps, after each epoch and before each checkpoint.
 
         Raises:
-            ColorCNNError: names the step and the last good checkpoint.
+            ColorCNNError: a loss is NaN or infinite; names the step and the last good checkpoint.
         """
         self._stop_at(self.finite.note(loss, self.global_step))
         return loss
 
     def on_train_epoch_end(self) -> None:
-        """Look at the losses of the epoch; see :meth:`checked`."""
-        self._stop_at(self.finite.look())
+        """Check the losses of the epoch; see :meth:`checked`."""
+        self._stop_at(self.finite.check())
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Look at the losses before anything is written; see :meth:`checked`."""
-        self._stop_at(self.finite.look())
+        """Check the losses before anything is written; see :meth:`checked`."""
+        self._stop_at(self.finite.check())
 
     def _stop_at(self, bad: BadLoss | None) -> None:
         if bad is None:
@@ -165,25 +165,25 @@ class Task(pl.LightningModule, ABC):
             if isinstance(callback, ModelCheckpoint)
         ]
         last = next((path for path in reversed(saved) if path), None)
-        kept = f"the last good checkpoint is {last}" if last else "no checkpoint had been written yet"
+        kept = f"the last good checkpoint is {last}" if last else "no checkpoint exists yet"
         raise ColorCNNError(
-            f"The loss became {bad.value} at step {bad.step} (epoch {self.current_epoch}) and {kept}: "
-            f"lower model.init_args.learning_rate and {'resume' if last else 'start anew'}."
+            f"The loss became {bad.value} at step {bad.step} (epoch {self.current_epoch}), {kept}: "
+            f"lower the option learning_rate and {'resume' if last else 'start again'}."
         )
 
 
 class ImageTask(Task):
-    """A training over batches of images."""
+    """Base class of trainings on images."""
 
     _index: Tensor | None = None
 
     def on_before_batch_transfer(self, batch: Batch, dataloader_idx: int) -> Batch:
-        """Keep the batch's index on the host, where asking for it does not wait for a GPU."""
+        """Keep the batch's index on the host, so that reading it does not wait for a GPU."""
         self._index = batch.index
         return batch
 
     def shares(self, batch: Batch) -> int:
-        """Return the weight of a batch in the mean of all processes.
+        """Return the weight of a batch in the mean over all processes.
 
         Lightning divides the sum of the weights by the number of processes and drops the remainder.
         """
@@ -194,16 +194,16 @@ class ImageTask(Task):
         return batch.index if self._index is None else self._index
 
     def on_after_batch_transfer(self, batch: Batch, dataloader_idx: int) -> Batch:
-        """Turn uint8 images into floats in [0, 1] on the device, in the layout that convolutions like."""
+        """Convert uint8 images to floats in [0, 1] on the device, in channels-last layout."""
         images = from_bytes(batch.images).contiguous(memory_format=torch.channels_last)
         return batch._replace(images=images)
 
     @abstractmethod
     def trained(self) -> nn.Module:
-        """The network whose weights are trained."""
+        """Return the network whose weights are trained."""
 
     def configure_optimizers(self) -> Any:
-        """The optimiser over the trained network and a schedule stepped after every batch."""
+        """Return the optimiser of the trained network, and a schedule stepped after every batch."""
         options = self.hparams
         optimizer = make_optimizer(
             self.trained().parameters(),

@@ -1,4 +1,4 @@
-"""Callbacks of a training: seeds for exact resume, scores, pictures, and predictions as files."""
+"""Callbacks of a training: seeds for exact resume, scores, sample images, and prediction files."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ from colorcnn.quantizers import QUANTIZERS
 from colorcnn.tasks.colorcnn import ColorCNNTask
 from colorcnn.tasks.loggers import show_picture
 
-SEEN_SIDE = 96
-"""The least width of an image in the pictures of a training, in pixels."""
+MIN_WIDTH = 96
+"""Minimum width of a sample image in the loggers, in pixels."""
 
 
 class EpochSeed(Callback):
-    """Seeds every random draw of an epoch from (seed, epoch), so that resuming repeats what would have been.
+    """Callback that seeds each epoch from (seed, epoch), so that a resumed run equals an uninterrupted one.
 
     Args:
         seed: the run's seed.
@@ -39,17 +39,17 @@ class EpochSeed(Callback):
         self.seed = seed
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Seed Python, NumPy and torch, each process in its own way."""
+        """Seed Python, NumPy and torch, differently in each process."""
         mixed = [self.seed, trainer.current_epoch, *([trainer.global_rank] if trainer.global_rank else [])]
         state = np.random.SeedSequence(mixed).generate_state(1)
         pl.seed_everything(int(state[0]), verbose=False)
 
 
 class ScoreLog(Callback):
-    """Appends one JSON line per epoch to the run's scores.jsonl: every number logged, and the time."""
+    """Callback that appends a JSON line per epoch to scores.jsonl: all logged numbers, and the time."""
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Drop the lines of epochs that are about to be repeated (the epoch is not known any earlier)."""
+        """Remove the lines of epochs that will be repeated (the epoch is not known earlier)."""
         self._last = time.perf_counter()
         path = self._path(trainer)
         if not trainer.is_global_zero or not path.exists():
@@ -63,7 +63,7 @@ class ScoreLog(Callback):
         line: dict[str, Any] = {"epoch": trainer.current_epoch, "step": trainer.global_step}
         line["seconds"], self._last = round(now - self._last, 1), now
         line |= {name: round(float(value), 6) for name, value in sorted(trainer.callback_metrics.items())}
-        path = self._path(trainer)  # every process takes part in finding it
+        path = self._path(trainer)  # a collective call, so all processes make it
         if trainer.is_global_zero and not trainer.fast_dev_run:  # type: ignore[attr-defined]
             path.parent.mkdir(parents=True, exist_ok=True)
             with path.open("a") as stream:
@@ -75,7 +75,7 @@ class ScoreLog(Callback):
 
 
 def _epoch(line: str) -> float:
-    """The epoch of a line of scores; infinite where a full disk or a killed process cut it short."""
+    """Return the epoch of a line of scores; infinite for a line that was not written completely."""
     try:
         return json.loads(line)["epoch"]
     except (ValueError, KeyError):
@@ -83,12 +83,12 @@ def _epoch(line: str) -> float:
 
 
 def strips(paletted: Paletted, height: int, width: int) -> Tensor:
-    """Palettes as bars of their used colours, sorted by brightness.
+    """Draw the used colours of palettes as bars, sorted by brightness.
 
     Args:
         paletted: a batch of B images.
-        height: of a bar, in pixels.
-        width: of a bar, in pixels.
+        height: height of a bar in pixels.
+        width: width of a bar in pixels.
 
     Returns:
         uint8 (B, 3, height, width).
@@ -103,11 +103,11 @@ def strips(paletted: Paletted, height: int, width: int) -> Tensor:
 
 
 class Pictures(Callback):
-    """Shows validation images in the loggers: original, MedianCut and ours, each with its palettes below.
+    """Callback that shows validation images in the loggers, quantized by MedianCut and the trained quantizer.
 
     Args:
-        images: how many images.
-        sizes: the numbers of colours; those of them that the quantizer was trained for are drawn.
+        images: number of images.
+        sizes: numbers of colours; only those that the quantizer was trained for are used.
     """
 
     def __init__(self, images: int = 8, sizes: tuple[int, ...] = (2, 8, 32)) -> None:
@@ -130,14 +130,16 @@ class Pictures(Callback):
         sizes = [size for size in self.sizes if size in pl_module.sizes] or pl_module.sizes[:1]
         height, width = images.shape[2:]
         rows = [to_bytes(images).cpu()]
-        for size, ours in pl_module.quantizer.quantize_many(images, sizes).items():
-            for paletted in (QUANTIZERS["median-cut"]()(images, size), ours):
+        for size, trained in pl_module.quantizer.quantize_many(images, sizes).items():
+            for paletted in (QUANTIZERS["median-cut"]()(images, size), trained):
                 bars = strips(paletted.to("cpu"), max(2, height // 8), width)
                 rows += [paletted.render(torch.uint8).cpu(), bars]
         grid = torch.cat([torch.cat(list(row), dim=2) for row in rows], dim=1)
-        scale = -(-SEEN_SIDE // width)  # so that a pixel of a small image can be seen
+        scale = -(-MIN_WIDTH // width)  # so that single pixels of small images are visible
         grid = grid.repeat_interleave(scale, dim=1).repeat_interleave(scale, dim=2)
-        title = "original, then MedianCut and ours at " + ", ".join(str(size) for size in sizes) + " colours"
+        title = (
+            f"original, then MedianCut and the trained quantizer with {', '.join(map(str, sizes))} colours"
+        )
         picture = grid.permute(1, 2, 0).numpy()
         for logger in trainer.loggers:
             show_picture(logger, "val/pictures", picture, trainer.global_step, title)
@@ -149,7 +151,7 @@ def predictions_folder(trainer: pl.Trainer) -> Path:
 
 
 class PredictionFiles(BasePredictionWriter):
-    """Writes what ``colorcnn predict`` finds: indexed PNG files of a quantizer, a CSV of a classifier."""
+    """Callback that writes predictions: indexed PNG files of a quantizer, a CSV file of a classifier."""
 
     def __init__(self) -> None:
         super().__init__(write_interval="batch")
@@ -168,7 +170,7 @@ class PredictionFiles(BasePredictionWriter):
     ) -> None:
         """Write one batch below the run's folder.
 
-        Files are named after the images' own files, or by the images' positions in their split.
+        Files have the names of the images' own files, or the images' positions in their split.
         """
         folder = predictions_folder(trainer)
         positions = batch.index.tolist()
@@ -186,20 +188,20 @@ class PredictionFiles(BasePredictionWriter):
             self._split, self._stems = split, {} if split is None else stems(split)
         for size, paletted in prediction.items():
             for row, image in enumerate(positions):
-                place = folder / self._stems.get(image, f"{image:06d}")
-                paletted[row].save(place.with_name(f"{place.name}-c{size}.png"))
+                path = folder / self._stems.get(image, f"{image:06d}")
+                paletted[row].save(path.with_name(f"{path.name}-c{size}.png"))
 
 
 def stems(split: ImageSplit) -> dict[int, str]:
-    """Return the names that results get: those of the images' files without their endings.
+    """Return the names of results: the names of the images' files without extensions.
 
-    Of a.png and a.jpg both keep their endings, so that neither result overwrites the other.
+    If a.png and a.jpg both exist, the extensions are kept.
 
     Args:
         split: the images.
 
     Returns:
-        Position -> name; nothing where images have no files of their own.
+        Position -> name; empty if images have no files of their own.
     """
     names = [split.name(image) for image in range(len(split))]
     files = [PurePosixPath(name) for name in names if name is not None]

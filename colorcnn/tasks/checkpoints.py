@@ -1,4 +1,4 @@
-"""Checkpoints that are written whole or not at all, wherever the run's folder lies."""
+"""Atomic writing of checkpoints."""
 
 from __future__ import annotations
 
@@ -16,9 +16,10 @@ _ONLY_TO_RESUME = {"optimizer_states", "lr_schedulers", "callbacks", "loops"}
 
 
 class WholeCheckpoints(TorchCheckpointIO):
-    """Lightning's own moves a finished file from the system's temporary folder.
+    """Checkpoint writer that keeps the earlier checkpoint if the disk is full.
 
-    From another file system that is a copy over the earlier checkpoint, which a full disk cuts short.
+    Lightning writes to the temporary folder and moves the file. Across file systems the move is a copy, and a
+    full disk would damage the earlier checkpoint.
     """
 
     def save_checkpoint(
@@ -27,31 +28,32 @@ class WholeCheckpoints(TorchCheckpointIO):
         """Write a checkpoint.
 
         Args:
-            checkpoint: as Lightning collects it.
+            checkpoint: Lightning's dictionary.
             path: the file.
             storage_options: must be None.
 
         Raises:
-            ColorCNNError: the disk or the rights do not allow it; an earlier checkpoint is left as it was.
+            ColorCNNError: the file cannot be written; an earlier checkpoint is unchanged.
             UsageError: ``storage_options`` is given.
         """
         if storage_options is not None:
-            raise UsageError("Checkpoints are written to a disk, which has no storage_options: omit them.")
+            raise UsageError("storage_options is not supported: leave it out.")
         buffer = io.BytesIO()
         torch.save(checkpoint, buffer)
         write_atomically(path, buffer.getvalue())
 
 
 def keep_weights(path: str | os.PathLike[str]) -> None:
-    """Rewrite the checkpoint of a finished training without what only resuming needs.
+    """Remove optimiser, schedule and callback states from the checkpoint of a finished training.
 
-    Momentum and schedules take two thirds of a file. What is left can be used, tested and started from.
+    They take two thirds of a file and serve only to resume. The weights can be used, tested and trained
+    further.
 
     Args:
         path: the Lightning .ckpt.
 
     Raises:
-        ColorCNNError: the disk or the rights do not allow it; the checkpoint is left as it was.
+        ColorCNNError: the file cannot be written; the checkpoint is unchanged.
     """
     checkpoint = torch.load(path, map_location="cpu", weights_only=True)
     buffer = io.BytesIO()
@@ -60,6 +62,6 @@ def keep_weights(path: str | os.PathLike[str]) -> None:
 
 
 def has_weights_alone(path: str | os.PathLike[str]) -> bool:
-    """Tell if a checkpoint is that of a finished training after :func:`keep_weights`."""
+    """Return True if :func:`keep_weights` was applied to a checkpoint."""
     checkpoint = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
     return not _ONLY_TO_RESUME & checkpoint.keys()

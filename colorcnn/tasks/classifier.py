@@ -1,4 +1,4 @@
-"""Training the recognition network that quantizers are later judged by."""
+"""Training of classifiers."""
 
 from __future__ import annotations
 
@@ -15,24 +15,24 @@ from colorcnn.tasks.base import ImageTask, OptimizerName, ScheduleName, copy_wei
 
 
 class ClassifierTask(ImageTask):
-    """Trains a classifier on original images (section 4.1: SGD, 1cycle with peak 0.1, 60 epochs).
+    """Training of a classifier on original images (section 4.1: SGD, 1cycle with peak 0.1, 60 epochs).
 
     Args:
         network: a name in :data:`colorcnn.models.classifiers.CLASSIFIERS`.
-        num_classes: size of the output; the data set's, through the command line.
-        mean: of the data set's channels in [0, 1]; likewise.
-        std: of the data set's channels; likewise.
-        multi_label: an image has any number of classes: binary cross-entropy instead of cross-entropy.
-        network_kwargs: the network's own options.
-        start_from: fine-tune these weights: a pretrained name, a checkpoint folder or a Lightning .ckpt.
-        augment: what is done to a training batch, as options of :class:`Augment`; by default a flip and
-            a crop with a padding of one eighth of the side.
-        label_smoothing: of the cross-entropy.
+        num_classes: number of classes; the command sets it from the data set.
+        mean: mean of the data set's channels in [0, 1]; the command sets it from the data set.
+        std: standard deviation of the data set's channels; the command sets it from the data set.
+        multi_label: True if an image can have any number of classes; uses binary cross-entropy.
+        network_kwargs: options of the network.
+        start_from: initial weights: a pretrained name, a checkpoint folder or a Lightning .ckpt.
+        augment: augmentation of training batches, options of :class:`Augment`; by default a flip and a crop
+            with a padding of one eighth of the side.
+        label_smoothing: label smoothing of the cross-entropy.
         optimizer: ``sgd`` or ``adamw``.
-        learning_rate: its peak.
+        learning_rate: peak learning rate.
         weight_decay: L2 penalty.
-        schedule: of the learning rate.
-        restart_epochs: period of ``cosine-restarts``.
+        schedule: schedule of the learning rate.
+        restart_epochs: period of ``cosine-restarts`` in epochs.
     """
 
     def __init__(
@@ -65,7 +65,7 @@ class ClassifierTask(ImageTask):
         return self.classifier
 
     def loss(self, logits: Tensor, labels: Tensor) -> Tensor:
-        """Return the loss of the recognition task that the labels belong to.
+        """Return the loss of the recognition task, which follows from the shape of the labels.
 
         Args:
             logits: (B, classes, ...).

@@ -1,4 +1,4 @@
-"""Training ColorCNN and ColorCNN+ against frozen classifiers."""
+"""Training of ColorCNN, ColorCNN+ and PaletteAttention for frozen classifiers."""
 
 from __future__ import annotations
 
@@ -45,43 +45,42 @@ from colorcnn.tasks.options import (
     Regularization,
     flattened,
 )
-from colorcnn.tasks.recognition import Judges
+from colorcnn.tasks.recognition import FrozenClassifiers
 from colorcnn.tasks.schedules import Schedules
 
-COMPILER = "inductor"  # of torch.compile
+COMPILER = "inductor"  # backend of torch.compile
 POWERS_OF_TWO = (2, 4, 8, 16, 32, 64)
 AFTER_QUANTIZATION: dict[str, Any] = {"flip": True, "crop": "eighth", "rotation": 15.0, "erasing": 0.5}
 
 
 class ColorCNNTask(ImageTask):
-    """Trains a quantizer so that frozen classifiers recognise its images (Eq 13 and 16).
+    """Training of a quantizer whose images frozen classifiers recognise (Eq 13 and 16).
 
     loss = recognition + lambda L_RP + gamma (R_color + alpha R_info + beta R_conf) + delta perceptual
 
-    The defaults are the paper's ColorCNN+; its ColorCNN is ``architecture: colorcnn`` with one size,
-    a weight of 0 for imitation, information and confidence, and crop and flip before.
+    The defaults are the paper's ColorCNN+. For its ColorCNN set ``architecture: colorcnn``, one size, weights
+    of 0 for imitation, information and confidence, ``flip_before`` and ``crop_before``.
 
     Args:
-        classifiers: the frozen judges, one or several: pretrained names, checkpoint folders, Lightning .ckpt
+        classifiers: one or several frozen classifiers: pretrained names, checkpoint folders, Lightning .ckpt
             files or ``module:function``.
-        num_classes: of the data set, through the command line.
-        mean: of the data set's channels in [0, 1]; likewise.
-        std: of the data set's channels; likewise.
-        multi_label: images have any number of classes: binary cross-entropy.
+        num_classes: number of classes; the command sets it from the data set.
+        mean: mean of the data set's channels in [0, 1]; the command sets it from the data set.
+        std: standard deviation of the data set's channels; the command sets it from the data set.
+        multi_label: True if images can have any number of classes; uses binary cross-entropy.
         architecture: ``colorcnn``, ``colorcnn-plus`` or ``palette-attention``.
-        quantizer_kwargs: its options, such as the backbone.
-        start_from: go on from these weights: a pretrained name, a checkpoint folder or a Lightning .ckpt.
-        frozen_backbone: the backbone stays as it started and only what follows it learns, so that heads of
-            their own (``own_heads``) do not disturb each other.
-        sizes: the numbers of colours to train for; validation looks at the same. ``all`` is every number
-            from 1 to 64, as the paper's text has it; validation then looks at the powers of two.
-        recognition: the losses of the classifiers.
-        imitation: the imitation of a classical quantizer.
-        regularization: the regularisation of the soft assignment.
-        augmentation: before and after the images are quantized.
-        optimization: optimiser, task selection, and the way from soft to hard images.
-        flat: options of the groups by the names of :data:`colorcnn.tasks.options.FLAT`, as checkpoints have
-            them.
+        quantizer_kwargs: options of the quantizer, such as the backbone.
+        start_from: initial weights: a pretrained name, a checkpoint folder or a Lightning .ckpt.
+        frozen_backbone: True to train only the layers after the backbone. Separate heads (``own_heads``) then
+            cannot change each other's features.
+        sizes: numbers of colours to train for and to validate. ``all`` trains for every number from 1 to 64,
+            as in the paper, and validates the powers of two.
+        recognition: losses of the classifiers.
+        imitation: imitation of a classical quantizer.
+        regularization: regularisation of the soft assignment.
+        augmentation: augmentation before and after the quantization.
+        optimization: optimiser, task selection, and the change from soft to hard images.
+        flat: options of the groups by their names in :data:`colorcnn.tasks.options.FLAT`, as in checkpoints.
 
     Raises:
         UsageError: an option is out of range, or a classifier does not fit the data set.
@@ -112,8 +111,8 @@ class ColorCNNTask(ImageTask):
         super().__init__()
         options = flattened((recognition, imitation, regularization, augmentation, optimization), flat)
         self.save_hyperparameters(options)
-        self.save_hyperparameters(ignore=[*GROUPS])  # and the other arguments
-        self.strict_loading = False  # the frozen judges are not part of a checkpoint
+        self.save_hyperparameters(ignore=[*GROUPS])  # adds the arguments outside the groups
+        self.strict_loading = False  # a checkpoint does not hold the frozen classifiers
         self.sizes = expand_sizes(sizes)
         self.scored_sizes = list(POWERS_OF_TWO) if sizes == "all" else self.sizes
         self._schedules = Schedules(self.hparams, self.sizes)
@@ -123,7 +122,9 @@ class ColorCNNTask(ImageTask):
         if frozen_backbone:
             cast(nn.Module, self.quantizer.backbone).requires_grad_(False).eval()
         distillation, perceptual = options["distillation"], bool(options["perceptual_weight"])
-        self.judges = Judges(classifiers, num_classes, distillation=distillation, perceptual=perceptual)
+        self.judges = FrozenClassifiers(
+            classifiers, num_classes, distillation=distillation, perceptual=perceptual
+        )
         after = AFTER_QUANTIZATION if options["augment"] is None else options["augment"]
         self.augment = Augment(**after, fill=mean)
         self.crop = Augment(crop=options["crop_before"], fill=mean)
@@ -143,26 +144,26 @@ class ColorCNNTask(ImageTask):
         return self.quantizer
 
     def train(self, mode: bool = True) -> ColorCNNTask:
-        """Go to training, where a frozen backbone does not follow: its BatchNorm stays as it is, too."""
+        """Set the training mode, except for a frozen backbone, whose BatchNorm stays unchanged, too."""
         super().train(mode)
         if self.hparams["frozen_backbone"]:
             cast(nn.Module, self.quantizer.backbone).eval()
         return self
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Leave the judges out: they are someone else's weights and are loaded anew."""
+        """Remove the classifiers' weights, which are loaded from their own files on resume."""
         super().on_save_checkpoint(checkpoint)
         for key in [key for key in checkpoint["state_dict"] if key.startswith("judges.")]:
             del checkpoint["state_dict"][key]
 
     def on_fit_start(self) -> None:
-        """Compute or open what training looks up: start palettes, imitation targets."""
+        """Compute or load cached start palettes and imitation targets."""
         with first_process_first(self.trainer):
             self._open_lookups()
         if self.hparams["compile"]:
             rank_zero_info("compile: the first batches compile the networks, which takes minutes")
             for network in (cast(nn.Module, self.quantizer.backbone), *self.judges):
-                network.compile(backend=COMPILER)  # in place: names of weights stay
+                network.compile(backend=COMPILER)  # in place, so that the names of weights do not change
 
     def _open_lookups(self) -> None:
         data = self.trainer.datamodule  # type: ignore[attr-defined]
@@ -181,7 +182,7 @@ class ColorCNNTask(ImageTask):
             self.targets = open_targets(data.train, sizes, method, self.device, maps=maps)
 
     def _images_to_see(self, data: ImageDataModule) -> float:
-        """Return how many images the training will see; in a limited run fewer than there are."""
+        """Return the number of images that the training will use; smaller than N in a limited run."""
         trainer = self.trainer
         steps = trainer.estimated_stepping_batches * trainer.accumulate_grad_batches
         return float(steps) * data.batch_size * trainer.world_size
@@ -189,7 +190,7 @@ class ColorCNNTask(ImageTask):
     def _select_tasks(self) -> list[int]:
         weights = torch.tensor(self.hparams["size_weights"] or [1.0] * len(self.sizes), dtype=torch.float32)
         sizes = [self.sizes[drawn] for drawn in weights.multinomial(self.hparams["sizes_per_batch"]).tolist()]
-        if getattr(self.trainer, "world_size", 1) > 1:  # all processes train for the same numbers
+        if getattr(self.trainer, "world_size", 1) > 1:  # all processes use the same numbers of colours
             sizes = self.trainer.strategy.broadcast(sizes)
         return sizes
 
@@ -203,7 +204,7 @@ class ColorCNNTask(ImageTask):
         return self.current_epoch >= epochs * (1 - self.hparams["straight_through"])
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
-        """One batch of the training split, at the number of colours that is drawn every so many batches."""
+        """Train on one batch. A new number of colours is drawn every ``task_batches`` batches."""
         if batch_idx % self.hparams["task_batches"] == 0:
             self.num_colors, *self.also = self._select_tasks()
         size = self.num_colors
@@ -225,7 +226,7 @@ class ColorCNNTask(ImageTask):
         return loss
 
     def _terms(self, batch: Batch, targets: Tensor | None, size: int, features: Any) -> dict[str, Tensor]:
-        """The terms of the loss at one number of colours; ``features`` where several sizes share them."""
+        """Return the terms of the loss for one number of colours. Several sizes share ``features``."""
         images = batch.images
         temperature = self._schedules.temperature(self.progress)
         noise = self._schedules.score_noise(size, self.progress)
@@ -238,7 +239,7 @@ class ColorCNNTask(ImageTask):
     def _assign(
         self, images: Tensor, size: int, temperature: float, noise: float, index: Tensor, features: Any = None
     ) -> Assignment:
-        """Return the soft assignment, in the form that costs least unless one is asked for."""
+        """Return the soft assignment, sparse or dense as the option says; ``auto`` takes the faster form."""
         form, model = self.hparams["assignment_form"], self.quantizer
         kept = model.top_k if isinstance(model, ColorCNNPlus) else 0
         from_size = 2 * kept + 1 if form == "auto" else kept + 1
@@ -264,7 +265,7 @@ class ColorCNNTask(ImageTask):
         return images, labels, targets
 
     def render(self, images: Tensor, assignment: Assignment) -> Tensor:
-        """Return the quantized image that gradients flow through: soft (Eq 5-6), hard, or disturbed.
+        """Return the quantized image that gradients pass through: soft (Eq 5-6), hard, or noisy.
 
         Args:
             images: (B, 3, H, W).
@@ -276,12 +277,12 @@ class ColorCNNTask(ImageTask):
             if not self._is_hard():
                 return soft_render(soft_palette(images, assignment), assignment)
             if self.hparams["stand_in"] in ("reinmax", "simplex-noise"):
-                drawn = reinmax if self.hparams["stand_in"] == "reinmax" else simplex_noise
-                assignment = drawn(assignment)
+                substitute = reinmax if self.hparams["stand_in"] == "reinmax" else simplex_noise
+                assignment = substitute(assignment)
                 return soft_render(soft_palette(images, assignment), assignment)
-            passed = hard_assignment(assignment)
-            shown = passed if self.hparams["stand_in"] == "assignment" else assignment
-            return soft_render(soft_palette(images, passed), shown)
+            hard = hard_assignment(assignment)
+            rendered = hard if self.hparams["stand_in"] == "assignment" else assignment
+            return soft_render(soft_palette(images, hard), rendered)
 
     def _regularizers(self, assignment: Assignment, targets: Tensor | None, size: int) -> dict[str, Tensor]:
         options, schedules = self.hparams, self._schedules
@@ -327,19 +328,19 @@ class ColorCNNTask(ImageTask):
         return contrast_jitter(seen, options["contrast"], options["brightness"])
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
-        """One batch of the validation split, at every number of colours trained for."""
+        """Validate one batch with every number of colours."""
         self._score(batch, "val")
 
     def test_step(self, batch: Batch, batch_idx: int) -> None:
-        """One batch of the test split, likewise."""
+        """Test one batch with every number of colours."""
         self._score(batch, "test")
 
     def predict_step(self, batch: Batch, batch_idx: int) -> dict[int, Paletted]:
-        """The quantized batch at every number of colours trained for."""
+        """Return the quantized batch for every number of colours."""
         return self.quantizer.quantize_many(batch.images, self.scored_sizes)
 
     def _score(self, batch: Batch, split: str) -> None:
-        """Accuracy and colours used on what a file would hold, in full precision."""
+        """Log accuracy and used colours, measured in full precision on the pixels of a file."""
         scores: dict[str, Tensor] = {}
         with full_precision(batch.images.device):
             for size, paletted in self.quantizer.quantize_many(batch.images, self.scored_sizes).items():

@@ -1,4 +1,4 @@
-"""Record how every training image fares: what pruning scores are made of."""
+"""Record statistics of every training image for data pruning."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from colorcnn.tasks.classifier import ClassifierTask
 
 
 class TrainingDynamics(Callback):
-    """Keeps error and margin of every training image in every epoch, as trained on, and its last entropy.
+    """Callback that records error and margin of every training image in every epoch, and its final entropy.
 
-    Writes ``dynamics.npz`` into the run's folder; ``colorcnn dcq build --prune`` reads it. Costs no passes
-    but one over the training images at the end. Checkpoints hold what was recorded, so that a run may be
-    resumed; one whose earlier epochs were not recorded is refused, and so are several processes.
+    It writes ``dynamics.npz`` into the run's folder, for pruning in dataset quantization. It needs one extra
+    pass over the training images at the end. Checkpoints hold the recorded values, so a run can be resumed. A
+    run without the callback in earlier epochs, or with several processes, is refused.
     """
 
     def __init__(self) -> None:
@@ -32,39 +32,39 @@ class TrainingDynamics(Callback):
         self._written = False
 
     def state_dict(self) -> dict[str, Any]:
-        """Error and margin (E, 2, N) of the epochs so far, for the checkpoint."""
+        """Return error and margin (E, 2, N) of the epochs so far, for the checkpoint."""
         return {"epochs": torch.from_numpy(np.array(self._epochs, dtype=np.float32))}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Take up what the checkpoint holds."""
+        """Restore the checkpoint's values."""
         self._epochs = [(error, margin) for error, margin in state_dict["epochs"].numpy()]
 
     def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Find out what is being trained; raises UsageError where scores would not be whole."""
+        """Raise UsageError if the dynamics of this training cannot be recorded."""
         if not isinstance(pl_module, ClassifierTask) or pl_module.hparams["multi_label"]:
-            raise UsageError("Training dynamics are those of a ClassifierTask with one label an image.")
+            raise UsageError("TrainingDynamics needs a ClassifierTask with one label per image.")
         if trainer.world_size > 1:
-            raise UsageError("Training dynamics are recorded by one process: train on one device.")
+            raise UsageError("TrainingDynamics works in one process only: train on one device.")
         self._handle = pl_module.classifier.register_forward_hook(self._remember)
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Raise UsageError where earlier epochs were not recorded."""
+        """Raise UsageError if earlier epochs were not recorded."""
         if len(self._epochs) != trainer.current_epoch:
-            raise UsageError("Training dynamics are recorded from the first epoch: start anew.")
+            raise UsageError("TrainingDynamics must be used from the first epoch: start the training again.")
 
     def _remember(self, module: torch.nn.Module, inputs: object, output: Tensor) -> None:
         if module.training:
             self._logits.append(output.detach())
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Begin an epoch in which no image has been seen."""
+        """Start an epoch with NaN for all images."""
         count = len(trainer.datamodule.train)  # type: ignore[attr-defined]
         self._epochs.append((np.full(count, np.nan, np.float32), np.full(count, np.nan, np.float32)))
 
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Batch, batch_idx: int
     ) -> None:
-        """Note error and margin of the batch."""
+        """Record error and margin of the batch."""
         probabilities = self._logits.pop().float().softmax(dim=1).cpu().numpy().astype(np.float64)
         labels, index = batch.labels.cpu().numpy(), batch.index.cpu().numpy()
         error, margin = self._epochs[-1]
@@ -72,12 +72,12 @@ class TrainingDynamics(Callback):
         margin[index] = margins(probabilities, labels)
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Write what was found before the last checkpoint is: a run that has that has both."""
+        """Write the results before the last checkpoint, so that a run with ``last.ckpt`` also has them."""
         if trainer.global_step >= trainer.estimated_stepping_batches:
             self._write(trainer, pl_module)
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Write what was found where training ended early."""
+        """Write the results if training ended early."""
         self._handle.remove()
         if not self._written:
             self._write(trainer, pl_module)

@@ -1,4 +1,4 @@
-"""Let a classifier look at many images: the features and attention that dataset quantization is made of."""
+"""Compute features and attention maps of a classifier for many images, for dataset quantization."""
 
 from __future__ import annotations
 
@@ -28,16 +28,16 @@ from colorcnn.paletted import from_bytes
 Piece = tuple[int, Tensor, Tensor | None]
 """The first image's number, images uint8 (B, 3, H, W), and their labels (B,)."""
 
-_AT_ONCE = 1 << 18  # pixels that a CPU looks at: its time goes into memory once feature maps leave its caches
+_AT_ONCE = 1 << 18  # pixels per batch on a CPU; feature maps of larger batches do not fit its caches
 
 
 class Pieces(Dataset[Piece]):
-    """The batches of images that are still to be looked at, all brought to one size.
+    """Batches of images, scaled to one size.
 
     Args:
         source: the images.
         starts: first images of the batches.
-        size: (H, W) that the classifier sees.
+        size: (H, W) of the classifier's input.
     """
 
     def __init__(self, source: ImageSource, starts: Sequence[int], size: tuple[int, int]) -> None:
@@ -59,17 +59,17 @@ class Pieces(Dataset[Piece]):
     def _fitted(self, picture: np.ndarray) -> np.ndarray:
         if picture.shape[:2] == self.size:
             return picture
-        # The whole picture, squeezed: its attention map is stretched back over all of it.
+        # The aspect ratio may change: the attention map is scaled back to the whole image.
         height, width = self.size
         return np.asarray(Image.fromarray(picture).resize((width, height), Image.Resampling.BILINEAR))
 
 
 class ExtractionTask(pl.LightningModule):
-    """Computes, for batches of images, the pooled output of a layer and the attention of the classifier.
+    """Computation of the pooled output of a layer and of attention maps, for batches of images.
 
     Args:
         network: the classifier, images (B, 3, H, W) in [0, 1] to logits.
-        settings: which layers, and how.
+        settings: settings of the features and the attention.
     """
 
     def __init__(self, network: nn.Module, settings: Settings) -> None:
@@ -82,14 +82,14 @@ class ExtractionTask(pl.LightningModule):
         self.probe = Probe(network, tuple(watched), attended)
 
     def predict_step(self, batch: Piece, batch_idx: int) -> tuple[int, dict[str, np.ndarray]]:
-        """The first image's number, ``features`` (B, D) float32 and ``attention`` (B, h, w) float16."""
+        """Return the first image's number, ``features`` (B, D) and ``attention`` (B, h, w) float16."""
         start, images, labels = batch
         together = max(1, _AT_ONCE // images[0, 0].numel()) if self.device.type == "cpu" else len(images)
         parts = zip(images.split(together), repeat(None) if labels is None else labels.split(together))
-        found = [self._look(part, classes) for part, classes in parts]
+        found = [self._extract(part, classes) for part, classes in parts]
         return start, {name: np.concatenate([one[name] for one in found]) for name in found[0]}
 
-    def _look(self, images: Tensor, labels: Tensor | None) -> dict[str, np.ndarray]:
+    def _extract(self, images: Tensor, labels: Tensor | None) -> dict[str, np.ndarray]:
         settings = self.settings
         result: dict[str, np.ndarray] = {}
         if self.attends:
@@ -97,7 +97,7 @@ class ExtractionTask(pl.LightningModule):
             maps, _ = attention_maps(
                 self.probe, images, target, settings.attention, settings.attention_layer, seed=settings.seed
             )
-            # Scaled, because only the order of its places counts and float16 has little room.
+            # Scaled to the range of float16; only the order of the values matters.
             top = maps.amax(dim=(1, 2), keepdim=True)
             result["attention"] = (maps / top.clamp(min=1e-20)).to(torch.float16).numpy()
         else:
@@ -109,7 +109,7 @@ class ExtractionTask(pl.LightningModule):
 
 
 class _Keep(BasePredictionWriter):
-    """Writes every batch by itself, from whichever process it was computed in."""
+    """Callback that saves every batch in the process that computed it."""
 
     def __init__(self, work: Work, total: int) -> None:
         super().__init__(write_interval="batch")
@@ -119,7 +119,7 @@ class _Keep(BasePredictionWriter):
     def on_predict_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         self.bar = tqdm(
             total=self.total,
-            desc="Looking at images",
+            desc="Running the classifier",
             unit="batch",
             disable=None if trainer.is_global_zero else True,
         )
@@ -145,16 +145,16 @@ def extract(
     image_size: int | None = None,
     num_workers: int = 0,
 ) -> None:
-    """Look at every image once, and keep what was found; batches that are kept already are left out.
+    """Run the classifier on every image and save features and attention; saved batches are skipped.
 
     Args:
         network: the classifier.
         source: the images.
-        settings: which layers, and how.
-        work: where pieces are kept.
-        device: cpu, cuda (all GPUs), or cuda:1 for one.
-        image_size: side of what the classifier sees; by default the size that all images have, else 224.
-        num_workers: processes that read images.
+        settings: settings of the features and the attention.
+        work: the store of the pieces.
+        device: cpu, cuda (all GPUs), or one GPU such as cuda:1.
+        image_size: side length of the classifier's input; by default the common size of all images, else 224.
+        num_workers: number of processes that read images.
     """
     todo = [start for start in ranges(len(source), EXTRACT_BATCH) if not work.has(NETWORK, start)]
     if not todo:
@@ -169,7 +169,7 @@ def extract(
         trainer = pl.Trainer(
             accelerator="gpu" if kind == "cuda" else kind,
             devices=[int(index)] if index else devices,
-            # Processes of their own: the usual ones would run the whole command once more each.
+            # Spawned workers, because those of the usual strategy would each run the whole command again.
             strategy="ddp_spawn" if devices > 1 and not index else "auto",
             enable_progress_bar=False,
             logger=False,
@@ -182,7 +182,7 @@ def extract(
 
 
 def _common_size(source: ImageSource) -> tuple[int, int]:
-    """The size of the first images, where it is one; otherwise what networks for photographs are made for."""
+    """Return the common size of the images (a sample of them if it is not known), else 224 x 224."""
     sizes = {picture.shape[:2] for picture in source.read(range(min(len(source), 16)))}
     size = source.image_size or (sizes.pop() if len(sizes) == 1 else None)
     return size if size is not None else (224, 224)

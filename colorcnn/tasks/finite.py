@@ -1,4 +1,4 @@
-"""The search for a loss that is no finite number, which does not make the host wait for a GPU."""
+"""Detection of NaN and infinite losses without synchronising the GPU at every step."""
 
 from __future__ import annotations
 
@@ -11,20 +11,19 @@ NEVER = torch.iinfo(torch.int64).max
 
 
 class BadLoss(NamedTuple):
-    """The first loss that was no finite number, and its step."""
+    """The first loss that is NaN or infinite, and its step."""
 
     value: float
     step: int
 
 
 class FiniteCheck:
-    """Remembers on the device the first loss that is no finite number; looks at it every so many steps.
+    """Detector that keeps the first NaN or infinite loss on the device and checks it from time to time.
 
-    Looking waits for a GPU until all that was asked of it is done. On a CPU nothing runs ahead, and every
-    loss is looked at.
+    A check synchronises the GPU. On a CPU every loss is checked.
 
     Args:
-        every: steps between two looks on a device that runs ahead.
+        every: number of steps between two checks on a GPU.
     """
 
     def __init__(self, every: int = 50) -> None:
@@ -33,14 +32,14 @@ class FiniteCheck:
         self._first: tuple[Tensor, Tensor] | None = None
 
     def note(self, loss: Tensor, step: int) -> BadLoss | None:
-        """Take note of a loss, without waiting but for every so many steps.
+        """Record a loss; check at every ``every``-th step.
 
         Args:
             loss: scalar.
-            step: counted from 0.
+            step: number of the step, counted from 0.
 
         Returns:
-            The first bad loss, where this was a step to look and one was bad.
+            The first bad loss if this step checked; else None.
         """
         value = loss.detach().float()
         here = torch.where(value.isfinite(), NEVER, step)
@@ -54,11 +53,11 @@ class FiniteCheck:
             )
         self._since += 1
         if loss.device.type == "cpu" or self._since >= self.every:
-            return self.look()
+            return self.check()
         return None
 
-    def look(self) -> BadLoss | None:
-        """Return the first bad loss so far, or None; waits for the device."""
+    def check(self) -> BadLoss | None:
+        """Return the first bad loss so far, or None. Synchronises the device."""
         self._since = 0
         if self._first is None or int(self._first[1]) == NEVER:
             return None

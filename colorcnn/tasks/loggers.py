@@ -1,4 +1,4 @@
-"""Pictures for the loggers of a training, and the folder of a run with any logger."""
+"""Images for the loggers of a training, and the folder of a run with any logger."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from pytorch_lightning.loggers.logger import DummyExperiment
 
 @singledispatch
 def show_picture(logger: Logger, key: str, picture: np.ndarray, step: int, caption: str = "") -> None:
-    """Show a picture in a logger. A logger without pictures, such as CSV, shows nothing.
+    """Show an image in a logger. A logger without images, such as CSV, shows nothing.
 
-    Loggers with a method ``log_image`` of W&B's form need no entry here. For another logger, register a
-    function with the same arguments: ``@show_picture.register``.
+    Loggers with a method ``log_image`` like W&B's need no entry here. For another logger, register a function
+    with the same arguments: ``@show_picture.register``.
 
     Args:
-        logger: of a training.
-        key: name of the picture, such as ``val/pictures``.
+        logger: the logger.
+        key: name of the image, such as ``val/pictures``.
         picture: (H, W, 3) uint8.
-        step: of the optimizer, as for numbers.
-        caption: text beside the picture, where the logger has a place for it.
+        step: number of the optimiser's step.
+        caption: text for the image, if the logger shows one.
     """
     if (log_image := getattr(logger, "log_image", None)) is not None:
         log_image(key, [picture], step=step, caption=[caption])
@@ -44,10 +44,10 @@ def _(logger: MLFlowLogger, key: str, picture: np.ndarray, step: int, caption: s
 
 
 class CheckpointFolder(Callback):
-    """Keeps checkpoints in the run's folder. Lightning's own choice of a folder depends on the logger."""
+    """Callback that puts checkpoints into the run's folder. Lightning's choice depends on the logger."""
 
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
-        """Give the folder to every callback of checkpoints that has none."""
+        """Set the folder of every checkpoint callback that has none."""
         folder = Path(trainer.log_dir or trainer.default_root_dir) / "checkpoints"
         for callback in trainer.checkpoint_callbacks:
             if isinstance(callback, ModelCheckpoint) and callback.dirpath is None:
@@ -55,7 +55,7 @@ class CheckpointFolder(Callback):
 
 
 class FolderOnly(Logger):
-    """Names the run's folder and writes nothing into it: for testing and predicting.
+    """Logger that has the run's folder and writes nothing, for testing and predicting.
 
     Args:
         log_dir: the run's folder.
@@ -72,21 +72,21 @@ class FolderOnly(Logger):
 
     @property
     def name(self) -> str:
-        """Nothing: the folder is complete."""
+        """Empty name, because the folder is complete."""
         return ""
 
     @property
     def version(self) -> str:
-        """Nothing: the folder is complete."""
+        """Empty version, because the folder is complete."""
         return ""
 
     @property
     def experiment(self) -> Any:
-        """A writer that writes nothing."""
+        """Writer that writes nothing."""
         return DummyExperiment()
 
     def log_metrics(self, metrics: Any, step: int | None = None) -> None:
-        """Write nothing."""
+        """Do nothing."""
 
     def log_hyperparams(self, params: Any, *_: Any, **__: Any) -> None:
-        """Write nothing."""
+        """Do nothing."""

@@ -1,4 +1,4 @@
-"""Options of a ColorCNN's training in five groups, and the flat names that they had before."""
+"""Options of a ColorCNN's training in five groups, and their old flat names."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ class Recognition:
     """Losses of the classifiers.
 
     Args:
-        weight: of the recognition loss; 10 for Pascal VOC in the authors' code.
-        distillation: share of knowledge distillation in the recognition loss; 0 is cross-entropy alone.
-        perceptual_weight: delta, of the mean squared difference between a classifier's last feature maps of
-            the quantized image and of the original, which is augmented alike; a later version of the code
-            has it.
+        weight: weight of the recognition loss; 10 for Pascal VOC in the authors' code.
+        distillation: share of knowledge distillation in the recognition loss; 0 is only cross-entropy.
+        perceptual_weight: delta, weight of the perceptual loss: the mean squared difference between a
+            classifier's last feature maps of the quantized image and of the original with the same
+            augmentation. From a later version of the authors' code.
     """
 
     weight: float = 1.0
@@ -32,16 +32,15 @@ class Imitation:
     """Imitation of a classical quantizer.
 
     Args:
-        weight: lambda; a list has one for each of the sizes.
-        schedule: lambda's course over the numbers of colours, see
+        weight: lambda; a list has one value per number of colours.
+        schedule: dependence of lambda on the number of colours, see
             :func:`colorcnn.tasks.schedules.imitation_factor`.
-        method: the classical quantizer that is imitated.
-        maps: ``cached`` computes the maps of all training images once and keeps them on disk; ``computed``
-            makes those of each batch anew, for data sets with too many maps to keep.
-        until: share of the training with imitation; a list has one for each of the sizes. 1 is the paper's. A
-            classical quantizer is a good start. At 2 and 4 colours the classifier alone teaches more
-            afterwards.
-        pixels: share of an image's pixels that the imitation loss looks at; 1 looks at all.
+        method: the imitated classical quantizer.
+        maps: ``cached`` computes the maps of all training images once and keeps them on disk. ``computed``
+            computes the maps of each batch, for data sets whose maps are too large for the disk.
+        until: share of the training with imitation; a list has one value per number of colours. The paper
+            uses 1. A smaller value can help with 2 and 4 colours.
+        pixels: share of an image's pixels in the imitation loss; 1 uses all.
     """
 
     weight: float | list[float] = 3.0
@@ -60,12 +59,13 @@ class Regularization:
         weight: gamma.
         information_weight: alpha.
         confidence_weight: beta.
-        confidence_schedule: beta's course over the numbers of colours: ``constant`` is the paper's;
-            ``sigmoid`` fades it out around 16. With few colours it keeps the soft image from showing more.
-        confidence_warmup: share of the training over which beta rises from 0 in a straight line. Confident
-            from the start, palettes of 4 and 8 colours end with 2.
-        entropy_scale: ``nats`` is the paper's; ``colors`` divides R_info and R_conf by the number of colours,
-            as an earlier version of the authors' code does.
+        confidence_schedule: dependence of beta on the number of colours. ``constant`` as in the paper;
+            ``sigmoid`` lowers it to 0 around 16 colours. With few colours R_conf prevents soft images with
+            more than C colours.
+        confidence_warmup: share of the training in which beta rises linearly from 0. With the full beta from
+            the start, only 2 of 4 or 8 colours stay in use.
+        entropy_scale: ``nats`` as in the paper; ``colors`` divides R_info and R_conf by the number of
+            colours, as in an earlier version of the authors' code.
     """
 
     weight: float = 1.0
@@ -82,19 +82,19 @@ class Augmentation:
 
     Args:
         jitter: xi, standard deviation of the noise in the classifier's normalised space.
-        jitter_contrast: the quantized image's contrast is divided by this before the noise: 4 in the paper,
-            1 for AlexNet on other data sets than CIFAR.
-        jitter_noise: ``scalar`` is the paper's: one number for the whole batch. ``per-pixel`` draws one for
-            every pixel and channel, which hides the image where xi is 1.
-        jitter_schedule: ``constant`` is the paper's; ``colors`` goes by the number of colours as a later
-            version of the authors' code does, see :func:`colorcnn.data.jitter.jitter_by_colors`.
-        contrast: largest relative change of a quantized image's contrast, a milder jitter.
-        brightness: largest shift of its brightness, likewise.
-        flip_before: mirror half of the images (and their imitation targets) before they are quantized.
-        crop_before: padding of a random crop before quantization in pixels, or ``eighth`` of the side, as
-            ColorCNN has it; without imitation only.
-        after: done to the quantized images, as options of :class:`colorcnn.data.augment.Augment`; by default
-            a crop with a padding of one eighth of the side, rotation 15, erasing 0.5 and flip.
+        jitter_contrast: divisor of the quantized image's contrast before the noise: 4 in the paper, 1 for
+            AlexNet on other data sets than CIFAR.
+        jitter_noise: ``scalar`` draws one number for the whole batch, as in the paper. ``per-pixel`` draws
+            one for every pixel and channel, which hides the image if xi is 1.
+        jitter_schedule: ``constant`` as in the paper; ``colors`` depends on the number of colours, as in a
+            later version of the authors' code, see :func:`colorcnn.data.jitter.jitter_by_colors`.
+        contrast: maximum relative change of a quantized image's contrast, a weaker jitter.
+        brightness: maximum shift of a quantized image's brightness, a weaker jitter.
+        flip_before: True to mirror half of the images (and their imitation targets) before quantization.
+        crop_before: padding in pixels of a random crop before quantization, or ``eighth`` of the side, as for
+            ColorCNN. Not with imitation.
+        after: augmentation of the quantized images, options of :class:`colorcnn.data.augment.Augment`; by
+            default a crop with a padding of one eighth of the side, rotation 15, erasing 0.5 and flip.
     """
 
     jitter: float = 1.0
@@ -110,34 +110,35 @@ class Augmentation:
 
 @dataclass(frozen=True)
 class Optimization:
-    """Optimiser, task selection, and the way from soft to hard images.
+    """Optimiser, task selection, and the change from soft to hard images.
 
     Args:
-        size_weights: how often each of the sizes is drawn, in proportion; equally often by default.
-        task_batches: a new number of colours is drawn every so many batches (section 3.6.3).
-        sizes_per_batch: how many different sizes are drawn each time; they share the pass through the
+        size_weights: relative frequencies of the numbers of colours; None draws all equally often.
+        task_batches: number of batches after which a new number of colours is drawn (section 3.6.3).
+        sizes_per_batch: number of different numbers of colours per batch. They share the pass through the
             backbone, and the loss is their mean. More than 1 needs an imitation weight of 0.
-        straight_through: share of the training, at its end, whose forward pass shows something else than the
-            soft image, with the soft one's gradient; 0 is the paper's soft training.
-        forward_substitute: what it shows: the hard ``assignment`` (and with it the palette), the hard
-            ``palette`` alone, ``reinmax``, a hard assignment drawn from the soft one with a gradient of
-            second order, or ``simplex-noise``, which disturbs the assignment as much as hardening would.
-        hardening: share of the training over which ever more pixels, drawn at random, are shown by their hard
-            assignment, as ``straight_through`` shows all; from its end on all are. 0 shows none.
-        temperature: of the soft assignment at the end of training, to which it falls geometrically from 1; a
-            list of two is where it starts and ends, for weights that are sure of their pixels already.
-        score_noise: scale of the Gumbel noise on the scores (divided by the temperature) at the end of
-            training, to which it rises from 0 in a straight line. What the noise can turn is paid for, so
-            that the network learns to be sure of every pixel by itself. A list has one for each of the sizes.
-        assignment_form: ``sparse`` keeps the K entries of a pixel that are not 0, ``dense`` all C; values and
+        straight_through: share of the training, at its end, whose forward pass replaces the soft image by the
+            forward substitute, with the gradient of the soft image; 0 is the paper's soft training.
+        forward_substitute: replacement of the soft image: ``assignment`` (hard assignment and palette),
+            ``palette`` (only the hard palette), ``reinmax`` (a hard assignment sampled from the soft one,
+            with a second-order gradient), or ``simplex-noise`` (noise on the assignment as large as the
+            change by hardening).
+        hardening: share of the training in which more and more random pixels get their hard assignment; after
+            it all pixels have it. 0 uses none.
+        temperature: temperature of the soft assignment at the end of training; it falls geometrically from 1.
+            A list is [start, end], to continue a training that ended at a low temperature.
+        score_noise: scale of the Gumbel noise on the logits (divided by the temperature) at the end of
+            training; it rises linearly from 0. The noise can change uncertain pixels, which costs accuracy,
+            so the network learns confident assignments. A list has one value per number of colours.
+        assignment_form: ``sparse`` keeps the K nonzero entries of a pixel, ``dense`` all C. Values and
             gradients are equal. ``auto`` is sparse on a CPU for more than 2 K colours, where it is faster.
-        compile: compile the backbone and the classifiers with torch.compile; worth its minutes in a long
-            training on a GPU. Results differ in their last digits.
+        compile: True to compile the backbone and the classifiers with torch.compile, which takes minutes and
+            pays off in a long training on a GPU. Results differ in their last digits.
         optimizer: ``sgd`` or ``adamw``.
-        learning_rate: its peak.
+        learning_rate: peak learning rate.
         weight_decay: L2 penalty.
-        schedule: of the learning rate.
-        restart_epochs: period of ``cosine-restarts``.
+        schedule: schedule of the learning rate.
+        restart_epochs: period of ``cosine-restarts`` in epochs.
     """
 
     size_weights: list[float] | None = None
@@ -180,13 +181,13 @@ FLAT: dict[str, tuple[str, str]] = {
 
 
 def grouped(options: Mapping[str, Any]) -> dict[str, Any]:
-    """Return options of a configuration with those of flat names in their groups.
+    """Move flat options of a configuration into their groups.
 
     Args:
-        options: of :class:`colorcnn.tasks.ColorCNNTask`, as in a configuration of any version.
+        options: options of :class:`colorcnn.tasks.ColorCNNTask`, from a configuration of any version.
 
     Raises:
-        UsageError: a group has no option of a name, or an option is given by its flat name and in its group.
+        UsageError: a group's option is unknown, or an option is given both flat and in its group.
     """
     result = {name: value for name, value in options.items() if name not in FLAT}
     for group, kind in GROUPS.items():
@@ -198,7 +199,7 @@ def grouped(options: Mapping[str, Any]) -> dict[str, Any]:
         given = result.get(group) or {}
         if flat in options and isinstance(given, Mapping):
             if name in given:
-                raise UsageError(f"{flat} and {group}.{name} are one option: keep one of them.")
+                raise UsageError(f"{flat} and {group}.{name} are the same option: keep one of them.")
             result[group] = {**given, name: options[flat]}
     return result
 
@@ -207,8 +208,8 @@ def flattened(groups: Iterable[object], flat: Mapping[str, Any]) -> dict[str, An
     """Return all options of the groups by their flat names.
 
     Args:
-        groups: one of each of :data:`GROUPS`, in this order.
-        flat: options by their flat names, which replace those of the groups.
+        groups: one object of each class in :data:`GROUPS`, in this order.
+        flat: options by their flat names, which override the groups.
 
     Raises:
         UsageError: an option is unknown.
@@ -221,7 +222,7 @@ def flattened(groups: Iterable[object], flat: Mapping[str, Any]) -> dict[str, An
         for name, group in zip(GROUPS, groups, strict=True)
         for option, value in vars(group).items()
     }
-    return {name: flat.get(name, values[place]) for name, place in FLAT.items()}
+    return {name: flat.get(name, values[key]) for name, key in FLAT.items()}
 
 
 DEFAULTS = flattened([kind() for kind in GROUPS.values()], {})

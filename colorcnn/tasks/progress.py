@@ -1,4 +1,4 @@
-"""Callbacks around a training: check the classifiers, print a line an epoch, sum up at the end."""
+"""Callbacks that check the classifiers and report progress, and warnings about a training's result."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ from colorcnn.recognition import recognition_of
 from colorcnn.tasks.classifier import ClassifierTask
 from colorcnn.tasks.colorcnn import ColorCNNTask
 
-_PROBED = 4  # images
+_PROBED = 4  # number of images
 _COLLAPSED = 0.5
-"""Share of the colours asked for; a quantizer that uses at most as many of them has collapsed."""
-_SPREAD = 3.0
-"""Standard deviations above chance below which an accuracy is no better than guessing."""
+"""A quantizer has collapsed if it uses at most this share of its colours."""
+_GUESSING = 3.0
+"""An accuracy less than this many standard deviations above chance counts as guessing."""
 
 
 class ProbeClassifiers(Callback):
-    """Shows a few images to the frozen classifiers before training, and refuses those of other classes.
+    """Callback that checks the number of classes of the frozen classifiers on a few images before training.
 
-    A classifier from a user's function need not say how many classes it knows.
+    A classifier from a user's function may not declare its number of classes.
     """
 
     def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -50,16 +50,16 @@ class ProbeClassifiers(Callback):
                 logits = recognition_of(batch.labels).check_logits(judge(images), images)
                 if logits.shape[1] != data.num_classes:
                     raise UsageError(
-                        f"Classifier {name!r} tells {logits.shape[1]} classes apart and the data set has "
-                        f"{data.num_classes}: choose a classifier trained on this data set."
+                        f"Classifier {name!r} has {logits.shape[1]} classes and the data set has "
+                        f"{data.num_classes}: use a classifier trained on this data set."
                     )
 
 
 class EpochLines(Callback):
-    """Prints a line after each epoch: loss, validation score, learning rate, time left.
+    """Callback that prints a line per epoch: loss, validation accuracy, learning rate, remaining time.
 
     Args:
-        say: prints a line.
+        say: function that prints a line.
     """
 
     def __init__(self, say: Callable[[str], None]) -> None:
@@ -88,12 +88,12 @@ class EpochLines(Callback):
 
 
 class FirstSteps(Callback):
-    """Logs every one of the first steps: terms of the loss, and the learning rate.
+    """Callback that logs every one of the first steps.
 
-    Otherwise the first values would come after as many steps as lie between two, which may be epochs.
+    Without it, the first values appear after a whole logging interval, which may be several epochs.
 
     Args:
-        steps: how many.
+        steps: number of steps.
     """
 
     def __init__(self, steps: int = 10) -> None:
@@ -105,16 +105,16 @@ class FirstSteps(Callback):
         log: Any = trainer
         if self._usual is None:
             self._usual = log.log_every_n_steps
-        if self._usual:  # 0 logs nothing
+        if self._usual:  # 0 means that the user wants no logging
             log.log_every_n_steps = 1 if trainer.global_step < self.steps else self._usual
 
 
 class Heartbeat(Callback):
-    """Prints how far a training is, and how long it will take, at most every so many seconds.
+    """Callback that prints the progress and the remaining time of a training.
 
     Args:
-        say: prints a line.
-        seconds: between two lines.
+        say: function that prints a line.
+        seconds: minimum time between two lines.
     """
 
     def __init__(self, say: Callable[[str], None], seconds: float = 20.0) -> None:
@@ -139,7 +139,7 @@ class Heartbeat(Callback):
 
 
 def duration(seconds: float) -> str:
-    """Write a time for people: ``40 s``, ``12 min`` or ``3 h 20 min``."""
+    """Format a time: ``40 s``, ``12 min`` or ``3 h 20 min``."""
     if seconds < 90:
         return f"{math.ceil(seconds)} s"
     minutes = round(seconds / 60)
@@ -147,9 +147,9 @@ def duration(seconds: float) -> str:
 
 
 def best_checkpoint(trainer: pl.Trainer) -> tuple[Path, float | None, int] | None:
-    """Return the best checkpoint of a training, its validation score, and the step it was written at.
+    """Return the best checkpoint of a training, its validation score, and its step.
 
-    A training without validation has its last checkpoint, and no score.
+    Without validation, return the last checkpoint and no score.
     """
     callbacks = [one for one in trainer.checkpoint_callbacks if isinstance(one, ModelCheckpoint)]
     best = next((one for one in callbacks if one.monitor and one.best_model_path), None)
@@ -162,12 +162,12 @@ def best_checkpoint(trainer: pl.Trainer) -> tuple[Path, float | None, int] | Non
     return path, None if score is None else float(score), int(step)
 
 
-def doubts(trainer: pl.Trainer, task: pl.LightningModule) -> Iterator[str]:
-    """Say what speaks against the result of a training: too few colours, or guessing.
+def warnings_about(trainer: pl.Trainer, task: pl.LightningModule) -> Iterator[str]:
+    """Yield warnings about a training's result: too few colours, or an accuracy no better than guessing.
 
     Args:
-        trainer: whose last validation is looked at.
-        task: the task that was trained.
+        trainer: the trainer, whose last validation is checked.
+        task: the trained task.
     """
     scores = trainer.callback_metrics
     if isinstance(task, ColorCNNTask):
@@ -176,8 +176,8 @@ def doubts(trainer: pl.Trainer, task: pl.LightningModule) -> Iterator[str]:
         if few:
             found = ", ".join(f"{used[size]:.1f} of {size}" for size in few)
             yield (
-                f"the quantizer uses far fewer colours than it may ({found} in the mean): "
-                "train longer, or raise model.init_args.information_weight."
+                f"the quantizer uses far fewer colours than allowed ({found} on average): "
+                "train longer, or raise model.init_args.regularization.information_weight."
             )
     data = trainer.datamodule  # type: ignore[attr-defined]
     several = not isinstance(data, ImageDataModule) or data.multi_label or "val/accuracy" not in scores
@@ -185,8 +185,8 @@ def doubts(trainer: pl.Trainer, task: pl.LightningModule) -> Iterator[str]:
         return
     chance, number = 1 / data.num_classes, max(1, len(data.val))
     accuracy = float(scores["val/accuracy"])
-    if accuracy <= chance + _SPREAD * math.sqrt(chance * (1 - chance) / number):
+    if accuracy <= chance + _GUESSING * math.sqrt(chance * (1 - chance) / number):
         yield (
-            f"the classifier recognises {accuracy:.1%} of the validation images, no more than by guessing "
+            f"the classifier recognises {accuracy:.1%} of the validation images, no better than guessing "
             f"({chance:.1%}): train longer, or check the data set and the classifier."
         )

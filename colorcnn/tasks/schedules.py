@@ -1,4 +1,4 @@
-"""Options of a ColorCNN's training that change with the number of colours and with progress."""
+"""Options of a ColorCNN's training that depend on the number of colours or on the progress."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ _OF_SIZES = ("imitation_weight", "imitation_until", "score_noise")
 
 
 class Schedules:
-    """The options that change with the number of colours, with the progress of the training, or with both.
+    """Values of the options that depend on the number of colours, on the progress, or on both.
 
     Args:
-        options: of :class:`colorcnn.tasks.ColorCNNTask`.
-        sizes: the numbers of colours trained for.
+        options: options of :class:`colorcnn.tasks.ColorCNNTask`.
+        sizes: the numbers of colours to train for.
 
     Raises:
-        UsageError: an option is out of range, or options do not go together.
+        UsageError: an option is out of range, or options conflict.
     """
 
     def __init__(self, options: Mapping[str, Any], sizes: Sequence[int]) -> None:
@@ -41,12 +41,12 @@ class Schedules:
         self._check_together()
 
     def imitation_weight(self, num_colors: int) -> float:
-        """Return lambda, the weight of the imitation loss, at a number of colours."""
+        """Return lambda, the weight of the imitation loss, for a number of colours."""
         weight = self._of_size("imitation_weight", num_colors)
         return weight * imitation_factor(self._options["imitation_schedule"], num_colors)
 
     def imitates(self, num_colors: int, progress: float) -> bool:
-        """Tell if the imitation loss counts.
+        """Return True if the imitation loss is used.
 
         Args:
             num_colors: C.
@@ -73,7 +73,7 @@ class Schedules:
         return first * (last / first) ** progress
 
     def score_noise(self, num_colors: int, progress: float) -> float:
-        """Return the scale of the noise on the scores.
+        """Return the scale of the noise on the logits.
 
         Args:
             num_colors: C.
@@ -82,37 +82,38 @@ class Schedules:
         return self._of_size("score_noise", num_colors) * progress
 
     def _of_size(self, option: str, num_colors: int) -> float:
-        """Return an option that is one number, or a list with one for each size."""
+        """Return an option's value for a number of colours."""
         value = self._options[option]
         return value[self._sizes.index(num_colors)] if isinstance(value, list) else value
 
     def _check_ranges(self) -> None:
         for name in _SHARES:
             if not all(0 <= share <= 1 for share in _listed(self._options[name])):
-                raise UsageError(f"{name} is {self._options[name]}: it is a share, choose 0 to 1.")
+                raise UsageError(f"{name} is {self._options[name]}: choose a share from 0 to 1.")
         for name in _ABOVE_ZERO:
             if min(_listed(self._options[name]), default=0) <= 0:
-                raise UsageError(f"{name} is {self._options[name]}: it must be above 0.")
+                raise UsageError(f"{name} is {self._options[name]}: choose a number above 0.")
         for name in _FROM_ZERO:
             if not all(value >= 0 for value in _listed(self._options[name])):
                 raise UsageError(f"{name} is {self._options[name]}: choose 0 or more.")
         if len(_listed(self._options["temperature"])) > 2:
-            raise UsageError(f"temperature is {self._options['temperature']}: give where it starts and ends.")
+            raise UsageError(
+                f"temperature is {self._options['temperature']}: give one number or [start, end]."
+            )
         for name in ("classifiers", "sizes"):
             if not self._options[name]:
-                raise UsageError(f"{name} is empty: name at least one.")
+                raise UsageError(f"{name} is empty: give at least one.")
 
     def _check_sizes(self) -> None:
         for size in self._sizes:
             check_num_colors(size)
         if len(set(self._sizes)) < len(self._sizes):
-            raise UsageError(f"sizes is {self._sizes}: name each number of colours once.")
+            raise UsageError(f"sizes is {self._sizes}: give each number of colours once.")
         weights = self._options["size_weights"]
         negative = weights and not all(weight >= 0 for weight in weights)
         if weights and (len(weights) != len(self._sizes) or negative or not sum(weights)):
             raise UsageError(
-                f"size_weights is {weights}: give a number from 0 up for each of the sizes {self._sizes}, "
-                "not all 0."
+                f"size_weights is {weights}: give 0 or more for each of the sizes {self._sizes}, not all 0."
             )
         for name in _OF_SIZES:
             value = self._options[name]
@@ -131,28 +132,26 @@ class Schedules:
         possible = sum(weight > 0 for weight in self._options["size_weights"] or [1] * len(self._sizes))
         if not 1 <= several <= possible:
             raise UsageError(
-                f"sizes_per_batch is {several}: choose 1 to {possible}, the sizes that are drawn."
+                f"sizes_per_batch is {several}: choose 1 to {possible}, the sizes with a weight above 0."
             )
         if several > 1 and any(self.imitation_weight(size) for size in self._sizes):
             raise UsageError("sizes_per_batch above 1 has no imitation targets: set imitation_weight to 0.")
         if self._options["frozen_backbone"] and not self._options["start_from"]:
-            raise UsageError("frozen_backbone keeps random weights: name those to keep with start_from.")
+            raise UsageError("frozen_backbone would keep random weights: give trained ones with start_from.")
         if self._options["architecture"] == "colorcnn" and len(self._sizes) != 1:
             raise UsageError(
-                f"A ColorCNN has one number of colours and sizes is {self._sizes}: name one, "
+                f"A ColorCNN has one number of colours, but sizes is {self._sizes}: give one, "
                 "or train colorcnn-plus."
             )
 
 
 def imitation_factor(schedule: str, num_colors: int) -> float:
-    """Return the factor of the imitation weight at a number of colours, in [0, 1].
+    """Return the factor of the imitation weight for a number of colours, in [0, 1].
 
     Args:
-        schedule: ``constant``, ``large`` or ``sigmoid``.
+        schedule: ``constant`` is 1, as in the paper. ``large`` is 0 up to 8 colours and 1 above. ``sigmoid``
+            rises from 0 to 1 around 16 colours. The last two are from two versions of the authors' code.
         num_colors: C.
-
-    ``constant`` is the paper's; ``large`` leaves it out up to 8 colours and ``sigmoid`` fades it in around
-    16, as two versions of the authors' code do.
     """
     if schedule == "sigmoid":
         return 1 / (1 + math.exp(4 - math.log2(num_colors)))

@@ -1,4 +1,4 @@
-"""Lightning's trainer with ``precision: auto``, and with convolutions chosen by their speed on a GPU."""
+"""Lightning's trainer with ``precision: auto`` and cuDNN's autotuning."""
 
 from __future__ import annotations
 
@@ -18,16 +18,17 @@ class Trainer(pl.Trainer):
     """Lightning's trainer, which also takes ``precision: auto``.
 
     Args:
-        precision: as Lightning has it, or ``auto``: ``bf16-mixed`` where the device computes bfloat16
-            natively, else ``32-true``. A CPU without such instructions is 4 to 12 times slower with bfloat16.
-            None is ``32-true``.
-        accelerator: as Lightning has it.
-        benchmark: time cuDNN's algorithms for each new shape once, and use the fastest. By default so, unless
-            ``deterministic`` is given: which algorithm wins can change the last digits of a result.
-        use_distributed_sampler: as Lightning has it. By default not: the data modules share their images
-            between the processes themselves, every image once.
-        deterministic: as Lightning has it. By default GPU results vary in their last digits between runs.
-        **options: every other option of Lightning's trainer.
+        precision: one of Lightning's values, or ``auto``: ``bf16-mixed`` if the device has instructions for
+            bfloat16, else ``32-true``. A CPU without them is 4 to 12 times slower with bfloat16. None is
+            ``32-true``.
+        accelerator: ``auto``, ``cpu``, ``gpu`` or another value of Lightning.
+        benchmark: True to time cuDNN's algorithms for each new shape and use the fastest. The choice can
+            change the last digits of a result, so the default is True unless ``deterministic`` is given.
+        use_distributed_sampler: False by default, because the data modules divide their images among the
+            processes, every image once.
+        deterministic: True for deterministic algorithms. By default GPU results differ in their last digits
+            between runs.
+        **options: all other options of Lightning's trainer.
     """
 
     def __init__(
@@ -54,9 +55,9 @@ class Trainer(pl.Trainer):
 
     @property
     def log_dir(self) -> str:
-        """The run's folder: that of the first logger if it has one on disk, else ``default_root_dir``.
+        """The run's folder: the first logger's folder if it has one on disk, else ``default_root_dir``.
 
-        All processes must ask for it.
+        A collective call: all processes must read it.
         """
         own = self.loggers[0].log_dir if self.loggers else None
         return self.strategy.broadcast(own or self.default_root_dir)
@@ -68,7 +69,7 @@ def trainer_options() -> list[str]:
 
 
 def native_precision(accelerator: str = "auto") -> Literal["bf16-mixed", "32-true"]:
-    """Choose mixed bfloat16 where the device computes it natively, else float32.
+    """Choose mixed bfloat16 if the device has instructions for it, else float32.
 
     Args:
         accelerator: ``auto``, ``cpu``, ``gpu``, ``cuda`` or ``mps``.
@@ -82,7 +83,7 @@ def native_precision(accelerator: str = "auto") -> Literal["bf16-mixed", "32-tru
 
 
 def cpu_has_bfloat16() -> bool:
-    """Tell if this processor has instructions for bfloat16 (AVX512-BF16, AMX or ARM's BF16)."""
+    """Return True if this processor has instructions for bfloat16 (AVX512-BF16, AMX or ARM's BF16)."""
     if hasattr(torch.cpu, "get_capabilities"):
         found = torch.cpu.get_capabilities()
         return any(found.get(name, False) for name in ("avx512_bf16", "amx_bf16", "bf16", "arm_bf16"))

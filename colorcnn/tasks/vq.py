@@ -1,4 +1,4 @@
-"""Training compressors: transform, quantizer and entropy model for a rate-distortion loss."""
+"""Training of compressors: transform, quantizer and entropy model for a rate-distortion loss."""
 
 from __future__ import annotations
 
@@ -17,47 +17,48 @@ from colorcnn.models.budget import build_within
 from colorcnn.paletted import from_bytes
 from colorcnn.tasks.base import Task, make_schedule
 from colorcnn.vq.codebook import CodebookQuantizer
-from colorcnn.vq.compressor import Compressor, Terms, create_compressor, resting
+from colorcnn.vq.compressor import Compressor, Terms, create_compressor, frozen_parameters
 from colorcnn.vq.noise import NoiseQuantizer
 from colorcnn.vq.rates import decibels
 
-_REACTIVATE_STEPS = 100  # steps between two looks at which codewords are dead
-_SETTLED_STEPS = 500  # after which the running usage of codewords has forgotten where it started
+_REACTIVATE_STEPS = 100  # steps between two checks for unused codewords
+_SETTLED_STEPS = 500  # steps until the running usage of codewords is reliable
 
 
 class VQTask(Task):
-    """Trains a compressor of vectors or of images.
+    """Training of a compressor of vectors or of images.
 
-    Jointly, every part follows the gradient of one loss. Alternating, each batch makes two steps of two
-    optimisers: decoder, codebook and entropy model learn from what is really quantized, the latent held
-    fixed; then the encoder learns from the stand-in of quantization, all else at rest (one pass through the
-    encoder, two through the decoder).
+    In joint training all parts minimise one loss. In alternating training each batch makes two steps. Step 1
+    trains decoder, codebook and entropy model on quantized latents. Step 2 trains the encoder on the
+    differentiable substitute of quantization. A batch takes one pass through the encoder and two through the
+    decoder.
 
     Args:
-        source_dimension: d of a vector source, None for images; the data's, through the command line.
+        source_dimension: d of a vector source, None for images; the command sets it from the data.
         trade_off: lambda in L = bits per dimension + lambda * MSE, or bits per pixel + lambda * 255^2 * MSE.
         method: a key of :data:`colorcnn.vq.methods.METHODS`.
-        options: of the method, such as ``dimension`` and ``size``.
+        options: options of the method, such as ``dimension`` and ``size``.
         network_kwargs: ``width`` and ``depth`` for vectors, ``width`` and ``channels`` for images.
-        alternate: train encoder and decoder in turn; by default what the method is meant for.
-        decoder_steps: steps of the decoder for each step of the encoder, on the same batch, when they are
-            trained in turn. The paper gives no number.
-        decoder_distance: in the decoder's step, draw codewords towards the latents too, as ``vq-ste`` does.
-        latent_weight: beta, the weight of the mean squared distance between latents and codewords, for the
-            methods that train by it; lambda where it is None.
-        warm_up: share of the training after which codewords without use leave a codebook; until then a method
-            whose noise needs a good codebook (``sphere``, ``nsvq``, ``diveq``, ``fsq``) is trained as
-            ``vq-ste``.
-        reactivate_below: in the first half of the warm-up, codewords used less than this part of the mean are
-            moved to where data are; 0 for never.
-        prune_below: least usage of a codeword that stays after the warm-up, and after 500 steps at least.
-        learning_rate: of the encoder, and of the decoder where that has none of its own.
-        decoder_learning_rate: of decoder and codebook.
-        prior_factor: how many times faster the logits of codewords learn; they have further to go.
+        alternate: True to train encoder and decoder alternately; None uses the method's default.
+        decoder_steps: decoder steps per encoder step in alternating training, on the same batch. The paper
+            gives no number.
+        decoder_distance: True to add the distance of codewords to the latents to the decoder's loss, as
+            ``vq-ste`` does.
+        latent_weight: beta, weight of the mean squared distance between latents and codewords, for methods
+            that train with it; None uses lambda.
+        warm_up: share of the training that is the warm-up. Methods whose noise needs a good codebook
+            (``sphere``, ``nsvq``, ``diveq``, ``fsq``) train as ``vq-ste`` in it. Unused codewords are removed
+            after it.
+        reactivate_below: in the first half of the warm-up, codewords with less than this share of the mean
+            usage are moved to vectors of the data; 0 moves none.
+        prune_below: minimum usage of a codeword after the warm-up (after 500 steps at the earliest).
+        learning_rate: learning rate of the encoder, and the default for the decoder.
+        decoder_learning_rate: learning rate of decoder and codebook.
+        prior_factor: factor of the learning rate for the codewords' logits, which must change more.
         schedule: ``cosine`` down to 0, or ``constant``.
-        gradient_clip: largest norm of the gradients of encoder and of decoder, 0 for none.
-        mixed: train the transforms in bfloat16: faster where the processor has it. Codebooks, rates and all
-            that is evaluated or coded stay float32.
+        gradient_clip: maximum norm of the gradients of encoder and of decoder, 0 for no limit.
+        mixed: True to train the transforms in bfloat16, which is faster if the processor supports it.
+            Codebooks, rates, evaluation and coding always use float32.
     """
 
     batches: Tensor
@@ -115,18 +116,18 @@ class VQTask(Task):
         check_at_least(1, decoder_steps=decoder_steps)
         if not self.alternate and (decoder_steps > 1 or decoder_distance):
             raise UsageError(
-                "decoder_steps and decoder_distance belong to training in turn: set alternate to true, "
-                "or leave them out."
+                "decoder_steps and decoder_distance need alternating training: set alternate to true, or "
+                "leave them out."
             )
-        # Part of the state, so that a resumed run goes on in its phase.
+        # Part of the state, so that a resumed run continues in the same phase.
         self.register_buffer("batches", torch.zeros((), dtype=torch.int64))
         self.register_buffer("pruned", torch.zeros((), dtype=torch.bool))
 
     def configure_callbacks(self) -> list[pl.Callback]:
-        """Keep the checkpoint of least validation loss in place of that of best accuracy.
+        """Return callbacks that keep the checkpoint of lowest validation loss, and the last one.
 
         Raises:
-            UsageError: the trainer has an option that has no place here; Lightning's own check comes later.
+            UsageError: an option of the trainer is not supported; checked here, before Lightning's own check.
         """
         self.check_trainer(self.trainer)
         return [
@@ -135,7 +136,7 @@ class VQTask(Task):
         ]
 
     def configure_optimizers(self) -> Any:
-        """Adam for the encoder, Adam for decoder, codebook and entropy model; a schedule for each."""
+        """Return Adam for the encoder, Adam for decoder, codebook and entropy model, and their schedules."""
         options, quantizer = self.hparams, self.compressor.quantizer
         rate = options["learning_rate"]
         decoder_rate = rate if options["decoder_learning_rate"] is None else options["decoder_learning_rate"]
@@ -158,9 +159,11 @@ class VQTask(Task):
         if trainer.world_size > 1:
             raise UsageError("A compressor is trained on one device: set trainer.devices to 1.")
         if trainer.overfit_batches:  # type: ignore[attr-defined]
-            raise UsageError("Batches are drawn afresh for every step: leave trainer.overfit_batches out.")
+            raise UsageError("Every step draws a new batch: leave trainer.overfit_batches out.")
         if trainer.max_epochs == -1 and trainer.max_steps == -1:
-            raise UsageError("This training is planned over its steps: give trainer.max_epochs or max_steps.")
+            raise UsageError(
+                "Schedules need the number of steps: set trainer.max_epochs or trainer.max_steps."
+            )
         if trainer.precision != "32-true":
             raise UsageError(
                 f"trainer.precision is {trainer.precision}: rates need 32-true. "
@@ -173,7 +176,7 @@ class VQTask(Task):
             )
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Keep how many steps the training is planned for: warm-up and annealing go by it."""
+        """Save the planned number of steps, which warm-up and annealing depend on."""
         super().on_save_checkpoint(checkpoint)
         checkpoint["planned_steps"] = int(self.trainer.estimated_stepping_batches)
 
@@ -182,38 +185,39 @@ class VQTask(Task):
         self._planned = checkpoint.get("planned_steps")
 
     def on_train_start(self) -> None:
-        """Refuse to go on with a training that was planned for another length.
+        """Raise an error if the checkpoint was planned for another number of steps.
 
         Raises:
-            UsageError: the checkpoint's number of steps is not this run's.
+            UsageError: the checkpoint's number of steps differs from this run's.
         """
         super().on_train_start()
         steps = int(self.trainer.estimated_stepping_batches)
         if self._planned not in (None, steps):
             raise UsageError(
-                f"The checkpoint is of a training of {self._planned} steps and this run has {steps}: resume "
-                "with the trainer.max_epochs and data it was started with."
+                f"The checkpoint is from a training of {self._planned} steps, but this run has {steps}: "
+                "resume with the original trainer.max_epochs and data."
             )
 
     def on_after_batch_transfer(self, batch: Tensor, dataloader_idx: int) -> Tensor:
-        """Bytes of images become floats in [0, 1] on the device, in the layout convolutions like."""
+        """Convert uint8 images to floats in [0, 1] on the device, in channels-last layout."""
         if batch.dtype != torch.uint8:
             return batch
         return from_bytes(batch).contiguous(memory_format=torch.channels_last)
 
     def training_step(self, batch: Tensor, batch_idx: int) -> None:
-        """One batch: one step of both optimisers."""
+        """Train on one batch, with a step of both optimisers."""
         quantizer = self.compressor.quantizer
         progress = int(self.batches) / int(self.trainer.estimated_stepping_batches)
         quantizer.anneal(progress)
         latent = self.compressor.latent(batch)
         warming = progress < self.hparams["warm_up"]
         if isinstance(quantizer, CodebookQuantizer):
-            self._tend(quantizer, latent, warming, progress)
-        if self.alternate and not self._warms(warming):
-            terms, indices = self._step_in_turn(batch, latent)
+            self._maintain_codebook(quantizer, latent, warming, progress)
+        as_vq_ste = warming and isinstance(quantizer, NoiseQuantizer)
+        if self.alternate and not as_vq_ste:
+            terms, indices = self._step_alternately(batch, latent)
         else:
-            terms, indices = self._step_jointly(batch, latent, self._warms(warming))
+            terms, indices = self._step_jointly(batch, latent, as_vq_ste)
         if isinstance(quantizer, CodebookQuantizer):
             quantizer.observe(indices)
             self.log("train/codewords", quantizer.active.float().sum(dim=1).mean())
@@ -223,25 +227,24 @@ class VQTask(Task):
         self.log("train/loss", terms.rate + self.compressor.trade_off * terms.mse, prog_bar=True)
         self.log_dict({"train/rate": terms.rate, "train/mse": terms.mse}, prog_bar=True)
 
-    def _warms(self, warming: bool) -> bool:
-        return warming and isinstance(self.compressor.quantizer, NoiseQuantizer)
-
-    def _tend(self, quantizer: CodebookQuantizer, latent: Tensor, warming: bool, progress: float) -> None:
-        """Start the codebook, move dead codewords, and prune what stays dead."""
+    def _maintain_codebook(
+        self, quantizer: CodebookQuantizer, latent: Tensor, warming: bool, progress: float
+    ) -> None:
+        """Initialise the codebook, move unused codewords, and remove those that stay unused."""
         batches, options = int(self.batches), self.hparams
         if not quantizer.started:
             quantizer.start(latent.detach())
-        least = options["reactivate_below"] / quantizer.codebook.shape[1]
+        threshold = options["reactivate_below"] / quantizer.codebook.shape[1]
         early = progress < options["warm_up"] / 2
-        if early and least and batches and batches % _REACTIVATE_STEPS == 0:
-            quantizer.reactivate(latent.detach(), least)
+        if early and threshold and batches and batches % _REACTIVATE_STEPS == 0:
+            quantizer.reactivate(latent.detach(), threshold)
         if not warming and not self.pruned and batches >= _SETTLED_STEPS:
             quantizer.prune(options["prune_below"])
             self.pruned.fill_(True)
 
-    def _step_jointly(self, source: Tensor, latent: Tensor, warming: bool) -> tuple[Terms, Tensor]:
+    def _step_jointly(self, source: Tensor, latent: Tensor, as_vq_ste: bool) -> tuple[Terms, Tensor]:
         quantizer = self.compressor.quantizer
-        if warming and isinstance(quantizer, CodebookQuantizer):
+        if as_vq_ste and isinstance(quantizer, CodebookQuantizer):
             quantized = quantizer.straight_through(latent, "entropy")
         else:
             quantized = quantizer.approximate(latent)
@@ -253,7 +256,7 @@ class VQTask(Task):
         self._step_decoder()
         return terms, quantized.indices
 
-    def _step_in_turn(self, source: Tensor, latent: Tensor) -> tuple[Terms, Tensor]:
+    def _step_alternately(self, source: Tensor, latent: Tensor) -> tuple[Terms, Tensor]:
         compressor = self.compressor
         encoder_optimizer, decoder_optimizer = self._optimizers()
         for step in range(self.hparams["decoder_steps"]):
@@ -265,10 +268,10 @@ class VQTask(Task):
             decoder_optimizer.zero_grad()
             self.manual_backward(self.checked(compressor.loss(terms)))
             self._step_decoder(counted=step == 0)
-        with resting(*self._decoding()):
-            stand_in = compressor.terms(source, compressor.quantizer.approximate(latent))
+        with frozen_parameters(*self._decoding()):
+            approximate = compressor.terms(source, compressor.quantizer.approximate(latent))
             encoder_optimizer.zero_grad()
-            self.manual_backward(self.checked(compressor.loss(stand_in)))
+            self.manual_backward(self.checked(compressor.loss(approximate)))
         self._step_encoder()
         return terms, quantized.indices
 
@@ -285,7 +288,7 @@ class VQTask(Task):
 
     def _step_encoder(self) -> None:
         self._clip(self.compressor.encoder)
-        # Past Lightning, which counts the steps of all optimisers: a batch is to be one step.
+        # Without Lightning, which counts the steps of all optimisers: a batch should count as one step.
         self._optimizers()[0].optimizer.step()
 
     def _step_decoder(self, counted: bool = True) -> None:
@@ -294,25 +297,25 @@ class VQTask(Task):
         (optimizer if counted else optimizer.optimizer).step()
 
     def validation_step(self, batch: Tensor, batch_idx: int) -> None:
-        """Rate and error of a batch, quantized as in a file."""
+        """Log rate and error of a batch, quantized as in a file."""
         self._score(batch, "val")
 
     def test_step(self, batch: Tensor, batch_idx: int) -> None:
-        """Rate and error of a batch, and the size of its real code, which is read back."""
+        """Log rate and error of a batch, and the size of its code, which is decoded and compared."""
         self._score(batch, "test")
         coded = self.compressor.encode(batch)
         if not torch.equal(self.compressor.decode(coded, batch.shape), self._decoded(batch)):
-            raise RuntimeError("the code does not give back what was coded")
+            raise RuntimeError("the decoded images differ from the coded ones")
         rate = 8 * len(coded.code) / self.compressor.units(batch)
         self.log("test/coded_rate", rate, prog_bar=True, batch_size=len(batch))
 
     def predict_step(self, batch: Tensor, batch_idx: int) -> None:
-        """Compressors have no predictions.
+        """Raise UsageError, because compressors have no predictions.
 
         Raises:
-            UsageError: always; it names the commands that code pictures.
+            UsageError: always.
         """
-        raise UsageError("A compressor predicts nothing: code pictures with colorcnn compress.")
+        raise UsageError("A compressor has no predictions: use the command compress for image files.")
 
     def _decoded(self, batch: Tensor) -> Tensor:
         reconstruction, _ = self.compressor(batch)

@@ -1,6 +1,6 @@
 """Analysis of trained compressors of vectors: mapping, boundaries, centres, gradients, cells.
 
-The numbers behind figures 2 to 4, 6 and 7 of Alternating Optimized Stochastic Vector Quantization in Neural
+They give figures 2 to 4, 6 and 7 of Alternating Optimized Stochastic Vector Quantization in Neural
 Compression.
 """
 
@@ -17,20 +17,20 @@ from colorcnn.vq.noise import SphereNoise
 from colorcnn.vq.quantizer import Quantized
 from colorcnn.vq.uniform import UniformNoise
 
-_DRAWS_AT_ONCE = 256  # of every source's noise: what bounds the memory
+_DRAWS_AT_ONCE = 256  # noise samples per source value in one pass; bounds the memory
 
 
 @dataclass(frozen=True)
 class Mapping:
-    """A scalar compressor, drawn over its source.
+    """A scalar compressor, sampled over its source.
 
     Attributes:
         source: x, (n,), ascending.
         latent: g_a(x), (n,).
-        decoded: g_s at that latent, unquantized, (n,).
-        boundaries: x where the index changes, (b,).
-        latent_boundaries: their latents, (b,).
-        centers: (c, 2): the codewords in use and what they decode to.
+        decoded: g_s of the unquantized latent, (n,).
+        boundaries: values of x at which the index changes, (b,).
+        latent_boundaries: latents of the boundaries, (b,).
+        centers: (c, 2): the codewords in use and their decoded values.
     """
 
     source: Tensor
@@ -42,12 +42,12 @@ class Mapping:
 
 
 @torch.no_grad()
-def scalar_mapping(compressor: VectorCompressor, reach: float = 4.0, count: int = 4001) -> Mapping:
-    """Sample encoder, decoder, boundaries and centres over [-reach, reach].
+def scalar_mapping(compressor: VectorCompressor, limit: float = 4.0, count: int = 4001) -> Mapping:
+    """Sample encoder, decoder, boundaries and centres over [-limit, limit].
 
     Args:
-        compressor: of a source of one dimension.
-        reach: largest absolute value of the source.
+        compressor: compressor of a source of one dimension.
+        limit: largest absolute value of the source.
         count: number of points.
 
     Raises:
@@ -55,7 +55,7 @@ def scalar_mapping(compressor: VectorCompressor, reach: float = 4.0, count: int 
     """
     _require(compressor, 1)
     with evaluating(compressor):
-        source = torch.linspace(-reach, reach, count)[:, None]
+        source = torch.linspace(-limit, limit, count)[:, None]
         latent = compressor.latent(source)
         quantized = compressor.quantizer(latent)
         indices = quantized.indices[:, 0]
@@ -75,15 +75,15 @@ def scalar_mapping(compressor: VectorCompressor, reach: float = 4.0, count: int 
 
 
 def encoder_gradients(
-    compressor: VectorCompressor, reach: float = 4.0, count: int = 801, draws: int = 2048
+    compressor: VectorCompressor, limit: float = 4.0, count: int = 801, num_samples: int = 2048
 ) -> tuple[Tensor, Tensor]:
-    """The mean gradient of the rate-distortion loss that the encoder's output gets in training.
+    """Return the mean gradient of rate + lambda * MSE for the encoder's output in training.
 
     Args:
-        compressor: of a scalar source; rate and distortion count, a distance in the latent does not.
-        reach: sources from -reach to reach.
-        count: how many.
-        draws: how many times the noise of each is drawn.
+        compressor: compressor of a source of one dimension.
+        limit: largest absolute value of the source.
+        count: number of points.
+        num_samples: number of noise samples per point.
 
     Returns:
         y = g_a(x), (count,), and E[dl/dy], (count,).
@@ -94,39 +94,39 @@ def encoder_gradients(
     _require(compressor, 1)
     before = compressor.training
     compressor.train()
-    compressor.quantizer.anneal(1.0)  # as at the end of the training
+    compressor.quantizer.anneal(1.0)  # to the state at the end of the training
     try:
-        source = torch.linspace(-reach, reach, count)[:, None]
+        source = torch.linspace(-limit, limit, count)[:, None]
         latent = compressor.latent(source).detach()
         total = torch.zeros(count)
-        for done in range(0, draws, _DRAWS_AT_ONCE):
-            part = min(_DRAWS_AT_ONCE, draws - done)
+        for done in range(0, num_samples, _DRAWS_AT_ONCE):
+            part = min(_DRAWS_AT_ONCE, num_samples - done)
             many = latent.repeat(part, 1).requires_grad_()
             loss = _losses(compressor, source.repeat(part, 1), compressor.quantizer.approximate(many)).sum()
             (gradient,) = torch.autograd.grad(loss, many)
             total += gradient.view(part, count).sum(dim=0)
     finally:
         compressor.train(before)
-    return latent[:, 0], total / draws
+    return latent[:, 0], total / num_samples
 
 
 @torch.no_grad()
 def analytic_gradients(
-    compressor: VectorCompressor, reach: float = 4.0, count: int = 801
+    compressor: VectorCompressor, limit: float = 4.0, count: int = 801
 ) -> tuple[Tensor, Tensor] | None:
-    """Return the limit of :func:`encoder_gradients`, from differences of the loss alone.
+    """Return the expectation of :func:`encoder_gradients`, computed from differences of the loss.
 
-    l(y + 1/2) - l(y - 1/2) for uniform noise (Eq 5); (l(y + r) - l(y - r)) / 2r for the sphere in one
-    dimension (Eq 9), with the floor of its radius for the rate. None for methods that have no such form.
+    l(y + 1/2) - l(y - 1/2) for uniform noise (Eq 5). (l(y + r) - l(y - r)) / 2r for ``sphere`` in one
+    dimension (Eq 9), with the floor of its radius for the rate. None for methods without a closed form.
 
     Args:
-        compressor: of a source of one dimension.
-        reach: largest absolute value of the source.
+        compressor: compressor of a source of one dimension.
+        limit: largest absolute value of the source.
         count: number of points.
     """
     _require(compressor, 1)
     quantizer = compressor.quantizer
-    source = torch.linspace(-reach, reach, count)[:, None]
+    source = torch.linspace(-limit, limit, count)[:, None]
     latent = compressor.latent(source)
 
     def distortion(at: Tensor) -> Tensor:
@@ -152,9 +152,9 @@ class Cells:
     """The cells of a compressor of two dimensions over a square grid.
 
     Attributes:
-        labels: (n, n) int64, one number per cell; row by the second coordinate, from its least.
-        centers: (c, 2): what the cells in the square decode to.
-        bounds: least and greatest of the first, least and greatest of the second coordinate.
+        labels: (n, n) int64, one number per cell; rows are the second coordinate, ascending.
+        centers: (c, 2): the decoded codewords of the cells in the square.
+        bounds: minimum and maximum of the first, then of the second coordinate.
     """
 
     labels: Tensor
@@ -169,8 +169,8 @@ def quantization_cells(
     """Return the cells of a plane: regions of points that share a codeword.
 
     Args:
-        compressor: of a source of two dimensions.
-        bounds: least and greatest of the first, least and greatest of the second coordinate.
+        compressor: compressor of a source of two dimensions.
+        bounds: minimum and maximum of the first, then of the second coordinate.
         count: points along each side.
 
     Raises:
@@ -196,5 +196,5 @@ def _losses(compressor: VectorCompressor, source: Tensor, quantized: Quantized) 
 def _require(compressor: VectorCompressor, dimension: int) -> None:
     if compressor.quantizer.channels != dimension:
         raise UsageError(
-            f"The compressor is for {compressor.quantizer.channels} dimensions: give one for {dimension}."
+            f"The compressor has {compressor.quantizer.channels} dimensions: use one with {dimension}."
         )

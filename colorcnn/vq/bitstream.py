@@ -1,8 +1,9 @@
-"""The file of a compressed picture: small, self-describing, and refused where it is not whole.
+"""File format of a compressed image. Damaged files are rejected.
 
 Layout: magic, version (1 byte), model's name (length and UTF-8), fingerprint of its weights (4 bytes),
-height, width, least and greatest index, length of the code, the code, CRC-32 of all before (4 bytes). Numbers
-without a size are of 7 bits a byte, the lowest first; signed ones alternate 0, -1, 1, -2, ...
+height, width, smallest and largest index, length of the code, the code, CRC-32 of all bytes before it
+(4 bytes). Numbers without a fixed size have a variable length: 7 bits per byte, lowest bits first. Signed
+numbers are mapped to 0, 1, 2, 3, ... in the order 0, -1, 1, -2, ...
 """
 
 from __future__ import annotations
@@ -16,24 +17,24 @@ MAGIC = b"\x89CVQ"
 VERSION = 1
 SUFFIX = ".cvq"
 MAX_PIXELS = 33_554_432
-"""The largest picture coded without being asked to: some kilobytes of memory a pixel add up."""
+"""Default limit of an image's size, because coding needs several kilobytes of memory per pixel."""
 
 _LONGEST_NAME = 255
-_MOST_SYMBOLS = 1 << 16  # of an alphabet; what is beyond is no honest file
-_LARGEST_INDEX = 1 << 30  # likewise
+_MOST_SYMBOLS = 1 << 16  # maximum size of the alphabet in a valid file
+_LARGEST_INDEX = 1 << 30  # maximum absolute index in a valid file
 
 
 @dataclass(frozen=True)
 class Header:
-    """Header of a file: everything that a decoder must know.
+    """Header of a file: everything that a decoder needs.
 
     Attributes:
-        model: the name of the model that wrote the file.
-        fingerprint: :meth:`colorcnn.vq.compressor.Compressor.fingerprint` of it.
-        height: of the picture.
-        width: of the picture.
-        low: the least index.
-        high: the greatest index.
+        model: name of the model that wrote the file.
+        fingerprint: the model's :meth:`colorcnn.vq.compressor.Compressor.fingerprint`.
+        height: height of the image.
+        width: width of the image.
+        low: smallest index.
+        high: largest index.
     """
 
     model: str
@@ -48,7 +49,7 @@ def pack(header: Header, code: bytes) -> bytes:
     """Write a header and a code as the bytes of a file.
 
     Args:
-        header: of the file.
+        header: header of the file.
         code: bytes of the range coder.
 
     Raises:
@@ -69,21 +70,21 @@ def unpack(data: bytes, name: str) -> tuple[Header, bytes]:
 
     Args:
         data: the whole file.
-        name: what error messages call it.
+        name: name of the file in error messages.
 
     Returns:
-        Its header and its code.
+        The header and the code.
 
     Raises:
-        ColorCNNError: the file is foreign, of a later version, truncated or corrupt.
+        ColorCNNError: the file has another format or a later version, is truncated or corrupt.
     """
     if not data:
-        raise ColorCNNError(f"{name} is empty: give a file that colorcnn compress wrote.")
+        raise ColorCNNError(f"{name} is empty: use a {SUFFIX} file.")
     if data[: len(MAGIC)] != MAGIC[: len(data)]:
-        raise ColorCNNError(f"{name} is no compressed picture: give a file that colorcnn compress wrote.")
+        raise ColorCNNError(f"{name} is not a compressed image: use a {SUFFIX} file.")
     if len(data) > len(MAGIC) and data[len(MAGIC)] > VERSION:
         raise ColorCNNError(
-            f"{name} has version {data[len(MAGIC)]} and this colorcnn reads up to {VERSION}: update colorcnn."
+            f"{name} has version {data[len(MAGIC)]}, this colorcnn reads up to {VERSION}: update colorcnn."
         )
     reader = _Reader(data, name, len(MAGIC))
     if not reader.take(1)[0]:
@@ -91,44 +92,44 @@ def unpack(data: bytes, name: str) -> tuple[Header, bytes]:
     try:
         model = reader.take(reader.take(1)[0]).decode()
     except UnicodeDecodeError as error:
-        raise reader.corrupt("its model's name is no text") from error
+        raise reader.corrupt("its model's name is not text") from error
     fingerprint = int.from_bytes(reader.take(4), "big")
     height, width = reader.varint(), reader.varint()
     low, high = (_unzigzag(reader.varint()) for _ in range(2))
     code = reader.take(reader.varint())
     checksum = int.from_bytes(reader.take(4), "big")
-    if reader.place != len(data):
+    if reader.position != len(data):
         raise reader.corrupt("bytes follow its end")
     if checksum != zlib.crc32(data[:-4]):
-        raise reader.corrupt("its checksum does not fit")
+        raise reader.corrupt("its checksum is wrong")
     if not (height and width and fits(low, high)):
-        raise reader.corrupt("its header makes no sense")
+        raise reader.corrupt("its header is invalid")
     return Header(model, fingerprint, height, width, low, high), code
 
 
 def fits(low: int, high: int) -> bool:
-    """Tell if a file can hold a range of indices.
+    """Return True if a file can hold a range of indices.
 
     Args:
-        low: the least index.
-        high: the greatest index.
+        low: smallest index.
+        high: largest index.
     """
     return 0 <= high - low < _MOST_SYMBOLS and -_LARGEST_INDEX <= low <= _LARGEST_INDEX
 
 
 class _Reader:
-    def __init__(self, data: bytes, name: str, place: int) -> None:
+    def __init__(self, data: bytes, name: str, position: int) -> None:
         self.data = data
         self.name = name
-        self.place = place
+        self.position = position
 
     def take(self, count: int) -> bytes:
-        if self.place + count > len(self.data):
+        if self.position + count > len(self.data):
             raise ColorCNNError(
-                f"{self.name} is truncated ({len(self.data)} bytes): fetch or write the whole file again."
+                f"{self.name} is truncated ({len(self.data)} bytes): download or write the file again."
             )
-        self.place += count
-        return self.data[self.place - count : self.place]
+        self.position += count
+        return self.data[self.position - count : self.position]
 
     def varint(self) -> int:
         number = shift = 0
@@ -139,7 +140,7 @@ class _Reader:
             if byte < 128:
                 return number
             if shift > 63:
-                raise self.corrupt("a number in its header has no end")
+                raise self.corrupt("a number in its header is not terminated")
 
     def corrupt(self, reason: str) -> ColorCNNError:
         return ColorCNNError(f"{self.name} is corrupt ({reason}): use an intact copy.")

@@ -1,4 +1,4 @@
-"""Codebooks: search, start from data, dead codewords revived; and ``vq-ste`` and ``rotation``."""
+"""Quantizers with a codebook: ``vq-ste``, ``rotation``, and their base class."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from colorcnn.vq.estimators import rotate_onto, straight_through
 from colorcnn.vq.quantizer import LatentQuantizer, Quantized
 from colorcnn.vq.search import gather_codewords, nearest
 
-_DECAY = 0.99  # of the running usage: it remembers about a hundred batches
+_DECAY = 0.99  # decay of the running usage, which averages about 100 batches
 Search = Literal["nearest", "entropy"]
 
 
@@ -24,9 +24,9 @@ class CodebookQuantizer(LatentQuantizer):
     Args:
         channels: C.
         dimension: k, which divides C.
-        trade_off: how many bits a unit of squared latent distance is worth.
+        trade_off: bits per unit of squared latent distance, for the search.
         size: K codewords in each of the C / k codebooks.
-        search: which codeword a vector gets: the nearest, or the one of least squared distance and bits.
+        search: ``nearest`` takes the nearest codeword, ``entropy`` minimises squared distance and bits.
 
     Raises:
         UsageError: an option is out of range.
@@ -51,7 +51,7 @@ class CodebookQuantizer(LatentQuantizer):
             raise UsageError(f"Unknown search {search!r}: choose nearest or entropy.")
         self.search = search
         self._make_codebook(size)
-        size = self.codebook.shape[1]  # a codebook may have room for fewer
+        size = self.codebook.shape[1]  # a grid may have fewer codewords than asked for
         self.alphabet = size
         self.prior = CodewordPrior(self.groups, size)
         self.register_buffer("usage", torch.full((self.groups, size), 1 / size))
@@ -59,15 +59,15 @@ class CodebookQuantizer(LatentQuantizer):
 
     @property
     def active(self) -> Tensor:
-        """(G, K): which codewords are in use."""
+        """(G, K), True for the codewords in use."""
         return self.prior.active
 
     def _make_codebook(self, size: int) -> None:
-        """Create at most ``size`` codewords, of noise; :meth:`start` moves them to where data are."""
+        """Create at most ``size`` random codewords; :meth:`start` replaces them by vectors of the data."""
         self.codebook = nn.Parameter(torch.randn(self.groups, size, self.dimension))
 
     def _move_codewords(self, codewords: Tensor) -> None:
-        """Put other codewords (G, K, k) into the codebook."""
+        """Replace the codewords (G, K, k)."""
         self.codebook.copy_(codewords)
 
     def find(self, latent: Tensor, search: Search | None = None) -> tuple[Tensor, Tensor, Tensor]:
@@ -78,14 +78,14 @@ class CodebookQuantizer(LatentQuantizer):
             search: by default the quantizer's own.
 
         Returns:
-            Sub-vectors (G, M, k), the indices (G, M) of their codewords, and these (G, M, k).
+            Sub-vectors (G, M, k), the indices (G, M) of their codewords, and the codewords (G, M, k).
         """
         vectors = self.split(self.target(latent))
         indices = self.assign(vectors, search)
         return vectors, indices, self.codewords(indices)
 
-    def stand_in(self, vectors: Tensor, codewords: Tensor) -> Tensor:
-        """Return codewords with a gradient for the vectors that they stand for: straight through.
+    def forward_substitute(self, vectors: Tensor, codewords: Tensor) -> Tensor:
+        """Return the codewords with a straight-through gradient for the vectors.
 
         Args:
             vectors: (G, M, k).
@@ -122,18 +122,18 @@ class CodebookQuantizer(LatentQuantizer):
         return nearest(vectors.detach(), self.codebook.detach(), penalty)
 
     def codewords(self, indices: Tensor) -> Tensor:
-        """The codewords (G, M, k) of indices (G, M)."""
+        """Return the codewords (G, M, k) of indices (G, M)."""
         return gather_codewords(self.codebook, indices)
 
     def bits_of(self, indices: Tensor) -> Tensor:
-        """The code lengths (G, M) of indices (G, M)."""
+        """Return the code lengths (G, M) of indices (G, M)."""
         return self.prior.bits().gather(1, indices)
 
     def straight_through(self, latent: Tensor, search: Search | None = None) -> Quantized:
-        """Quantize by VQ-STE: codewords forwards, the identity backwards, and both drawn together.
+        """Quantize by VQ-STE: codewords forwards, the identity backwards, and their distance as a loss.
 
-        A. van den Oord et al., Neural Discrete Representation Learning (2017); with a rate and a search that
-        knows it, R. Feng et al., NVTC (2023). Here it is a method and what others warm up with.
+        A. van den Oord et al., Neural Discrete Representation Learning (2017). The rate, and a search that
+        includes it, are those of R. Feng et al., NVTC (2023). Other methods use it in their warm-up.
 
         Args:
             latent: (B, C, ...).
@@ -141,18 +141,18 @@ class CodebookQuantizer(LatentQuantizer):
         """
         vectors, indices, codewords = self.find(latent, search)
         distance = (vectors - codewords).square().mean()
-        passed = self.stand_in(vectors, codewords)
+        passed = self.forward_substitute(vectors, codewords)
         return self._pack(passed, indices, self.bits_of(indices), latent.shape, distance)
 
     @torch.no_grad()
     def start(self, latent: Tensor) -> None:
-        """Take the first codewords from a latent (B, C, ...): before that they lie where no data are."""
+        """Initialise the codewords with vectors of a latent (B, C, ...)."""
         self._move_codewords(_draw(self.split(latent), self.codebook.shape[1]))
         self.started.fill_(True)
 
     @torch.no_grad()
     def observe(self, indices: Tensor) -> None:
-        """Follow how often codewords are used, from the indices (B, G, ...) of a batch."""
+        """Update the running usage of codewords from the indices (B, G, ...) of a batch."""
         flat = self.split_groups(indices)
         counts = torch.zeros_like(self.usage).scatter_add_(
             1, flat, torch.ones_like(flat, dtype=self.usage.dtype)
@@ -163,12 +163,13 @@ class CodebookQuantizer(LatentQuantizer):
     def reactivate(self, latent: Tensor, threshold: float) -> int:
         """Move rarely used codewords onto vectors of a latent, and return their number.
 
-        Their probability becomes ``threshold``, so little that the others' codes hardly grow, and their usage
-        twice that, so that they are tried before they count as dead again.
+        Their probability becomes ``threshold``, so that the other codewords' codes hardly get longer. Their
+        usage becomes twice ``threshold``, so that they are used for a while before they count as unused
+        again.
 
         Args:
             latent: (B, C, ...).
-            threshold: codewords used less often are moved; a share.
+            threshold: codewords with a smaller share of the usage are moved.
         """
         dead = self.active & (self.usage < threshold)
         drawn = _draw(self.split(latent), self.codebook.shape[1])
@@ -180,9 +181,9 @@ class CodebookQuantizer(LatentQuantizer):
 
     @torch.no_grad()
     def prune(self, threshold: float) -> int:
-        """Take codewords used less often than ``threshold`` out of use for good; returns how many are left.
+        """Remove codewords used less often than ``threshold``; return the number left.
 
-        The most used one of each codebook stays.
+        The most used codeword of each codebook stays.
         """
         best = self.usage == self.usage.amax(dim=1, keepdim=True)
         self.prior.active.logical_and_((self.usage >= threshold) | best)
@@ -205,7 +206,7 @@ class CodebookQuantizer(LatentQuantizer):
 
 
 class VectorSTE(CodebookQuantizer):
-    """``vq-ste``: :meth:`CodebookQuantizer.straight_through`; its search knows the rate by default."""
+    """``vq-ste``: :meth:`CodebookQuantizer.straight_through`, by default with the search ``entropy``."""
 
     def __init__(
         self,
@@ -223,24 +224,24 @@ class VectorSTE(CodebookQuantizer):
 
 
 class Rotation(VectorSTE):
-    """``rotation``: as ``vq-ste``, with gradients that are turned with the codeword.
+    """``rotation``: like ``vq-ste``, but gradients are rotated from the codeword to the vector.
 
     C. Fifty et al., Restructuring Vector Quantization with the Rotation Trick (2024): see
     :func:`colorcnn.vq.estimators.rotate_onto`. The codebook learns from its distance to the latents.
     """
 
-    def stand_in(self, vectors: Tensor, codewords: Tensor) -> Tensor:
-        """See :meth:`CodebookQuantizer.stand_in`."""
+    def forward_substitute(self, vectors: Tensor, codewords: Tensor) -> Tensor:
+        """See :meth:`CodebookQuantizer.forward_substitute`."""
         return rotate_onto(vectors, codewords.detach())
 
 
 def _draw(vectors: Tensor, count: int) -> Tensor:
-    """``count`` of the vectors (G, M, k), (G, count, k); those drawn twice are set a little apart."""
+    """Draw ``count`` of the vectors (G, M, k), (G, count, k); add little noise if there are fewer."""
     groups, total, dimension = vectors.shape
     if total >= count:
         rows = torch.rand(groups, total, device=vectors.device).argsort(dim=1)[:, :count]
     else:
         rows = torch.randint(total, (groups, count), device=vectors.device)
     drawn = vectors.gather(1, rows.unsqueeze(2).expand(-1, -1, dimension))
-    spread = vectors.std(dim=1, keepdim=True, correction=0)
-    return drawn if total >= count else drawn + 0.01 * spread * torch.randn_like(drawn)
+    std = vectors.std(dim=1, keepdim=True, correction=0)
+    return drawn if total >= count else drawn + 0.01 * std * torch.randn_like(drawn)

@@ -1,4 +1,4 @@
-"""Pictures to compressed files and back, with a trained :class:`ImageCompressor`."""
+"""Conversion of images to compressed files and back, with a trained :class:`ImageCompressor`."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from colorcnn.paletted import from_bytes, to_bytes
 from colorcnn.vq.bitstream import MAX_PIXELS, Header, pack, unpack
 from colorcnn.vq.compressor import Coded, ImageCompressor
 
-_PIXELS_A_BYTE = 1 << 16  # a blank picture has some 15; a size beyond this is no honest one
+_PIXELS_A_BYTE = 1 << 16  # a blank image has about 15 pixels per byte; a header that claims more is damaged
 
 
 def compress_pixels(compressor: ImageCompressor, pixels: Tensor, model: str) -> bytes:
-    """Code one picture as the bytes of a file.
+    """Compress one image to the bytes of a file.
 
     Args:
-        compressor: trained.
+        compressor: a trained compressor.
         pixels: uint8 (3, H, W).
         model: the compressor's name, which the file keeps.
 
@@ -37,22 +37,23 @@ def decompress_pixels(
     """Decode the bytes of a file.
 
     Args:
-        compressor: the one that wrote it.
+        compressor: the compressor that wrote it.
         data: the whole file.
-        name: what error messages call it.
-        max_pixels: refuse larger pictures.
+        name: name of the file in error messages.
+        max_pixels: maximum number of pixels of the image.
 
     Returns:
         uint8 (3, H, W) on the CPU.
 
     Raises:
-        ColorCNNError: the file is foreign, truncated, corrupt, too large, or another model's.
+        ColorCNNError: the file has another format, is truncated, corrupt or too large, or another model wrote
+            it.
     """
     header, code = unpack(data, name)
     if header.fingerprint != compressor.fingerprint():
         raise ColorCNNError(
             f"{name} was written by other weights of {header.model} ({header.fingerprint:08x})",
-            "name the model that wrote it",
+            "use the model that wrote it",
             code="codec-mismatch",
         )
     if header.height * header.width > max_pixels:

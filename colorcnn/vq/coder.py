@@ -1,4 +1,4 @@
-"""Indices to bytes and back with a range coder: what a code really costs, beside what a model estimates."""
+"""Range coding of indices, which gives real file sizes next to estimated rates."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ from torch import Tensor
 from colorcnn.errors import ColorCNNError
 
 _SCALE = 1 << 22
-"""Probabilities are rounded to this grid first: two machines may differ in the last digits of a softmax, and
-encoder and decoder must not differ at all."""
+"""Grid to which probabilities are rounded. Two machines may differ in the last digits of a softmax, but
+encoder and decoder need equal probabilities."""
 
 
 def frequencies(table: Tensor) -> np.ndarray:
-    """A table of probabilities (G, n) as counts (G, n), float64 whole numbers of at least 1."""
+    """Return probabilities (G, n) as counts (G, n), whole numbers of at least 1 as float64."""
     values = table.detach().double().cpu().numpy()
     shares = values / np.maximum(values.sum(axis=1, keepdims=True), np.finfo(np.float64).tiny)
     return np.maximum(np.floor(shares * _SCALE + 0.5), 1)
 
 
 def range_encode(indices: Tensor, table: Tensor) -> bytes:
-    """Code the indices of G groups one group after the other.
+    """Code the indices of G groups, one group after the other.
 
     Args:
         indices: (G, M) integers, each in 0..n-1.
@@ -34,24 +34,24 @@ def range_encode(indices: Tensor, table: Tensor) -> bytes:
     encoder = constriction.stream.queue.RangeEncoder()
     symbols = indices.cpu().numpy().astype(np.int32)
     for row, counts in zip(symbols, frequencies(table), strict=True):
-        if len(counts) > 1:  # a single symbol needs no code, and the coder takes no such model
+        if len(counts) > 1:  # the coder takes no model with one symbol, which needs no code
             encoder.encode(np.ascontiguousarray(row), _model(counts))
     return encoder.get_compressed().astype("<u4").tobytes()
 
 
 def range_decode(code: bytes, table: Tensor, count: int) -> Tensor:
-    """Invert :func:`range_encode`, bit for bit.
+    """Invert :func:`range_encode` exactly.
 
     Args:
-        code: what it returned.
-        table: the same probabilities (G, n).
+        code: the code.
+        table: the probabilities (G, n) that it was made with.
         count: M.
 
     Returns:
         (G, M) int64 on the CPU.
 
     Raises:
-        ColorCNNError: ``code`` is no such code.
+        ColorCNNError: the code is damaged.
     """
     if len(code) % 4:
         raise ColorCNNError(

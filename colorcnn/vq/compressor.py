@@ -1,4 +1,4 @@
-"""Encoder, quantizer and decoder together: what is trained, and what turns sources into bytes and back."""
+"""Compressors: an encoder, a quantizer and a decoder, with conversion of sources to bytes and back."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ from colorcnn.vq.rates import RDPoint
 
 
 class Terms(NamedTuple):
-    """The parts of a rate-distortion loss, scalars.
+    """Terms of a rate-distortion loss, scalars.
 
     Attributes:
         rate: bits per dimension of a vector, per pixel of an image.
         mse: mean squared error of the source.
-        distance: mean squared distance in the latent, where the method trains by it.
+        distance: mean squared distance of latents to codewords, if the method trains with it; else 0.
     """
 
     rate: Tensor
@@ -39,13 +39,13 @@ class Terms(NamedTuple):
 
 
 class Coded(NamedTuple):
-    """A coded batch: the bytes, and what must be known to read them.
+    """A coded batch: the bytes, and the values needed to decode them.
 
     Attributes:
-        code: of the range coder.
-        low: the least index.
-        high: the greatest index.
-        shape: (B, G, ...) of the indices.
+        code: bytes of the range coder.
+        low: smallest index.
+        high: largest index.
+        shape: shape of the indices, (B, G, ...).
     """
 
     code: bytes
@@ -55,20 +55,20 @@ class Coded(NamedTuple):
 
 
 class Compressor(Shareable, ABC):
-    """A transform, a quantizer of its latent, and the transform back.
+    """A transform, a quantizer of its latent, and the inverse transform.
 
     Args:
         encoder: g_a.
-        quantizer: of its latents.
+        quantizer: quantizer of the latents.
         decoder: g_s.
         trade_off: lambda in L = rate + lambda * MSE, as the loss uses it.
     """
 
     latent_weight: float | None = None
-    """beta, the weight of the latent distance in the loss; lambda where it is None."""
+    """beta, the weight of the latent distance in the loss; None uses lambda."""
 
     mixed = False
-    """Whether the transforms compute in bfloat16 in training; what is evaluated or coded never does."""
+    """True to train the transforms in bfloat16. Evaluation and coding always use float32."""
 
     def __init__(
         self, encoder: nn.Module, quantizer: LatentQuantizer, decoder: nn.Module, trade_off: float
@@ -84,7 +84,7 @@ class Compressor(Shareable, ABC):
         """Return the number of dimensions or pixels of a source, by which bits are divided."""
 
     def latent(self, source: Tensor) -> Tensor:
-        """y = g_a(x)."""
+        """Return y = g_a(x)."""
         return self._transformed(self.encoder, source)
 
     def reconstruct(self, latent: Tensor, shape: Sequence[int]) -> Tensor:
@@ -92,7 +92,7 @@ class Compressor(Shareable, ABC):
 
         Args:
             latent: (B, C, ...).
-            shape: of the source.
+            shape: shape of the source.
         """
         return self._transformed(self.decoder, latent)
 
@@ -101,20 +101,20 @@ class Compressor(Shareable, ABC):
             return transform(values).to(values.dtype)
 
     def finish(self, reconstruction: Tensor) -> Tensor:
-        """Return a reconstruction as it is kept outside of training; images are rounded to 8 bits."""
+        """Return a reconstruction as it is stored: images are rounded to 8 bits."""
         return reconstruction
 
     def forward(self, source: Tensor) -> tuple[Tensor, Quantized]:
-        """Reconstruct a source through its quantized latent; returns both."""
+        """Return the reconstruction of a source, and its quantized latent."""
         quantized = self.quantizer(self.latent(source))
         return self.reconstruct(quantized.latent, source.shape), quantized
 
     def terms(self, source: Tensor, quantized: Quantized) -> Terms:
-        """Decode a quantized latent and measure it against its source.
+        """Decode a quantized latent and compare it with its source.
 
         Args:
             source: (B, ...).
-            quantized: its quantized latent.
+            quantized: the source's quantized latent.
         """
         reconstruction = self.reconstruct(quantized.latent, source.shape)
         if not self.training:
@@ -123,17 +123,17 @@ class Compressor(Shareable, ABC):
         return Terms(rate, F.mse_loss(reconstruction, source), quantized.distance)
 
     def loss(self, terms: Terms) -> Tensor:
-        """R + lambda D, and beta times the latent distance where there is one."""
+        """Return R + lambda * MSE + beta * latent distance."""
         ratio = 1.0 if self.latent_weight is None else self.latent_weight / self.trade_off
         return terms.rate + self.trade_off * (terms.mse + ratio * terms.distance)
 
     @torch.no_grad()
     def measure(self, source: Tensor, batch_size: int = 65_536) -> RDPoint:
-        """Return the rate as the entropy model estimates it, and the error, quantized as in a file.
+        """Return the estimated rate, and the error, both quantized as in a file.
 
         Args:
             source: (B, ...).
-            batch_size: sources at a time.
+            batch_size: number of sources per pass.
         """
         with evaluating(self):
             rate = mse = 0.0
@@ -148,7 +148,7 @@ class Compressor(Shareable, ABC):
         """Code sources (B, ...) with the range coder.
 
         Raises:
-            ColorCNNError: the latent is not finite, or so large that no file holds its indices.
+            ColorCNNError: the latent is not finite, or its indices are too large for a file.
         """
         with evaluating(self):
             latent = self.latent(source)
@@ -158,7 +158,7 @@ class Compressor(Shareable, ABC):
             high = int(indices.max()) if alphabet is None else alphabet - 1
             if not (latent.isfinite().all() and fits(low, high)):
                 raise ColorCNNError(
-                    "The compressor is broken: its latent is not finite, or far too large. Use other weights."
+                    "The compressor is broken, its latent is not finite or far too large: use other weights."
                 )
             table = self.quantizer.table(low, high)
             code = range_encode(self.quantizer.split_groups(indices) - low, table)
@@ -166,11 +166,11 @@ class Compressor(Shareable, ABC):
 
     @torch.no_grad()
     def decode_indices(self, coded: Coded) -> Tensor:
-        """The indices (B, G, ...) of a code, bit for bit those that were coded."""
-        batch, groups, *places = coded.shape
+        """Return exactly the indices (B, G, ...) that were coded."""
+        batch, groups, *sides = coded.shape
         table = self.quantizer.table(coded.low, coded.high)
-        flat = range_decode(coded.code, table, batch * math.prod(places))
-        return (flat + coded.low).view(groups, batch, *places).transpose(0, 1)
+        flat = range_decode(coded.code, table, batch * math.prod(sides))
+        return (flat + coded.low).view(groups, batch, *sides).transpose(0, 1)
 
     @torch.no_grad()
     def decode(self, coded: Coded, shape: Sequence[int]) -> Tensor:
@@ -178,27 +178,27 @@ class Compressor(Shareable, ABC):
 
         Args:
             coded: the code.
-            shape: of the sources.
+            shape: shape of the sources.
         """
         with evaluating(self):
             indices = self.decode_indices(coded).to(next(self.parameters()).device)
             return self.finish(self.reconstruct(self.quantizer.dequantize(indices), shape))
 
     def fingerprint(self) -> int:
-        """32 bits that tell the weights of one model from those of another."""
+        """Return a 32-bit hash of the weights."""
         return int(weights_hash(self)[:8], 16)
 
 
 class VectorCompressor(Compressor):
-    """For vectors (B, d): residual networks, and a latent of the source's dimension.
+    """Compressor of vectors (B, d): residual networks, and a latent of the source's dimension.
 
     Args:
         dimension: d.
         trade_off: lambda in L = bits per dimension + lambda * MSE.
         method: a key of :data:`colorcnn.vq.methods.METHODS`.
-        options: of the method; ``dimension`` is that of its sub-vectors.
-        width: of the networks' hidden layers.
-        depth: their residual blocks.
+        options: options of the method; ``dimension`` is the dimension of its sub-vectors.
+        width: width of the networks' hidden layers.
+        depth: number of residual blocks.
 
     Raises:
         UsageError: an option is out of range.
@@ -228,12 +228,12 @@ class VectorCompressor(Compressor):
 
 
 class ImageCompressor(Compressor):
-    """For images (B, 3, H, W) in [0, 1]: the factorized-prior model with any of the quantizers.
+    """Compressor of images (B, 3, H, W) in [0, 1]: the factorized-prior model with any quantizer.
 
     Args:
         trade_off: lambda in L = bits per pixel + lambda * 255^2 * MSE.
         method: a key of :data:`colorcnn.vq.methods.METHODS`.
-        options: of the method; ``dimension`` is how many channels share a codebook.
+        options: options of the method; ``dimension`` is the number of channels that share a codebook.
         width: channels of the convolutions.
         channels: C of the latent; ``width`` by default.
 
@@ -256,19 +256,19 @@ class ImageCompressor(Compressor):
         if min(width, channels) < 1:
             raise UsageError(f"width {width} and channels {channels}: choose at least 1 of each.")
         weight = trade_off * 255**2
-        # The mean over C / 256 latent channels per pixel weighs as much as the mean over the pixels.
+        # A latent has C / 256 values per pixel: the mean over them gets the weight of the mean over pixels.
         latent_weight = weight * STRIDE**2 / channels
         quantizer = create_quantizer(method, channels, **{"trade_off": latent_weight, **(options or {})})
         super().__init__(analysis(width, channels), quantizer, synthesis(width, channels), weight)
 
     def latent(self, source: Tensor) -> Tensor:
-        """See :meth:`Compressor.latent`; sides are padded with their last pixel to a multiple of 16."""
+        """See :meth:`Compressor.latent`; sides are padded to a multiple of 16 by repeating the last pixel."""
         height, width = source.shape[-2:]
         padded = F.pad(source, (0, -width % STRIDE, 0, -height % STRIDE), mode="replicate")
         return self._transformed(self.encoder, padded)
 
     def reconstruct(self, latent: Tensor, shape: Sequence[int]) -> Tensor:
-        """See :meth:`Compressor.reconstruct`; what was padded is cut off."""
+        """See :meth:`Compressor.reconstruct`; the padding is cut off."""
         return self._transformed(self.decoder, latent)[..., : shape[-2], : shape[-1]]
 
     def finish(self, reconstruction: Tensor) -> Tensor:
@@ -276,11 +276,11 @@ class ImageCompressor(Compressor):
         return from_bytes(to_bytes(reconstruction))
 
     def index_shape(self, height: int, width: int) -> tuple[int, ...]:
-        """Return the shape (1, G, h, w) of the indices of one picture.
+        """Return the shape (1, G, h, w) of the indices of one image.
 
         Args:
-            height: of the picture.
-            width: of the picture.
+            height: height of the image.
+            width: width of the image.
         """
         return (1, self.quantizer.groups, -(-height // STRIDE), -(-width // STRIDE))
 
@@ -296,13 +296,13 @@ def create_compressor(
     options: dict[str, Any] | None = None,
     network_kwargs: dict[str, Any] | None = None,
 ) -> Compressor:
-    """Build a :class:`VectorCompressor`, or for a dimension of None an :class:`ImageCompressor`.
+    """Build a :class:`VectorCompressor`, or an :class:`ImageCompressor` if the dimension is None.
 
     Args:
-        source_dimension: of vectors; None for pictures.
+        source_dimension: dimension of the vectors; None for images.
         trade_off: lambda of the loss.
         method: name of the quantizer.
-        options: of the quantizer.
+        options: options of the quantizer.
         network_kwargs: options of the networks.
 
     Raises:
@@ -312,8 +312,8 @@ def create_compressor(
     known = {"trade_off": trade_off, "method": method, "options": options, **kwargs}
     try:
         if source_dimension is None:
-            pictures = ImageCompressor(trade_off, method, options, **kwargs)
-            return pictures.describe("factorized-prior", known)
+            images = ImageCompressor(trade_off, method, options, **kwargs)
+            return images.describe("factorized-prior", known)
         vectors = VectorCompressor(source_dimension, trade_off, method, options, **kwargs)
         return vectors.describe("residual-transform", {**known, "dimension": source_dimension})
     except TypeError as error:
@@ -330,7 +330,7 @@ def check_trade_off(trade_off: float) -> None:
 
 @contextmanager
 def evaluating(module: nn.Module) -> Iterator[None]:
-    """Put a module into evaluation mode for a while."""
+    """Put a module into evaluation mode within the context."""
     before = module.training
     module.eval()
     try:
@@ -340,8 +340,8 @@ def evaluating(module: nn.Module) -> Iterator[None]:
 
 
 @contextmanager
-def resting(*modules: nn.Module) -> Iterator[None]:
-    """Keep gradients from the parameters of modules for a while; those of their inputs still flow."""
+def frozen_parameters(*modules: nn.Module) -> Iterator[None]:
+    """Compute no gradients of the modules' parameters within the context; inputs still get gradients."""
     parameters = [parameter for module in modules for parameter in module.parameters()]
     before = [parameter.requires_grad for parameter in parameters]
     for parameter in parameters:

@@ -1,4 +1,4 @@
-"""Codebooks that are not free: one linear map of fixed vectors, ``simvq``, or a fixed grid, ``fsq``."""
+"""Constrained codebooks: a learned linear map of fixed vectors (``simvq``) and a fixed grid (``fsq``)."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from colorcnn.vq.quantizer import Quantized
 
 
 class LinearCodebook(VectorSTE):
-    """``simvq``: as ``vq-ste``, with codewords B W of fixed vectors B and one learned matrix W.
+    """``simvq``: like ``vq-ste``, with codewords B W of fixed vectors B and one learned matrix W.
 
     Y. Zhu et al., Addressing Representation Collapse in Vector Quantized Models with One Linear Layer (2024).
-    Every step moves all codewords, so that none falls out of use. B starts as vectors of the data, and W as
+    Every step moves all codewords, so that all stay in use. B is initialised with vectors of the data, W with
     the identity.
     """
 
@@ -37,18 +37,18 @@ class LinearCodebook(VectorSTE):
 
 
 class FiniteScalar(NoiseQuantizer):
-    """``fsq``: every channel is bounded and rounded to a few levels; nothing of the codebook is learned.
+    """``fsq``: every channel is bounded and rounded to a few levels; the codebook is not learned.
 
     F. Mentzer et al., Finite Scalar Quantization: VQ-VAE Made Simple (2023). The codewords of a group of k
-    channels are the points of a grid in [-1, 1]^k, with learned probabilities. Its gradient passes straight
-    through the rounding. That paper has no rate; here it has that of :class:`NoiseQuantizer`. With an even
-    number of levels the grid is symmetric, where that paper shifts it.
+    channels are the points of a grid in [-1, 1]^k, with learned probabilities. The gradient passes straight
+    through the rounding. The paper has no rate term; this class uses the one of :class:`NoiseQuantizer`. With
+    an even number of levels the grid is symmetric; the paper shifts it.
 
-    The options are those of :class:`NoiseQuantizer`. K (``size``) is the most points that the grid may have:
-    each channel has the whole part of K^(1/k) levels.
+    The options are those of :class:`NoiseQuantizer`. K (``size``) is the maximum number of grid points: each
+    channel has floor(K^(1/k)) levels.
 
     Raises:
-        UsageError: an option is out of range, or K has no room for two levels in each channel.
+        UsageError: an option is out of range, or K is too small for two levels in each channel.
     """
 
     codebook: Tensor
@@ -56,8 +56,8 @@ class FiniteScalar(NoiseQuantizer):
     def _make_codebook(self, size: int) -> None:
         if size < 2**self.dimension:
             raise UsageError(
-                f"A grid of {size} points has no two levels in {self.dimension} dimensions: "
-                "choose a larger size."
+                f"size is {size}, too small for 2 levels in each of {self.dimension} dimensions: "
+                f"choose at least {2**self.dimension}."
             )
         levels = round(size ** (1 / self.dimension))
         levels -= levels**self.dimension > size
@@ -66,15 +66,15 @@ class FiniteScalar(NoiseQuantizer):
         self.register_buffer("codebook", grid.repeat(self.groups, 1, 1), persistent=False)
 
     def _move_codewords(self, codewords: Tensor) -> None:
-        """Leave the grid as it is."""
+        """Do nothing: the grid is fixed."""
 
     def target(self, latent: Tensor) -> Tensor:
-        """See :meth:`LatentQuantizer.target`: bounded to (-1, 1) by tanh."""
+        """See :meth:`LatentQuantizer.target`; tanh bounds it to (-1, 1)."""
         return latent.tanh()
 
     def approximate(self, latent: Tensor) -> Quantized:
         """See :meth:`LatentQuantizer.approximate`."""
         vectors, indices, codewords = self.find(latent)
         radius = (vectors - codewords).detach().norm(dim=2)
-        passed = self.stand_in(vectors, codewords)
+        passed = self.forward_substitute(vectors, codewords)
         return self._pack(passed, indices, self.rate(vectors, indices, radius), latent.shape)

@@ -1,7 +1,7 @@
-"""The best entropy-constrained scalar quantizer of a Gaussian, exactly: no samples are drawn.
+"""Optimal entropy-constrained scalar quantizer of a Gaussian, computed exactly without samples.
 
-Boundaries and levels obey the conditions of P. Chou, T. Lookabaugh and R. Gray, Entropy-Constrained Vector
-Quantization (1989): a boundary lies where both neighbours cost the same, a level is its cell's mean.
+Boundaries and levels meet the conditions of P. Chou, T. Lookabaugh and R. Gray, Entropy-Constrained Vector
+Quantization (1989): both neighbours of a boundary have equal cost there, and a level is the mean of its cell.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from torch import Tensor
 from colorcnn.errors import UsageError
 from colorcnn.vq.rates import RDPoint
 
-_REACH = 9.0  # standard deviations; the mass beyond is below 1e-18
-_NEGLIGIBLE = 1e-15  # a cell of less mass is dropped
+_LIMIT = 9.0  # standard deviations; the mass beyond is below 1e-18
+_NEGLIGIBLE = 1e-15  # a cell with less mass is dropped
 
 
 @dataclass(frozen=True)
@@ -26,8 +26,8 @@ class ScalarQuantizer:
     Attributes:
         boundaries: (n - 1,) float64, ascending.
         levels: (n,) float64, ascending.
-        probabilities: (n,) float64 of the cells.
-        point: its rate (the entropy in bits) and squared error.
+        probabilities: (n,) float64, masses of the cells.
+        point: the rate (entropy in bits) and the squared error.
     """
 
     boundaries: Tensor
@@ -39,13 +39,13 @@ class ScalarQuantizer:
 def gaussian_ecsq(trade_off: float, iterations: int = 4000, tolerance: float = 1e-12) -> ScalarQuantizer:
     """Minimise L = bits + trade_off * MSE over all scalar quantizers of N(0, 1).
 
-    Both symmetric families are tried, a level in the middle and a boundary in the middle, and the better is
-    returned. Lloyd's alternation starts from the uniform quantizer that is best at high rates.
+    Both symmetric families are tried: a level in the middle, and a boundary in the middle. Lloyd iterations
+    start from the uniform quantizer that is optimal at high rates.
 
     Args:
         trade_off: lambda, above 0.
-        iterations: the most alternations.
-        tolerance: stop when L falls by less.
+        iterations: maximum number of iterations.
+        tolerance: decrease of L below which the iterations stop.
 
     Raises:
         UsageError: ``trade_off`` is not positive.
@@ -58,7 +58,7 @@ def gaussian_ecsq(trade_off: float, iterations: int = 4000, tolerance: float = 1
 
 
 def _start(step: float, middle: float) -> Tensor:
-    half = int(_REACH / step) + 1
+    half = int(_LIMIT / step) + 1
     count = torch.arange(-half, half + 1, dtype=torch.float64)
     return (count + middle) * step
 
@@ -77,7 +77,7 @@ def _alternate(levels: Tensor, trade_off: float, iterations: int, tolerance: flo
 
 
 def _boundaries(levels: Tensor, probabilities: Tensor, trade_off: float) -> Tensor:
-    """Return the points where two neighbours cost the same, without levels that nothing would choose."""
+    """Return the points at which two neighbours have equal cost, without levels of empty cells."""
     while True:
         bits = -probabilities.log2()
         gap = levels.diff()
@@ -91,10 +91,10 @@ def _boundaries(levels: Tensor, probabilities: Tensor, trade_off: float) -> Tens
 
 
 def _cells(boundaries: Tensor) -> tuple[Tensor, Tensor, Tensor, RDPoint]:
-    """The cells under N(0, 1) that have mass: what parts them, means, probabilities, entropy and error."""
+    """Return boundaries, means and probabilities of the non-empty cells of N(0, 1), with rate and error."""
     infinite = torch.tensor([math.inf], dtype=torch.float64)
     low, high = torch.cat([-infinite, boundaries]), torch.cat([boundaries, infinite])
-    # The upper tail is measured from its own end, where ndtr has rounded to 1.
+    # The upper tail is computed from its own end, because ndtr rounds to 1 there.
     mass = torch.where(
         low > 0,
         torch.special.ndtr(-low) - torch.special.ndtr(-high),
@@ -105,6 +105,6 @@ def _cells(boundaries: Tensor) -> tuple[Tensor, Tensor, Tensor, RDPoint]:
     density = [(-edge.square() / 2).exp() / math.sqrt(2 * math.pi) for edge in (low, high)]
     levels = (density[0] - density[1]) / mass
     mass = mass / mass.sum()
-    rate = (mass * -mass.log2()).sum().abs()  # abs turns the -0 of a single cell into 0
-    mse = 1 - (mass * levels.square()).sum()  # the levels are means, so the error is what they leave
+    rate = (mass * -mass.log2()).sum().abs()  # abs turns -0 into 0 if there is one cell
+    mse = 1 - (mass * levels.square()).sum()  # E[x^2] - E[level^2], because levels are means
     return high[:-1], levels, mass, RDPoint(float(rate), float(mse))

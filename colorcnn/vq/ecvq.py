@@ -1,6 +1,6 @@
 """Entropy-constrained vector quantization: P. Chou, T. Lookabaugh and R. Gray, IEEE Trans. ASSP 37 (1989).
 
-The reference for every learned quantizer of a vector source: no transform, a free codebook, free cells.
+It is the reference for learned quantizers of vector sources: a codebook without a transform.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ from colorcnn.vq.search import nearest
 
 @dataclass(frozen=True)
 class ECVQ:
-    """A codebook with the lengths of its codewords' codes.
+    """A codebook with a code length for each codeword.
 
     Attributes:
         codebook: (K, d).
         bits: (K,): minus the base-2 logarithm of each codeword's probability.
-        trade_off: lambda it was designed for.
+        trade_off: lambda of the design.
     """
 
     codebook: Tensor
@@ -32,11 +32,11 @@ class ECVQ:
     trade_off: float
 
     def assign(self, samples: Tensor) -> Tensor:
-        """The codeword (n,) of least bits + trade_off * squared error for every sample (n, d)."""
+        """Return the codeword (n,) with minimum bits + trade_off * squared error for samples (n, d)."""
         return nearest(samples[None], self.codebook[None], self.bits[None] / self.trade_off)[0]
 
     def evaluate(self, samples: Tensor) -> RDPoint:
-        """Bits per dimension by its own code lengths, and error, over samples (n, d)."""
+        """Return bits per dimension by the code lengths, and the error, for samples (n, d)."""
         indices = self.assign(samples)
         rate = self.bits[indices].double().mean() / samples.shape[1]
         mse = (samples - self.codebook[indices]).double().square().mean()
@@ -52,16 +52,16 @@ def design_ecvq(
 ) -> ECVQ:
     """Design a quantizer that minimises L = bits per dimension + trade_off * MSE over samples.
 
-    Starts from the occupied cells of a cubic lattice, the best at high rates (H. Gish and J. Pierce, 1968):
-    from samples drawn as codewords, rare regions never get enough of them. A codeword that nothing chooses
-    leaves the codebook.
+    The initial codewords are the occupied cells of a cubic lattice, which is good at high rates (H. Gish and
+    J. Pierce, 1968). Random samples as initial codewords would leave rare regions with too few. Unused
+    codewords are removed.
 
     Args:
         samples: (n, d) float.
         trade_off: lambda, above 0.
-        size: the most codewords to start with: the fullest cells.
-        iterations: the most alternations.
-        tolerance: stop when L falls by less than this part of it.
+        size: maximum number of initial codewords; the cells with most samples are taken.
+        iterations: maximum number of iterations.
+        tolerance: relative decrease of L below which the iterations stop.
 
     Raises:
         UsageError: ``trade_off`` is not positive, ``size`` is below 1, or there are no samples.
@@ -69,7 +69,7 @@ def design_ecvq(
     if not trade_off > 0:
         raise UsageError(f"The trade-off is {trade_off}: choose a number above 0.")
     if size < 1 or not len(samples):
-        raise UsageError(f"{size} codewords for {len(samples)} samples: give at least one of each.")
+        raise UsageError(f"size is {size} with {len(samples)} samples: use at least 1 of each.")
     quantizer = _lattice(samples, trade_off, size)
     previous = math.inf
     for _ in tqdm(range(iterations), desc="ECVQ", disable=None, leave=False):
@@ -99,7 +99,7 @@ def _loss(samples: Tensor, quantizer: ECVQ, indices: Tensor) -> float:
 
 
 def _update(samples: Tensor, quantizer: ECVQ, indices: Tensor) -> ECVQ:
-    """Codewords become their cells' means, code lengths their probabilities'; empty cells go."""
+    """Return the codebook of the cells' means, with code lengths of the cells' shares; drop empty cells."""
     counts = torch.bincount(indices, minlength=len(quantizer.codebook))
     used = counts > 0
     sums = torch.zeros_like(quantizer.codebook).index_add_(0, indices, samples)

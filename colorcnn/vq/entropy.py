@@ -11,27 +11,28 @@ from torch import Tensor, nn
 
 from colorcnn.vq.estimators import straight_through
 
-_LEAST = 1e-9  # probability; a value the model cannot explain costs at most 30 bits in training
+_MIN_LIKELIHOOD = 1e-9  # limits the cost of an outlier to 30 bits in training
 
 
 class FactorizedDensity(nn.Module):
     """A univariate density per channel, without assumptions on its shape.
 
     J. Balle et al., Variational Image Compression with a Scale Hyperprior (2018), appendix 6.1: the
-    cumulative distribution is a small monotone network. What is modelled is the density convolved with a unit
-    uniform, so that it gives the probability of an integer and the density of additive noise alike.
+    cumulative distribution is a small monotone network. The modelled density is convolved with a unit
+    uniform distribution. So it gives both the probability of an integer and the density with additive noise.
 
-    With equal parameters the logits are those of CompressAI's ``EntropyBottleneck`` bit for bit, and the
-    likelihoods to 2e-7; parameters start alike. What differs: its network has four hidden layers of 3, this
-    one three, as in the paper's appendix; it rounds to integers around a learned median and trains quantiles
-    by a loss of their own, where this one rounds to integers and codes what lies between the least and the
-    greatest that occur; and it cuts gradients through the least likelihood that would lower it further, which
-    here all pass.
+    Initial parameters are those of CompressAI's ``EntropyBottleneck``. With equal parameters the logits are
+    equal bit for bit, and the likelihoods to 2e-7. Differences:
+
+    - CompressAI has four hidden layers of width 3; this class has three, as in the paper's appendix.
+    - CompressAI rounds around a learned median and trains quantiles by an extra loss; this class rounds to
+      integers and codes the range from the smallest to the largest index that occurs.
+    - CompressAI stops gradients that would lower a likelihood below its minimum; here all gradients pass.
 
     Args:
         channels: C.
-        init_scale: how wide the density is at first.
-        filters: the widths of its hidden layers.
+        init_scale: initial width of the density.
+        filters: widths of the hidden layers.
     """
 
     def __init__(self, channels: int, init_scale: float = 10.0, filters: tuple[int, ...] = (3, 3, 3)) -> None:
@@ -49,7 +50,7 @@ class FactorizedDensity(nn.Module):
             self.factors.append(nn.Parameter(torch.zeros(channels, width, 1)))
 
     def logits(self, values: Tensor) -> Tensor:
-        """Logits of the cumulative distribution at values (C, M)."""
+        """Return the logits of the cumulative distribution at values (C, M)."""
         hidden = values.unsqueeze(1)
         for layer, (matrix, bias) in enumerate(zip(self.matrices, self.biases)):
             hidden = F.softplus(matrix.to(values.dtype)) @ hidden + bias.to(values.dtype)
@@ -58,25 +59,25 @@ class FactorizedDensity(nn.Module):
         return hidden.squeeze(1)
 
     def likelihood(self, values: Tensor) -> Tensor:
-        """Mass of the unit interval around each of values (C, M)."""
+        """Return the mass of the unit interval around each of values (C, M)."""
         low, high = self.logits(values - 0.5), self.logits(values + 0.5)
-        # Measured from the nearer end, where a sigmoid has digits left.
+        # Computed from the nearer tail, where a sigmoid is precise.
         sign = torch.where(low + high > 0, -1.0, 1.0).to(values.dtype)
         return ((sign * high).sigmoid() - (sign * low).sigmoid()).abs()
 
     def bits(self, values: Tensor) -> Tensor:
-        """Minus the base-2 logarithm of the likelihood of values (C, M)."""
+        """Return minus the base-2 logarithm of the likelihood of values (C, M)."""
         likelihood = self.likelihood(values)
-        # Straight through the bound: what lies far out must still be drawn in.
-        return -straight_through(likelihood.detach().clamp_min(_LEAST), likelihood).log2()
+        # The gradient passes through the clamp, so that outliers still get a gradient.
+        return -straight_through(likelihood.detach().clamp_min(_MIN_LIKELIHOOD), likelihood).log2()
 
     @torch.no_grad()
     def table(self, low: int, high: int) -> Tensor:
         """Return the probabilities (C, high - low + 1) of integers, float64.
 
         Args:
-            low: the least integer.
-            high: the greatest integer.
+            low: smallest integer.
+            high: largest integer.
         """
         channels = self.biases[0].shape[0]
         integers = torch.arange(low, high + 1, dtype=torch.float64, device=self.biases[0].device)
@@ -84,11 +85,11 @@ class FactorizedDensity(nn.Module):
 
 
 class CodewordPrior(nn.Module):
-    """Learned probabilities of the codewords of G codebooks: the softmax of free logits.
+    """Learned probabilities of the codewords of G codebooks: the softmax of logits.
 
     Args:
         groups: G.
-        size: K codewords in each.
+        size: K, codewords per codebook.
     """
 
     active: Tensor
@@ -99,12 +100,12 @@ class CodewordPrior(nn.Module):
         self.register_buffer("active", torch.ones(groups, size, dtype=torch.bool))
 
     def bits(self) -> Tensor:
-        """Code lengths (G, K) of all codewords; infinite for those out of use."""
-        # Filled after the softmax with a finite number first: infinities would make gradients NaN.
+        """Return the code lengths (G, K) of all codewords; infinite for unused codewords."""
+        # A finite number goes into the softmax, because infinities would make gradients NaN.
         masked = self.logits.masked_fill(~self.active, -1e4)
         return (-masked.log_softmax(dim=1) / math.log(2)).masked_fill(~self.active, math.inf)
 
     @torch.no_grad()
     def table(self) -> Tensor:
-        """Probabilities (G, K), float64; 0 for codewords out of use."""
+        """Return the probabilities (G, K), float64; 0 for unused codewords."""
         return self.logits.double().masked_fill(~self.active, -math.inf).softmax(dim=1)

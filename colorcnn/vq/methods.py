@@ -1,4 +1,4 @@
-"""The quantizers by name."""
+"""Registry of the quantizers of latents."""
 
 from __future__ import annotations
 
@@ -34,10 +34,10 @@ def create_quantizer(method: str, /, channels: int, **options: Any) -> LatentQua
     Args:
         method: a key of :data:`METHODS`.
         channels: C of the latents.
-        **options: of its class.
+        **options: options of the class.
 
     Raises:
-        UsageError: the name is unknown, or the class has no such option or not that value of it.
+        UsageError: the name or an option is unknown, or a value is invalid.
     """
     if method not in METHODS:
         raise unknown_name("quantization method", method, METHODS)

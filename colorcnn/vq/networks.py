@@ -1,10 +1,13 @@
 """Transforms between source and latent: residual networks for vectors, convolutions with GDN for images.
 
-Those for images are the factorized-prior model's, as CompressAI's ``bmshj2018-factorized`` has them: four
-5 x 5 convolutions of stride 2 with GDN between them, and their mirror image. With equal constants GDN gives
-what CompressAI's gives, to 5e-7. What differs: its constants are squares of what is trained, where CompressAI
-bounds them from below, and those off the diagonal start at 1e-4, not at 0; and the latent has as many
-channels as the convolutions unless told otherwise (CompressAI: 128 and 192, or 192 and 320 at high rates).
+The transforms for images are the factorized-prior model, like CompressAI's ``bmshj2018-factorized``: four
+5 x 5 convolutions of stride 2 with GDN between them, and the inverse. With equal constants GDN agrees with
+CompressAI's to 5e-7. Differences:
+
+- The constants of GDN are squares of the trained parameters; CompressAI clamps them.
+- Constants off the diagonal are initialised with 1e-4; CompressAI uses 0.
+- By default the latent has as many channels as the convolutions; CompressAI has 128 and 192, or 192 and 320
+  at high rates.
 """
 
 from __future__ import annotations
@@ -27,11 +30,11 @@ class ResidualBlock(nn.Module):
 
 
 class VectorTransform(nn.Module):
-    """A residual network from R^d to R^d; the identity at first, so that training starts from a sane code.
+    """A residual network from R^d to R^d, initialised as the identity.
 
     Args:
         dimension: d.
-        width: of its hidden layers.
+        width: width of the hidden layers.
         depth: number of residual blocks.
     """
 
@@ -57,7 +60,7 @@ class GDN(nn.Module):
     def __init__(self, channels: int, *, inverse: bool = False) -> None:
         super().__init__()
         self.inverse = inverse
-        # Roots are trained, so that the constants stay positive; small ones off the diagonal can still move.
+        # Roots are trained, so that constants stay positive. A root of 0 would get no gradient.
         self.beta_root = nn.Parameter(torch.ones(channels))
         self.gamma_root = nn.Parameter(0.1**0.5 * torch.eye(channels) + 1e-2)
 
@@ -69,7 +72,7 @@ class GDN(nn.Module):
 
 
 STRIDE = 16
-"""Source pixels per latent place, along each side."""
+"""Downsampling factor of the encoder."""
 
 
 def analysis(width: int, channels: int) -> nn.Sequential:

@@ -1,6 +1,7 @@
-"""Noise as far as the nearest codeword is: in a ball, on its surface, or towards the codeword.
+"""Quantizers that train with noise of the size of the quantization error.
 
-The methods are ``sphere``, ``nsvq`` and ``diveq``.
+``sphere`` draws it from a ball, ``nsvq`` from the ball's surface, ``diveq`` close to the codeword's
+direction.
 """
 
 from __future__ import annotations
@@ -22,20 +23,20 @@ RateGradient = Literal["surface", "soft", "pathwise"]
 
 
 class NoiseQuantizer(CodebookQuantizer):
-    """A codebook whose vectors are disturbed in training by as much as quantization would move them.
+    """A codebook that replaces quantization in training by noise of the size of its error.
 
-    The nearest codeword is always taken: a search that knows the rate would leave codewords on either side of
-    a boundary at unequal distances, and no longer both on the sphere.
+    The nearest codeword is always used. With a search that includes the rate, the two codewords of a boundary
+    would have unequal distances, and not both would lie on the sphere.
 
     Args:
         channels: C.
         dimension: k, which divides C.
-        trade_off: how many bits a unit of squared latent distance is worth; weighed in the warm-up only.
+        trade_off: bits per unit of squared latent distance, for the search in the warm-up.
         size: K codewords in each codebook.
-        rate_gradient: how the encoder learns of the rate, which is constant in pieces. ``surface``: the
-            gradient of its mean over the ball, :func:`surface_gradient`. ``soft``: that of the mean rate
-            under soft assignments. ``pathwise``: none, which is what differentiating along the noise gives.
-        radius_floor: of :func:`surface_gradient`.
+        rate_gradient: gradient of the rate for the encoder, since the rate is piecewise constant.
+            ``surface``: gradient of the mean rate over the ball, by :func:`surface_gradient`. ``soft``:
+            gradient of the mean rate of soft assignments. ``pathwise``: no gradient.
+        radius_floor: ``floor`` of :func:`surface_gradient`.
 
     Raises:
         UsageError: an option is out of range.
@@ -83,16 +84,17 @@ class NoiseQuantizer(CodebookQuantizer):
         return ((weights @ lengths.unsqueeze(2)).squeeze(2),)
 
     def nearest_bits(self, vectors: Tensor) -> Tensor:
-        """Code lengths (G, M) of the codewords nearest to vectors (G, M, k)."""
+        """Return the code lengths (G, M) of the codewords nearest to vectors (G, M, k)."""
         return self.bits_of(self.assign(vectors))
 
 
 class SphereNoise(NoiseQuantizer):
-    """``sphere``: noise uniform in the ball that reaches the nearest codeword, for the encoder's step alone.
+    """``sphere``: uniform noise in the ball whose radius is the distance to the nearest codeword.
 
-    Alternating Optimized Stochastic Vector Quantization in Neural Compression, Eq 7-9. The decoder, codebook
-    and probabilities are trained with :meth:`quantize` while the encoder rests. Trained jointly (the paper's
-    ablation A1), the codebook learns from its distance to the latents.
+    Alternating Optimized Stochastic Vector Quantization in Neural Compression, Eq 7-9. Only the encoder is
+    trained with noise. Decoder, codebook and probabilities are trained with :meth:`quantize` while the
+    encoder is fixed. In joint training (the paper's ablation A1) the codebook learns from its distance to the
+    latents.
     """
 
     alternates = True
@@ -109,8 +111,9 @@ class SphereNoise(NoiseQuantizer):
 class SurfaceNoise(NoiseQuantizer):
     """``nsvq``: noise on the sphere through the nearest codeword, trained jointly.
 
-    M. Vali and T. Backstrom, NSVQ: Noise Substitution in Vector Quantization (2022). Gradients reach the
-    codebook through the sphere's radius. Its paper has no rate; here it has that of :class:`NoiseQuantizer`.
+    M. Vali and T. Backstrom, NSVQ: Noise Substitution in Vector Quantization (2022). The codebook gets its
+    gradients through the radius. The paper has no rate term; this class uses the one of
+    :class:`NoiseQuantizer`.
     """
 
     def approximate(self, latent: Tensor) -> Quantized:
@@ -122,21 +125,21 @@ class SurfaceNoise(NoiseQuantizer):
 
 
 class DirectionalNoise(NoiseQuantizer):
-    """``diveq``: a step of the right length in nearly the direction of the nearest codeword, trained jointly.
+    """``diveq``: a step to the nearest codeword with a slightly noisy direction, trained jointly.
 
     M. Vali et al., DiVeQ: Differentiable Vector Quantization Using the Reparameterization Trick (2025). The
-    direction has a little noise and no gradient. The length is the distance to the codeword, through which
-    gradients reach the codebook. That paper has no rate; here it has that of :class:`NoiseQuantizer`. Its
-    space-filling variant takes points between two codewords, which have no code of their own.
+    direction has noise and no gradient. The length is the distance to the codeword and gives the codebook its
+    gradients. The paper has no rate term; this class uses the one of :class:`NoiseQuantizer`. The paper's
+    space-filling variant is left out: its points between two codewords cannot be coded.
 
     Args:
         channels: C.
         dimension: k, which divides C.
-        trade_off: as in :class:`NoiseQuantizer`.
+        trade_off: see :class:`NoiseQuantizer`.
         size: K codewords in each codebook.
-        rate_gradient: as in :class:`NoiseQuantizer`.
-        radius_floor: as in :class:`NoiseQuantizer`.
-        spread: standard deviation of the direction's noise, as a share of the root mean square distance.
+        rate_gradient: see :class:`NoiseQuantizer`.
+        radius_floor: see :class:`NoiseQuantizer`.
+        spread: standard deviation of the direction's noise, relative to the root mean square distance.
 
     Raises:
         UsageError: an option is out of range.
@@ -169,6 +172,6 @@ class DirectionalNoise(NoiseQuantizer):
 
 
 def _length(steps: Tensor) -> Tensor:
-    """Return the lengths (G, M) of steps (G, M, k), with a gradient also where they are 0."""
+    """Return the lengths (G, M) of steps (G, M, k), with a finite gradient also at 0."""
     squared = steps.square().sum(dim=2)
-    return squared.clamp_min(torch.finfo(squared.dtype).tiny).sqrt()  # the root has no gradient at 0
+    return squared.clamp_min(torch.finfo(squared.dtype).tiny).sqrt()  # the root's gradient at 0 is infinite

@@ -1,6 +1,6 @@
-"""Rate-distortion results that papers printed, kept as data beside what is measured and never among it.
+"""Rate-distortion results published in papers, stored separately from measured ones.
 
-Figures whose curves carry no numbers are not guessed at, nor are entries of tables that cannot be read.
+Only printed numbers are copied; nothing is read off a curve.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ AOSVQ = "Alternating Optimized Stochastic Vector Quantization in Neural Compress
 
 @dataclass(frozen=True)
 class PublishedPoint:
-    """One printed point of a vector source.
+    """One published point of a vector source.
 
     Attributes:
         rate: bits per dimension.
         decibels: -10 log10 of the mean squared error.
-        loss: rate + lambda * MSE, as printed.
+        loss: the published rate + lambda * MSE.
     """
 
     rate: float
@@ -32,9 +32,9 @@ class PublishedCurve:
     """Published results of one method on one source.
 
     Attributes:
-        method: its name.
+        method: name of the method.
         source: a name in :data:`colorcnn.vq.sources.SOURCES`.
-        reference: where it was printed.
+        reference: the paper.
         points: lambda -> point.
     """
 

@@ -1,4 +1,4 @@
-"""The one interface of all quantizers of latents: latent -> quantized latent, indices, rate."""
+"""Interface of all quantizers of latents: latent -> quantized latent, indices, rate."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ class Quantized(NamedTuple):
     """Result of a quantizer for a latent (B, C, ...) of G = C / k groups of k channels.
 
     Attributes:
-        latent: (B, C, ...), what the decoder gets.
-        indices: (B, G, ...) int64, what is coded.
-        bits: (B, G, ...), the estimated length of their code.
-        distance: scalar, the mean squared distance to the codewords for methods that train by it, else 0.
+        latent: (B, C, ...), the input of the decoder.
+        indices: (B, G, ...) int64, the values that are coded.
+        bits: (B, G, ...), estimated code lengths of the indices.
+        distance: scalar, mean squared distance to the codewords if the method trains with it, else 0.
     """
 
     latent: Tensor
@@ -36,17 +36,17 @@ class LatentQuantizer(nn.Module, ABC):
     Args:
         channels: C.
         dimension: k, which divides C.
-        trade_off: how many bits a unit of squared latent distance is worth, where a method weighs the two.
+        trade_off: bits per unit of squared latent distance, for methods whose search includes the rate.
 
     Raises:
         UsageError: ``dimension`` does not divide ``channels``, or ``trade_off`` is not positive.
     """
 
     alphabet: int | None = None
-    """How many indices there are; None where they are all integers."""
+    """Number of indices; None if any integer can occur."""
 
     alternates = False
-    """Whether encoder and decoder are meant to be trained in turn."""
+    """True if encoder and decoder are trained alternately by default."""
 
     def __init__(self, channels: int, dimension: int = 1, trade_off: float = 1.0) -> None:
         super().__init__()
@@ -63,12 +63,12 @@ class LatentQuantizer(nn.Module, ABC):
         self.groups = channels // dimension
 
     def forward(self, latent: Tensor) -> Quantized:
-        """Quantize a latent (B, C, ...), or stand in for it in training mode."""
+        """Quantize a latent (B, C, ...); in training mode return its differentiable substitute."""
         return self.approximate(latent) if self.training else self.quantize(latent)
 
     @abstractmethod
     def approximate(self, latent: Tensor) -> Quantized:
-        """The differentiable stand-in of training."""
+        """Return the differentiable substitute used in training."""
 
     @abstractmethod
     def quantize(self, latent: Tensor) -> Quantized:
@@ -76,26 +76,26 @@ class LatentQuantizer(nn.Module, ABC):
 
     @abstractmethod
     def dequantize(self, indices: Tensor) -> Tensor:
-        """The latent (B, C, ...) that indices (B, G, ...) stand for."""
+        """Return the latent (B, C, ...) of indices (B, G, ...)."""
 
     @abstractmethod
     def table(self, low: int, high: int) -> Tensor:
         """Return the probabilities (G, high - low + 1) of indices, float64, for the coder.
 
         Args:
-            low: the least index.
-            high: the greatest index.
+            low: smallest index.
+            high: largest index.
         """
 
     def target(self, latent: Tensor) -> Tensor:
-        """Return what the quantized latent is meant to be near: the latent (B, C, ...), or a bounded form."""
+        """Return the values that are quantized: the latent (B, C, ...), or a bounded function of it."""
         return latent
 
     def anneal(self, progress: float) -> None:
-        """Adapt to how much of the training is done, 0..1; most methods do not."""
+        """Set annealed parameters for a share of the training, 0..1; most methods have none."""
 
     def split(self, latent: Tensor) -> Tensor:
-        """Sub-vectors (G, M, k) of a latent (B, C, ...), M counting images and places."""
+        """Return the sub-vectors (G, M, k) of a latent (B, C, ...); M counts images and positions."""
         parts = latent.reshape(latent.shape[0], self.groups, self.dimension, -1)
         return parts.permute(1, 0, 3, 2).reshape(self.groups, -1, self.dimension)
 
@@ -104,21 +104,21 @@ class LatentQuantizer(nn.Module, ABC):
 
         Args:
             vectors: (G, M, k).
-            shape: of the latent, (B, C, ...).
+            shape: shape of the latent, (B, C, ...).
         """
         return self._unfold(vectors, shape).permute(1, 0, 3, 2).reshape(shape)
 
     def join_groups(self, values: Tensor, shape: torch.Size) -> Tensor:
-        """Lay one value per sub-vector out as (B, G, ...).
+        """Arrange one value per sub-vector as (B, G, ...).
 
         Args:
             values: (G, M).
-            shape: of the latent, (B, C, ...).
+            shape: shape of the latent, (B, C, ...).
         """
         return self._unfold(values, shape).transpose(0, 1).reshape(shape[0], self.groups, *shape[2:])
 
     def split_groups(self, values: Tensor) -> Tensor:
-        """One value per sub-vector, (B, G, ...), as (G, M)."""
+        """Invert :meth:`join_groups`: values (B, G, ...) to (G, M)."""
         parts = values.reshape(values.shape[0], self.groups, -1)
         return parts.transpose(0, 1).reshape(self.groups, -1)
 

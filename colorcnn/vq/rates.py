@@ -1,4 +1,4 @@
-"""Rate-distortion points: bits and squared errors, what they cost together, and curves compared.
+"""Rate-distortion points: rates, squared errors, their loss, and the comparison of curves.
 
 Rates are in bits per dimension (bits per pixel for images); the loss is L = bits + trade_off * MSE.
 """
@@ -29,48 +29,48 @@ class RDPoint:
 
     @property
     def decibels(self) -> float:
-        """-10 log10 of the error: the PSNR of an image, and how papers measure vector sources."""
+        """-10 log10 of the error: the PSNR of an image, and the usual measure for vector sources."""
         return decibels(self.mse)
 
     def loss(self, trade_off: float) -> float:
-        """L = rate + trade_off * mse."""
+        """Return L = rate + trade_off * mse."""
         return self.rate + trade_off * self.mse
 
 
 def decibels(mse: float) -> float:
-    """-10 log10 of a mean squared error; infinite where there is none."""
+    """Return -10 log10 of a mean squared error; infinite for an error of 0."""
     return -10 * math.log10(mse) if mse > 0 else math.inf
 
 
 def gaussian_bound(rate: float) -> float:
-    """The least squared error of a unit Gaussian at a rate in bits (Shannon): 2^(-2R)."""
+    """Return the minimum squared error of a unit Gaussian at a rate in bits (Shannon): 2^(-2R)."""
     return 2.0 ** (-2 * rate)
 
 
 def gap_in_bits(point: RDPoint) -> float:
-    """Return the bits above Shannon's bound that a point of a unit Gaussian spends for its error."""
+    """Return the distance in bits of a point of a unit Gaussian from Shannon's bound."""
     return point.rate + 0.5 * math.log2(point.mse)
 
 
 def bd_rate(anchor: Sequence[RDPoint], test: Sequence[RDPoint]) -> float:
-    """Bjontegaard delta rate: how many per cent more bits ``test`` needs than ``anchor`` for equal quality.
+    """Return the Bjontegaard delta rate: per cent of bits that ``test`` needs more than ``anchor``.
 
     Args:
         anchor: at least four points of one method.
-        test: as many or fewer or more of another, at least four; their decibels must overlap.
+        test: at least four points of another method; the decibels of the two must overlap.
 
     Raises:
-        UsageError: too few points, or curves that share no quality or are not increasing.
+        UsageError: too few points, curves without a common quality, or a curve that does not increase.
     """
-    import bjontegaard  # draws in matplotlib and scipy
+    import bjontegaard  # imported here, because it loads matplotlib and scipy
 
     curves = [sorted(curve, key=lambda point: point.rate) for curve in (anchor, test)]
     for curve in curves:
         quality = [point.decibels for point in curve]
         if len(curve) < 4 or any(second <= first for first, second in itertools.pairwise(quality)):
             raise UsageError(
-                f"A curve of {len(curve)} points gives no BD-rate: "
-                "give at least 4 whose decibels rise with the rate."
+                f"A BD-rate cannot be computed from this curve of {len(curve)} points: "
+                "use at least 4 points whose decibels rise with the rate."
             )
     low = max(curve[0].decibels for curve in curves)
     high = min(curve[-1].decibels for curve in curves)

@@ -6,25 +6,25 @@ import torch
 from torch import Tensor
 
 CHUNK = 1 << 23
-"""How many distances are held at once: 32 MB of float32. 4-D codebooks of images would need gigabytes."""
+"""Number of distances in memory (32 MB of float32). 4-D codebooks of images would need gigabytes."""
 
 
 @torch.no_grad()
 def nearest(vectors: Tensor, codebooks: Tensor, penalty: Tensor | None = None, chunk: int = CHUNK) -> Tensor:
-    """Index of the codeword of least squared distance, plus a penalty of its own where one is given.
+    """Return the index of the nearest codeword.
 
     Args:
         vectors: (G, M, k): M vectors for each of G codebooks.
         codebooks: (G, K, k).
-        penalty: (G, K), added to the squared distances: for an entropy-constrained search the bits of a
-            codeword divided by what a unit of squared distance costs; infinite for codewords out of use.
-        chunk: the most distances held at once.
+        penalty: (G, K), added to the squared distances. An entropy-constrained search uses a codeword's bits
+            divided by lambda. Infinite for unused codewords.
+        chunk: maximum number of distances in memory.
 
     Returns:
         (G, M) int64.
     """
-    # |y|^2 is the same for all codewords; centred, the rest loses no digits in float32, wherever those lie
-    # that are out of use.
+    # |y|^2 is left out, since it is equal for all codewords. Codewords are centred, so that float32 is
+    # precise enough; unused ones, which may lie far away, are ignored.
     penalty = codebooks.new_zeros(codebooks.shape[:2]) if penalty is None else penalty
     used = penalty.isfinite().unsqueeze(2)
     total = torch.where(used, codebooks, 0).sum(dim=1, keepdim=True)
@@ -49,6 +49,6 @@ def gather_codewords(codebooks: Tensor, indices: Tensor) -> Tensor:
     """
     groups, size, dimension = codebooks.shape
     shifted = indices + torch.arange(groups, device=indices.device).unsqueeze(1) * size
-    # An embedding's backward pass adds rows up, where indexing's would sort them.
+    # Faster than indexing: the backward pass of an embedding adds rows, the one of indexing sorts them.
     rows = torch.nn.functional.embedding(shifted.reshape(-1), codebooks.reshape(-1, dimension))
     return rows.view(groups, -1, dimension)

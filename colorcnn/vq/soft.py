@@ -1,4 +1,4 @@
-"""Codebooks that are trained with soft or drawn assignments: ``soft-to-hard``, ``gumbel`` and ``reinmax``."""
+"""Codebooks trained with soft or sampled assignments: ``soft-to-hard``, ``gumbel`` and ``reinmax``."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from colorcnn.vq.search import CHUNK
 
 
 def affinities(vectors: Tensor, codebook: Tensor, active: Tensor, scale: Tensor) -> Tensor:
-    """Logits (G, M, K) of soft assignments: minus the squared distances times a scale.
+    """Return the logits (G, M, K) of soft assignments: minus the squared distances times a scale.
 
     Args:
         vectors: (G, M, k).
         codebook: (G, K, k).
-        active: (G, K); a codeword out of use gets no assignment.
+        active: (G, K), False for unused codewords, which get no assignment.
         scale: (G,).
     """
     products = vectors @ codebook.transpose(1, 2)
@@ -35,12 +35,12 @@ def affinities(vectors: Tensor, codebook: Tensor, active: Tensor, scale: Tensor)
 def in_pieces(
     function: Callable[[Tensor], tuple[Tensor, ...]], vectors: Tensor, size: int
 ) -> tuple[Tensor, ...]:
-    """A function of vectors that holds their affinities, in pieces that are recomputed for gradients.
+    """Apply a function in pieces, with gradient checkpointing.
 
     Args:
-        function: of some of the vectors; its results are (G, m, ...).
+        function: function of vectors (G, m, k) whose results are (G, m, ...).
         vectors: (G, M, k).
-        size: of all codebooks together, G K.
+        size: G * K, size of all codebooks together; it decides the size of a piece.
     """
     rows = max(1, CHUNK // size)
     if vectors.shape[1] <= rows:
@@ -60,16 +60,16 @@ def precision(vectors: Tensor, codewords: Tensor) -> Tensor:
 
 
 class SoftQuantizer(CodebookQuantizer):
-    """A codebook whose training weighs all codewords; a large one in pieces, recomputed for gradients."""
+    """Base class of codebooks that use a weighted mean of all codewords in training."""
 
     @abstractmethod
     def weigh(self, vectors: Tensor, unit: Tensor) -> Tensor:
-        """Return the weights (G, M, K) of the codewords that stand in for each vector.
+        """Return the weights (G, M, K) of the codewords for each vector.
 
         Args:
             vectors: (G, M, k).
-            unit: (G,) one over the mean squared distance to the nearest codeword. With it the softness
-                does not depend on the scale of the latent.
+            unit: (G,) one over the mean squared distance to the nearest codeword. It makes the softness
+                independent of the scale of the latent.
         """
 
     def approximate(self, latent: Tensor) -> Quantized:
@@ -89,13 +89,13 @@ class SoftQuantizer(CodebookQuantizer):
 class SoftToHard(SoftQuantizer):
     """``soft-to-hard``: weights by distance that sharpen during training (E. Agustsson et al., 2017).
 
-    The sharpness rises exponentially, in place of that paper's control of the gap to hard assignments.
+    The sharpness rises exponentially; the paper controls it by the gap to hard assignments.
     """
 
     sharpness = 0.1
 
     def anneal(self, progress: float) -> None:
-        """See :meth:`LatentQuantizer.anneal`: from 0.1 to 10."""
+        """See :meth:`LatentQuantizer.anneal`; the sharpness rises from 0.1 to 10."""
         self.sharpness = 10 ** (2 * progress - 1)
 
     def weigh(self, vectors: Tensor, unit: Tensor) -> Tensor:
@@ -106,19 +106,19 @@ class SoftToHard(SoftQuantizer):
 class Gumbel(SoftQuantizer):
     """``gumbel``: codewords sampled by distance, with the gradient of a relaxed sample.
 
-    C. Maddison et al., The Concrete Distribution (2017), as X. Zhu et al. (2022) quantize with it: hard
-    samples forwards, soft ones backwards, at a falling temperature.
+    C. Maddison et al., The Concrete Distribution (2017), and its use for quantization by X. Zhu et al.
+    (2022). The forward pass uses hard samples, the backward pass soft samples, with a falling temperature.
     """
 
     temperature = 1.0
 
     def anneal(self, progress: float) -> None:
-        """See :meth:`LatentQuantizer.anneal`: the temperature falls from 1 to 0.1."""
+        """See :meth:`LatentQuantizer.anneal`; the temperature falls from 1 to 0.1."""
         self.temperature = 10**-progress
 
     def weigh(self, vectors: Tensor, unit: Tensor) -> Tensor:
         """See :meth:`SoftQuantizer.weigh`."""
-        # Likelihoods under Gaussian noise of the quantizer's own error around each codeword.
+        # Log-likelihoods of Gaussian noise around each codeword, with the variance of the quantization error.
         logits = affinities(vectors, self.codebook, self.active, self.dimension / 2 * unit)
         noise = torch.empty_like(logits).exponential_().log()
         noisy = (logits - noise) / self.temperature
@@ -127,7 +127,7 @@ class Gumbel(SoftQuantizer):
 
 
 class ReinMax(Gumbel):
-    """``reinmax``: as ``gumbel``, with draws at the temperature and a gradient of second order.
+    """``reinmax``: like ``gumbel``, but sampled at the temperature and with a second-order gradient.
 
     L. Liu et al. (2023): see :func:`colorcnn.vq.estimators.reinmax`.
     """

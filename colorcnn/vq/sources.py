@@ -15,7 +15,7 @@ from colorcnn.images import find_images, read_image, to_tensor
 
 TEST_SIZE = 1_000_000
 TEST_SEED = 20_240_901
-_TRIES = 100  # images drawn for a crop before all count as too small
+_TRIES = 100  # attempts before the images are reported as too small
 
 
 class Source(ABC):
@@ -25,7 +25,7 @@ class Source(ABC):
         dimension: d; the source's own by default.
 
     Raises:
-        UsageError: the source has no such dimension.
+        UsageError: the source does not exist in this dimension.
     """
 
     name: str
@@ -35,9 +35,9 @@ class Source(ABC):
     def __init__(self, dimension: int | None = None) -> None:
         self.dimension = self.own_dimension if dimension is None else dimension
         if self.dimension < 1 or (not self.any_dimension and self.dimension != self.own_dimension):
-            least = "at least 1" if self.any_dimension else f"exactly {self.own_dimension}"
+            possible = "at least 1" if self.any_dimension else f"exactly {self.own_dimension}"
             raise UsageError(
-                f"The {self.name} source cannot have {self.dimension} dimensions: choose {least}."
+                f"The {self.name} source cannot have {self.dimension} dimensions: choose {possible}."
             )
 
     @abstractmethod
@@ -46,20 +46,20 @@ class Source(ABC):
 
         Args:
             count: number of vectors.
-            generator: of random numbers.
+            generator: the random generator; None uses torch's global one.
         """
 
     def test_set(self, count: int = TEST_SIZE) -> Tensor:
-        """The vectors everything is tested on, (count, d), always the same."""
+        """Return the test vectors (count, d), always the same."""
         return self.sample(count, torch.Generator().manual_seed(TEST_SEED))
 
     def val_set(self, count: int) -> Tensor:
-        """Other vectors, (count, d), always the same too, to choose by."""
+        """Return the validation vectors (count, d), always the same."""
         return self.sample(count, torch.Generator().manual_seed(TEST_SEED + 1))
 
 
 class Gaussian(Source):
-    """Independent N(0, 1); of 1 dimension by default."""
+    """Independent N(0, 1) components; 1 dimension by default."""
 
     name = "gaussian"
     own_dimension = 1
@@ -70,20 +70,20 @@ class Gaussian(Source):
 
 
 class Laplace(Source):
-    """Independent Laplace of scale 1, variance 2; of 8 dimensions by default."""
+    """Independent Laplace components of scale 1 (variance 2); 8 dimensions by default."""
 
     name = "laplace"
     own_dimension = 8
 
     def sample(self, count: int, generator: torch.Generator | None = None) -> Tensor:
         """See :meth:`Source.sample`."""
-        # The difference of two exponentials.
+        # The difference of two exponential variables has a Laplace distribution.
         draws = torch.empty(2, count, self.dimension).exponential_(generator=generator)
         return draws[0] - draws[1]
 
 
 class Boomerang(Source):
-    """A bent Gaussian: (v - u^2 + 1, u) for (u, v) of unit variances and correlation 0.9."""
+    """A bent Gaussian: (v - u^2 + 1, u), where u and v have variance 1 and correlation 0.9."""
 
     name = "boomerang"
     own_dimension = 2
@@ -104,11 +104,11 @@ def create_source(name: str, dimension: int | None = None) -> Source:
     """Build a source by name.
 
     Args:
-        name: of the source.
-        dimension: of its vectors; None for its own.
+        name: name of the source.
+        dimension: dimension of the vectors; None for the source's default.
 
     Raises:
-        UsageError: the name is unknown, or the source has no such dimension.
+        UsageError: the name is unknown, or the source does not exist in this dimension.
     """
     if name not in SOURCES:
         raise unknown_name("source", name, SOURCES)
@@ -116,38 +116,38 @@ def create_source(name: str, dimension: int | None = None) -> Source:
 
 
 def list_pictures(folder: Path) -> list[Path]:
-    """The image files in a folder and all below it, in order.
+    """Return the image files in a folder and its subfolders, sorted.
 
     Raises:
-        ColorCNNError: there is none, or the folder cannot be read.
+        ColorCNNError: the folder holds no image files, or cannot be read.
     """
     files = find_images(folder, recursive=True)
     if not files:
-        raise ColorCNNError(f"{folder} holds no images: name a folder of image files.")
+        raise ColorCNNError(f"{folder} holds no images: use a folder with image files.")
     return files
 
 
 def read_pixels(path: Path) -> Tensor:
-    """An image file as (3, H, W) uint8."""
+    """Read an image file as (3, H, W) uint8."""
     return to_tensor(read_image(path))
 
 
 def random_crops(files: Sequence[Path], count: int, size: int, seed: Sequence[int]) -> Tensor:
-    """Square crops, each at a random place of a random image that is large enough, half of them mirrored.
+    """Cut square crops at random positions of random images, half of them mirrored.
 
     Args:
         files: image files.
-        count: how many crops, B.
-        size: their side.
-        seed: numbers that together decide everything, such as (seed, step).
+        count: B, number of crops.
+        size: side length of a crop.
+        seed: seed sequence, such as (seed, step).
 
     Returns:
         uint8 (B, 3, size, size).
 
     Raises:
-        ColorCNNError: image after image is smaller than a crop, or one is damaged.
+        ColorCNNError: 100 images in a row are smaller than a crop, or an image is damaged.
     """
-    # RandomState's stream is frozen for ever.
+    # NumPy guarantees that RandomState's stream never changes.
     draws = np.random.RandomState(np.random.SeedSequence(list(seed)).generate_state(4))
     crops = []
     for chosen in draws.randint(len(files), size=count):
@@ -160,7 +160,7 @@ def random_crops(files: Sequence[Path], count: int, size: int, seed: Sequence[in
 
 
 def _large_enough(files: Sequence[Path], chosen: int, size: int, draws: np.random.RandomState) -> Tensor:
-    """The pixels of the chosen image, or of another that is drawn where it is smaller than a crop."""
+    """Return the pixels of the chosen image; if it is smaller than a crop, of another random image."""
     for _ in range(_TRIES):
         path = files[chosen]
         pixels = read_pixels(path)

@@ -14,13 +14,13 @@ from colorcnn.vq.quantizer import LatentQuantizer, Quantized
 
 
 class UniformQuantizer(LatentQuantizer):
-    """Rounding, and a factorized density for its rate.
+    """Rounding, with a factorized density for its rate.
 
     Args:
         channels: C.
         dimension: 1.
-        trade_off: as in :class:`LatentQuantizer`; rounding weighs nothing.
-        init_scale: how wide the density is at first.
+        trade_off: unused; part of the interface of :class:`LatentQuantizer`.
+        init_scale: initial width of the density.
 
     Raises:
         UsageError: ``dimension`` is not 1, or ``init_scale`` is not positive.
@@ -31,7 +31,7 @@ class UniformQuantizer(LatentQuantizer):
     ) -> None:
         super().__init__(channels, dimension, trade_off)
         if dimension != 1:
-            raise UsageError(f"Rounding has no dimension {dimension}: choose 1, or a method with a codebook.")
+            raise UsageError(f"dimension is {dimension}, but rounding needs 1: use a method with a codebook.")
         if not 0 < init_scale < math.inf:
             raise UsageError(f"init_scale is {init_scale}: choose a number above 0.")
         self.density = FactorizedDensity(channels, init_scale)
@@ -55,7 +55,7 @@ class UniformQuantizer(LatentQuantizer):
 
 
 class UniformNoise(UniformQuantizer):
-    """``uq-aun``: uniform noise of width 1 stands in for rounding (J. Balle et al., 2017)."""
+    """``uq-aun``: uniform noise of width 1 replaces rounding in training (J. Balle et al., 2017)."""
 
     def approximate(self, latent: Tensor) -> Quantized:
         """See :meth:`LatentQuantizer.approximate`."""
@@ -63,7 +63,7 @@ class UniformNoise(UniformQuantizer):
 
 
 class UniformSTE(UniformQuantizer):
-    """``uq-ste``: rounding whose gradient is taken to be 1 (Y. Bengio et al., 2013)."""
+    """``uq-ste``: rounding with a gradient of 1 (Y. Bengio et al., 2013)."""
 
     def approximate(self, latent: Tensor) -> Quantized:
         """See :meth:`LatentQuantizer.approximate`."""

@@ -82,7 +82,7 @@ def test_options_that_conflict_are_refused_before_any_work(arguments, problem, c
 
 def test_decompress_looks_at_the_signature_first(capsys):
     assert main(["decompress", "a.png"]) == 1
-    assert "a.png is no compressed picture" in capsys.readouterr().err
+    assert "a.png is not a compressed image" in capsys.readouterr().err
 
 
 class TestPython:
@@ -115,7 +115,7 @@ class TestPython:
             (lambda: colorcnn.compress("a.png", "none"), "There is no pretrained model 'none'"),
             (lambda: colorcnn.compress("a.png", max_pixels=9), "more than 9 pixels"),
             (lambda: colorcnn.decompress("none.cvq"), "none.cvq does not exist"),
-            (lambda: colorcnn.decompress(b"hello"), "The data is no compressed picture"),
+            (lambda: colorcnn.decompress(b"hello"), "The data is not a compressed image"),
         ],
     )
     def test_what_cannot_be_done_is_told(self, call, problem):

@@ -46,7 +46,7 @@ def test_build_verify_and_export(pets: Path, capsys) -> None:
     assert "18 images, 2 palettes of 8 colours" in out
     for line in ("nominal", "packed", "coded", "source files", "times smaller than the files"):
         assert line in out
-    assert "no classifier: clusters are made of pixel statistics" in err
+    assert "no classifier: clusters use pixel statistics" in err
     assert "refinement" in err
     assert run(capsys, "verify", "small")[:2] == (0, "small is whole: 18 images in 1 shards.\n")
     assert run(capsys, "export", "small", "-o", "pngs")[0] == 0
@@ -218,7 +218,7 @@ def test_recode_can_copy_what_pruning_keeps_losslessly(pets: Path, capsys) -> No
         ),
         (["--recipe", "super", "--clusters", "4"], 2, "for super palettes with these options: leave it out."),
         (["--method", "colorcnn-plus", "--smoothing", "9"], 2, "take it without (--smoothing 0)"),
-        (["--method", "wu+floyd-steinberg", "--palettes", "super"], 2, "leave +floyd-steinberg out"),
+        (["--method", "wu+floyd-steinberg", "--palettes", "super"], 2, "remove +floyd-steinberg"),
         (["--method", "wu+floyd-steinberg", "--smoothing", "9"], 2, "take it without (--smoothing 0)"),
         (["--classifier-size", "9"], 2, "--classifier-size needs --classifier"),
         (["--recipe", ""], 2, "paper, pixels, super"),

@@ -17,7 +17,7 @@ from colorcnn.cli import main
 from colorcnn.commands.fit_arguments import find_config, prepare_arguments, resuming_command
 from colorcnn.errors import UsageError
 from colorcnn.reproduce.locks import claimed
-from colorcnn.tasks.progress import doubts, duration
+from colorcnn.tasks.progress import duration, warnings_about
 
 TESTS = Path(__file__).resolve().parents[1]
 CONF = TESTS / "conf"
@@ -104,7 +104,7 @@ def test_a_classifier_of_other_classes_is_refused_before_training(run, tmp_path,
     monkeypatch.setitem(sys.modules, "odd", sys.modules[__name__])
     judges = ("--model.init_args.classifiers", "[odd:wrong_classifier]", "--allow-module", "odd")
     assert run("fit", "--config", CONF / "colorcnn.yaml", *judges) == 2
-    assert "'odd:wrong_classifier' tells 7 classes apart and the data set has 10" in capsys.readouterr().err
+    assert "'odd:wrong_classifier' has 7 classes and the data set has 10" in capsys.readouterr().err
     assert not (tmp_path / "runs" / "colorcnn" / "checkpoints").exists()
 
 
@@ -154,9 +154,9 @@ class _Task(pl.LightningModule):
     pass
 
 
-def test_a_task_that_is_neither_gives_no_doubts():
+def test_a_task_of_another_kind_gives_no_warnings():
     trainer = pl.Trainer(logger=False, enable_checkpointing=False)
-    assert list(doubts(trainer, _Task())) == []
+    assert list(warnings_about(trainer, _Task())) == []
 
 
 @pytest.mark.parametrize(

@@ -120,7 +120,7 @@ def test_statistics_may_be_those_of_the_quantized_images(store: Path) -> None:
 
 
 def test_a_folder_that_is_no_store_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="no quantized data set"):
+    with pytest.raises(UsageError, match="not a quantized data set"):
         QuantizedFolder(str(tmp_path))
 
 

@@ -98,7 +98,7 @@ def test_pooling_averages_and_one_adds_the_deviation() -> None:
 
 
 def test_strange_labels_and_layers_are_refused() -> None:
-    with pytest.raises(ColorCNNError, match="tells 2 classes apart and a label is 5"):
+    with pytest.raises(ColorCNNError, match="has 2 classes, but a label is 5"):
         attention_maps(Probe(Linear(), ("look",), "look"), spots(), torch.tensor([5]), "gradcam", "look")
     network = create_classifier("resnet9", 3, width=4)
     with pytest.raises(UsageError, match="feature maps"):

@@ -11,7 +11,7 @@ from dcq_samples import CLASSES, tinted
 
 from colorcnn.dcq.build import NETWORK, WORK, prepare_folder
 from colorcnn.dcq.refine import Refinement
-from colorcnn.dcq.settings import Settings, recipe, recipe_meant
+from colorcnn.dcq.settings import Settings, implied_recipe, recipe
 from colorcnn.dcq.sources import ArrayImages, Chosen, FileImages
 from colorcnn.dcq.stages import Work
 from colorcnn.dcq.storage import MANIFEST, Store, read_manifest, verify_store
@@ -81,7 +81,7 @@ def test_a_cpu_looks_at_a_few_images_at_a_time_and_sees_the_same(source, network
     for folder, pixels in (("a", 1 << 18), ("b", 7 * 256)):
         monkeypatch.setattr("colorcnn.tasks.extract._AT_ONCE", pixels)
         job = build(source, folder=folder, network=network)
-        job.look()
+        job.run_classifier()
         seen.append(job.work.load(NETWORK))
     assert len(seen[0]["attention"]) == 40
     for name in ("features", "attention"):
@@ -116,7 +116,7 @@ def test_a_build_that_was_stopped_goes_on_and_gives_the_same_bytes(source, netwo
     whole = build(source, folder="whole", network=network)
     whole.run()
     stopped = build(source, network=network)
-    stopped.look()
+    stopped.run_classifier()
     if stage != "look":
         clusters = stopped.clusters()
     if stage in ("design", "refine"):
@@ -162,7 +162,7 @@ def test_every_kind_of_features_makes_clusters(source, network, build, features)
 
 
 def _clusters(job) -> np.ndarray:
-    job.look()
+    job.run_classifier()
     return job.clusters()
 
 
@@ -294,8 +294,8 @@ def test_a_shard_of_another_store_is_named(source, build) -> None:
     first.run()
     second.run()
     (second.folder / "shard-00000.dcq").replace(first.folder / "shard-00000.dcq")
-    assert "of another store" in verify_store(first.folder)[0]
-    with pytest.raises(ColorCNNError, match=r"shard-00000\.dcq is of another store"):
+    assert "belongs to another store" in verify_store(first.folder)[0]
+    with pytest.raises(ColorCNNError, match=r"shard-00000\.dcq belongs to another store"):
         Store(first.folder).decode(0)
 
 
@@ -305,13 +305,13 @@ def test_labels_that_no_class_has_are_refused(source, build) -> None:
     path = store.folder / "store.json"
     content = json.loads(path.read_text())
     path.write_text(json.dumps({**content, "classes": content["classes"][:1]}))
-    assert "of another store" in verify_store(store.folder)[0]
-    with pytest.raises(ColorCNNError, match="of another store"):
+    assert "belongs to another store" in verify_store(store.folder)[0]
+    with pytest.raises(ColorCNNError, match="belongs to another store"):
         Store(store.folder).labels  # noqa: B018
 
 
 def test_damaged_and_foreign_manifests_are_refused(source, build, tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="no quantized data set"):
+    with pytest.raises(UsageError, match="not a quantized data set"):
         read_manifest(tmp_path)
     job = build(source)
     job.run()
@@ -417,7 +417,7 @@ def test_recipes_have_names() -> None:
      ({"method": "wu"}, False, ("paper", "method")), ({}, True, ("paper", "classifier"))],
 )  # fmt: skip
 def test_who_asks_for_what_only_the_paper_has_gets_its_recipe(given, classifier, meant) -> None:
-    assert recipe_meant(given, classifier=classifier) == meant
+    assert implied_recipe(given, classifier=classifier) == meant
 
 
 def test_a_data_set_without_images_is_refused(build) -> None:

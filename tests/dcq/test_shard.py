@@ -182,7 +182,7 @@ def test_foreign_later_and_missing_files_are_told_apart(tmp_path: Path) -> None:
     path = written(plain(), tmp_path)
     data = path.read_bytes()
     path.write_bytes(b"\x89PNG\r\n\x1a\n" + data[8:])
-    with pytest.raises(ColorCNNError, match="no shard"):
+    with pytest.raises(ColorCNNError, match="not a shard"):
         Shard(path)
     path.write_bytes(SIGNATURE + struct.pack("<H", VERSION + 1) + data[10:])
     with pytest.raises(ColorCNNError, match="update colorcnn"):
@@ -218,5 +218,5 @@ def test_columns_that_claim_much_memory_are_refused_before_they_are_decoded(tmp_
     labels["shape"], labels["block"], labels["frames"] = [2**29], 1 << 19, [1] * 1024
     text = json.dumps(header).encode()
     path.write_bytes(data[:12] + struct.pack("<II", len(text), zlib.crc32(text)) + text + data[20 + length :])
-    with pytest.raises(ColorCNNError, match="columns claim more than"):
+    with pytest.raises(ColorCNNError, match="arrays claim more than"):
         Shard(path)

@@ -5,7 +5,7 @@ import pytest
 import torch
 from dcq_samples import CLASSES, tinted
 
-from colorcnn.dcq.palettes import attended, by_lightness, design_palette, pixel_shares, to_colors
+from colorcnn.dcq.palettes import attended, by_lightness, design_palette, pixels_per_image, to_colors
 from colorcnn.dcq.refine import Images, Refinement, refinement_images, sobel
 from colorcnn.dcq.sources import ArrayImages
 from colorcnn.quantizers.spaces import enter
@@ -25,7 +25,7 @@ def test_an_image_without_attention_keeps_all_its_pixels(value: float) -> None:
 
 
 def test_a_clusters_budget_is_shared_by_its_images() -> None:
-    shares = pixel_shares(np.array([0, 0, 0, 1]), 3, 120)
+    shares = pixels_per_image(np.array([0, 0, 0, 1]), 3, 120)
     assert shares.tolist() == [40, 40, 40, 120]
 
 

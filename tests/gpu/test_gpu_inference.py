@@ -99,7 +99,7 @@ def test_losses_are_looked_at_without_waiting():
         assert [check.note(loss, step) for step, loss in enumerate(losses)] == [None] * 3
     finally:
         torch.cuda.set_sync_debug_mode("default")
-    found = check.look()
+    found = check.check()
     assert found is not None
     assert found.step == 1
 

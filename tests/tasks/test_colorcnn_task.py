@@ -150,14 +150,14 @@ def test_the_temperature_falls_geometrically_to_its_end(step, given, expected, i
 @pytest.mark.parametrize(
     ("options", "told"),
     [
-        ({"temperature": 0.0}, "temperature is 0.0: it must be above 0"),
-        ({"temperature": [0.3, 0.0]}, "temperature is .*: it must be above 0"),
-        ({"temperature": [1.0, 0.3, 0.1]}, "give where it starts and ends"),
-        ({"jitter_contrast": 0.0}, "jitter_contrast is 0.0: it must be above 0"),
+        ({"temperature": 0.0}, "temperature is 0.0: choose a number above 0"),
+        ({"temperature": [0.3, 0.0]}, "temperature is .*: choose a number above 0"),
+        ({"temperature": [1.0, 0.3, 0.1]}, r"give one number or \[start, end\]"),
+        ({"jitter_contrast": 0.0}, "jitter_contrast is 0.0: choose a number above 0"),
         ({"imitation_pixels": 0.0}, "imitation_pixels is 0.0"),
-        ({"distillation": 1.5}, "distillation is 1.5: it is a share"),
-        ({"imitation_until": -0.1}, "imitation_until is -0.1: it is a share"),
-        ({"imitation_until": [0.5, 1.1]}, "imitation_until is .*: it is a share"),
+        ({"distillation": 1.5}, "distillation is 1.5: choose a share"),
+        ({"imitation_until": -0.1}, "imitation_until is -0.1: choose a share"),
+        ({"imitation_until": [0.5, 1.1]}, "imitation_until is .*: choose a share"),
         ({"size_weights": [1.0, 2.0]}, "size_weights is .* for each of the sizes"),
         ({"size_weights": [0.0]}, "not all 0"),
         ({"task_batches": 0}, "task_batches is 0"),
@@ -165,7 +165,7 @@ def test_the_temperature_falls_geometrically_to_its_end(step, given, expected, i
         ({"imitation_weight": [-3.0]}, "imitation_weight is .*: choose 0 or more"),
         ({"sizes": [0]}, "0"),
         ({"sizes": [300]}, "300"),
-        ({"sizes": [2, 2]}, "name each number of colours once"),
+        ({"sizes": [2, 2]}, "give each number of colours once"),
         ({"size_weights": [float("nan")]}, "size_weights is"),
     ],
 )
@@ -259,7 +259,7 @@ def test_a_training_goes_on_from_weights_of_the_same_network(tmp_path):
     assert frozen.bottleneck.training
     learning = {name.partition(".")[0] for name, value in frozen.named_parameters() if value.requires_grad}
     assert learning == {"bottleneck", "features"}
-    with pytest.raises(UsageError, match="name those to keep with start_from"):
+    with pytest.raises(UsageError, match="give trained ones with start_from"):
         make(frozen_backbone=True)
-    with pytest.raises(UsageError, match="holds another network"):
+    with pytest.raises(UsageError, match="has another architecture"):
         make(quantizer_kwargs={**network, "bottleneck": 3}, **options)

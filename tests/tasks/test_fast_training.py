@@ -96,7 +96,7 @@ def test_a_bad_loss_is_found_at_once_on_a_cpu():
     assert check.note(torch.tensor(1.0), 0) is None
     found = check.note(torch.tensor(torch.inf), 1)
     assert found == (torch.inf, 1)
-    assert check.look() == found
+    assert check.check() == found
 
 
 def test_the_first_of_several_bad_losses_is_found_every_so_many_steps():
@@ -107,7 +107,7 @@ def test_the_first_of_several_bad_losses_is_found_every_so_many_steps():
     ]
     found = [check.note(loss, 10 + step) for step, loss in enumerate(losses)]
     assert found == [None, None, (torch.inf, 11), None]
-    assert check.look() == (torch.inf, 11)
+    assert check.check() == (torch.inf, 11)
 
 
 @pytest.mark.parametrize(

@@ -81,7 +81,7 @@ def test_flags_of_flat_options_find_their_group(tmp_path):
 @pytest.mark.parametrize(
     ("options", "problem"),
     [
-        ({"imitation": {"weight": 1}, "imitation_weight": 2}, "are one option"),
+        ({"imitation": {"weight": 1}, "imitation_weight": 2}, "are the same option"),
         ({"imitation": {"wieght": 1}}, "option of imitation"),
     ],
 )

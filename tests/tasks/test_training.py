@@ -147,7 +147,7 @@ def test_a_schedule_of_another_length_is_not_resumed(run, capsys):
     argv = ("fit", "--config", CONF / "classifier.yaml")
     assert run(*argv, "--trainer.max_epochs", "1") == 0
     assert run(*argv, "--ckpt_path", "last", "--trainer.max_epochs", "3") == 2
-    assert "planned for 3 steps and this run has 9" in capsys.readouterr().err
+    assert "planned for 3 steps, but this run has 9" in capsys.readouterr().err
 
 
 def test_a_run_is_not_overwritten(run, tmp_path, capsys):

@@ -15,7 +15,7 @@ from colorcnn.data.compression import PictureCrops, VectorSource
 from colorcnn.errors import ColorCNNError, UsageError
 from colorcnn.tasks.callbacks import EpochSeed
 from colorcnn.tasks.vq import VQTask
-from colorcnn.vq.compressor import Terms, VectorCompressor, resting
+from colorcnn.vq.compressor import Terms, VectorCompressor, frozen_parameters
 from colorcnn.vq.methods import create_quantizer
 from colorcnn.vq.sources import random_crops
 
@@ -130,7 +130,7 @@ def refusals(run, tmp_path, pictures, model, capsys):
         (1, "exists already", ["compress", pictures / "0.png", "--model", model, "-o", "small.cvq"]),
         (1, "truncated", ["decompress", "cut.cvq", "--model", model]),
         (1, "corrupt", ["decompress", "bad.cvq", "--model", model]),
-        (1, "no compressed picture", ["decompress", pictures / "0.png", "--model", model, "-o", "x.png"]),
+        (1, "not a compressed image", ["decompress", pictures / "0.png", "--model", model, "-o", "x.png"]),
         (1, "not installed", ["decompress", "small.cvq", "-o", "x.png"]),
         (
             1,
@@ -161,9 +161,9 @@ def refusals(run, tmp_path, pictures, model, capsys):
         (["--model.init_args.prior_factor", "-1"], "prior_factor"),
         (["--model.init_args.latent_weight", "0"], "latent_weight"),
         (["--model.init_args.decoder_steps", "0"], "decoder_steps"),
-        (["--model.init_args.decoder_steps", "2", "--model.init_args.alternate", "false"], "in turn"),
+        (["--model.init_args.decoder_steps", "2", "--model.init_args.alternate", "false"], "alternating"),
         (["--model.init_args.network_kwargs", "{width: 0}"], "width"),
-        (["--trainer.max_epochs", "-1"], "planned over its steps"),
+        (["--trainer.max_epochs", "-1"], "number of steps"),
         (["--trainer.overfit_batches", "2"], "overfit_batches"),
         (["--trainer.devices", "2"], "one device"),
         (["--model.init_args.network_kwargs", "{height: 3}"], "does not take"),
@@ -179,7 +179,7 @@ def test_a_training_does_not_go_on_at_another_length(run, capsys):
     command = ["fit", "--config", CONF / "vq.yaml", "--model.init_args.schedule", "constant"]
     assert run(*command, "--trainer.max_epochs", "1") == 0
     assert run(*command, "--trainer.max_epochs", "3", "--ckpt_path", "last") == 2
-    assert "training of 8 steps and this run has 24" in capsys.readouterr().err
+    assert "training of 8 steps, but this run has 24" in capsys.readouterr().err
 
 
 def test_another_method_is_not_loaded_from_a_checkpoint(run, capsys):
@@ -198,7 +198,7 @@ def test_in_turn_the_decoder_learns_from_real_codewords_and_the_encoder_alone_fr
     assert all(parameter.grad is None for parameter in made.encoder.parameters())
     learnt = [*made.decoder.parameters(), *made.quantizer.parameters()]
     before = [parameter.grad.clone() for parameter in learnt]
-    with resting(made.decoder, made.quantizer):
+    with frozen_parameters(made.decoder, made.quantizer):
         made.loss(made.terms(source, made.quantizer.approximate(latent))).backward()
     assert any(parameter.grad.abs().sum() > 0 for parameter in made.encoder.parameters())
     assert all(torch.equal(parameter.grad, grad) for parameter, grad in zip(learnt, before))

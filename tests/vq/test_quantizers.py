@@ -196,8 +196,8 @@ def test_pruned_codewords_are_never_used_again(name):
         ("sphere", {"radius_floor": math.nan}, "radius_floor"),
         ("vq-ste", {"trade_off": -1}, "trade_off"),
         ("diveq", {"spread": -1}, "spread"),
-        ("fsq", {"size": 15, "dimension": 4}, "no two levels in 4 dimensions"),
-        ("uq-aun", {"dimension": 2}, "choose 1"),
+        ("fsq", {"size": 15, "dimension": 4}, "too small for 2 levels in each of 4 dimensions"),
+        ("uq-aun", {"dimension": 2}, "dimension is 2"),
         ("uq-aun", {"init_scale": 0}, "init_scale"),
     ],
 )

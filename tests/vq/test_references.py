@@ -56,7 +56,7 @@ def test_published_points_agree_with_their_own_loss():
             assert RDPoint(point.rate, mse).loss(trade_off) == pytest.approx(point.loss, rel=3e-3)
 
 
-@pytest.mark.parametrize(("wrong", "options"), [("trade-off", {"trade_off": 0}), ("codewords", {"size": 0})])
+@pytest.mark.parametrize(("wrong", "options"), [("trade-off", {"trade_off": 0}), ("size is 0", {"size": 0})])
 def test_a_reference_that_cannot_be_designed_is_refused(wrong, options):
     with pytest.raises(UsageError, match=wrong):
         design_ecvq(torch.randn(8, 2), **{"trade_off": 1.0, **options})

@@ -159,7 +159,7 @@ def build_settings(options: argparse.Namespace) -> Settings:
     Raises:
         UsageError: a value is invalid.
     """
-    from colorcnn.dcq.settings import Settings, described, recipe_meant
+    from colorcnn.dcq.settings import Settings, implied_recipe, settings_of
 
     names = {field.name for field in dataclasses.fields(Settings)} - {"refinement"}
     given: dict[str, object] = {
@@ -174,8 +174,8 @@ def build_settings(options: argparse.Namespace) -> Settings:
         raise UsageError("--classifier-size needs --classifier: add it, or remove --classifier-size.")
     name, asking = options.recipe, ""
     if name is None:
-        name, asking = recipe_meant(given, classifier=options.classifier is not None)
-    settings, idle = described(name, given)
+        name, asking = implied_recipe(given, classifier=options.classifier is not None)
+    settings, idle = settings_of(name, given)
     # An option without an effect is an error, so that nobody relies on it.
     if idle:
         asking = next((name for name in ("palettes", "method") if name in given), asking)

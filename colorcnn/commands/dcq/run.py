@@ -16,7 +16,7 @@ from colorcnn.commands.console import Parser, check_seed
 from colorcnn.commands.dcq.options import add_build_options, add_data_options, add_jobs_option, build_settings
 from colorcnn.data.registry import check_data
 from colorcnn.dcq.formats import EXPORTS, check_export
-from colorcnn.dcq.place import check_store
+from colorcnn.dcq.store_folder import check_store
 from colorcnn.errors import UsageError
 from colorcnn.methods import parse_method
 from colorcnn.pretrained import check_classifier
@@ -190,7 +190,9 @@ def _build(options: argparse.Namespace) -> int:
                 quantizer=quantizer,
                 data=options.data,
                 classifier=options.classifier,
-                sight=None if network is None else [weights_hash(network), options.classifier_size],
+                classifier_input=None
+                if network is None
+                else [weights_hash(network), options.classifier_size],
                 jobs=options.jobs,
                 say=_log.info,
             )
@@ -222,8 +224,8 @@ def _unfinished_store(
         classified: True if the build uses a classifier.
     """
     from colorcnn.dcq.build import WORK
-    from colorcnn.dcq.place import MANIFEST
     from colorcnn.dcq.storage import read_manifest
+    from colorcnn.dcq.store_folder import MANIFEST
 
     folder = options.out
     if options.force or not (folder / MANIFEST).is_file() or (folder / PICTURE).exists():

@@ -179,7 +179,7 @@ def _draw_mapping(axes: Axes, compressor: VectorCompressor, reach: float, dark: 
 
 
 def _draw_gradient(axes: Axes, compressor: VectorCompressor, reach: float, draws: int, dark: bool) -> None:
-    latent, gradient = encoder_gradients(compressor, reach, draws=draws)
+    latent, gradient = encoder_gradients(compressor, reach, num_samples=draws)
     analytic = analytic_gradients(compressor, reach)
     ink = theme(dark)
     for boundary in scalar_mapping(compressor, reach).latent_boundaries.tolist():

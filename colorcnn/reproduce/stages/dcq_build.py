@@ -104,13 +104,13 @@ class DcqBuildStage(StageKind):
 
 def _settings(description: Mapping[str, Any], seed: int) -> tuple[Settings, str | None]:
     """Return the settings, and the requested colour space or None."""
-    from colorcnn.dcq.settings import described
+    from colorcnn.dcq.settings import settings_of
     from colorcnn.errors import UsageError
 
     given: dict[str, Any] = {}
     for change in changes_of(description, "settings"):
         given = merged(given, change)
-    settings, idle = described(description["recipe"], {**given, "seed": seed})
+    settings, idle = settings_of(description["recipe"], {**given, "seed": seed})
     if idle:
         raise UsageError(
             f"{idle[0]} changes nothing for {settings.palettes} palettes with these settings: leave it out."

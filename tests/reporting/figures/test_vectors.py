@@ -32,7 +32,7 @@ def test_mean_gradients_tend_to_their_analytic_form(method):
     made = scalar(method)
     with torch.no_grad():  # at the optimum there would be little but noise to compare
         made.decoder.body[-1].bias.add_(0.5)
-    latent, mean = encoder_gradients(made, count=81, draws=2000)
+    latent, mean = encoder_gradients(made, count=81, num_samples=2000)
     at, analytic = analytic_gradients(made, count=81)
     assert torch.equal(latent, at)
     assert (mean - analytic).norm() < 0.05 * analytic.norm()
@@ -44,7 +44,7 @@ def test_methods_without_an_analytic_form_have_none():
 
 
 def test_boundaries_lie_between_the_codewords_of_an_identity():
-    found = scalar_mapping(scalar(), reach=3)
+    found = scalar_mapping(scalar(), limit=3)
     middles = (torch.linspace(-2, 2, 7)[1:] + torch.linspace(-2, 2, 7)[:-1]) / 2
     assert torch.allclose(found.boundaries, middles, atol=2e-3)
     assert torch.allclose(found.centers[:, 0], torch.linspace(-2, 2, 7))

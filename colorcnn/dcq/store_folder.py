@@ -1,4 +1,4 @@
-"""The place of a store: a folder that holds store.json."""
+"""Check of a store's folder, which holds store.json."""
 
 from __future__ import annotations
 
@@ -9,22 +9,22 @@ from colorcnn.errors import UsageError
 
 MANIFEST = "store.json"
 NAMES = "names.json"
-"""The names of the files that the images come from, where they come from files."""
+"""File with the original names of the images' files, if they come from files."""
 
 
 def check_store(root: str | os.PathLike[str]) -> None:
     """Check that a folder is a store, without reading it.
 
     Raises:
-        UsageError: it is none.
+        UsageError: the folder is not a store.
     """
     if not (Path(root) / MANIFEST).is_file():
         raise no_store(root)
 
 
 def no_store(root: str | os.PathLike[str]) -> UsageError:
-    """Return the error for a folder that is no store."""
+    """Return the error for a folder that is not a store."""
     return UsageError(
-        f"{os.fspath(root)} is no quantized data set, {MANIFEST} is missing: name a folder that "
-        "`colorcnn dcq build` has finished."
+        f"{os.fspath(root)} is not a quantized data set, {MANIFEST} is missing: use the folder of a finished "
+        "build."
     )
