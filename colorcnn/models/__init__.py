@@ -1,4 +1,4 @@
-"""Networks: learned quantizers, their backbones, and the classifiers they are judged by."""
+"""Networks: learned quantizers, their backbones, classifiers and compressors."""
 
 from collections.abc import Callable
 from typing import Any
@@ -28,17 +28,17 @@ MODELS: dict[str, Callable[..., nn.Module]] = {**LEARNED, **CLASSIFIERS, **COMPR
 
 
 def create_model(architecture: str, /, **kwargs: Any) -> nn.Module:
-    """Build a network by name from primitive options, as a checkpoint's config names it.
+    """Build a network from its name and options, as in a checkpoint's config.
 
     Args:
         architecture: a key of :data:`MODELS`.
-        **kwargs: its options.
+        **kwargs: options of the network.
 
     Returns:
         The network. Its ``config`` has the options, so that it can be saved.
 
     Raises:
-        UsageError: the name is unknown, or it has no such option.
+        UsageError: the name or an option is unknown.
     """
     model = build("architecture", MODELS, architecture, **kwargs)
     return model.describe(architecture, kwargs) if isinstance(model, Shareable) else model

@@ -36,7 +36,7 @@ __all__ = [
 ]
 
 Assignment = Tensor | SparseAssignment
-"""A soft assignment m(x): dense (B, C, H, W), or the K entries of each pixel that are not 0."""
+"""A soft assignment m(x): dense (B, C, H, W), or only the K nonzero entries of each pixel."""
 
 
 def pool_rows(weights: Tensor, num_colors: int, *, strided: bool = False) -> Tensor:
@@ -47,7 +47,7 @@ def pool_rows(weights: Tensor, num_colors: int, *, strided: bool = False) -> Ten
     Args:
         weights: (D, ...) tensor.
         num_colors: C, at most D; it need not divide D.
-        strided: average over the rows d with d mod C = c instead, as the authors' code does.
+        strided: True to average the rows d with d mod C = c instead, as in the authors' code.
 
     Returns:
         (C, ...) tensor.
@@ -71,7 +71,7 @@ def pool_rows(weights: Tensor, num_colors: int, *, strided: bool = False) -> Ten
 
 
 def pool_channels(features: Tensor, num_colors: int) -> Tensor:
-    """Pool D feature channels into C (Eq 8; the mean, its printed factor is a misprint).
+    """Pool D feature channels into C by their means (Eq 8, whose printed factor is a misprint).
 
     Args:
         features: h(x), (B, D, H, W).
@@ -91,7 +91,7 @@ def top_k_softmax(logits: Tensor, k: int) -> Tensor:
 
     Args:
         logits: h_C(x), (B, C, H, W).
-        k: how many channels stay; all of them when C <= k.
+        k: number of channels to keep; all are kept if C <= k.
 
     Returns:
         Soft assignment m_C(x), (B, C, H, W), which sums to 1 over C.
@@ -103,17 +103,17 @@ def top_k_softmax(logits: Tensor, k: int) -> Tensor:
         raise UsageError(f"top_k is {k}: keep at least 1 channel.")
     if k >= logits.shape[1]:
         return logits.softmax(dim=1)
-    # The last dimension is the contiguous one, where topk is several times faster.
+    # topk is several times faster over the last dimension, which is contiguous.
     largest = logits.movedim(1, -1).topk(k, dim=-1, sorted=False)
     assignment = torch.zeros_like(logits.movedim(1, -1), memory_format=torch.contiguous_format)
     return assignment.scatter(-1, largest.indices, largest.values.softmax(dim=-1)).movedim(-1, 1)
 
 
 def hard_indices(assignment: Assignment) -> Tensor:
-    """Index map M(x): the likeliest colour of each pixel (Eq 2).
+    """Return the index map M(x): the colour with the largest m(x) at each pixel (Eq 2).
 
     Args:
-        assignment: m(x), (B, C, H, W) or sparse, or any scores (B, C, H, W).
+        assignment: m(x), (B, C, H, W) or sparse, or logits (B, C, H, W).
 
     Returns:
         (B, H, W) int64.
@@ -129,7 +129,7 @@ def one_hot(indices: Tensor, num_colors: int, dtype: torch.dtype = torch.float32
     Args:
         indices: (B, H, W).
         num_colors: C.
-        dtype: of the result.
+        dtype: type of the result.
     """
     hard = torch.zeros(indices.shape[0], num_colors, *indices.shape[1:], dtype=dtype, device=indices.device)
     return hard.scatter_(1, indices.long().unsqueeze(1), 1)
@@ -140,7 +140,7 @@ def hard_assignment(assignment: Tensor) -> Tensor: ...
 @overload
 def hard_assignment(assignment: SparseAssignment) -> SparseAssignment: ...
 def hard_assignment(assignment: Assignment) -> Assignment:
-    """Make a soft assignment hard in value and keep its gradient.
+    """Make the values of a soft assignment hard and keep its gradient.
 
     Args:
         assignment: m(x), (B, C, H, W) or sparse.
@@ -159,17 +159,17 @@ def harden(assignment: Tensor, share: float) -> Tensor: ...
 @overload
 def harden(assignment: SparseAssignment, share: float) -> SparseAssignment: ...
 def harden(assignment: Assignment, share: float) -> Assignment:
-    """Make a random share of a soft assignment's pixels hard, straight through.
+    """Make a random share of a soft assignment's pixels hard, with the gradient of m(x).
 
-    The gradient is that of m(x). With a share that grows from 0 to 1 the network learns to do without the
-    blended colours that no file can hold, while the pixels that are still soft show it the way.
+    A share that grows from 0 to 1 removes the blended colours, which no file can hold, step by step. The
+    pixels that are still soft give useful gradients.
 
     Args:
         assignment: m(x), (B, C, H, W) or sparse.
-        share: of the pixels, chosen independently; 0 or less is none, 1 or more is all of them.
+        share: share of the pixels, chosen independently; 0 or less is none, 1 or more is all.
 
     Returns:
-        The same form; each pixel still sums to 1 over C.
+        An assignment in the same form; each pixel still sums to 1 over C.
     """
     if isinstance(assignment, SparseAssignment):
         return assignment.with_values(harden(assignment.values, share))
@@ -183,15 +183,15 @@ def reinmax(assignment: Tensor) -> Tensor: ...
 @overload
 def reinmax(assignment: SparseAssignment) -> SparseAssignment: ...
 def reinmax(assignment: Assignment) -> Assignment:
-    """Draw a hard assignment from a soft one, with ReinMax's gradient.
+    """Sample a hard assignment from a soft one, with ReinMax's gradient.
 
-    See :func:`colorcnn.vq.estimators.reinmax`, which has the source.
+    See :func:`colorcnn.vq.estimators.reinmax` for the paper.
 
     Args:
-        assignment: m(x), (B, C, H, W) or sparse: the probabilities of the draw.
+        assignment: m(x), (B, C, H, W) or sparse, the probabilities.
 
     Returns:
-        One-hot in value, in the same form.
+        An assignment in the same form, with one-hot values.
     """
     if isinstance(assignment, SparseAssignment):
         return assignment.with_values(reinmax(assignment.values))
@@ -199,30 +199,30 @@ def reinmax(assignment: Assignment) -> Assignment:
 
 
 def simplex_noise(assignment: Assignment) -> Tensor:
-    """A soft assignment disturbed by as much as making it hard would move it: noise uniform in a ball.
+    """Add noise to a soft assignment, as large as the change by hardening, with the gradient of m(x).
 
-    The ball lies in the plane of the simplex, is centred at m(x) and reaches its nearest vertex, M(x); what
-    leaves the simplex is cut off. The codebook of this quantizer is the simplex's vertices, so that it is the
-    noise of :class:`colorcnn.vq.noise.SphereNoise`. Its value is random, its gradient that of m(x).
+    The noise is uniform in a ball in the plane of the simplex, with centre m(x) and the distance to the
+    nearest vertex M(x) as radius. Negative entries are set to 0. This is the noise of
+    :class:`colorcnn.vq.noise.SphereNoise` with the vertices of the simplex as codebook.
 
     Args:
         assignment: m(x), (B, C, H, W) or sparse.
 
     Returns:
-        (B, C, H, W), which sums to 1 over C; the noise reaches every colour, so that it is dense.
+        (B, C, H, W), which sums to 1 over C. It is dense, because every colour gets noise.
     """
     if isinstance(assignment, SparseAssignment):
         assignment = assignment.dense()
     hard = one_hot(hard_indices(assignment), assignment.shape[1], assignment.dtype)
     radius = (hard - assignment).detach().norm(dim=1, keepdim=True)
-    # The draws follow the memory: pixel by pixel, whatever form or format the assignment had.
+    # Drawn pixel by pixel, so that the noise does not depend on the assignment's form or memory format.
     noise = unit_ball(assignment.movedim(1, -1).detach().contiguous(), zero_sum=True).movedim(-1, 1)
     inside = (assignment + radius * noise).clamp_min(0)
     return inside / inside.sum(dim=1, keepdim=True)
 
 
 def hard_palette(images: Tensor, indices: Tensor, num_colors: int) -> Tensor:
-    """Palette T(x): the mean of the pixels that share an index (Eq 3); 0 for an index no pixel has.
+    """Return the palette T(x): the mean of the pixels with each index (Eq 3); 0 for an unused index.
 
     Args:
         images: (B, 3, H, W).
@@ -230,7 +230,7 @@ def hard_palette(images: Tensor, indices: Tensor, num_colors: int) -> Tensor:
         num_colors: C.
 
     Returns:
-        (B, C, 3), of the type of ``images``.
+        (B, C, 3) with the type of ``images``.
     """
     batch = images.shape[0]
     pixels = images.flatten(2).transpose(1, 2).double()  # a float32 sum loses digits over millions of pixels
@@ -242,15 +242,16 @@ def hard_palette(images: Tensor, indices: Tensor, num_colors: int) -> Tensor:
 
 
 def lloyd_steps(images: Tensor, indices: Tensor, palette: Tensor, steps: int) -> tuple[Tensor, Tensor]:
-    """Bring a quantized image nearer to its original: each pixel takes the nearest colour, then Eq 3 anew.
+    """Refine a quantized image by steps of Lloyd's algorithm in RGB.
 
-    These are steps of Lloyd's algorithm in RGB. A colour that no pixel uses stays unused.
+    In each step every pixel takes its nearest colour, then Eq 3 gives the palette. An unused colour stays
+    unused.
 
     Args:
         images: (B, 3, H, W).
         indices: M(x), (B, H, W).
         palette: T(x), (B, C, 3).
-        steps: how many; with 0 everything stays as it is.
+        steps: number of steps; 0 changes nothing.
 
     Returns:
         Indices (B, H, W) int64 and palette (B, C, 3).
@@ -260,7 +261,7 @@ def lloyd_steps(images: Tensor, indices: Tensor, palette: Tensor, steps: int) ->
     for _ in range(steps):
         used = torch.zeros(palette.shape[:2], dtype=torch.bool, device=palette.device)
         used.scatter_(1, indices.flatten(1).long(), True)
-        # |x - T|^2 / 2 without |x|^2 / 2, the same for all colours: one product, as large as the scores.
+        # |x - T|^2 / 2 without |x|^2 / 2, which is equal for all colours: a single matrix product.
         choices = palette.to(wide)
         size = torch.where(used, choices.square().sum(dim=2) / 2, torch.inf)
         indices = torch.baddbmm(-size[..., None], choices, pixels).argmax(dim=1).view_as(indices)
@@ -269,14 +270,14 @@ def lloyd_steps(images: Tensor, indices: Tensor, palette: Tensor, steps: int) ->
 
 
 def soft_palette(images: Tensor, assignment: Assignment) -> Tensor:
-    """Palette t(x): the mean of all pixels weighted by their assignment (Eq 5).
+    """Return the palette t(x): the mean of all pixels weighted by their assignment (Eq 5).
 
     Args:
         images: (B, 3, H, W).
         assignment: m(x), (B, C, H, W) or sparse.
 
     Returns:
-        (B, C, 3); 0 for a colour that no pixel is assigned to (but for a rounding error).
+        (B, C, 3); 0 (up to rounding) for a colour without assigned pixels.
     """
     if isinstance(assignment, SparseAssignment):
         values = assignment.values
@@ -286,14 +287,14 @@ def soft_palette(images: Tensor, assignment: Assignment) -> Tensor:
         weights = assignment.flatten(2)
         mass = weights.sum(dim=2, keepdim=True)
         total = weights @ images.flatten(2).transpose(1, 2)
-    # A colour that top-K leaves empty has mass 0: dividing by 1 keeps value and gradient at 0, not NaN. So it
-    # does for one that a sharp assignment leaves next to nothing: the reciprocal of its mass would overflow.
-    least = torch.finfo(mass.dtype).tiny
-    return total / torch.where(mass > least, mass, 1)
+    # A colour without pixels has mass 0: division by 1 keeps its value and gradient at 0, not NaN. The
+    # reciprocal of a tiny mass would overflow.
+    tiny = torch.finfo(mass.dtype).tiny
+    return total / torch.where(mass > tiny, mass, 1)
 
 
 def soft_render(palette: Tensor, assignment: Assignment) -> Tensor:
-    """Train-time image x~: every pixel is the mean of the palette weighted by its assignment (Eq 6).
+    """Return the training image x~: every pixel is the mean of the palette weighted by its assignment (Eq 6).
 
     Args:
         palette: t(x), (B, C, 3).

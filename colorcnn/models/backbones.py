@@ -1,7 +1,8 @@
-"""Feature extractors of ColorCNN: image in, feature map of the same height and width out, any size >= 1.
+"""Backbones of ColorCNN: networks from an image to a feature map of the same height and width.
 
-Each backbone has ``out_channels``. The U-Net is Ronneberger et al., 2015, in the form the ColorCNN paper uses
-(two padded 3x3 convolutions with BatchNorm per level); DnCNN is Zhang et al., 2017, the paper's ablation.
+Each backbone has ``out_channels`` and takes any height and width >= 1. The U-Net is Ronneberger et al., 2015,
+in the form of the ColorCNN paper (two padded 3x3 convolutions with BatchNorm per level). DnCNN is Zhang et
+al., 2017, from the paper's ablation.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ def _double_conv(inputs: int, outputs: int) -> nn.Sequential:
 
 
 DEEPEST = 16
-"""The most times that a U-Net halves the resolution: images are padded to a multiple of 2**depth."""
+"""Maximum depth of a U-Net, because images are padded to a multiple of 2**depth."""
 
 
 class UNet(nn.Module):
@@ -35,11 +36,11 @@ class UNet(nn.Module):
 
     Args:
         width: channels at full resolution; they double at each level up to 8 x width. 64 with depth 4 is the
-            paper's network (64-128-256-512-512, 13.4 M weights); 16 with depth 3 trains on a CPU.
-        depth: how many times the resolution is halved.
-        decoder: ``narrow`` is the paper's: each level leaves with the width of the level above it, and
-            upsampling aligns the corners. ``wide`` keeps the level's own width (19.6 M weights at the paper's
-            size); checkpoints that were trained before version 0.1.0 have it.
+            paper's network (64-128-256-512-512, 13.4 M weights); 16 with depth 3 is small enough for a CPU.
+        depth: number of times that the resolution is halved.
+        decoder: ``narrow`` as in the paper: the output of a level has the width of the level above, and
+            upsampling aligns the corners. ``wide`` has the level's own width (19.6 M weights at the paper's
+            size), for checkpoints from before version 0.1.0.
 
     Raises:
         UsageError: the decoder is unknown, or a number is out of range.
@@ -55,14 +56,14 @@ class UNet(nn.Module):
         if depth > DEEPEST:
             raise UsageError(f"depth is {shortened(depth)}: choose a whole number from 1 to {DEEPEST}.")
         widths = [width * min(2**level, 8) for level in range(depth + 1)]
-        leaving = widths[:-1] if decoder == "wide" else [width, *widths[: depth - 1]]
-        entering = [*leaving[1:], widths[-1]]
+        outputs = widths[:-1] if decoder == "wide" else [width, *widths[: depth - 1]]
+        inputs = [*outputs[1:], widths[-1]]
         self.multiple = 2**depth
         self.align_corners = decoder == "narrow"
         self.stem = _double_conv(3, width)
         self.down = nn.ModuleList(_double_conv(a, b) for a, b in pairwise(widths))
         self.up = nn.ModuleList(
-            _double_conv(skip + below, out) for skip, below, out in zip(widths, entering, leaving)
+            _double_conv(skip + below, out) for skip, below, out in zip(widths, inputs, outputs)
         )
         self.out_channels = width
 
@@ -83,11 +84,11 @@ class UNet(nn.Module):
 
 
 class DnCNN(nn.Module):
-    """A plain stack of 3x3 convolutions, without bypasses (Fig 17).
+    """A plain stack of 3x3 convolutions without skip connections (Fig 17).
 
     Args:
         width: channels of every layer.
-        depth: number of layers, at least 2; the last is a convolution alone.
+        depth: number of layers, at least 2; the last has no BatchNorm and no ReLU.
 
     Raises:
         UsageError: a number is too small.
@@ -99,7 +100,7 @@ class DnCNN(nn.Module):
         check_at_least(2, depth=depth)
         stem = nn.Sequential(nn.Conv2d(3, width, 3, padding=1), nn.ReLU(inplace=True))
         middle = (conv_bn_relu(width, width) for _ in range(depth - 2))
-        # Zhang et al. end in a convolution alone: without BatchNorm and ReLU, features may be negative.
+        # The last layer of Zhang et al. has no BatchNorm and no ReLU, so features may be negative.
         self.layers = nn.Sequential(stem, *middle, nn.Conv2d(width, width, 3, padding=1, bias=False))
         self.out_channels = width
 
@@ -112,12 +113,12 @@ class SMPBackbone(nn.Module):
     """Encoder and decoder of any segmentation-models-pytorch architecture, without its head.
 
     Args:
-        architecture: its name there, such as ``Unet``, ``UnetPlusPlus`` or ``FPN``.
-        encoder_name: such as ``tu-resnet18`` or ``vgg13_bn``; weights start random.
-        **kwargs: passed on, such as ``encoder_depth=4, decoder_channels=[256, 128, 64, 64]``.
+        architecture: the library's name, such as ``Unet``, ``UnetPlusPlus`` or ``FPN``.
+        encoder_name: the encoder, such as ``tu-resnet18`` or ``vgg13_bn``, with random weights.
+        **kwargs: options for the library, such as ``encoder_depth=4, decoder_channels=[256, 128, 64, 64]``.
 
     Raises:
-        UsageError: the library does not know the architecture or the encoder, or refuses the arguments.
+        UsageError: the library does not know the architecture or the encoder, or refuses the options.
     """
 
     def __init__(self, architecture: str = "Unet", encoder_name: str = "vgg13_bn", **kwargs: Any) -> None:
@@ -143,13 +144,13 @@ BACKBONES: dict[str, Callable[..., nn.Module]] = {"dncnn": DnCNN, "smp": SMPBack
 
 
 def create_backbone(name: str, /, **kwargs: Any) -> nn.Module:
-    """Build a backbone by name, in the layout convolutions like.
+    """Build a backbone by name, in channels-last layout.
 
     Args:
         name: a key of :data:`BACKBONES`.
-        **kwargs: its options.
+        **kwargs: options of the backbone.
 
     Raises:
-        UsageError: the name is unknown, or it has no such option.
+        UsageError: the name or an option is unknown.
     """
     return build("backbone", BACKBONES, name, **kwargs).to(memory_format=torch.channels_last)

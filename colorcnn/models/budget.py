@@ -1,4 +1,4 @@
-"""A budget of weights: a network is counted before memory is taken for it."""
+"""Limit on the size of a network, checked before memory is allocated."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from torch import nn
 from torch.nn.modules.module import register_module_parameter_registration_hook
 
 from colorcnn.errors import UsageError
-from colorcnn.images import LEARNED_PIXELS  # noqa: F401 (its place of old)
+from colorcnn.images import LEARNED_PIXELS  # noqa: F401 (re-exported for old imports)
 
 MOST_WEIGHTS = 1 << 30
-"""The most weights of a network that a configuration may ask for: 4 GiB of float32."""
+"""Maximum number of weights of a network: 4 GiB of float32."""
 
 MOST_TENSORS = 4_000
-"""The most tensors that its weights may lie in; a network of so many takes seconds to build."""
+"""Maximum number of weight tensors of a network; so many take seconds to build."""
 
 _ORDINARY = 1024
 T = TypeVar("T")
@@ -26,14 +26,14 @@ T = TypeVar("T")
 
 @contextmanager
 def limited_weights(weights: int = MOST_WEIGHTS, tensors: int = MOST_TENSORS) -> Iterator[None]:
-    """Stop the building of a network that takes more weights than it may.
+    """Raise an error within the context if a network has too many weights.
 
     Args:
-        weights: numbers at most, in all tensors.
-        tensors: tensors at most.
+        weights: maximum number of weights.
+        tensors: maximum number of weight tensors.
 
     Raises:
-        UsageError: the network takes more.
+        UsageError: the network has more.
     """
     found = [0, 0]
 
@@ -44,7 +44,7 @@ def limited_weights(weights: int = MOST_WEIGHTS, tensors: int = MOST_TENSORS) ->
             found[1] += 1
         if found[0] > weights or found[1] > tensors:
             raise UsageError(
-                f"The network has more than {weights:,} weights, or more than {tensors:,} tensors of them: "
+                f"The network has more than {weights:,} weights or {tensors:,} weight tensors: "
                 "lower its width and depth."
             )
 
@@ -58,21 +58,21 @@ def limited_weights(weights: int = MOST_WEIGHTS, tensors: int = MOST_TENSORS) ->
 def build_within(
     build: Callable[[], T], options: Any, weights: int = MOST_WEIGHTS, tensors: int = MOST_TENSORS
 ) -> T:
-    """Build a network that takes no more weights than it may.
+    """Build a network with a limited number of weights.
 
-    A first attempt has no memory for weights, where an option is a large number.
+    If an option is a large number, the network is first built without memory for its weights.
 
     Args:
-        build: builds the network.
-        options: its options, of JSON's types.
-        weights: numbers at most, in all tensors.
-        tensors: tensors at most.
+        build: function that builds the network.
+        options: options of the network as JSON values.
+        weights: maximum number of weights.
+        tensors: maximum number of weight tensors.
 
     Raises:
-        UsageError: the network takes more.
+        UsageError: the network has more.
     """
     if _largest(options) > _ORDINARY:
-        # A network that starts from the values of its weights cannot be built without memory for them.
+        # A network that reads its weights while it is built raises NotImplementedError on "meta".
         with (
             contextlib.suppress(NotImplementedError),
             limited_weights(weights, tensors),

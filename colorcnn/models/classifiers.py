@@ -1,6 +1,6 @@
-"""Recognition networks in the forms the paper uses for small images, and torchvision's for large ones.
+"""Classifiers: the paper's networks for small images, torchvision's, and segmentation networks.
 
-Every classifier takes images in [0, 1]: its normalisation lives inside it.
+Every classifier takes images in [0, 1] and normalises them itself.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class Normalize(nn.Module):
         self.register_buffer("std", torch.tensor(std).view(1, 3, 1, 1))
 
     def forward(self, images: Tensor) -> Tensor:
-        """Map images (B, 3, H, W) in [0, 1] to the space a network was trained in."""
+        """Normalise images (B, 3, H, W) in [0, 1]."""
         return (images - self.mean) / self.std
 
 
@@ -46,12 +46,12 @@ class Classifier(Shareable):
     """Normalisation, a feature extractor and a head.
 
     Args:
-        features: maps normalised images to feature maps (B, F, h, w).
-        head: maps feature maps to logits (B, num_classes).
-        num_classes: how many classes the head tells apart.
-        mean: of the data set's channels, in [0, 1].
-        std: of the data set's channels.
-        stages: names of four modules, from shallow to deep, whose outputs are feature maps worth looking at.
+        features: network from normalised images to feature maps (B, F, h, w).
+        head: network from feature maps to logits (B, num_classes).
+        num_classes: number of classes.
+        mean: mean of the data set's channels in [0, 1].
+        std: standard deviation of the data set's channels.
+        stages: names of four modules, from shallow to deep, for features and attention maps.
     """
 
     kind = "classifier"
@@ -71,7 +71,7 @@ class Classifier(Shareable):
         self.normalize = Normalize(mean, std)
         self.features = features
         self.head = head
-        self.to(memory_format=torch.channels_last)  # faster, whatever the layout of the images
+        self.to(memory_format=torch.channels_last)  # faster for every layout of the images
 
     def forward(self, images: Tensor) -> Tensor:
         """Map images (B, 3, H, W) in [0, 1] to logits (B, num_classes)."""
@@ -146,11 +146,11 @@ class _Residual(nn.Module):
 
 
 def resnet9(num_classes: int, width: int = 24, **normalization: Any) -> Classifier:
-    """ResNet-9 (the DAWNBench network of D. Page, 2018): the light classifier that trains on a CPU.
+    """ResNet-9 (the DAWNBench network of D. Page, 2018), a small classifier that can be trained on a CPU.
 
     Args:
-        num_classes: size of the output.
-        width: channels of the first layer; 64 is the original, 24 has 0.93 M weights.
+        num_classes: number of classes.
+        width: channels of the first layer: 64 in the original; 24 gives 0.93 M weights.
         **normalization: ``mean`` and ``std`` of the data set.
     """
     features = nn.Sequential(
@@ -170,9 +170,9 @@ def torchvision_classifier(
     """Any of torchvision's classification networks, for images of ImageNet's size.
 
     Args:
-        num_classes: size of the output; must be the weights' own where weights are named.
-        name: as in ``torchvision.models``, such as ``resnet50``.
-        weights: such as ``IMAGENET1K_V2`` (downloaded), or None to start random.
+        num_classes: number of classes; must be the number of ``weights`` if these are given.
+        name: a name in ``torchvision.models``, such as ``resnet50``.
+        weights: name of pretrained weights to download, such as ``IMAGENET1K_V2``; None for random ones.
         **normalization: ``mean`` and ``std``; ImageNet's by default.
 
     Raises:
@@ -201,12 +201,12 @@ def segmentation_network(
     """Any segmentation network of segmentation-models-pytorch: a class for every pixel.
 
     Args:
-        num_classes: number of classes of a pixel.
-        architecture: its name there; ``DeepLabV3`` is that of the ColorCNN authors' code.
-        encoder_name: such as ``resnet18``; weights start random.
-        mean: of the data set's channels.
-        std: of the data set's channels.
-        **kwargs: passed on, such as ``encoder_depth=3, decoder_channels=[64, 32, 16]``.
+        num_classes: number of classes.
+        architecture: the library's name; the ColorCNN authors' code uses ``DeepLabV3``.
+        encoder_name: the encoder, such as ``resnet18``, with random weights.
+        mean: mean of the data set's channels.
+        std: standard deviation of the data set's channels.
+        **kwargs: options for the library, such as ``encoder_depth=3, decoder_channels=[64, 32, 16]``.
 
     Raises:
         UsageError: the library does not know a name, or refuses an option.
@@ -230,22 +230,21 @@ def create_classifier(name: str, num_classes: int, /, **kwargs: Any) -> Classifi
 
     Args:
         name: a key of :data:`CLASSIFIERS`.
-        num_classes: size of its output.
-        **kwargs: ``mean``, ``std`` and the network's own options.
+        num_classes: number of classes.
+        **kwargs: ``mean``, ``std`` and options of the network.
 
     Raises:
-        UsageError: the name is unknown, or it has no such option.
+        UsageError: the name or an option is unknown.
     """
     classifier = build("classifier", CLASSIFIERS, name, num_classes, **kwargs)
     return classifier.describe(name, {"num_classes": num_classes, **kwargs})
 
 
 class Frozen(nn.Module):
-    """A network whose weights and BatchNorm statistics never change; gradients still reach its input.
+    """A network whose weights and BatchNorm statistics never change; its input still gets gradients.
 
-    Its images come in the usual layout, which it may have been written for. Our own networks get them with
-    the channels last in mixed precision, which halves the time of a step with bfloat16; elsewhere it gains
-    nothing.
+    Networks get contiguous images, which a user's network may require. This package's classifiers get
+    channels-last images in mixed precision, which halves the time of a step with bfloat16.
     """
 
     def __init__(self, network: nn.Module) -> None:
@@ -254,12 +253,12 @@ class Frozen(nn.Module):
         self.train(False)
 
     def train(self, mode: bool = True) -> Frozen:
-        """Stay in evaluation mode whatever is asked: BatchNorm and dropout must not move."""
+        """Stay in evaluation mode, so that BatchNorm and dropout do not change."""
         del mode
         return super().train(False)
 
     def forward(self, images: Tensor) -> Tensor:
-        """The network's output."""
+        """Return the network's output."""
         mixed = torch.is_autocast_enabled(images.device.type) and isinstance(self.network, Classifier)
         layout = torch.channels_last if mixed else torch.contiguous_format
         return self.network(images.contiguous(memory_format=layout))

@@ -31,7 +31,7 @@ ALL_SIZES = tuple(range(1, 65))
 POOLINGS = ("blocks", "strided")
 TEST_PALETTES = ("hard", "soft")
 OF_USE = ("pooling", "refine_from", "refine_steps", "start", "test_palette", "top_k", "view")
-"""Options that change what the same weights give."""
+"""Options that change the result without changing the weights."""
 
 
 def expand_sizes(sizes: Sequence[int] | str) -> list[int]:
@@ -42,16 +42,16 @@ def expand_sizes(sizes: Sequence[int] | str) -> list[int]:
 def quantizer_options(
     architecture: str, sizes: Sequence[int] | str, options: Mapping[str, Any] | None = None
 ) -> dict[str, Any]:
-    """Return the options that a learned quantizer is built with.
+    """Return the options to build a learned quantizer.
 
     Args:
         architecture: ``colorcnn``, ``colorcnn-plus`` or ``palette-attention``.
-        sizes: the numbers of colours of its training, or ``all``; a ColorCNN has one.
-        options: of the network; they override what the sizes decide.
+        sizes: the numbers of colours of the training, or ``all``; one for ColorCNN.
+        options: options of the network, which override those from ``sizes``.
     """
     sizes = expand_sizes(sizes)
-    decided = {"num_colors": sizes[0]} if architecture == "colorcnn" else {"trained_sizes": list(sizes)}
-    return {**decided, **(options or {})}
+    defaults = {"num_colors": sizes[0]} if architecture == "colorcnn" else {"trained_sizes": list(sizes)}
+    return {**defaults, **(options or {})}
 
 
 class ColorCNN(LearnedQuantizer):
@@ -60,9 +60,9 @@ class ColorCNN(LearnedQuantizer):
     Args:
         num_colors: C.
         backbone: a name in :data:`colorcnn.models.backbones.BACKBONES`.
-        backbone_kwargs: its options.
-        hidden: channels of an extra 1x1 convolution before the head (256 in the authors' code); 0 is the
-            paper's single convolution.
+        backbone_kwargs: options of the backbone.
+        hidden: channels of an extra 1x1 convolution before the head (256 in the authors' code); 0 for none,
+            as in the paper.
     """
 
     def __init__(
@@ -90,19 +90,19 @@ class ColorCNN(LearnedQuantizer):
         if num_colors != self.num_colors:
             raise UsageError(
                 f"This ColorCNN was made for {self.num_colors} colours and cannot give {num_colors}: "
-                f"ask for {self.num_colors}, or use a ColorCNN+ model."
+                f"choose {self.num_colors}, or use a ColorCNN+ model."
             )
         return self.head(features).to(torch.promote_types(features.dtype, torch.float32))
 
 
 class OneForEach(nn.Module):
-    """Several ColorCNNs, each for another number of colours, as the one quantizer a comparison needs.
+    """Several ColorCNNs, each for another number of colours, combined into one quantizer.
 
     Args:
         models: the ColorCNNs.
 
     Raises:
-        UsageError: two have the same number of colours, or one is no ColorCNN.
+        UsageError: two have the same number of colours, or one is not a ColorCNN.
     """
 
     def __init__(self, models: Sequence[Any]) -> None:
@@ -110,7 +110,7 @@ class OneForEach(nn.Module):
         sizes = [getattr(model, "num_colors", None) for model in models]
         if None in sizes or len(set(sizes)) < len(sizes):
             raise UsageError(
-                f"The models are for {sizes} colours: name ColorCNNs, each for another number of colours."
+                f"The models are for {sizes} colours: use ColorCNNs, each for another number of colours."
             )
         self.models = nn.ModuleDict({str(size): model for size, model in zip(sizes, models)})
 
@@ -119,12 +119,12 @@ class OneForEach(nn.Module):
         for size in sizes:
             if str(size) not in self.models:
                 raise UsageError(
-                    f"There is no ColorCNN for {size} colours here: ask for {', '.join(self.models)}."
+                    f"There is no ColorCNN for {size} colours here: choose one of {', '.join(self.models)}."
                 )
         return {size: cast(ColorCNN, self.models[str(size)]).quantize(images, size) for size in sizes}
 
     def soft(self, images: Tensor, num_colors: int) -> Tensor:
-        """See :meth:`LearnedQuantizer.soft`; of one of the sizes there is a model for."""
+        """See :meth:`LearnedQuantizer.soft`; only for the numbers of colours of the models."""
         return cast(ColorCNN, self.models[str(num_colors)]).soft(images, num_colors)
 
 
@@ -144,30 +144,30 @@ class _Head(nn.Module):
 class ColorCNNPlus(LearnedQuantizer):
     """ColorCNN+: one model for every number of colours from 1 to D (section 3.4).
 
-    The D-channel map h(x) is linear in the bottleneck, so pooling it to C channels (Eq 8) is a 1x1
-    convolution with averaged weights: the map itself is never built.
+    The D-channel map h(x) is linear in the bottleneck. So pooling it to C channels (Eq 8) is a 1x1
+    convolution with averaged weights, and the D-channel map is never stored.
 
     Args:
         backbone: a name in :data:`colorcnn.models.backbones.BACKBONES`.
-        backbone_kwargs: its options.
+        backbone_kwargs: options of the backbone.
         bottleneck: channels of the bottleneck layer; 0 leaves it out (Table 4).
         feature_channels: D.
         top_k: K of Eq 9; 0 is the plain softmax (Table 4).
-        trained_sizes: the numbers of colours seen in training, for those who want to know.
-        pooling: which channels make a colour: neighbours (``blocks``, Eq 8), or those that are C apart
-            (``strided``), as in the authors' code.
-        test_palette: of quantized images: ``hard`` (Eq 3), or ``soft`` (Eq 5), looked up by hard indices, as
-            in a later version of the authors' code.
-        own_heads: beyond the paper, each of the trained sizes has a bottleneck and a map h of its own on the
-            common backbone; other numbers of colours take those of the next size up, or of the largest. With
-            the one map of the paper, few colours are means of what many colours need.
-        refine_steps: beyond the paper, how many Lloyd steps (:func:`lloyd_steps`) follow the network in use,
-            where there are many colours. The network chooses the palette then, and each pixel its colour.
-        refine_from: the smallest number of colours that is refined; fewer are as the network draws them.
+        trained_sizes: the numbers of colours used in training, for information and for ``own_heads``.
+        pooling: channels that are averaged for a colour: neighbours (``blocks``, Eq 8), or channels with
+            distance C (``strided``), as in the authors' code.
+        test_palette: palette of quantized images: ``hard`` (Eq 3), or ``soft`` (Eq 5), used with hard
+            indices, as in a later version of the authors' code.
+        own_heads: True for a separate bottleneck and map h for each of the trained sizes, on a common
+            backbone (not in the paper). Other numbers of colours use the next larger size, or the largest.
+            With one map, the few channels of a small palette are means of the channels of large ones.
+        refine_steps: number of Lloyd steps (:func:`lloyd_steps`) after the network (not in the paper). Each
+            pixel then takes its nearest colour.
+        refine_from: smallest number of colours with Lloyd steps.
 
     Raises:
-        UsageError: the pooling or the palette is unknown, there are no sizes to have heads, a size is larger
-            than D, or a soft palette was to be refined.
+        UsageError: the pooling or the palette is unknown, ``own_heads`` has no sizes, a size is larger than
+            D, or ``refine_steps`` is used with a soft palette.
     """
 
     def __init__(
@@ -191,11 +191,13 @@ class ColorCNNPlus(LearnedQuantizer):
             raise unknown_name("test_palette", test_palette, TEST_PALETTES)
         if max(trained_sizes, default=1) > feature_channels:
             raise UsageError(
-                f"feature_channels is {feature_channels}: more colours than that cannot be made of them; "
+                f"feature_channels is {feature_channels}: fewer than the largest number of colours; "
                 f"choose {max(trained_sizes)} or more, or smaller sizes."
             )
         if test_palette == "soft" and refine_steps:
-            raise UsageError("refine_steps give hard palettes: leave them out, or test_palette=soft.")
+            raise UsageError(
+                "refine_steps needs a hard palette: leave out refine_steps or test_palette=soft."
+            )
         check_at_least(0, refine_steps=refine_steps)
         check_at_least(1, refine_from=refine_from)
         self.refine_steps = refine_steps
@@ -207,7 +209,7 @@ class ColorCNNPlus(LearnedQuantizer):
         self.backbone = create_backbone(backbone, **(backbone_kwargs or {}))
         channels = int(self.backbone.out_channels)  # type: ignore[arg-type]
         if own_heads and not trained_sizes:
-            raise UsageError("own_heads needs trained_sizes, each of which has a head: name them.")
+            raise UsageError("own_heads needs trained_sizes, because each size has a head: give the sizes.")
         self.own = nn.ModuleDict()
         for size in sorted(trained_sizes) if own_heads else ():
             self.own[str(size)] = _Head(channels, bottleneck, feature_channels)
@@ -220,23 +222,23 @@ class ColorCNNPlus(LearnedQuantizer):
         return self.backbone(images)
 
     def logits(self, features: Tensor, num_colors: int) -> Tensor:
-        """See :meth:`LearnedQuantizer.logits`: h_C(x) of Eq 8."""
+        """See :meth:`LearnedQuantizer.logits`; h_C(x) of Eq 8."""
         head = self._head(num_colors)
         narrow = head.bottleneck(features)
-        with full_precision(features.device):  # Eq 9 compares near values: no bfloat16
+        with full_precision(features.device):  # Eq 9 compares close values, so no bfloat16
             weight = self._pooled(head, num_colors)
             return F.conv2d(narrow.to(weight.dtype), weight)
 
     def soft_top_k(
         self, images: Tensor, num_colors: int, temperature: float = 1.0, noise: float = 0.0
     ) -> SparseAssignment:
-        """The same as :meth:`soft` without its zeros: K entries a pixel, of which K is at most C.
+        """Return the result of :meth:`soft` without its zeros: K entries per pixel, K at most C.
 
         Args:
             images: (B, 3, H, W) in [0, 1], any H, W >= 1.
             num_colors: C.
-            temperature: as in :meth:`soft`.
-            noise: as in :meth:`soft`.
+            temperature: divisor of the logits.
+            noise: scale of the Gumbel noise on the logits.
 
         Raises:
             UsageError: this model cannot give C colours.
@@ -249,7 +251,7 @@ class ColorCNNPlus(LearnedQuantizer):
             return top_k_of_product(narrow.to(weight.dtype), weight, count, noise)
 
     def _pooled(self, head: Any, num_colors: int) -> Tensor:
-        """Weights (C, F, 1, 1) of the convolution whose output is h_C(x)."""
+        """Return the weights (C, F, 1, 1) of the convolution whose output is h_C(x)."""
         return pool_rows(head.features.weight, num_colors, strided=self.pooling == "strided")
 
     def _head(self, num_colors: int) -> Any:
@@ -259,7 +261,7 @@ class ColorCNNPlus(LearnedQuantizer):
         return self.own[str(min((size for size in sizes if size >= num_colors), default=sizes[-1]))]
 
     def adapted(self, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """Weights of a model with one head for all sizes, as those of this one: each head begins as that."""
+        """Convert the weights of a model with one head: every own head starts with a copy of it."""
         found = dict(state)
         for name in [name for name in state if name.startswith(("bottleneck.", "features."))]:
             weights = found.pop(name) if self.own else found[name]
@@ -267,19 +269,19 @@ class ColorCNNPlus(LearnedQuantizer):
         return found
 
     def assign(self, logits: Tensor) -> Tensor:
-        """See :meth:`LearnedQuantizer.assign`: Eq 9."""
+        """See :meth:`LearnedQuantizer.assign`; Eq 9."""
         return top_k_softmax(logits, self.top_k or logits.shape[1])
 
     def palette(self, images: Tensor, logits: Tensor, indices: Tensor) -> Tensor:
-        """See :meth:`LearnedQuantizer.palette`; a row that no pixel uses is 0 in the soft one, too."""
+        """See :meth:`LearnedQuantizer.palette`; unused rows are 0 in a soft palette, too."""
         if self.test_palette == "hard":
             return super().palette(images, logits, indices)
         used = one_hot(indices, logits.shape[1], images.dtype).amax(dim=(2, 3))
         return soft_palette(images, self.assign(logits).to(images.dtype)) * used[:, :, None]
 
     def _decide(self, images: Tensor, features: Tensor, num_colors: int) -> Paletted:
-        drawn = super()._decide(images, features, num_colors)
+        result = super()._decide(images, features, num_colors)
         if not self.refine_steps or num_colors < self.refine_from:
-            return drawn
-        indices, palette = lloyd_steps(images, drawn.indices, drawn.palette, self.refine_steps)
+            return result
+        indices, palette = lloyd_steps(images, result.indices, result.palette, self.refine_steps)
         return Paletted(indices.to(torch.uint8), palette)

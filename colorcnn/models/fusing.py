@@ -1,4 +1,4 @@
-"""BatchNorm of frozen networks put into the convolutions before it."""
+"""Fusion of BatchNorm into the preceding convolutions, for frozen networks."""
 
 from __future__ import annotations
 
@@ -12,17 +12,18 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 @torch.no_grad()
 def fused(network: nn.Module, side: int = 32) -> nn.Module:
-    """Return a copy of a network for evaluation, in which convolutions do what BatchNorm did behind them.
+    """Return a copy of a network for evaluation, with BatchNorm fused into convolutions.
 
-    Between a convolution and its BatchNorm a training keeps all features for the gradient; a third of the
-    memory of a frozen classifier. Which belong together is guessed from their order and tried on images.
+    This saves the features between a convolution and its BatchNorm, a third of a frozen classifier's memory.
+    A BatchNorm is assumed to follow the convolution registered before it. The copy is compared with the
+    network on random images.
 
     Args:
-        network: images (B, 3, H, W) to anything; it stays as it is.
-        side: height and width of the images it is tried on.
+        network: network of images (B, 3, H, W); it is not changed.
+        side: height and width of the random images.
 
     Returns:
-        The copy, with outputs that are equal but for rounding; ``network`` where it would not be.
+        The copy; ``network`` itself if the outputs differ by more than rounding.
     """
     made = _fuse(copy.deepcopy(network).eval())
     weights = next(network.parameters(), None)
@@ -32,7 +33,7 @@ def fused(network: nn.Module, side: int = 32) -> nn.Module:
     was_training = network.training
     try:
         expected, found = network.eval()(images), made(images)
-    except RuntimeError:  # made for images of another size
+    except RuntimeError:  # the network needs images of another size
         return network
     finally:
         network.train(was_training)

@@ -1,4 +1,4 @@
-"""The one building block that backbones and classifiers share."""
+"""Building block of backbones and classifiers."""
 
 from torch import nn
 

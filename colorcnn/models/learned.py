@@ -31,14 +31,14 @@ class LearnedQuantizer(Shareable, ABC):
 
     @abstractmethod
     def encode(self, images: Tensor) -> Tensor:
-        """Map images (B, 3, H, W) to the features all palette sizes share."""
+        """Map images (B, 3, H, W) to features, which are the same for all numbers of colours."""
 
     @abstractmethod
     def logits(self, features: Tensor, num_colors: int) -> Tensor:
         """Map features to logits.
 
         Args:
-            features: as :meth:`encode` returns them.
+            features: the result of :meth:`encode`.
             num_colors: C.
 
         Returns:
@@ -46,7 +46,7 @@ class LearnedQuantizer(Shareable, ABC):
         """
 
     def rehearse(self, images: Tensor, num_colors: int) -> None:
-        """Compute what takes the most memory in use, on images without data.
+        """Run the part of :meth:`quantize` that needs most memory, on images without data.
 
         Args:
             images: (B, 3, H, W) on torch's device ``meta``.
@@ -55,7 +55,7 @@ class LearnedQuantizer(Shareable, ABC):
         self.logits(self.encode(images), num_colors)
 
     def assign(self, logits: Tensor) -> Tensor:
-        """Turn scores (B, C, H, W) into the soft assignment m(x)."""
+        """Convert logits (B, C, H, W) to the soft assignment m(x)."""
         return logits.softmax(dim=1)
 
     def soft(
@@ -66,14 +66,14 @@ class LearnedQuantizer(Shareable, ABC):
         noise: float = 0.0,
         features: Any = None,
     ) -> Tensor:
-        """Soft assignment m_C(x), for training.
+        """Return the soft assignment m_C(x), for training.
 
         Args:
             images: (B, 3, H, W) in [0, 1], any H, W >= 1.
             num_colors: C.
-            temperature: what the scores are divided by; below 1 the assignment is harder.
-            noise: scale of the Gumbel noise that is added to them then; see :func:`gumbel_noise`.
-            features: what :meth:`encode` gives for the images, where that is known already.
+            temperature: divisor of the logits; below 1 the assignment is harder.
+            noise: scale of the Gumbel noise added after the division, see :func:`gumbel_noise`.
+            features: the result of :meth:`encode` for the images; None computes it.
 
         Returns:
             (B, C, H, W), summing to 1 over C.
@@ -82,8 +82,8 @@ class LearnedQuantizer(Shareable, ABC):
             UsageError: this model cannot give C colours.
         """
         features = self.encode(images) if features is None else features
-        scores = self.logits(features, num_colors) / temperature
-        return self.assign(gumbel_noise(scores, noise) if noise else scores)
+        logits = self.logits(features, num_colors) / temperature
+        return self.assign(gumbel_noise(logits, noise) if noise else logits)
 
     def quantize(
         self,
@@ -97,45 +97,45 @@ class LearnedQuantizer(Shareable, ABC):
         """Quantize a batch: hard indices (Eq 2) and the mean colour of each (Eq 3).
 
         Args:
-            images: (B, 3, H, W), float in [0, 1] or uint8; (B, H, W, 3) with ``channels_last``; or what else
-                :func:`colorcnn.quantize` takes: a path, a Pillow image, a NumPy array, or a list of them.
+            images: (B, 3, H, W), float in [0, 1] or uint8; (B, H, W, 3) with ``channels_last``; or another
+                input of :func:`colorcnn.quantize`: a path, a Pillow image, a NumPy array, or a list of these.
             num_colors: C.
-            channels_last: the colours are the last dimension of ``images``.
-            background: a colour that transparent parts are laid over.
-            max_pixels: refuse images of more pixels; those of a tensor are of any size.
+            channels_last: True if the colours are the last dimension of ``images``.
+            background: colour behind transparent pixels.
+            max_pixels: maximum number of pixels of an image; tensors have no limit.
 
         Returns:
             Paletted with uint8 indices and palettes of C rows, on the device of ``images``.
 
         Raises:
-            UsageError: this model cannot give C colours, or these are no images.
+            UsageError: this model cannot give C colours, or ``images`` is invalid.
             ColorCNNError: a file is missing or damaged, or an image has too many pixels.
         """
-        if not isinstance(images, Tensor):  # a tensor is always a batch, as the contract of quantizers says
+        if not isinstance(images, Tensor):  # a tensor is always a batch, for all quantizers
             images, channels_last = as_batch(images, channels_last, background, max_pixels)
         images = images.permute(0, 3, 1, 2) if channels_last else images
         return self.quantize_many(images, [num_colors])[num_colors]
 
     @torch.no_grad()
     def quantize_many(self, images: Tensor, sizes: Sequence[int]) -> dict[int, Paletted]:
-        """Quantize one batch to several palette sizes with a single pass through the backbone.
+        """Quantize one batch to several numbers of colours with a single pass through the backbone.
 
         Args:
             images: (B, 3, H, W), float in [0, 1] or uint8, on any device.
             sizes: the numbers of colours.
 
         Raises:
-            UsageError: this model cannot give so many colours, or these are no images.
+            UsageError: this model cannot give these numbers of colours, or ``images`` is invalid.
             ColorCNNError: large images need more memory than is free.
         """
         for size in sizes:
             check_num_colors(size)
-        place, images = images.device, self._as_floats(images)
+        device, images = images.device, self._as_floats(images)
         check_memory(self, images, max(sizes, default=1))
-        # Full precision whatever the training runs in, so that a picture does not depend on it.
+        # Always full precision, so that the result does not depend on the precision of a running training.
         with full_precision(images.device):
             features = self.encode(images)
-            return {size: self._decide(images, features, size).to(place) for size in sizes}
+            return {size: self._decide(images, features, size).to(device) for size in sizes}
 
     def _as_floats(self, images: Tensor) -> Tensor:
         """Move the images to the device and type of the weights."""
@@ -157,12 +157,12 @@ class LearnedQuantizer(Shareable, ABC):
         return Paletted(indices.to(torch.uint8), self.palette(images, logits, indices))
 
     def palette(self, images: Tensor, logits: Tensor, indices: Tensor) -> Tensor:
-        """Palette (B, C, 3) of quantized images: the mean colour of each index (Eq 3).
+        """Return the palette (B, C, 3) of quantized images: the mean colour of each index (Eq 3).
 
         Args:
             images: (B, 3, H, W).
-            logits: their scores (B, C, H, W).
-            indices: the index map that follows from them, (B, H, W).
+            logits: (B, C, H, W).
+            indices: index map of the logits, (B, H, W).
         """
         return hard_palette(images, indices, logits.shape[1])
 

@@ -1,4 +1,4 @@
-"""The memory that a learned quantizer needs for an image, estimated on tensors without data."""
+"""Estimate of the memory that a learned quantizer needs for an image, on tensors without data."""
 
 from __future__ import annotations
 
@@ -17,21 +17,21 @@ from colorcnn.errors import ColorCNNError
 from colorcnn.images import LEARNED_PIXELS
 
 _ROOM = 1.15
-"""What libraries take beside the tensors, such as copies of a convolution's input in another order."""
+"""Factor for memory of libraries outside the tensors, such as copies of a convolution's input."""
 
 _A_PIXEL = 40
-"""Bytes of a pixel outside the network: the image, and its indices as whole numbers."""
+"""Bytes per pixel outside the network: the image and its indices."""
 
 _CGROUP = Path("/sys/fs/cgroup")
 _MEMINFO = Path("/proc/meminfo")
 
 
 class _Peak(TorchDispatchMode):
-    """Counts the bytes of all tensors that exist at one time."""
+    """Counter of the maximum number of bytes of all tensors that exist at the same time."""
 
     def __init__(self) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
-        self.now = self.most = 0
+        self.now = self.peak = 0
         self._known: set[int] = set()
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
@@ -49,7 +49,7 @@ class _Peak(TorchDispatchMode):
         size = storage.nbytes()
         self._known.add(key)
         self.now += size
-        self.most = max(self.most, self.now)
+        self.peak = max(self.peak, self.now)
         weakref.finalize(storage, self._forget, key, size)
 
     def _forget(self, key: int, size: int) -> None:
@@ -58,23 +58,23 @@ class _Peak(TorchDispatchMode):
 
 
 def needed_bytes(model: Any, height: int, width: int, num_colors: int) -> int:
-    """Estimate the memory that a quantizer takes for one image, without the image's file.
+    """Estimate the memory in bytes that a quantizer needs for one image, without decoding its file.
 
     Args:
         model: a :class:`colorcnn.models.learned.LearnedQuantizer`.
-        height: of the image.
-        width: of the image.
+        height: height of the image.
+        width: width of the image.
         num_colors: C.
     """
     shapes = copy.deepcopy(model).to("meta")
     images = torch.empty(1, 3, height, width, device="meta")
-    with torch.no_grad(), _Peak() as peak:
+    with torch.no_grad(), _Peak() as counter:
         shapes.rehearse(images, num_colors)
-    return int(_ROOM * peak.most) + _A_PIXEL * height * width
+    return int(_ROOM * counter.peak) + _A_PIXEL * height * width
 
 
 def free_bytes(device: torch.device) -> int | None:
-    """Return the memory that can still be had on a device; None where that is not known."""
+    """Return the free memory of a device in bytes; None if it is unknown."""
     if device.type == "cuda":
         return torch.cuda.mem_get_info(device)[0]
     if device.type != "cpu":
@@ -84,13 +84,13 @@ def free_bytes(device: torch.device) -> int | None:
         line = next(each for each in _MEMINFO.read_text().splitlines() if each.startswith("MemAvailable"))
         found.append(1024 * int(line.split()[1]))
     with contextlib.suppress(OSError, ValueError):  # a container's limit
-        most, taken = ((_CGROUP / f"memory.{name}").read_text() for name in ("max", "current"))
-        found.append(int(most) - int(taken))
+        limit, used = ((_CGROUP / f"memory.{name}").read_text() for name in ("max", "current"))
+        found.append(int(limit) - int(used))
     return min(found, default=None)
 
 
 def check_memory(model: Any, images: Tensor, num_colors: int) -> None:
-    """Refuse large images that would not fit into memory.
+    """Raise an error if large images do not fit into memory.
 
     Args:
         model: a :class:`colorcnn.models.learned.LearnedQuantizer`.
@@ -98,7 +98,7 @@ def check_memory(model: Any, images: Tensor, num_colors: int) -> None:
         num_colors: C.
 
     Raises:
-        ColorCNNError: they need more than is free.
+        ColorCNNError: the images need more memory than is free.
     """
     count, _, height, width = images.shape
     if count * height * width <= LEARNED_PIXELS or (free := free_bytes(images.device)) is None:

@@ -1,4 +1,4 @@
-"""Full precision: float32 as IEEE has it, in place of bfloat16 and TF32."""
+"""Full precision: IEEE float32 instead of bfloat16 and TF32."""
 
 from __future__ import annotations
 
@@ -12,12 +12,11 @@ import torch
 def full_precision(device: torch.device) -> Iterator[None]:
     """Compute in the tensors' own type: without autocast, and on a GPU without TF32.
 
-    A GPU multiplies float32 matrices of convolutions with 10 bits of mantissa (TF32) unless it is told not
-    to. Index maps are decided by the largest of near scores, so that a picture would depend on the device.
-    The backward pass of what is computed here is not covered.
+    By default a GPU computes float32 convolutions with 10 bits of mantissa (TF32). An index map is the argmax
+    of close logits, so it would depend on the device. The backward pass is not covered.
 
     Args:
-        device: where the computation runs.
+        device: device of the computation.
     """
     if device.type == "meta":  # tensors without data
         yield

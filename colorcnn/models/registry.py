@@ -1,4 +1,4 @@
-"""Building networks by name, with errors that name the alternatives."""
+"""Construction of networks by name, with errors that list the alternatives."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from colorcnn.models.budget import build_within
 
 T = TypeVar("T")
 _REFUSED = (TypeError, ValueError, RuntimeError, LookupError, ArithmeticError, AttributeError, AssertionError)
-"""The errors of constructors, of PyTorch's layers too, that are given values they do not take."""
+"""Errors that constructors, including those of PyTorch's layers, raise for invalid values."""
 
 
 def build(kind: str, registry: Mapping[str, Callable[..., T]], name: str, /, *args: Any, **kwargs: Any) -> T:
-    """Call the constructor that a name stands for.
+    """Call the constructor of a name.
 
     Args:
-        kind: what the name names, such as ``"backbone"``, for the error.
+        kind: word for the error message, such as ``"backbone"``.
         registry: name -> constructor.
-        name: a key of it.
-        *args: passed on.
-        **kwargs: passed on.
+        name: a key of ``registry``.
+        *args: arguments of the constructor.
+        **kwargs: arguments of the constructor.
 
     Raises:
         UsageError: the name is unknown, or its constructor does not take these options.

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from colorcnn.errors import UsageError, quoted, shortened
 
 MULTIPLE = 32
-"""The library's networks take heights and widths that are multiples of this."""
+"""Heights and widths of the library's networks must be multiples of this."""
 
 
 def pad_to_multiple(images: Tensor, multiple: int) -> Tensor:
@@ -28,14 +28,14 @@ def create_smp_model(architecture: str, encoder_name: str, **kwargs: Any) -> Any
     """Build a network of segmentation-models-pytorch with random weights.
 
     Args:
-        architecture: its name there, such as ``Unet`` or ``DeepLabV3``.
-        encoder_name: such as ``resnet18`` or ``tu-resnet18``.
-        **kwargs: passed on, such as ``classes=11`` or ``encoder_depth=3``.
+        architecture: the library's name, such as ``Unet`` or ``DeepLabV3``.
+        encoder_name: the encoder, such as ``resnet18`` or ``tu-resnet18``.
+        **kwargs: options for the library, such as ``classes=11`` or ``encoder_depth=3``.
 
     Raises:
         UsageError: the library does not know a name, or refuses an option.
     """
-    import segmentation_models_pytorch as smp  # slow to import, and needed by few networks
+    import segmentation_models_pytorch as smp  # imported here, because it is slow and few networks need it
 
     try:
         return smp.create_model(architecture, encoder_name, encoder_weights=None, **kwargs)
@@ -47,7 +47,7 @@ def create_smp_model(architecture: str, encoder_name: str, **kwargs: Any) -> Any
 
 
 class Segmenter(nn.Module):
-    """A segmentation network with logits of the images' own size."""
+    """A segmentation network whose logits have the size of the images."""
 
     def __init__(self, network: nn.Module) -> None:
         super().__init__()

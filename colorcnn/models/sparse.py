@@ -1,8 +1,8 @@
-"""Soft assignments that keep only the K entries of a pixel that are not 0 (Eq 9), and how they are made.
+"""Sparse soft assignments, which keep only the K nonzero entries of each pixel (Eq 9).
 
-With 64 colours and K = 4, a dense assignment (B, C, H, W) is zeros but for one entry in 16. The functions of
-:mod:`colorcnn.models.assignment` and :mod:`colorcnn.losses` take both forms and give equal values and
-gradients; on a CPU the sparse form costs about the same for any number of colours.
+With 64 colours and K = 4, only one entry in 16 of a dense assignment (B, C, H, W) is not 0. The functions of
+:mod:`colorcnn.models.assignment` and :mod:`colorcnn.losses` take both forms, with equal values and gradients.
+On a CPU the time of the sparse form hardly depends on the number of colours.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ from torch.autograd.function import once_differentiable
 
 from colorcnn.compiled import njit
 
-_BLOCK = 256  # pixels whose K best fit into the fastest cache
+_BLOCK = 256  # pixels whose K largest logits fit into the fastest cache
 
 
 @dataclass(frozen=True)
 class SparseAssignment:
-    """Soft assignment m(x) of C colours, of which each pixel has only K.
+    """Soft assignment m(x) with K of C colours per pixel.
 
     Args:
         values: (B, K, H, W), summing to 1 over K.
@@ -56,7 +56,7 @@ class SparseAssignment:
         return replace(self, values=values)
 
     def dense(self) -> Tensor:
-        """Return the dense form (B, C, H, W); gradients flow back into the values."""
+        """Return the dense form (B, C, H, W), with gradients for the values."""
         zeros = torch.zeros(self.shape, dtype=self.dtype, device=self.device)
         return zeros.scatter(1, self.indices, self.values)
 
@@ -66,7 +66,7 @@ class SparseAssignment:
         return zeros.scatter_add(1, self.indices.flatten(1), amounts.flatten(1))
 
     def looked_up(self, numbers: Tensor) -> Tensor:
-        """Look up a number of each colour, (B, C), at every entry: (B, K, H, W)."""
+        """Look up one number per colour, (B, C), for every entry: (B, K, H, W)."""
         return numbers.gather(1, self.indices.flatten(1)).view_as(self.values)
 
 
@@ -75,51 +75,51 @@ def top_k_sparse(logits: Tensor, k: int) -> SparseAssignment:
 
     Args:
         logits: h_C(x), (B, C, H, W).
-        k: how many channels stay, 1 to C.
+        k: number of channels to keep, 1 to C.
     """
     largest = logits.topk(k, dim=1)
     return SparseAssignment(largest.values.softmax(dim=1), largest.indices, logits.shape[1])
 
 
 def top_k_of_product(features: Tensor, weight: Tensor, k: int, noise: float = 0.0) -> SparseAssignment:
-    """Softmax over the k largest channels of a 1x1 convolution whose output is never built.
+    """Softmax over the k largest channels of a 1x1 convolution, without storing its output.
 
-    On a CPU the scores of one image at a time are made, looked through and dropped, forward and backward.
+    On a CPU the logits are computed for one image at a time, in the forward and the backward pass.
 
     Args:
         features: (B, F, H, W).
-        weight: (C, F), of the type of ``features``.
-        k: how many channels stay, 1 to C.
-        noise: scale of the Gumbel noise on the scores, see :func:`gumbel_noise`.
+        weight: (C, F), with the type of ``features``.
+        k: number of channels to keep, 1 to C.
+        noise: scale of the Gumbel noise on the logits, see :func:`gumbel_noise`.
 
     Returns:
-        What :func:`top_k_sparse` gives for the convolution's output, with the same draws of noise.
+        The result of :func:`top_k_sparse` for the convolution's output, with the same noise.
     """
     if features.device.type == "cpu" and features.dtype in (torch.float32, torch.float64):
         values, indices = _LargestOfProduct.apply(features, weight, k, noise)
         return SparseAssignment(values.softmax(dim=1), indices, len(weight))
-    scores = F.conv2d(features, weight[:, :, None, None])
-    return top_k_sparse(gumbel_noise(scores, noise) if noise else scores, k)
+    logits = F.conv2d(features, weight[:, :, None, None])
+    return top_k_sparse(gumbel_noise(logits, noise) if noise else logits, k)
 
 
-def gumbel_noise(scores: Tensor, scale: float) -> Tensor:
-    """Add Gumbel noise to scores; with scale 1, their argmax is a sample of the softmax.
+def gumbel_noise(logits: Tensor, scale: float) -> Tensor:
+    """Add Gumbel noise to logits; with scale 1, their argmax is a sample of the softmax.
 
     Args:
-        scores: of any shape. The draws follow its order, image by image, whatever its memory format.
-        scale: of the noise.
+        logits: any shape. The noise is drawn in its logical order, independent of the memory format.
+        scale: scale of the noise.
     """
-    return scores - scale * _minus_gumbel(torch.empty(scores.shape, dtype=scores.dtype, device=scores.device))
+    return logits - scale * _minus_gumbel(torch.empty(logits.shape, dtype=logits.dtype, device=logits.device))
 
 
 def _minus_gumbel(draws: Tensor) -> Tensor:
     """Fill a tensor with log(-log(U))."""
-    # Logarithms of uniform draws; exponential_ would be the same in one step, and takes four times as long.
+    # Logarithms of uniform numbers; exponential_ would be one step, but takes four times as long.
     return draws.uniform_().clamp_min_(torch.finfo(draws.dtype).tiny).log_().neg_().log_()
 
 
 class _LargestOfProduct(torch.autograd.Function):
-    """The k largest of W f at each pixel, and which they are."""
+    """The k largest values of W f at each pixel, and their indices."""
 
     @staticmethod
     def forward(ctx: Any, features: Tensor, weight: Tensor, k: int, noise: float) -> tuple[Tensor, Tensor]:
@@ -153,28 +153,28 @@ class _LargestOfProduct(torch.autograd.Function):
 
 @njit
 def _largest(scores: np.ndarray, values: np.ndarray, indices: np.ndarray) -> None:
-    """Find the K largest of C scores at each of N places, the largest first; the first of equal ones.
+    """Find the K largest of C scores at each of N pixels, in descending order; ties in index order.
 
     Args:
         scores: (C, N).
         values: (K, N), written.
         indices: (K, N), written.
     """
-    colors, places = scores.shape
+    colors, pixels = scores.shape
     count = len(values)
     best = np.empty((count, _BLOCK), scores.dtype)
     which = np.empty((count, _BLOCK), np.int32)
     score = np.empty(_BLOCK, scores.dtype)
     color = np.empty(_BLOCK, np.int32)
-    for start in range(0, places, _BLOCK):
-        size = min(_BLOCK, places - start)
+    for start in range(0, pixels, _BLOCK):
+        size = min(_BLOCK, pixels - start)
         best[:] = -np.inf
         which[:] = 0
         for c in range(colors):
             for p in range(size):
                 score[p] = scores[c, start + p]
                 color[p] = c
-            # Each place inserts its score into its sorted list. Without branches, 16 places go at once.
+            # Insert each pixel's score into its sorted list. Without branches, 16 pixels run in parallel.
             for k in range(min(count, c + 1)):
                 for p in range(size):
                     new, old, new_color, old_color = score[p], best[k, p], color[p], which[k, p]
