@@ -1,4 +1,4 @@
-"""Data sets and what is done to their batches. Names load on first use: only DataModules need Lightning."""
+"""Data sets and augmentation. Names are imported on first use, because only DataModules need Lightning."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""Augmentation of batches: on their device, differentiable, drawn for every image separately.
+"""Differentiable augmentation of batches on their device, with separate random numbers for every image.
 
-ColorCNN+ augments after the quantizer: the quantizer sees whole images, and the gradient flows back through
-the augmentation.
+ColorCNN+ augments after the quantizer: the quantizer gets whole images, and gradients pass through the
+augmentation.
 """
 
 from __future__ import annotations
@@ -25,16 +25,16 @@ _OPTIONS = ("flip", "crop", "resized_crop", "rotation", "erasing")
 def random_flip(
     images: Tensor, *others: Tensor, p: float = 0.5, generator: torch.Generator | None = None
 ) -> tuple[Tensor, ...]:
-    """Mirror images left to right, together with maps that belong to them, such as imitation targets.
+    """Mirror images left to right, together with their maps, such as imitation targets.
 
     Args:
         images: (B, ..., W).
         others: tensors (B, ..., W), flipped together with their image.
         p: probability of a flip.
-        generator: draws the flips; default the global one.
+        generator: random generator; None uses the global one.
 
     Returns:
-        the images and the others.
+        The images and the others.
     """
     flips = _uniform(images, generator, len(images)) < p
 
@@ -59,13 +59,13 @@ def crop_padding(padding: int | str, height: int, width: int) -> int:
 def random_crop(
     images: Tensor, padding: int | str = EIGHTH, fill: Fill = 0.0, generator: torch.Generator | None = None
 ) -> Tensor:
-    """Shift images by up to ``padding`` pixels each way: a random crop of the padded image.
+    """Shift images by up to ``padding`` pixels in each direction: a random crop of the padded image.
 
     Args:
         images: (B, 3, H, W).
-        padding: added at every side, in pixels, or ``eighth``; see :func:`crop_padding`.
+        padding: pixels added at every side, or ``eighth``; see :func:`crop_padding`.
         fill: colour of the padding, one number or one per channel.
-        generator: draws the shifts; default the global one.
+        generator: random generator; None uses the global one.
     """
     batch, channels, height, width = images.shape
     padding = crop_padding(padding, height, width)
@@ -75,10 +75,10 @@ def random_crop(
     rows = shifts[0][:, None] + torch.arange(height, device=images.device)
     columns = shifts[1][:, None] + torch.arange(width, device=images.device)
     inside = ((rows >= 0) & (rows < height))[:, :, None] & ((columns >= 0) & (columns < width))[:, None, :]
-    place = rows.clamp(0, height - 1)[:, :, None] * width + columns.clamp(0, width - 1)[:, None, :]
-    # gather, not an index of three tensors: the backward pass of that sorts all places on a GPU.
-    place = place.flatten(1)[:, None].expand(-1, channels, -1)
-    moved = images.flatten(2).gather(2, place).unflatten(2, (height, width))
+    source = rows.clamp(0, height - 1)[:, :, None] * width + columns.clamp(0, width - 1)[:, None, :]
+    # gather instead of indexing with three tensors, whose backward pass sorts all positions on a GPU.
+    source = source.flatten(1)[:, None].expand(-1, channels, -1)
+    moved = images.flatten(2).gather(2, source).unflatten(2, (height, width))
     return torch.where(inside[:, None], moved, _fill_like(images, fill))
 
 
@@ -92,10 +92,10 @@ def random_resized_crop(
 
     Args:
         images: (B, 3, H, W).
-        scale: smallest and largest part of the image's area that stays.
-        ratio: smallest and largest width by height of that part, relative to the image's own shape. A side
-            longer than the image is cut to it.
-        generator: draws everything; default the global one.
+        scale: smallest and largest share of the image's area that is kept.
+        ratio: smallest and largest aspect ratio of the crop, relative to the image's own. A side longer than
+            the image is cut.
+        generator: random generator; None uses the global one.
 
     Returns:
         (B, 3, H, W).
@@ -105,7 +105,8 @@ def random_resized_crop(
     low, high = math.log(ratio[0]), math.log(ratio[1])
     aspect = (low + (high - low) * draws[1]).exp()
     wide, tall = (area * aspect).sqrt().clamp(max=1), (area / aspect).sqrt().clamp(max=1)
-    # affine_grid counts from -1 to 1: the part's centre keeps all of it inside the image.
+    # The coordinates of affine_grid are in [-1, 1]. The centre is chosen so that the crop is inside the
+    # image.
     left, top = (2 * draws[2] - 1) * (1 - wide), (2 * draws[3] - 1) * (1 - tall)
     zero = torch.zeros_like(wide)
     first, second = torch.stack([wide, zero, left], dim=1), torch.stack([zero, tall, top], dim=1)
@@ -116,20 +117,20 @@ def random_resized_crop(
 def random_rotation(
     images: Tensor, degrees: float = 15.0, fill: Fill = 0.0, generator: torch.Generator | None = None
 ) -> Tensor:
-    """Rotate images about their centre by angles uniform in [-degrees, degrees], bilinear, size kept.
+    """Rotate images about their centre by angles uniform in [-degrees, degrees], bilinear, of equal size.
 
     Args:
         images: (B, 3, H, W).
         degrees: largest angle.
-        fill: colour of the corners that come into view, one number or one per channel.
-        generator: draws the angles; default the global one.
+        fill: colour of the uncovered corners, one number or one per channel.
+        generator: random generator; None uses the global one.
     """
     batch, _, height, width = images.shape
     if degrees == 0:
         return images
     angles = (_uniform(images, generator, batch) * 2 - 1) * math.radians(degrees)
     cos, sin, zero = angles.cos(), angles.sin(), torch.zeros_like(angles)
-    # affine_grid counts in half widths and half heights, so that a rotation of pixels is no rotation there.
+    # affine_grid's units are half widths and half heights, so the rotation matrix needs the aspect ratio.
     ratio = height / width
     first = torch.stack([cos, -sin * ratio, zero], dim=1)
     second = torch.stack([sin / ratio, cos, zero], dim=1)
@@ -150,11 +151,11 @@ def random_erasing(
 
     Args:
         images: (B, 3, H, W).
-        p: probability that an image loses a rectangle.
-        scale: smallest and largest part of the image's area it covers.
-        fill: its colour, one number or one per channel.
-        ratio: smallest and largest height by width; a side longer than the image is cut to it.
-        generator: draws everything; default the global one.
+        p: probability of a rectangle.
+        scale: smallest and largest share of the image's area that it covers.
+        fill: colour of the rectangle, one number or one per channel.
+        ratio: smallest and largest height / width; a side longer than the image is cut.
+        generator: random generator; None uses the global one.
     """
     batch, _, height, width = images.shape
     draws = _uniform(images, generator, 5, batch)
@@ -171,17 +172,17 @@ def random_erasing(
 
 
 class Augment(nn.Module):
-    """Augment batches by flip, crop, resized crop, rotation and erasing, in this order; idle in eval mode.
+    """Augment batches by flip, crop, resized crop, rotation and erasing, in this order; nothing in eval mode.
 
     Args:
-        flip: mirror half of the images.
+        flip: True to mirror half of the images.
         crop: padding for :func:`random_crop` in pixels, ``eighth`` for one eighth of the side, 0 for none.
         rotation: largest angle in degrees, 0 for none.
-        erasing: probability that a rectangle is erased, 0 for none.
-        fill: colour of what crop, rotation and erasing uncover, one number or one per channel; the
-            classifier's mean makes it neutral.
-        resized_crop: smallest part of the area that :func:`random_resized_crop` keeps, 0 for none.
-        unknown: refused; options come from configuration files, in which names are easily mistyped.
+        erasing: probability of an erased rectangle, 0 for none.
+        fill: colour of uncovered and erased pixels, one number or one per channel; the classifier's mean is
+            neutral.
+        resized_crop: smallest share of the area that :func:`random_resized_crop` keeps, 0 for none.
+        unknown: options of other names, which are refused, because names in a YAML file may be misspelled.
 
     Raises:
         UsageError: an option is unknown or out of range.
@@ -203,14 +204,14 @@ class Augment(nn.Module):
         if unknown:
             raise unknown_name("augmentation", next(iter(unknown)), _OPTIONS)
         if not (crop == EIGHTH or (isinstance(crop, int) and crop >= 0)):
-            raise UsageError(f"crop is {crop!r}: choose a whole number of pixels from 0 up, or {EIGHTH!r}.")
-        for name, value, most in (
+            raise UsageError(f"crop is {crop!r}: choose a whole number of pixels, 0 or more, or {EIGHTH!r}.")
+        for name, value, high in (
             ("resized_crop", resized_crop, 1),
             ("rotation", rotation, 180),
             ("erasing", erasing, 1),
         ):
-            if not isinstance(value, int | float) or not 0 <= value <= most:
-                raise UsageError(f"{name} is {value!r}: choose a number from 0 to {most}.")
+            if not isinstance(value, int | float) or not 0 <= value <= high:
+                raise UsageError(f"{name} is {value!r}: choose a number from 0 to {high}.")
         self.flip = flip
         self.crop = crop
         self.resized_crop = resized_crop
@@ -223,7 +224,7 @@ class Augment(nn.Module):
 
         Args:
             images: (B, 3, H, W) in [0, 1].
-            generator: draws everything; default the global one.
+            generator: random generator; None uses the global one.
         """
         if not self.training:
             return images
@@ -240,25 +241,25 @@ class Augment(nn.Module):
         return images
 
     def alike(self, labels: Tensor, *batches: Tensor) -> tuple[Tensor, ...]:
-        """Augment batches with the same draws, and masks with them.
+        """Augment several batches, and masks, with the same random numbers.
 
         Args:
-            labels: (B,), (B, classes), or masks (B, H, W). Masks are flipped and cropped as the images are;
-                pixels that come into view are ignored. Other labels come back as they are.
-            *batches: images (B, 3, H, W) in [0, 1]; image i of each is moved and erased alike.
+            labels: (B,), (B, classes), or masks (B, H, W). Masks are flipped and cropped like the images;
+                uncovered pixels are ignored. Other labels are returned unchanged.
+            *batches: images (B, 3, H, W) in [0, 1]; image i of each batch gets the same augmentation.
 
         Returns:
-            the labels and the batches.
+            The labels and the batches.
 
         Raises:
-            UsageError: masks are asked to follow a rotation, an erasing or a resized crop.
+            UsageError: the labels are masks, and a rotation, an erasing or a resized crop is used.
         """
         masks = labels.ndim == 3 and self.training
         if len(batches) == 1 and not masks:
             return labels, self(batches[0])
-        stray = next((name for name in ("resized_crop", "rotation", "erasing") if getattr(self, name)), None)
-        if masks and stray:
-            raise UsageError(f"{stray} cannot move masks: set it to 0, and keep flip and crop.")
+        wrong = next((name for name in ("resized_crop", "rotation", "erasing") if getattr(self, name)), None)
+        if masks and wrong:
+            raise UsageError(f"{wrong} does not support masks: set it to 0; flip and crop are possible.")
         seed = int(torch.randint(2**31, ()))
         moved = (self(batch, torch.Generator().manual_seed(seed)) for batch in batches)
         if masks:
@@ -276,7 +277,7 @@ class Augment(nn.Module):
 
 
 def _uniform(images: Tensor, generator: torch.Generator | None, *shape: int) -> Tensor:
-    """Numbers in [0, 1) on the device of ``images``, from a generator that may live elsewhere."""
+    """Draw numbers in [0, 1) on the generator's device, and move them to the device of ``images``."""
     device = images.device if generator is None else generator.device
     dtype = images.dtype if images.is_floating_point() else torch.float32
     return torch.rand(shape, generator=generator, device=device, dtype=dtype).to(images.device)
@@ -287,6 +288,6 @@ def _fill_like(images: Tensor, fill: Fill) -> Tensor:
 
 
 def _inside(start: Tensor, length: Tensor, size: int) -> Tensor:
-    """(B, size): whether each place lies in its image's interval."""
-    place = torch.arange(size, device=start.device)
-    return (place >= start[:, None]) & (place < (start + length)[:, None])
+    """Return (B, size), True for the positions in each image's interval."""
+    position = torch.arange(size, device=start.device)
+    return (position >= start[:, None]) & (position < (start + length)[:, None])

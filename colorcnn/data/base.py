@@ -22,30 +22,30 @@ from colorcnn.errors import ColorCNNError, UsageError, check_at_least, quoted
 from colorcnn.files import write_atomically
 
 MOST_SIDE = 8_192
-"""The longest side that images are brought to: one of them then takes 200 MB."""
+"""Maximum side length that images are scaled to. One image then takes 200 MB."""
 
-_STATISTICS_IMAGES = 10_000  # that many images fix the channel statistics to about 0.001
+_STATISTICS_IMAGES = 10_000  # enough for channel statistics with an error of about 0.001
 
 
 class ImageDataModule(pl.LightningDataModule, ABC):
     """A data set with train, val and test splits of one image size.
 
-    The splits are :class:`ImageSplit` and are read from disk when they are first used.
+    The splits are :class:`ImageSplit` and are read from disk on first use.
 
     Args:
         root: folder that holds the data sets; default $COLORCNN_DATA, else ``data``.
-        batch_size: images in a batch.
-        val_size: part of train that becomes val where the data set has none: a fraction, or a number of
-            images. 0 trains on all images; such a training has no validation scores and no best checkpoint.
-        image_size: side of the square that images are brought to (shorter side resized, centre cropped);
-            None keeps the data set's own size.
+        batch_size: images per batch.
+        val_size: part of train that becomes val if the data set has no val: a fraction, or a number of
+            images. 0 trains on all images, without validation scores and best checkpoint.
+        image_size: side of the square images (shorter side resized, centre cropped); None keeps the data
+            set's own size.
         short_side: length that the shorter side is resized to before the centre crop; default
             ``image_size``.
-        train_limit: train on that many images only, every class in proportion.
+        train_limit: number of training images to use, with the proportions of the classes; None uses all.
         num_workers: processes that prepare batches. 0 is best unless files are decoded on demand.
-        download: fetch the data set if it is missing and can be fetched.
-        seed: decides, with the epoch, the order of the training images.
-        split_seed: decides the training images that become val.
+        download: True to download a missing data set, if possible.
+        seed: seed, together with the epoch, of the order of the training images.
+        split_seed: seed of the choice of validation images.
 
     Raises:
         UsageError: an option is out of range.
@@ -77,7 +77,7 @@ class ImageDataModule(pl.LightningDataModule, ABC):
         if image_size is not None and image_size > MOST_SIDE:
             raise UsageError(f"image_size is {quoted(image_size)}: choose at most {MOST_SIDE}.")
         if short_side is not None and short_side < (image_size or short_side + 1):
-            raise UsageError(f"short_side is {short_side}: give an image_size that is not above it.")
+            raise UsageError(f"short_side is {short_side}: set image_size to at most that.")
         check_at_least(0, num_workers=num_workers, seed=seed, split_seed=split_seed)
         self.root = data_root(root)
         self.batch_size = batch_size
@@ -109,7 +109,7 @@ class ImageDataModule(pl.LightningDataModule, ABC):
         if not self.val_size:
             return whole, whole.take(np.arange(0))
         first, second = stratified_cut(whole.labels.numpy(), self.val_size, self.split_seed)
-        # Folders come class by class: shuffled once, the first images of val are a fair sample of it.
+        # Folders are sorted by class. After a shuffle the first images of val are a fair sample.
         second = np.random.RandomState(self.split_seed).permutation(second)
         return whole.take(first), whole.take(second)
 
@@ -123,23 +123,23 @@ class ImageDataModule(pl.LightningDataModule, ABC):
 
     @cached_property
     def val(self) -> ImageSplit:
-        """The validation split, for choosing and tuning."""
+        """The validation split, for choices and tuning."""
         return self._train_and_val[1]
 
     @cached_property
     def test(self) -> ImageSplit:
-        """The test split, which nothing is chosen on."""
+        """The test split, which is never used for choices."""
         return self.required_split("test")
 
     @cached_property
     def all(self) -> ImageSplit:
-        """All images: train, val and test, one behind the other."""
+        """All images: train, then val, then test."""
         parts = [self.load_split(part) for part in ("train", "val", "test")]
         return join_splits([part for part in parts if part is not None and len(part)])
 
     @property
     def image_size(self) -> tuple[int, int]:
-        """Return (H, W) of every image; read the data if no option and no convention tells it."""
+        """(H, W) of every image; the data are read if neither an option nor the class fixes it."""
         side = self.resize or self.native_size
         return (side, side) if side else self.train.image_size
 
@@ -166,17 +166,17 @@ class ImageDataModule(pl.LightningDataModule, ABC):
             getattr(self, part)
 
     def train_dataloader(self) -> DataLoader[Batch]:
-        """Shuffled by seed and epoch; the last, incomplete batch is dropped."""
+        """Return the loader of train, shuffled by seed and epoch, without the last, incomplete batch."""
         if len(self.train) < self.batch_size:
             raise UsageError(
                 f"batch_size is {self.batch_size} and {self.name} has {len(self.train)} training images: "
-                "choose a smaller batch."
+                "choose a smaller batch_size."
             )
-        rank, processes = self._place()
+        rank, processes = self._rank_and_processes()
         if len(self.train) < self.batch_size * processes:
             raise UsageError(
                 f"{self.name} has {len(self.train)} training images, fewer than {processes} batches of "
-                f"batch_size {self.batch_size}: choose a smaller batch, or fewer devices."
+                f"batch_size {self.batch_size}: choose a smaller batch_size, or fewer devices."
             )
         sampler = EpochSampler(len(self.train), self.seed, rank, processes)
         if self.trainer is not None:
@@ -184,25 +184,25 @@ class ImageDataModule(pl.LightningDataModule, ABC):
         return self._loader(self.train, sampler)
 
     def val_dataloader(self) -> DataLoader[Batch] | list[Any]:
-        """Every validation image, in order; no loader where ``val_size`` is 0."""
+        """Return the loader of val, in order; an empty list if ``val_size`` is 0."""
         return self._loader(self.val) if len(self.val) else []
 
     def test_dataloader(self) -> DataLoader[Batch]:
-        """Every test image, in order."""
+        """Return the loader of test, in order."""
         return self._loader(self.test)
 
     def predict_dataloader(self) -> DataLoader[Batch]:
-        """Every test image, in order."""
+        """Return the loader of test, in order."""
         return self._loader(self.test)
 
-    def _place(self) -> tuple[int, int]:
-        """Number of this process among those that share the work, and how many they are."""
+    def _rank_and_processes(self) -> tuple[int, int]:
+        """Return the number of this process, and the number of processes."""
         if self.trainer is None:
             return 0, 1
         return self.trainer.global_rank, self.trainer.world_size
 
     def _loader(self, split: ImageSplit, sampler: EpochSampler | None = None) -> DataLoader[Batch]:
-        rank, processes = self._place()
+        rank, processes = self._rank_and_processes()
         batches: dict[str, Any] = {"batch_size": self.batch_size, "sampler": sampler}
         batches["drop_last"] = sampler is not None
         if sampler is None and processes > 1:
@@ -214,7 +214,8 @@ class ImageDataModule(pl.LightningDataModule, ABC):
             persistent_workers=self.num_workers > 0,
             collate_fn=as_is,
             pin_memory=torch.cuda.is_available(),
-            # A loader without its own generator draws from the global one: evaluating would change training.
+            # A loader without its own generator uses the global one, so that evaluation would change
+            # training.
             generator=torch.Generator().manual_seed(self.seed),
         )
 
@@ -223,9 +224,9 @@ _Channels = tuple[float, float, float]
 
 
 def channel_statistics(split: ImageSplit) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Return each channel's mean and standard deviation, of at most 10,000 images; keep them on disk."""
+    """Return each channel's mean and standard deviation over at most 10,000 images; cache them on disk."""
     path = cache_folder() / "statistics" / f"{split.key}.json"
-    with contextlib.suppress(OSError, ValueError, msgspec.DecodeError):  # a damaged file is made anew
+    with contextlib.suppress(OSError, ValueError, msgspec.DecodeError):  # a damaged file is written again
         return msgspec.json.decode(path.read_bytes(), type=tuple[_Channels, _Channels])
     chosen = np.linspace(0, len(split) - 1, min(len(split), _STATISTICS_IMAGES)).astype(np.int64)
     count, total, squares = 0, np.zeros(3), np.zeros(3)
@@ -234,9 +235,9 @@ def channel_statistics(split: ImageSplit) -> tuple[tuple[float, ...], tuple[floa
         count += len(values)
         total += values.sum(0)
         squares += (values**2).sum(0)
-    spread = np.sqrt(np.maximum(squares / count - (total / count) ** 2, 0))
-    mean, std = (tuple(round(float(value), 4) for value in values) for values in (total / count, spread))
-    # A channel that never varies would divide by 0.
+    deviation = np.sqrt(np.maximum(squares / count - (total / count) ** 2, 0))
+    mean, std = (tuple(round(float(value), 4) for value in values) for values in (total / count, deviation))
+    # A constant channel would cause a division by 0.
     std = tuple(max(value, 1e-3) for value in std)
     write_atomically(path, json.dumps([mean, std]).encode())
     return mean, std

@@ -1,4 +1,4 @@
-"""Arrays that take long to compute, kept on disk and mapped into memory; never seen half written."""
+"""Cache of arrays that take long to compute: written atomically to disk, mapped into memory."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _STALE_SECONDS = 86_400
 def cache_folder(cache_dir: str | os.PathLike[str] | None = None) -> Path:
     """Return the folder for computed files: ``cache_dir``, else $COLORCNN_CACHE, else ~/.cache/colorcnn.
 
-    Where nothing can be written to it, a temporary folder takes its place until the process ends.
+    If it is not writable, a temporary folder is used until the process ends.
     """
     chosen = cache_dir or os.environ.get("COLORCNN_CACHE") or Path.home() / ".cache" / "colorcnn"
     return _writable(Path(chosen).expanduser())
@@ -39,8 +39,8 @@ def _writable(folder: Path) -> Path:
         temporary = tempfile.mkdtemp(prefix="colorcnn-")
         atexit.register(shutil.rmtree, temporary, ignore_errors=True)
         warnings.warn(
-            f"The cache {folder} cannot be written to, so that {temporary} takes its place for now: "
-            f"choose another with COLORCNN_CACHE.",
+            f"The cache {folder} cannot be written to, so {temporary} is used for now: "
+            f"choose another folder with COLORCNN_CACHE.",
             stacklevel=2,
         )
         return Path(temporary)
@@ -48,7 +48,7 @@ def _writable(folder: Path) -> Path:
 
 
 def content_key(*parts: str | bytes | np.ndarray) -> str:
-    """A short hexadecimal name for ``parts`` that changes whenever one of them does."""
+    """Return a short hexadecimal hash of ``parts``."""
     digest = hashlib.blake2b(digest_size=12)
     for part in parts:
         if isinstance(part, np.ndarray):
@@ -62,21 +62,21 @@ def content_key(*parts: str | bytes | np.ndarray) -> str:
 
 @contextmanager
 def array_writer(path: Path, shape: tuple[int, ...], dtype: type) -> Iterator[Callable[[np.ndarray], None]]:
-    """Write an .npy file from consecutive chunks along its first axis, completely or not at all.
+    """Write an .npy file atomically from consecutive chunks along its first axis.
 
-    The chunks are streamed, so that an array larger than the memory can be written and a full disk is an
-    ordinary error (in a writable memory map it would kill the process).
+    The chunks are streamed, so that the array may be larger than the memory and a full disk is an ordinary
+    error (with a writable memory map it would kill the process).
 
     Args:
         path: the file.
-        shape: of the array.
-        dtype: of the array.
+        shape: shape of the array.
+        dtype: type of the array.
 
     Yields:
-        a function that appends a chunk (n, ...).
+        A function that appends a chunk (n, ...).
 
     Raises:
-        ColorCNNError: the disk or the rights do not allow it.
+        ColorCNNError: the file cannot be written.
         ValueError: the chunks do not add up to ``shape``.
     """
     temporary: str | None = None
@@ -119,11 +119,11 @@ def read_array(path: Path) -> np.ndarray:
     try:
         return np.load(path, mmap_mode="r", allow_pickle=False)
     except (ValueError, EOFError, SyntaxError, MemoryError) as error:
-        raise ColorCNNError(f"{path} is damaged: remove it, and the same command makes it anew.") from error
+        raise ColorCNNError(f"{path} is damaged: remove it, and the same command writes it again.") from error
 
 
 def _remove_stale(folder: Path) -> None:
-    """Remove what killed processes left behind; a day is longer than any computation here."""
+    """Remove files of killed processes. They are older than a day, longer than any computation here."""
     for leftover in folder.glob(".*.part"):
         try:
             if time.time() - leftover.stat().st_mtime > _STALE_SECONDS:

@@ -1,4 +1,4 @@
-"""Results of a classical quantizer for every image of a split, computed once and kept."""
+"""Results of a classical quantizer for every image of a split, computed once and cached."""
 
 from __future__ import annotations
 
@@ -23,31 +23,31 @@ from colorcnn.errors import UsageError, unknown_name
 from colorcnn.paletted import Paletted
 from colorcnn.quantizers import QUANTIZERS, Quantizer, check_num_colors
 
-_SHARE_OF_DEVICE = 0.25  # of a GPU's free memory, for the results of all sizes
+_SHARE_OF_DEVICE = 0.25  # share of a GPU's free memory for the results of all sizes
 _CHUNK_PIXELS = 2**20  # pixels quantized between two steps of the progress bar
 
 
 class ClassicalResults(ABC):
-    """A part of what a quantizer gives for the images of one split, at several palette sizes.
+    """Base class of a quantizer's results (index maps or palettes) for one split and several palette sizes.
 
-    What is missing in the cache is computed on construction, on every core: quantizers spread a batch over
-    threads, which for Pillow's methods is as fast as processes.
+    Missing results are computed on construction, on all cores: quantizers process a batch in threads, which
+    is as fast as processes.
 
     Args:
-        split: the images; a batch's ``index`` counts in it.
+        split: the images; a batch's ``index`` holds positions in it.
         sizes: the palette sizes, each 1..256.
         quantizer: a name in :data:`colorcnn.quantizers.QUANTIZERS`.
-        cache_dir: where to keep the results, see :func:`colorcnn.data.cache.cache_folder`.
+        cache_dir: folder of the results, see :func:`colorcnn.data.cache.cache_folder`.
 
     Raises:
-        UsageError: an unknown quantizer, a bad palette size, or none.
+        UsageError: the quantizer is unknown, or ``sizes`` is empty or invalid.
         ColorCNNError: the results cannot be written.
     """
 
     folder: ClassVar[str]
     """Name of the folder in the cache."""
     title: ClassVar[str]
-    """Name of the results in messages, in the plural."""
+    """Plural name of the results in messages."""
 
     def __init__(
         self,
@@ -61,7 +61,7 @@ class ClassicalResults(ABC):
         self.image_size = split.image_size
         self.sizes = sorted({check_num_colors(size) for size in sizes})
         if not self.sizes:
-            raise UsageError(f"There is no palette size to compute {self.title} for: give at least one.")
+            raise UsageError(f"No palette sizes for the {self.title}: give at least one.")
         method = QUANTIZERS[quantizer]
         key = content_key(split.key, quantizer, method_version(method), PIL.__version__)
         folder = cache_folder(cache_dir) / self.folder
@@ -78,12 +78,12 @@ class ClassicalResults(ABC):
 
     @abstractmethod
     def kept(self, paletted: Paletted) -> np.ndarray:
-        """Return the part of a quantized batch that is kept, uint8 (B, ...)."""
+        """Return the part of a quantized batch that is cached, uint8 (B, ...)."""
 
     def to(self, device: torch.device) -> Self:
-        """Move the results onto a GPU where they take at most a quarter of its free memory; returns itself.
+        """Move the results to a GPU if they take at most a quarter of its free memory; return itself.
 
-        There a batch's results are found without the host; elsewhere they are copied batch by batch.
+        Otherwise the results are copied batch by batch.
         """
         if device.type == "cuda":
             size = sum(rows.numel() for rows in self._kept.values())
@@ -95,15 +95,15 @@ class ClassicalResults(ABC):
         """Return the results of a batch.
 
         Args:
-            index: int64 (B,), the ``index`` of a :class:`Batch`; one on the host spares waiting for a GPU.
+            index: int64 (B,), the ``index`` of a :class:`Batch`; on the host it needs no wait for a GPU.
             num_colors: one of the sizes.
-            device: where the results are wanted; default that of ``index``.
+            device: device of the result; None is the device of ``index``.
 
         Returns:
             uint8 (B, ...).
 
         Raises:
-            UsageError: there are no results of that size.
+            UsageError: there are no results for this size.
         """
         if num_colors not in self._kept:
             raise UsageError(
@@ -117,21 +117,21 @@ class ClassicalResults(ABC):
 
 
 def _as_tensor(array: np.ndarray) -> Tensor:
-    """A tensor over a read-only memory map, which is only read."""
+    """Return a tensor of a read-only memory map; it must not be written to."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "The given NumPy array is not writable", UserWarning)
         return torch.from_numpy(array)
 
 
 def _sent(values: Tensor, device: torch.device) -> Tensor:
-    """Values on a device; a copy to a GPU goes through pinned memory, and the host does not wait for it."""
+    """Copy values to a device; to a GPU through pinned memory, without waiting on the host."""
     if device.type == "cuda" and values.device.type == "cpu":
         return values.pin_memory().to(device, non_blocking=True)
     return values.to(device)
 
 
 def method_version(method: type[Quantizer]) -> str:
-    """Return a key that changes when the code of a quantizer, or of a class it builds on, does."""
+    """Return a hash of the source code of a quantizer and its base classes."""
     sources = []
     for ancestor in method.__mro__:
         module = inspect.getmodule(ancestor)
@@ -139,7 +139,7 @@ def method_version(method: type[Quantizer]) -> str:
             continue
         try:
             sources.append(inspect.getsource(module))
-        except (OSError, TypeError):  # defined interactively or compiled: its name must do
+        except (OSError, TypeError):  # defined interactively or compiled: use the name only
             sources.append(f"{ancestor.__module__}.{ancestor.__qualname__}")
     return content_key(*sources)
 
@@ -152,7 +152,7 @@ def _compute(
     kept: Callable[[Paletted], np.ndarray],
     title: str,
 ) -> None:
-    """Write the results of all sizes in one pass over the images (which may have to be decoded)."""
+    """Write the results of all sizes in one pass over the images, whose decoding may be slow."""
     height, width = split.image_size
     chunk = max(1, _CHUNK_PIXELS // (height * width))
     with ExitStack() as stack:

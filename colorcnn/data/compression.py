@@ -1,4 +1,4 @@
-"""Training data of compressors: vectors of a known source, and random crops of pictures."""
+"""Training data of compressors: vectors of a known source, and random crops of images."""
 
 from __future__ import annotations
 
@@ -24,30 +24,30 @@ from colorcnn.vq.sources import (
     read_pixels,
 )
 
-_PART = 65_536  # vectors scored at once
+_PART = 65_536  # vectors per validation or test batch
 
 
 class StepSampler(Sampler[int]):
-    """Numbers the steps of a training, on from epoch to epoch, so that a resumed run repeats its draws."""
+    """Sampler of step numbers that continue over epochs, so that a resumed run draws the same batches."""
 
     def __init__(self, steps: int) -> None:
         self.steps = steps
         self.epoch = 0
 
     def set_epoch(self, epoch: int) -> None:
-        """Choose the epoch, counted from 0; Lightning does before each."""
+        """Set the epoch, counted from 0; Lightning calls it before each epoch."""
         self.epoch = epoch
 
     def __len__(self) -> int:
         return self.steps
 
     def __iter__(self) -> Iterator[int]:
-        # A generator reads the epoch when the first step is asked for: resuming sets it after making this.
+        # A generator, because on resume the epoch is set after the iterator was created.
         yield from range(self.epoch * self.steps, (self.epoch + 1) * self.steps)
 
 
 class _Draws(Dataset[Tensor]):
-    """A batch for every step, drawn when it is asked for."""
+    """Dataset with a batch for every step, drawn on access."""
 
     def __init__(self, draw: DrawnData) -> None:
         self.draw = draw
@@ -57,20 +57,20 @@ class _Draws(Dataset[Tensor]):
 
 
 class DrawnData(pl.LightningDataModule, ABC):
-    """Batches drawn afresh for every step; an epoch is a number of them.
+    """Base class of data that draw a new batch for every step.
 
     Args:
-        batch_size: vectors or crops in a batch.
-        epoch_steps: batches in an epoch.
+        batch_size: vectors or crops per batch.
+        epoch_steps: batches per epoch.
         num_workers: processes that draw batches.
-        seed: decides the training batches, together with the step.
+        seed: seed, together with the step, of the training batches.
 
     Raises:
         UsageError: an option is out of range.
     """
 
     source_dimension: int | None = None
-    """d of vectors; None for images."""
+    """Dimension of vectors; None for images."""
 
     def __init__(self, batch_size: int, epoch_steps: int, num_workers: int = 0, seed: int = 0) -> None:
         super().__init__()
@@ -83,10 +83,10 @@ class DrawnData(pl.LightningDataModule, ABC):
 
     @abstractmethod
     def draw_batch(self, step: int) -> Tensor:
-        """The training batch of a step."""
+        """Return the training batch of a step."""
 
     def train_dataloader(self) -> DataLoader[Tensor]:
-        """The batches of an epoch."""
+        """Return the loader of an epoch's batches."""
         sampler = StepSampler(self.epoch_steps)
         if self.trainer is not None:
             sampler.set_epoch(self.trainer.current_epoch)
@@ -99,7 +99,8 @@ class DrawnData(pl.LightningDataModule, ABC):
             sampler=sampler,
             num_workers=self.num_workers,
             persistent_workers=self.num_workers > 0,
-            # A loader without its own generator draws from the global one: evaluating would change training.
+            # A loader without its own generator uses the global one, so that evaluation would change
+            # training.
             generator=torch.Generator().manual_seed(self.seed),
         )
 
@@ -108,14 +109,14 @@ class VectorSource(DrawnData):
     """Vectors of a source in :data:`colorcnn.vq.sources.SOURCES`.
 
     Args:
-        source: its name.
-        dimension: d; the source's own by default.
-        batch_size: as in :class:`DrawnData`.
-        epoch_steps: as in :class:`DrawnData`.
-        val_size: validation vectors.
-        test_size: test vectors, always the same.
-        num_workers: as in :class:`DrawnData`.
-        seed: as in :class:`DrawnData`.
+        source: name of the source.
+        dimension: dimension of the vectors; None for the source's default.
+        batch_size: vectors per batch.
+        epoch_steps: batches per epoch.
+        val_size: number of validation vectors.
+        test_size: number of test vectors, always the same.
+        num_workers: processes that draw batches.
+        seed: seed, together with the step, of the training batches.
 
     Raises:
         UsageError: an option is out of range.
@@ -141,18 +142,18 @@ class VectorSource(DrawnData):
         self.test_size = test_size
 
     def draw_batch(self, step: int) -> Tensor:
-        """See :meth:`DrawnData.draw_batch`: (batch_size, d)."""
-        # A stream of its own: everything else is seeded from (seed, epoch), and a codebook that chose its
-        # first codewords by the very draws the first batch is made of would start with outliers alone.
+        """See :meth:`DrawnData.draw_batch`; (batch_size, d)."""
+        # A separate stream, because all else is seeded from (seed, epoch). With the same random numbers for
+        # the first batch and for the choice of the first codewords, all codewords would be outliers.
         mixed = np.random.SeedSequence([self.seed, step], spawn_key=(1,)).generate_state(1)
         return self.source.sample(self.batch_size, torch.Generator().manual_seed(int(mixed[0])))
 
     def val_dataloader(self) -> DataLoader[Tensor]:
-        """Vectors other than those of training and test, always the same."""
+        """Return the loader of the validation vectors, always the same."""
         return self._loader(_Parts(self.source.val_set(self.val_size)))
 
     def test_dataloader(self) -> DataLoader[Tensor]:
-        """The test set, in parts."""
+        """Return the loader of the test vectors."""
         return self._loader(_Parts(self.source.test_set(self.test_size)))
 
     predict_dataloader = test_dataloader
@@ -170,22 +171,22 @@ class _Parts(Dataset[Tensor]):
 
 
 class PictureCrops(DrawnData):
-    """Random crops of the pictures in a folder; validation and test take whole pictures, one at a time.
+    """Random crops of the images in a folder; validation and test use whole images, one at a time.
 
     Args:
-        path: folder of the training pictures, absolute, relative, or below ``root``.
-        test_path: folder of the test pictures; by default they are taken from the training pictures.
+        path: folder of the training images, absolute, relative, or below ``root``.
+        test_path: folder of the test images; None sets some training images aside.
         crop_size: side of the crops.
-        val_images: training pictures that are kept for validation.
-        test_images: training pictures that are kept for the test where no ``test_path`` is given.
+        val_images: number of images set aside for validation.
+        test_images: number of images set aside for the test if ``test_path`` is None.
         root: folder that holds the data sets; default $COLORCNN_DATA, else ``data``.
-        batch_size: as in :class:`DrawnData`.
-        epoch_steps: as in :class:`DrawnData`.
-        num_workers: as in :class:`DrawnData`.
-        seed: as in :class:`DrawnData`.
+        batch_size: crops per batch.
+        epoch_steps: batches per epoch.
+        num_workers: processes that draw batches.
+        seed: seed, together with the step, of the training batches.
 
     Raises:
-        UsageError: there is no such folder, it holds too few pictures, or an option is out of range.
+        UsageError: the folder is missing or holds too few images, or an option is out of range.
     """
 
     def __init__(
@@ -211,40 +212,40 @@ class PictureCrops(DrawnData):
 
     @cached_property
     def files(self) -> dict[str, list[Path]]:
-        """The files of train, val and test; which are kept from training never changes."""
+        """The files of train, val and test; the choice of val and test never changes."""
         found = list_pictures(self.folder)
         kept = self.val_images + (self.test_images if self.test_folder is None else 0)
         if kept >= len(found):
             raise UsageError(
-                f"{self.folder} holds {len(found)} pictures, and {kept} of them would be kept from training: "
-                "choose smaller val_images and test_images, or name another folder."
+                f"{self.folder} holds {len(found)} images, and {kept} of them would be kept from training: "
+                "choose smaller val_images and test_images, or use another folder."
             )
-        order = [found[place] for place in np.random.RandomState(0).permutation(len(found))]
+        order = [found[number] for number in np.random.RandomState(0).permutation(len(found))]
         own_test = order[self.val_images : kept]
         test = own_test if self.test_folder is None else list_pictures(self.test_folder)
         return {"val": order[: self.val_images], "test": test, "train": order[kept:]}
 
     def draw_batch(self, step: int) -> Tensor:
-        """See :meth:`DrawnData.draw_batch`: uint8 (batch_size, 3, crop_size, crop_size)."""
+        """See :meth:`DrawnData.draw_batch`; uint8 (batch_size, 3, crop_size, crop_size)."""
         return random_crops(self.files["train"], self.batch_size, self.crop_size, (self.seed, step))
 
     def val_dataloader(self) -> DataLoader[Tensor]:
-        """Whole pictures, uint8 (1, 3, H, W)."""
-        return self._loader(_Pictures(self.files["val"]))
+        """Return the loader of whole validation images, uint8 (1, 3, H, W)."""
+        return self._loader(_WholeImages(self.files["val"]))
 
     def test_dataloader(self) -> DataLoader[Tensor]:
-        """Whole pictures, uint8 (1, 3, H, W)."""
-        return self._loader(_Pictures(self.files["test"]))
+        """Return the loader of whole test images, uint8 (1, 3, H, W)."""
+        return self._loader(_WholeImages(self.files["test"]))
 
     predict_dataloader = test_dataloader
 
 
-class _Pictures(Dataset[Tensor]):
+class _WholeImages(Dataset[Tensor]):
     def __init__(self, files: list[Path]) -> None:
         self.files = files
 
     def __len__(self) -> int:
         return len(self.files)
 
-    def __getitem__(self, place: int) -> Tensor:
-        return read_pixels(self.files[place])[None]
+    def __getitem__(self, number: int) -> Tensor:
+        return read_pixels(self.files[number])[None]

@@ -1,4 +1,4 @@
-"""Training sets that are compressed copies of another's, which val and test images come from."""
+"""Training sets of compressed copies; val and test images come from the original data set."""
 
 from __future__ import annotations
 
@@ -21,22 +21,21 @@ _log = logging.getLogger(__name__)
 
 
 class CopiesModule(ImageDataModule):
-    """Copies of an original data set's training images, or of some of them.
+    """Base class of copies of an original data set's training images, or of some of them.
 
-    The training split is that of the copies, less those whose originals become val. The val and test splits
-    are those of the original data set. Where that is not at hand and need not be, val is cut from the copies,
+    The training split has all copies except those whose originals are val images. The val and test splits are
+    those of the original data set. If it is not found and ``originals`` is None, val is cut from the copies,
     and there is no test split.
 
     Args:
         root: the folder of the copies.
-        originals: the original data set, a known name or a folder; None takes ``made_from``, where that is
-            found.
+        originals: the original data set, a known name or a folder; None uses ``made_from``.
         originals_root: the folder that holds the original data set; default $COLORCNN_DATA, else ``data``.
-        options: those of :class:`ImageDataModule`.
+        options: options of :class:`ImageDataModule`.
     """
 
     made_from: str = ""
-    """What the copies themselves say they were made from."""
+    """Original data set, as recorded in the copies."""
 
     def __init__(
         self, root: str, originals: str | None = None, originals_root: str | None = None, **options: Any
@@ -48,23 +47,23 @@ class CopiesModule(ImageDataModule):
     @property
     @abstractmethod
     def rows(self) -> np.ndarray:
-        """(n,) ascending: the position of each copy's original among the original training images."""
+        """(n,) ascending, position of each copy's original among the original training images."""
 
     @property
     @abstractmethod
     def copied_labels(self) -> np.ndarray:
-        """(n,) the copies' labels, or (n, classes)."""
+        """(n,) or (n, classes), the copies' labels."""
 
     @abstractmethod
     def copies(self) -> ImageSplit:
-        """All copies."""
+        """Return all copies."""
 
     @cached_property
     def original_data(self) -> ImageDataModule | None:
-        """The original data set, or None where it was not named and is not found.
+        """The original data set, or None if ``originals`` is None and it is not found.
 
         Raises:
-            UsageError: it was named and is not found, or the copies are of other images.
+            UsageError: ``originals`` is not found, or the copies are of other images.
         """
         options = {
             "root": self.originals_root,
@@ -84,7 +83,7 @@ class CopiesModule(ImageDataModule):
         if rows.max() >= len(labels) or not np.array_equal(labels[rows], own):
             raise UsageError(
                 f"{self.root.name} was not made from the training images of {data.name}",
-                "name its own data set with originals",
+                "give the right data set with originals",
                 code="wrong-originals",
             )
         return data
@@ -100,7 +99,7 @@ class CopiesModule(ImageDataModule):
             return None
         raise UsageError(
             f"{self.name} has no test images, and its original data set {self.made_from!r} is not found",
-            "name it with originals, or its place with COLORCNN_DATA",
+            "give it with originals, or its root folder with COLORCNN_DATA",
             code="missing-originals",
         )
 
@@ -114,14 +113,14 @@ class CopiesModule(ImageDataModule):
         val = data.load_split("val")
         if val is not None:
             return whole, val
-        # The cut that training on the originals would make, so that both are judged by the same images.
+        # The same cut as for training on the originals, so that both have the same val images.
         _, second = stratified_cut(_training_labels(data), self.val_size, self.split_seed)
         second = np.random.RandomState(self.split_seed).permutation(second)
         return whole.take(np.flatnonzero(~np.isin(self.rows, second))), _originals(data, second)
 
 
 def _training_labels(data: ImageDataModule) -> np.ndarray:
-    """The labels of all training images, without decoding files."""
+    """Return the labels of all training images, without decoding files."""
     if isinstance(data, FolderModule):
         listing = data.list_split("train")
         return np.empty(0) if listing is None else listing[1]
@@ -129,7 +128,7 @@ def _training_labels(data: ImageDataModule) -> np.ndarray:
 
 
 def _originals(data: ImageDataModule, rows: np.ndarray) -> ImageSplit:
-    """Some of the training images; of files only these are decoded."""
+    """Return some of the training images; only their files are decoded."""
     listing = data.list_split("train") if isinstance(data, FolderModule) else None
     if listing is None or not isinstance(data, FolderModule):
         return data.required_split("train").take(rows)

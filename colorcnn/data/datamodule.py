@@ -1,4 +1,4 @@
-"""The data sets by name, and the embedded one as a DataModule."""
+"""Opening of data sets by name, folder or description, and the built-in PhotoDigits data sets."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class PhotoDigits(ImageDataModule):
         train_size: number of training images.
         validation_size: number of validation images.
         test_size: number of test images.
-        options: those of :class:`ImageDataModule`; ``root`` and ``val_size`` do not matter here.
+        options: options of :class:`ImageDataModule`; ``root`` and ``val_size`` have no effect.
 
     Raises:
         UsageError: a size is below 1.
@@ -46,7 +46,7 @@ class PhotoDigits(ImageDataModule):
         if min(self.sizes.values()) < 1:
             raise UsageError(
                 f"The sizes of train, validation and test are {', '.join(map(str, self.sizes.values()))}: "
-                "choose each from 1 up."
+                "choose at least 1 for each."
             )
 
     @cached_property
@@ -63,7 +63,7 @@ class PhotoDigitMasks(PhotoDigits):
     """PhotoDigits for segmentation: the class of every pixel, 0 for the photograph and 1..10 for the digits.
 
     Args:
-        options: those of :class:`PhotoDigits`.
+        options: options of :class:`PhotoDigits`.
     """
 
     name = "photo-digit-masks"
@@ -77,10 +77,10 @@ class PhotoDigitMasks(PhotoDigits):
 
 
 class PhotoDigitScenes(PhotoDigits):
-    """One to three handwritten digits on a photograph of 64x64 pixels: several labels an image.
+    """One to three handwritten digits on a photograph of 64x64 pixels, with several labels per image.
 
     Args:
-        options: those of :class:`PhotoDigits`.
+        options: options of :class:`PhotoDigits`.
     """
 
     name = "photo-digit-scenes"
@@ -98,10 +98,10 @@ def open_data(spec: str, **options: Any) -> ImageDataModule:
 
     Args:
         spec: a name in :data:`DATASETS`, or a folder: absolute, relative, or below the data root.
-        options: those of the data set's class.
+        options: options of the data set's class.
 
     Raises:
-        UsageError: neither a known name nor a folder, or an option is wrong.
+        UsageError: the data set is unknown, or an option is invalid.
     """
     if spec in DATASETS:
         return DATASETS[spec](**options)
@@ -110,14 +110,14 @@ def open_data(spec: str, **options: Any) -> ImageDataModule:
 
 
 def open_described(spec: str | Mapping[str, Any], **options: Any) -> ImageDataModule:
-    """Open a data set by its name, its folder, or as configurations describe it.
+    """Open a data set by its name, its folder, or its description in a configuration.
 
     Args:
-        spec: as :func:`open_data` takes it, or a mapping of ``class_path`` and ``init_args``.
-        options: those of the data set's class; ``init_args`` go before them.
+        spec: a name, a folder, or a mapping of ``class_path`` and ``init_args``.
+        options: options of the data set's class; ``init_args`` override them.
 
     Raises:
-        UsageError: there is no such data set, or an option is wrong.
+        UsageError: the data set is unknown, or an option is invalid.
     """
     if isinstance(spec, str):
         return open_data(spec, **options)
@@ -134,11 +134,11 @@ def open_described(spec: str | Mapping[str, Any], **options: Any) -> ImageDataMo
 
 
 def _check_types(cls: type[ImageDataModule], given: Mapping[str, Any]) -> None:
-    """Refuse options of wrong types, which the class itself would meet at some later point.
+    """Raise UsageError for options of wrong types, which the class would find later or never.
 
     Args:
-        cls: of the data set.
-        given: options of a configuration; the class refuses unknown ones.
+        cls: class of the data set.
+        given: options of a configuration; the class itself refuses unknown names.
     """
     hints: dict[str, Any] = {}
     for base in reversed(cls.__mro__):

@@ -1,4 +1,4 @@
-"""One split of a data set: uint8 pixels of one size, labels, and batches taken from them at once."""
+"""Splits of a data set: uint8 pixels of one size, labels, and their batches."""
 
 from __future__ import annotations
 
@@ -15,26 +15,26 @@ from colorcnn.errors import UsageError
 
 
 class Batch(NamedTuple):
-    """A batch as a DataLoader yields it.
+    """A batch of a DataLoader.
 
-    ``images`` is uint8 (B, 3, H, W); ``labels`` is int64 (B,), float32 (B, classes) of 0 and 1 where an image
-    has several, or uint8 (B, H, W) masks; ``index`` is int64 (B,), the images' positions in their split.
+    ``images`` is uint8 (B, 3, H, W). ``labels`` is int64 (B,), float32 (B, classes) of 0 and 1 for several
+    labels, or uint8 (B, H, W) masks. ``index`` is int64 (B,), the images' positions in their split.
     """
 
     images: Tensor
     labels: Tensor
-    index: Tensor  # type: ignore[assignment]  # hides tuple.index, which nobody needs of a batch
+    index: Tensor  # type: ignore[assignment]  # hides tuple.index, which a batch does not need
 
 
 class PixelSource(Protocol):
-    """An array (N, H, W, 3) of uint8, or what answers like one to an array of rows."""
+    """A uint8 array (N, H, W, 3), or an object that can be indexed by an array of rows."""
 
     @property
     def shape(self) -> tuple[int, ...]:
         """(N, H, W, 3)."""
 
     def __getitem__(self, rows: np.ndarray, /) -> np.ndarray:
-        """The pixels (n, H, W, 3) of ``rows`` (n,)."""
+        """Return the pixels (n, H, W, 3) of ``rows`` (n,)."""
 
 
 class ImageSplit(Dataset[Batch]):
@@ -43,9 +43,9 @@ class ImageSplit(Dataset[Batch]):
     Args:
         pixels: uint8 (N, H, W, 3): an array, a memory map, or files decoded on demand.
         labels: (N,) integers, (N, classes) of 0 and 1, or (N, H, W) uint8 masks of class numbers.
-        key: names the content in cache keys; by default computed from the pixels.
-        rows: which rows of ``pixels`` (and ``labels``) belong to the split, in order; default all.
-        names: of the files that the rows of ``pixels`` come from, as relative paths with ``/``.
+        key: name of the content in cache keys; by default a hash of the pixels.
+        rows: rows of ``pixels`` (and ``labels``) in the split, in order; default all.
+        names: relative paths, with ``/``, of the files that the rows of ``pixels`` come from.
     """
 
     def __init__(
@@ -69,12 +69,12 @@ class ImageSplit(Dataset[Batch]):
 
     @property
     def key(self) -> str:
-        """Names this split's pixels, in their order, in cache keys."""
+        """Name of this split's pixels, in their order, in cache keys."""
         return content_key(self._key, self._rows)
 
     @property
     def rows(self) -> np.ndarray:
-        """(N,) int64: which row of the whole set's pixels each image is."""
+        """(N,) int64, row of each image in the pixels of the whole set."""
         return self._rows
 
     @property
@@ -90,37 +90,37 @@ class ImageSplit(Dataset[Batch]):
         return f"ImageSplit({len(self)} x {height} x {width})"
 
     def take(self, positions: np.ndarray | Sequence[int]) -> ImageSplit:
-        """The split of these positions, in this order, sharing the pixels."""
+        """Return the split of these positions, in this order; the pixels are shared."""
         rows = self._rows[np.asarray(positions, dtype=np.int64)]
         return ImageSplit(self._pixels, self._all_labels, key=self._key, rows=rows, names=self._names)
 
     def name(self, position: int) -> str | None:
-        """Return the name of an image's file, or None for images that lie in memory."""
+        """Return the name of an image's file, or None for images in memory."""
         return None if self._names is None else self._names[self._rows[position]]
 
     def pixels(self, positions: np.ndarray | Sequence[int] | slice) -> np.ndarray:
-        """uint8 (n, H, W, 3) pixels of these positions."""
+        """Return the pixels uint8 (n, H, W, 3) of these positions."""
         return np.asarray(self._pixels[self._rows[positions]])
 
     def __getitem__(self, position: int) -> Batch:
-        """One image as a Batch without the batch dimension."""
+        """Return one image as a Batch without the batch dimension."""
         batch = self.__getitems__([range(len(self))[position]])
         return Batch(batch.images[0], batch.labels[0], batch.index[0])
 
     def __getitems__(self, positions: Sequence[int]) -> Batch:
-        """A batch at once; :func:`as_is` is the ``collate_fn`` that goes with it."""
+        """Return a whole batch; use :func:`as_is` as ``collate_fn``."""
         chosen = np.asarray(positions, dtype=np.int64)
-        # numpy makes the copy: torch would wake its threads, which costs more than a batch on a busy machine.
+        # Copied by numpy, because starting torch's threads takes longer than a batch on a busy machine.
         images = torch.from_numpy(np.ascontiguousarray(self.pixels(chosen).transpose(0, 3, 1, 2)))
         index = torch.from_numpy(chosen)
         return Batch(images, self.labels[index], index)
 
 
 class _Joined:
-    """The pixels of several splits, one behind the other.
+    """The concatenated pixels of several splits.
 
     Args:
-        splits: with images of one size.
+        splits: splits with images of one size.
     """
 
     def __init__(self, splits: Sequence[ImageSplit]) -> None:
@@ -129,7 +129,7 @@ class _Joined:
         self.shape = (int(self.starts[-1]), *splits[0].image_size, 3)
 
     def __getitem__(self, rows: np.ndarray, /) -> np.ndarray:
-        """The pixels (n, H, W, 3) of ``rows`` (n,)."""
+        """Return the pixels (n, H, W, 3) of ``rows`` (n,)."""
         rows = np.asarray(rows)
         pixels = np.empty((len(rows), *self.shape[1:]), dtype=np.uint8)
         for split, start, stop in zip(self.splits, self.starts, self.starts[1:]):
@@ -140,7 +140,7 @@ class _Joined:
 
 
 def join_splits(splits: Sequence[ImageSplit]) -> ImageSplit:
-    """Put splits one behind the other.
+    """Concatenate splits.
 
     Args:
         splits: at least one, with images of one size and labels of one kind.
@@ -160,12 +160,12 @@ def join_splits(splits: Sequence[ImageSplit]) -> ImageSplit:
 
 
 class InOrder:
-    """The batches of a split in its order, of which those behind the first images can be asked for.
+    """The batches of a split in its order, from any first image.
 
     Args:
         dataset: the split.
-        batch_size: images at a time.
-        first: where to begin.
+        batch_size: images per batch.
+        first: position of the first image.
     """
 
     def __init__(self, dataset: ImageSplit, batch_size: int, first: int = 0) -> None:
@@ -178,10 +178,10 @@ class InOrder:
             yield self.dataset.__getitems__(range(start, min(start + self.batch_size, len(self.dataset))))
 
     def after(self, images: int) -> InOrder:
-        """The batches behind so many images."""
+        """Return the batches after a number of images."""
         return InOrder(self.dataset, self.batch_size, self.first + images)
 
 
 def as_is(batch: Any) -> Any:
-    """The ``collate_fn`` of an :class:`ImageSplit`, whose batches are ready."""
+    """Return a batch unchanged: the ``collate_fn`` of an :class:`ImageSplit`."""
     return batch

@@ -1,4 +1,4 @@
-"""Image files to pixels of one size: decoded once, in parallel, and kept; or read on demand."""
+"""Decoding of image files to pixels of one size: once, in parallel and cached, or on demand."""
 
 from __future__ import annotations
 
@@ -24,16 +24,16 @@ from colorcnn.images import flatten, open_picture, read_image
 
 ON_CORRUPT = ("error", "skip")
 
-_RECIPE = "1: transparent parts white, shorter side bilinear, centre crop"  # change it with fit_image
+_RECIPE = "1: transparent parts white, shorter side bilinear, centre crop"  # change it if fit_image changes
 _Result = TypeVar("_Result")
-_CHUNK = 128  # files decoded by one task: few enough for a lively progress bar
+_CHUNK = 128  # files per task: few enough for a smooth progress bar
 
 
 class CorruptImageError(ColorCNNError):
-    """A file that turned out unreadable while training."""
+    """A file that became unreadable during training."""
 
     def __init__(self, message: str) -> None:
-        # A DataLoader's worker hands over its whole traceback as the message: the sentence is the last line.
+        # A DataLoader's worker passes its whole traceback as the message; the sentence is the last line.
         super().__init__(message.strip().rsplit("\n", 1)[-1].removeprefix(f"{__name__}.CorruptImageError: "))
 
 
@@ -43,13 +43,13 @@ def fit_image(
     short_side: int | None = None,
     resample: Image.Resampling = Image.Resampling.BILINEAR,
 ) -> np.ndarray:
-    """Bring an image to a square: resize its shorter side, then crop the centre.
+    """Make an image square: resize its shorter side, then crop the centre.
 
     Args:
         image: a Pillow image of mode RGB, or a mask of mode L or P.
-        size: side of the square in pixels; None leaves the image as it is.
+        size: side of the square in pixels; None keeps the image's size.
         short_side: length of the shorter side before the crop, at least ``size``; default ``size``.
-        resample: nearest for masks, whose class numbers have no means.
+        resample: the filter; nearest for masks, whose class numbers must not be averaged.
 
     Returns:
         (H, W, 3) or (H, W) uint8.
@@ -73,17 +73,17 @@ def read_pixels(path: Path, size: int | None, short_side: int | None = None) -> 
         short_side: see :func:`fit_image`.
 
     Raises:
-        ColorCNNError: the file cannot be read; the message names it.
+        ColorCNNError: the file cannot be read.
     """
     return fit_image(flatten(read_image(path)), size, short_side)
 
 
 def read_masks(files: Sequence[Path], size: int, short_side: int | None = None) -> np.ndarray:
-    """Read the class of every pixel from PNG files with a palette or in grey.
+    """Read the class of every pixel from PNG files with a palette, or in grey.
 
     Args:
         files: the masks; their pixel values are class numbers.
-        size: side of the square that every mask is brought to, as :func:`fit_image` does with its image.
+        size: side of the square masks, see :func:`fit_image`.
         short_side: see :func:`fit_image`.
 
     Returns:
@@ -99,19 +99,19 @@ def read_masks(files: Sequence[Path], size: int, short_side: int | None = None) 
                 masks[row] = fit_image(mask, size, short_side, Image.Resampling.NEAREST)
         except (OSError, ValueError, SyntaxError) as error:
             raise ColorCNNError(
-                f"{path} is no mask ({shortened(str(error))}): give a PNG of class numbers."
+                f"{path} is not a mask ({shortened(str(error))}): use a PNG file of class numbers."
             ) from error
     return masks
 
 
 class FilePixels:
-    """Pixels (N, H, W, 3) that are decoded each time they are asked for.
+    """Pixels (N, H, W, 3) of files, decoded on every access.
 
     Args:
         files: N image files.
         height: H of the decoded images.
         width: W of the decoded images.
-        size: side of the images, see :func:`fit_image`.
+        size: side of the square images, see :func:`fit_image`.
         short_side: see :func:`fit_image`.
     """
 
@@ -129,11 +129,11 @@ class FilePixels:
         self.short_side = short_side
 
     def __getitem__(self, rows: np.ndarray) -> np.ndarray:
-        """Decode these files; raises CorruptImageError when one has become unreadable."""
+        """Decode these files; raise CorruptImageError if one is unreadable now."""
         pixels = np.empty((len(rows), *self.shape[1:]), dtype=np.uint8)
-        for place, row in enumerate(rows):
+        for number, row in enumerate(rows):
             try:
-                pixels[place] = read_pixels(self.files[row], self.size, self.short_side)
+                pixels[number] = read_pixels(self.files[row], self.size, self.short_side)
             except ColorCNNError as error:
                 raise CorruptImageError(str(error)) from error
         return pixels
@@ -148,22 +148,22 @@ def decode_files(
     cache: bool = True,
     cache_dir: str | None = None,
 ) -> tuple[PixelSource, np.ndarray, str]:
-    """Check and decode image files, once: what was found is kept on disk and reused while no file changes.
+    """Check and decode image files. Results are cached on disk and reused while no file changes.
 
     Args:
         files: the image files, at least one.
-        image_size: side of the square that every image is brought to; None when all have the same size.
+        image_size: side of the square images, see :func:`fit_image`; None if all have the same size.
         short_side: length of the shorter side before the centre crop; default ``image_size``.
-        on_corrupt: "error" refuses the set when a file cannot be read, "skip" leaves such files out.
-        cache: keep the decoded pixels on disk; otherwise only check the files now, and decode them on demand.
-        cache_dir: where to keep them, see :func:`colorcnn.data.cache.cache_folder`.
+        on_corrupt: "error" raises an error if a file cannot be read, "skip" leaves such files out.
+        cache: True to keep the decoded pixels on disk; False to check the files now and decode on demand.
+        cache_dir: folder of the cache, see :func:`colorcnn.data.cache.cache_folder`.
 
     Returns:
-        the pixels of all files, the positions (n,) of the readable ones, and a key that names the content.
+        The pixels of all files, the positions (n,) of the readable ones, and a key of the content.
 
     Raises:
         UsageError: sizes differ and ``image_size`` is None.
-        ColorCNNError: corrupt files with "error", or no readable file at all.
+        ColorCNNError: a file is corrupt and ``on_corrupt`` is "error", or no file is readable.
     """
     if on_corrupt not in ON_CORRUPT:
         raise unknown_name("value of on_corrupt", on_corrupt, ON_CORRUPT)
@@ -184,7 +184,7 @@ def decode_files(
 
 
 class _Notes(msgspec.Struct):
-    """Facts about the files of a folder: the common size, and why rows cannot be read."""
+    """Result of a check of files: the common size, and the error of each unreadable row."""
 
     corrupt: dict[int, str]
     height: int
@@ -202,16 +202,16 @@ def _read_notes(path: Path) -> _Notes | None:
 def resize_array(
     pixels: np.ndarray, size: int, key: str, short_side: int | None = None
 ) -> tuple[np.ndarray, str]:
-    """Bring an array of images to another size, once, as :func:`fit_image` does; kept like decoded files.
+    """Resize an array of images with :func:`fit_image`, and cache the result.
 
     Args:
         pixels: (N, H, W, 3) uint8.
         size: side of the square.
-        key: names the content of ``pixels``.
+        key: key of the content of ``pixels``.
         short_side: see :func:`fit_image`.
 
     Returns:
-        (N, size, size, 3) uint8, and a key that names it.
+        (N, size, size, 3) uint8, and its key.
     """
     key = content_key(key, _RECIPE, f"{size} of {short_side}" if short_side else str(size))
     path = cache_folder() / "pixels" / f"{key}.npy"
@@ -224,7 +224,7 @@ def resize_array(
         shape = (len(pixels), size, size, 3)
         with (
             array_writer(path, shape, np.uint8) as append,
-            closing(_spread(resize, parts)) as chunks,
+            closing(_map_in_threads(resize, parts)) as chunks,
             tqdm(total=len(pixels), desc="Resizing images", unit="img", disable=None) as progress,
         ):
             for chunk in chunks:
@@ -233,8 +233,8 @@ def resize_array(
     return read_array(path), key
 
 
-def _spread(work: Callable[[Any], _Result], parts: Iterable[Any]) -> Generator[_Result, None, None]:
-    """Map over threads, in order; Pillow releases the GIL while it decodes and resizes."""
+def _map_in_threads(work: Callable[[Any], _Result], parts: Iterable[Any]) -> Generator[_Result, None, None]:
+    """Map a function over parts, in order. Pillow releases the GIL while it decodes and resizes."""
     pool = ThreadPoolExecutor(os.cpu_count() or 1)
     try:
         yield from pool.map(work, parts)
@@ -290,24 +290,24 @@ def _checked(
     shape: tuple[int, int, int],
     corrupt: dict[int, str],
 ) -> Iterator[np.ndarray]:
-    """Yield (n, H, W, 3) chunks in order, black where a file is corrupt, and note those in ``corrupt``."""
+    """Yield (n, H, W, 3) chunks in order; corrupt files are black and recorded in ``corrupt``."""
     parts = [files[start : start + _CHUNK] for start in range(0, len(files), _CHUNK)]
     row = 0
     with (
         closing(
-            _spread(lambda part: [_try(path, image_size, short_side) for path in part], parts)
+            _map_in_threads(lambda part: [_try(path, image_size, short_side) for path in part], parts)
         ) as decoded,
         tqdm(total=len(files), desc="Decoding images", unit="img", disable=None) as progress,
     ):
         for results in decoded:
             chunk = np.zeros((len(results), *shape), dtype=np.uint8)
-            for place, result in enumerate(results):
+            for number, result in enumerate(results):
                 if isinstance(result, str):
-                    corrupt[row + place] = result
+                    corrupt[row + number] = result
                 elif result.shape != shape:
-                    raise _sizes_differ(files[row + place], result.shape, shape)
+                    raise _sizes_differ(files[row + number], result.shape, shape)
                 else:
-                    chunk[place] = result
+                    chunk[number] = result
             row += len(results)
             progress.update(len(results))
             yield chunk
@@ -323,7 +323,7 @@ def _try(path: Path, size: int | None, short_side: int | None) -> np.ndarray | s
 def _sizes_differ(path: Path, shape: tuple[int, ...], common: tuple[int, ...]) -> UsageError:
     return UsageError(
         f"{path} has {shape[1]}x{shape[0]} pixels and the first image {common[1]}x{common[0]}",
-        f"bring all to one size with image_size, such as {min(common[:2])}",
+        f"resize all with image_size, such as {min(common[:2])}",
         code="sizes-differ",
         size=min(common[:2]),
     )

@@ -1,4 +1,4 @@
-"""Data sets that are folders of image files: any tree of classes, and Tiny-ImageNet-200."""
+"""Data sets that are folders of image files."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import numpy as np
 from colorcnn.data.base import ImageDataModule
 from colorcnn.data.datasets import ImageSplit
 from colorcnn.data.decode import ON_CORRUPT, decode_files
-from colorcnn.data.registry import folder_places
+from colorcnn.data.registry import candidate_folders
 from colorcnn.data.sampling import stratified_cut
 from colorcnn.errors import UsageError, unknown_name
 from colorcnn.files import IMAGE_SUFFIXES, file_names
@@ -37,14 +37,14 @@ def list_images(folder: Path, classes: tuple[str, ...]) -> Listing:
     """List the image files below each class's folder, in order, with their labels.
 
     Args:
-        folder: holds one folder for each class.
+        folder: folder with one folder for each class.
         classes: names of these folders; the position is the label.
 
     Returns:
-        the files and their labels, (N,) int64.
+        The files and their labels, (N,) int64.
 
     Raises:
-        UsageError: there is none.
+        UsageError: the class folders hold no images.
     """
     files: list[Path] = []
     labels: list[int] = []
@@ -56,24 +56,24 @@ def list_images(folder: Path, classes: tuple[str, ...]) -> Listing:
             labels += [label] * len(found)
     if not files:
         raise UsageError(
-            f"{folder} holds no image in any class folder: give a folder of <class>/<image> files."
+            f"{folder} holds no image in any class folder: use a folder of <class>/<image> files."
         )
     return files, np.array(labels, dtype=np.int64)
 
 
 def is_image(name: str) -> bool:
-    """Tell if a file name belongs to a visible image."""
+    """Return True for the file name of an image that is not hidden."""
     return not name.startswith(".") and os.path.splitext(name)[1].lower() in IMAGE_SUFFIXES
 
 
 class FolderModule(ImageDataModule):
-    """A data set of image files; a subclass lists the files of each split.
+    """Base class of data sets of image files; a subclass lists the files of each split.
 
     Args:
-        cache: decode all files once and keep the pixels on disk; turn it off for sets too large for that
-            (ImageNet), whose files are then only checked once and decoded for every batch.
-        on_corrupt: "error" refuses a set with unreadable files, "skip" leaves these out with a warning.
-        options: those of :class:`ImageDataModule`.
+        cache: True to decode all files once and keep the pixels on disk. False for large data sets such as
+            ImageNet: files are checked once and decoded for every batch.
+        on_corrupt: "error" refuses a data set with unreadable files, "skip" leaves them out with a warning.
+        options: options of :class:`ImageDataModule`.
     """
 
     def __init__(self, cache: bool = True, on_corrupt: str = "error", **options: Any) -> None:
@@ -98,7 +98,7 @@ class FolderModule(ImageDataModule):
         """Return the split of these files.
 
         Args:
-            files: of the images, at least one.
+            files: the image files, at least one.
             labels: (N,) int64.
         """
         pixels, kept, key = decode_files(
@@ -112,19 +112,19 @@ class FolderModule(ImageDataModule):
 
 
 class ImageFolder(FolderModule):
-    """Any folder of images sorted into one subfolder per class.
+    """Any folder of images with one subfolder per class.
 
-    Layouts: train/val/test; train/test (val is cut from train); train/val (val is then the test split, and
-    val is cut from train); or the class folders directly (test and val are cut from them).
+    Layouts: train/val/test; train/test (val is cut from train); train/val (the folder val is the test split,
+    and val is cut from train); or the class folders directly (test and val are cut from them).
 
     Args:
         path: the folder, absolute, relative, or below ``root``.
-        test_size: how much becomes test in a single tree of classes: a fraction or a number of images; 0 is
+        test_size: part that becomes test if the folder has no splits: a fraction or a number of images; 0 for
             none.
-        options: ``cache`` and ``on_corrupt`` of :class:`FolderModule`, and those of :class:`ImageDataModule`.
+        options: options of :class:`FolderModule` and :class:`ImageDataModule`.
 
     Raises:
-        UsageError: there is no such folder, it has no classes, or its splits disagree about them.
+        UsageError: the folder is missing, has no class folders, or its splits have different classes.
     """
 
     def __init__(self, path: str, test_size: int | float = 0.2, **options: Any) -> None:
@@ -137,10 +137,10 @@ class ImageFolder(FolderModule):
         self.num_classes = len(self.class_names)
 
     def _layout(self) -> dict[str, Path]:
-        """Find the subfolder of each split; a single tree has only "train"."""
+        """Find the folder of each split; a folder without splits has only "train"."""
         found = set(subfolders(self.folder))
         if "train" not in found or not subfolders(self.folder / "train"):
-            _log.info("%s: a single tree of classes; test and val are cut from it", self.folder)
+            _log.info("%s: no splits; test and val are cut from the images", self.folder)
             return {"train": self.folder}
         val = next((name for name in _VAL_NAMES if name in found), None)
         parts = {"train": self.folder / "train"}
@@ -157,21 +157,21 @@ class ImageFolder(FolderModule):
         classes = tuple(subfolders(self.parts["train"]))
         if not classes:
             raise UsageError(
-                f"{self.parts['train']} has no class folders: give a folder of <class>/<image> files, "
+                f"{self.parts['train']} has no class folders: use a folder of <class>/<image> files, "
                 "or one with train/<class>/<image>."
             )
         for part, folder in self.parts.items():
             strange = sorted(set(subfolders(folder)) - set(classes))
             if strange:
                 raise UsageError(
-                    f"{folder} has classes that train has not ({', '.join(strange[:3])}): "
-                    f"make {part} and train hold the same class folders."
+                    f"{folder} has classes that train does not have ({', '.join(strange[:3])}): "
+                    f"{part} and train need the same class folders."
                 )
         return classes
 
     @cached_property
     def _tree(self) -> tuple[Listing, Listing]:
-        """Cut a single tree into train and test."""
+        """The images of a folder without splits, cut into train and test."""
         files, labels = list_images(self.parts["train"], self.class_names)
         if not self.test_size:
             return (files, labels), ([], labels[:0])
@@ -182,7 +182,7 @@ class ImageFolder(FolderModule):
 
     @cached_property
     def all(self) -> ImageSplit:
-        """See :meth:`ImageDataModule.all`; of a single tree nothing is set aside."""
+        """See :meth:`ImageDataModule.all`; all images of a folder without splits."""
         if "test" in self.parts:
             return super().all
         return self.decoded(*list_images(self.parts["train"], self.class_names))
@@ -197,22 +197,22 @@ class ImageFolder(FolderModule):
 
 
 def find_folder(path: str, root: Path) -> Path:
-    """Return the first of :func:`folder_places` that exists.
+    """Return the first of :func:`candidate_folders` that exists.
 
     Args:
         path: a folder, or the name of one below ``root``.
         root: the folder of data sets.
 
     Raises:
-        UsageError: there is none.
+        UsageError: none of the folders exists.
     """
-    places = folder_places(path, root)
-    for place in places:
-        if place.is_dir():
-            return place
+    folders = candidate_folders(path, root)
+    for folder in folders:
+        if folder.is_dir():
+            return folder
     raise UsageError(
-        f"There is no folder {path} (looked for {' and '.join(map(str, places))})",
-        "give its path, or name the folder that holds it with root or COLORCNN_DATA",
+        f"There is no folder {path} (looked for {' and '.join(map(str, folders))})",
+        "give its path, or set the folder that holds it with root or COLORCNN_DATA",
         code="missing-folder",
         path=path,
     )
@@ -222,5 +222,5 @@ def _describe(parts: dict[str, Path]) -> str:
     if "test" not in parts:
         return "only train/; test and val are cut from it"
     if "val" in parts:
-        return "train/, val/ and test/ as they are"
+        return "train/, val/ and test/"
     return f"train/ and {parts['test'].name}/, which is the test split; val is cut from train"

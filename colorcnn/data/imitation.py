@@ -1,7 +1,7 @@
-"""Imitation targets: the index maps that a classical quantizer gives for the training images.
+"""Imitation targets: index maps of a classical quantizer for the training images.
 
-The imitation loss (ColorCNN+, equations 10-12) compares a learned index map with them, as partitions: which
-pixels share a colour matters, the numbering of the colours does not.
+The imitation loss (ColorCNN+, equations 10-12) compares learned index maps with them as partitions: only the
+sets of pixels with equal colour matter, not the numbers of the colours.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ __all__ = ["ComputedTargets", "ImitationTargets", "method_version", "open_target
 
 
 class ImitationTargets(ClassicalResults):
-    """Index maps of a quantizer for the images of one split, uint8 (B, H, W) for a batch.
+    """Cached index maps of a quantizer for the images of one split, uint8 (B, H, W) for a batch.
 
-    Flip them together with the images. Arguments and errors are those of :class:`ClassicalResults`.
+    They must be flipped together with the images. For arguments and errors see :class:`ClassicalResults`.
     """
 
     folder = "imitation"
@@ -44,7 +44,7 @@ class ImitationTargets(ClassicalResults):
         """Return the index maps of a batch on the device of its images; see :meth:`lookup`.
 
         Args:
-            images: (B, 3, H, W), for their device.
+            images: (B, 3, H, W), of which only the device is used.
             index: (B,) positions in the split.
             num_colors: C.
         """
@@ -52,16 +52,16 @@ class ImitationTargets(ClassicalResults):
 
 
 class ComputedTargets:
-    """Index maps that are made anew for every batch, for data sets whose maps are too many to keep.
+    """Index maps computed for every batch, for data sets whose maps are too large for the disk.
 
-    The maps of all 1.3 million images of ImageNet at six palette sizes would take 390 GB. Wu's are made on
-    the GPU that holds the images; those of other quantizers, and all on a CPU, by the quantizer itself.
+    The maps of all 1.3 million images of ImageNet at six palette sizes would take 390 GB. Wu's maps are
+    computed on the GPU of the images, all others on the CPU.
 
     Args:
         quantizer: a name in :data:`colorcnn.quantizers.QUANTIZERS`.
 
     Raises:
-        UsageError: an unknown quantizer.
+        UsageError: the quantizer is unknown.
     """
 
     def __init__(self, quantizer: str = "median-cut") -> None:
@@ -75,7 +75,7 @@ class ComputedTargets:
 
         Args:
             images: float (B, 3, H, W) in [0, 1].
-            index: int64 (B,); not needed here.
+            index: int64 (B,), unused.
             num_colors: C.
 
         Returns:
@@ -101,9 +101,9 @@ def open_targets(
 
     Args:
         train: the training images.
-        sizes: the palette sizes that imitate.
+        sizes: the palette sizes with an imitation loss.
         quantizer: a name in :data:`colorcnn.quantizers.QUANTIZERS`.
-        device: where the network trains.
+        device: device of the training.
         maps: ``cached`` on the disk, or ``computed`` for each batch.
     """
     if maps == "computed":

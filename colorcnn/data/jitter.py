@@ -1,4 +1,4 @@
-"""Colour jitter of quantized batches, before the classifier sees them: the paper's noise, and others."""
+"""Colour jitter of quantized batches, the input of the classifier: the paper's noise, and others."""
 
 from __future__ import annotations
 
@@ -21,19 +21,20 @@ def gaussian_jitter(
     *,
     per_pixel: bool = False,
 ) -> Tensor:
-    """Add the paper's noise in the classifier's normalised space (section 3.3.2), and return image space.
+    """Add the paper's noise in the classifier's normalised space (section 3.3.2), and return images.
 
-    The classifier normalises inside, so z = (x - mean) / (contrast std) + noise n becomes mean + std z. The
-    paper draws one number n ~ N(0, 1) for the whole batch: it shifts the brightness of all images alike.
+    z = (x - mean) / (contrast std) + noise n is converted back to mean + std z, because the classifier
+    normalises its input. The paper draws one number n ~ N(0, 1) for the whole batch, which shifts the
+    brightness of all images equally.
 
     Args:
         images: (B, 3, H, W) in [0, 1].
-        mean: of the data set's channels, broadcastable to ``images``.
-        std: of the data set's channels, likewise.
-        noise: xi, the scale of n; 0 and ``contrast`` 1 change nothing.
-        contrast: the contrast is divided by it; 4 in the paper.
-        per_pixel: draw n for every pixel and channel in place of once. Beyond the paper: with xi = 1 this
-            noise hides the image from the classifier.
+        mean: mean of the data set's channels, broadcastable to ``images``.
+        std: standard deviation of the data set's channels, broadcastable to ``images``.
+        noise: xi, the scale of n; 0 adds no noise.
+        contrast: divisor of the contrast; 4 in the paper, 1 for no change.
+        per_pixel: True to draw n for every pixel and channel (not in the paper). With xi = 1 this noise hides
+            the image from the classifier.
 
     Returns:
         (B, 3, H, W), not clamped.
@@ -53,8 +54,8 @@ def contrast_jitter(images: Tensor, contrast: float, brightness: float) -> Tenso
 
     Args:
         images: (B, 3, H, W) in [0, 1].
-        contrast: an image's factor is drawn from [1 - contrast, 1 + contrast].
-        brightness: its shift is drawn from [-brightness, brightness].
+        contrast: the factor of an image is uniform in [1 - contrast, 1 + contrast].
+        brightness: the shift of an image is uniform in [-brightness, brightness].
 
     Returns:
         (B, 3, H, W), not clamped.
@@ -69,23 +70,23 @@ def contrast_jitter(images: Tensor, contrast: float, brightness: float) -> Tenso
 def jitter_by_colors(
     images: Tensor, mean: Tensor, std: Tensor, num_colors: int, noise: float, contrast: float = 4.0
 ) -> Tensor:
-    """The jitter of a later version of ColorCNN+'s code, which goes by the number of colours.
+    """Apply the jitter of a later version of ColorCNN+'s code, which depends on the number of colours.
 
-    Up to :data:`FEW_COLORS` one n is drawn for the whole batch, and z = (x - mean) / (contrast std) + n noise
-    / log2 C becomes mean + std z: the palette is moved, and its colours keep their distances. With more,
-    neither noise nor contrast counts: torchvision's ColorJitter changes brightness, contrast and saturation
-    by up to a half, also once a batch.
+    Up to :data:`FEW_COLORS` colours, one n is drawn for the whole batch, and z = (x - mean) / (contrast std)
+    + n noise / log2 C is converted back to mean + std z. This shifts the palette and keeps the differences
+    between its colours. With more colours ``noise`` and ``contrast`` are not used: torchvision's ColorJitter
+    changes brightness, contrast and saturation by up to a half, with one factor for the whole batch.
 
     Args:
         images: (B, 3, H, W) in [0, 1].
-        mean: of the data set's channels, broadcastable to ``images``.
-        std: of the data set's channels, likewise.
+        mean: mean of the data set's channels, broadcastable to ``images``.
+        std: standard deviation of the data set's channels, broadcastable to ``images``.
         num_colors: C; 1 counts as 2.
         noise: xi.
-        contrast: what the contrast is divided by.
+        contrast: divisor of the contrast.
 
     Returns:
-        (B, 3, H, W), clamped to [0, 1] by ColorJitter alone.
+        (B, 3, H, W); only ColorJitter clamps to [0, 1].
     """
     if num_colors > FEW_COLORS:
         return ColorJitter(**_BY_COLORS)(images)

@@ -1,14 +1,14 @@
-"""PhotoDigits: real handwritten digits drawn with a see-through colour on real photographs, 32x32 RGB.
+"""PhotoDigits: real handwritten digits in a semi-transparent colour on real photographs, 32x32 RGB.
 
-A digit is about as bright as its background and differs in hue, on a crop with strong contrasts of its own:
-a person sees it at once, while a palette of two colours that follows the pixels often goes to the photograph.
+A digit is about as bright as its background and differs in hue. The background has strong contrasts. A person
+sees the digit at once, but a palette of two colours with small error often shows only the photograph.
 
 The digits are the 1,797 of scikit-learn's ``load_digits`` (E. Alpaydin and C. Kaynak, Optical Recognition of
-Handwritten Digits, UCI, 1998), the backgrounds crops of the two photographs of ``load_sample_images``. Train,
-val and test share neither a digit nor a pixel of a photograph. Nothing is downloaded.
+Handwritten Digits, UCI, 1998). The backgrounds are crops of the two photographs of ``load_sample_images``.
+Train, val and test share no digit and no pixel of a photograph. Nothing is downloaded.
 
-Two more data sets are drawn alike: :func:`photo_digit_masks` says for every pixel which digit covers it, and
-:func:`photo_digit_scenes` puts one to three digits on a photograph of 64x64 pixels.
+Two more data sets are made in the same way: :func:`photo_digit_masks` has the class of every pixel, and
+:func:`photo_digit_scenes` has one to three digits on a photograph of 64x64 pixels.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ from dataclasses import dataclass
 import numpy as np
 
 SIZE = 32
-_BAND = 64  # each photograph is cut into vertical bands of this width, and every band belongs to one split
+_BAND = 64  # width of the vertical bands of the photographs; every band belongs to one split
 _BANDS = {"train": (0, 1, 3, 5, 6, 8, 9), "val": (4,), "test": (2, 7)}
 _DIGITS = {"train": (0.0, 0.7), "val": (0.7, 0.8), "test": (0.8, 1.0)}
-_TRIES = 4  # places looked at for one crop
+_TRIES = 4  # candidate positions for each crop
 _LUMINANCE = np.array([0.299, 0.587, 0.114])
-_BRIGHTER = (-40, 40)  # how much brighter than its background's mean a colour is, of 255
-_ALPHA = (0.7, 0.9)  # how opaque a stroke is
+_BRIGHTER = (-40, 40)  # range of the difference in brightness between digit and background, of 255
+_ALPHA = (0.7, 0.9)  # range of a stroke's opacity
 
 
 def photo_digits(
@@ -34,13 +34,13 @@ def photo_digits(
     """Build the data set.
 
     Args:
-        seed: decides everything; the same arrays for the same seed.
+        seed: seed of the data set; equal seeds give equal arrays.
         train: number of training images.
         val: number of validation images.
         test: number of test images.
 
     Returns:
-        for each of "train", "val" and "test": uint8 (n, 32, 32, 3) images and int64 (n,) labels, 0..9.
+        For each of "train", "val" and "test": uint8 (n, 32, 32, 3) images and int64 (n,) labels, 0..9.
     """
     parts = _one_digit_each(seed, {"train": train, "val": val, "test": test})
     return {name: (images, labels) for name, images, labels, _ in parts}
@@ -52,14 +52,14 @@ def photo_digit_masks(
     """Build the images of :func:`photo_digits` with the class of every pixel.
 
     Args:
-        seed: as :func:`photo_digits` takes it; the images are the same.
+        seed: seed of the data set; with equal seeds the images are those of :func:`photo_digits`.
         train: number of training images.
         val: number of validation images.
         test: number of test images.
 
     Returns:
-        for each of "train", "val" and "test": uint8 (n, 32, 32, 3) images and uint8 (n, 32, 32) masks: 0 is
-        the photograph, 1..10 are the pixels that the strokes of the digits 0..9 cover by at least a half.
+        For each of "train", "val" and "test": uint8 (n, 32, 32, 3) images and uint8 (n, 32, 32) masks: 0 for
+        the photograph, 1..10 for pixels that the digits 0..9 cover by at least a half.
     """
     result = {}
     for name, images, labels, strokes in _one_digit_each(seed, {"train": train, "val": val, "test": test}):
@@ -70,17 +70,17 @@ def photo_digit_masks(
 def photo_digit_scenes(
     seed: int = 0, train: int = 8000, val: int = 1000, test: int = 2000
 ) -> dict[str, tuple[np.ndarray, np.ndarray]]:
-    """Build photographs with one to three digits, each in a quarter of its own.
+    """Build photographs with one to three digits, each in another quarter.
 
     Args:
-        seed: decides everything; the same arrays for the same seed.
+        seed: seed of the data set; equal seeds give equal arrays.
         train: number of training images.
         val: number of validation images.
         test: number of test images.
 
     Returns:
-        for each of "train", "val" and "test": uint8 (n, 64, 64, 3) images and float32 (n, 10) labels: 1 for
-        every digit that the image shows.
+        For each of "train", "val" and "test": uint8 (n, 64, 64, 3) images and float32 (n, 10) labels: 1 for
+        every digit in the image.
     """
     result = {}
     for part in _parts(seed, {"train": train, "val": val, "test": test}):
@@ -92,8 +92,8 @@ def photo_digit_scenes(
         quarters = crops.reshape(count, 2, SIZE, 2, SIZE, 3).swapaxes(2, 3).reshape(-1, SIZE, SIZE, 3)
         drawn = _draw(strokes, quarters, random).reshape(count, 2, 2, SIZE, SIZE, 3).swapaxes(2, 3)
         labels = np.zeros((count, 10), np.float32)
-        rows, places = np.nonzero(shown)
-        labels[rows, part.labels[which[rows, places]]] = 1
+        rows, positions = np.nonzero(shown)
+        labels[rows, part.labels[which[rows, positions]]] = 1
         result[part.name] = np.ascontiguousarray(drawn).reshape(crops.shape), labels
     return result
 
@@ -111,7 +111,7 @@ def _one_digit_each(
 
 @dataclass(frozen=True)
 class _Part:
-    """The material of one split, and its random numbers."""
+    """Digits, photographs and random numbers of one split."""
 
     name: str
     count: int
@@ -146,7 +146,7 @@ def _crops(
     random: np.random.RandomState,
     size: int = SIZE,
 ) -> np.ndarray:
-    """(count, size, size, 3) crops of (P, H, W, 3) photographs inside the bands: the liveliest of a few."""
+    """Return crops (count, size, size, 3) of high contrast of photographs (P, H, W, 3), inside the bands."""
     contrast = _contrast(photos @ _LUMINANCE, size)
     shape = (count, _TRIES)
     photo = random.randint(len(photos), size=shape)
@@ -158,7 +158,7 @@ def _crops(
 
 
 def _contrast(luminance: np.ndarray, size: int) -> np.ndarray:
-    """Variance inside every square window of (P, H, W) photographs, at the window's upper left pixel."""
+    """Return the variance of every square window of photographs (P, H, W), at its upper left pixel."""
 
     def window_mean(values: np.ndarray) -> np.ndarray:
         sums = np.pad(values, ((0, 0), (1, 0), (1, 0))).cumsum(1).cumsum(2)
@@ -170,7 +170,7 @@ def _contrast(luminance: np.ndarray, size: int) -> np.ndarray:
 
 
 def _resample(strokes: np.ndarray, random: np.random.RandomState) -> np.ndarray:
-    """(n, 8, 8) strokes enlarged to (n, 32, 32), each at its own size and place, by cubic convolution."""
+    """Enlarge strokes (n, 8, 8) to (n, 32, 32) with random size and position, by cubic convolution."""
     count = len(strokes)
     scale = random.uniform(2.8, 4.0, size=(count, 1))  # pixels per cell: the digit is 22 to 32 pixels high
     slack = SIZE - 8 * scale
@@ -184,7 +184,7 @@ def _resample(strokes: np.ndarray, random: np.random.RandomState) -> np.ndarray:
 
 
 def _cubic(distance: np.ndarray) -> np.ndarray:
-    """R. Keys's interpolation kernel (1981), a = -1/2."""
+    """Return R. Keys's interpolation kernel (1981), a = -1/2."""
     x = np.abs(distance)
     near = (1.5 * x - 2.5) * x * x + 1
     far = ((-0.5 * x + 2.5) * x - 4) * x + 2
@@ -192,7 +192,7 @@ def _cubic(distance: np.ndarray) -> np.ndarray:
 
 
 def _draw(strokes: np.ndarray, crops: np.ndarray, random: np.random.RandomState) -> np.ndarray:
-    """Blend each stroke (n, 32, 32) in a colour of its own into its crop (n, 32, 32, 3)."""
+    """Blend each stroke (n, 32, 32) in a random colour into its crop (n, 32, 32, 3)."""
     count = len(strokes)
     hue = random.uniform(size=(count, 3))
     low, high = hue.min(1, keepdims=True), hue.max(1, keepdims=True)

@@ -1,4 +1,4 @@
-"""Train from a quantized store: its images as a torch Dataset and as a DataModule."""
+"""Quantized stores as training data: a torch Dataset and a DataModule."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ from colorcnn.errors import UsageError
 
 
 class QuantizedDataset(Dataset[tuple[Any, Tensor]]):
-    """The images of a store, for a training loop of one's own.
+    """The images of a store, for your own training loop.
 
     Args:
         root: the store's folder.
-        transform: is given the uint8 tensor (3, H, W) of an image; what it returns takes its place.
+        transform: function of an image's uint8 tensor (3, H, W), whose result replaces the tensor.
 
     Raises:
-        UsageError: the folder is no store.
-        ColorCNNError: it is damaged.
+        UsageError: the folder is not a store.
+        ColorCNNError: the store is damaged.
     """
 
     def __init__(self, root: str, transform: Callable[[Tensor], Any] | None = None) -> None:
@@ -44,11 +44,11 @@ class QuantizedDataset(Dataset[tuple[Any, Tensor]]):
         return len(self.store)
 
     def __getitem__(self, image: int) -> tuple[Any, Tensor]:
-        """An image, uint8 (3, H, W) or what ``transform`` makes of it, and its label (or several)."""
+        """Return an image, uint8 (3, H, W) or the result of ``transform``, and its label or labels."""
         return self.__getitems__([range(len(self))[image]])[0]
 
     def __getitems__(self, images: Sequence[int]) -> list[tuple[Any, Tensor]]:
-        """Several at once, which a DataLoader asks for."""
+        """Return several images with labels; a DataLoader calls this."""
         pictures = self.store.read(images)
         tensors = [torch.from_numpy(np.ascontiguousarray(picture.transpose(2, 0, 1))) for picture in pictures]
         changed = tensors if self.transform is None else [self.transform(tensor) for tensor in tensors]
@@ -56,11 +56,11 @@ class QuantizedDataset(Dataset[tuple[Any, Tensor]]):
 
 
 class StorePixels:
-    """The pixels (N, H, W, 3) of a store, decoded when they are asked for.
+    """The pixels (N, H, W, 3) of a store, decoded on access.
 
     Args:
         store: the images.
-        size: side of the square that images are brought to; None where all have one size.
+        size: side of the square images; None if all have one size.
 
     Raises:
         UsageError: sizes differ and ``size`` is None.
@@ -71,7 +71,7 @@ class StorePixels:
         if common is None:
             raise UsageError(
                 f"The images of {store.root} differ in size",
-                "bring them to one with image_size, such as 224",
+                "resize them with image_size, such as 224",
                 code="sizes-differ",
                 size=224,
             )
@@ -80,29 +80,29 @@ class StorePixels:
         self.shape = (len(store), *common, 3)
 
     def __getitem__(self, rows: np.ndarray) -> np.ndarray:
-        """Decode these images; raises ColorCNNError where the store is damaged."""
+        """Decode these images; raise ColorCNNError if the store is damaged."""
         pixels = np.empty((len(rows), *self.shape[1:]), np.uint8)
-        for place, picture in enumerate(self.store.read(rows)):
-            pixels[place] = fit_image(Image.fromarray(picture), self.size) if self.size else picture
+        for number, picture in enumerate(self.store.read(rows)):
+            pixels[number] = fit_image(Image.fromarray(picture), self.size) if self.size else picture
         return pixels
 
 
 class QuantizedFolder(CopiesModule):
-    """A store that ``colorcnn dcq build`` has made, to train on; what is measured is measured on originals.
+    """A quantized store as training images; val and test images are originals.
 
-    Splits are those of :class:`CopiesModule`.
+    For the splits see :class:`CopiesModule`.
 
     Args:
         root: the store's folder.
-        originals: the original data set, a known name or a folder; by default what the store says it is made
-            from, where that is found.
+        originals: the original data set, a known name or a folder; None uses the data set that the store
+            records.
         originals_root: the folder that holds the original data set; default $COLORCNN_DATA, else ``data``.
-        statistics: whose channel statistics normalise the images: those of the ``original`` training
-            images, as the test images are originals, or of the ``quantized``.
-        options: those of :class:`ImageDataModule`.
+        statistics: channel statistics for the normalisation: those of the ``original`` training images, since
+            test images are originals, or of the ``quantized`` images.
+        options: options of :class:`ImageDataModule`.
 
     Raises:
-        UsageError: the folder is no store, or an option is out of range.
+        UsageError: the folder is not a store, or an option is out of range.
         ColorCNNError: the store is damaged.
     """
 
@@ -145,15 +145,15 @@ class QuantizedFolder(CopiesModule):
 
 
 def training_images(data: ImageDataModule, shorter_side: int | None = None) -> ImageSource:
-    """All training images of a data set, val included where it is cut from them, at their own sizes.
+    """Return all training images of a data set at their own sizes, including val images cut from train.
 
     Args:
         data: the data set.
-        shorter_side: bring larger images to this side; None keeps all as they are.
+        shorter_side: images with a larger shorter side are scaled to this one; None scales none.
 
     Raises:
-        UsageError: ``shorter_side`` for images that lie in memory.
-        ColorCNNError: there are none.
+        UsageError: ``shorter_side`` is given for images in memory.
+        ColorCNNError: the data set has no training images.
     """
     if isinstance(data, QuantizedFolder):
         return data.store
@@ -163,8 +163,8 @@ def training_images(data: ImageDataModule, shorter_side: int | None = None) -> I
         return FileImages(files, labels, data.class_names, shorter_side=shorter_side)
     if shorter_side is not None:
         raise UsageError(
-            f"{data.name} lies in memory in one size",
-            "choose another with image_size instead",
+            f"{data.name} is in memory in one size",
+            "choose another size with image_size instead",
             code="one-size",
         )
     split = data.required_split("train")

@@ -1,4 +1,4 @@
-"""Train from image files that ``colorcnn dcq recode`` has written: of few bytes, or few of them."""
+"""Image files of ``colorcnn dcq recode`` as training data."""
 
 from __future__ import annotations
 
@@ -16,53 +16,51 @@ from colorcnn.errors import UsageError
 
 
 class RecodedFolder(CopiesModule):
-    """A folder of ``colorcnn dcq recode``, to train on; what is measured is measured on originals.
+    """Recompressed training images; val and test images are originals.
 
-    Splits are those of :class:`CopiesModule`, and images are normalised as the originals are.
+    For the splits see :class:`CopiesModule`. Images are normalised like the originals.
 
     Args:
-        root: the folder that holds ``<class>/<row>`` files.
+        root: the folder with ``<class>/<row>`` files.
         originals: the original data set, a known name or a folder.
         originals_root: the folder that holds the original data set; default $COLORCNN_DATA, else ``data``.
-        options: those of :class:`ImageDataModule`.
+        options: options of :class:`ImageDataModule`.
 
     Raises:
-        UsageError: the folder holds other files, or the original data set is another or not found.
+        UsageError: the folder holds other files, or the original data set is not found or a different one.
     """
 
     def __init__(self, root: str, originals: str, originals_root: str | None = None, **options: Any) -> None:
         super().__init__(root, originals, originals_root, **options)
         self.name = Path(root).resolve().name
         data = self.original_data
-        assert data is not None  # it was named
+        assert data is not None  # because ``originals`` is given
         self.class_names = data.class_names
         self.num_classes = data.num_classes
         self.native_size = data.native_size
 
     @cached_property
     def _listing(self) -> tuple[list[Path], np.ndarray, np.ndarray]:
-        """Files, labels and rows, by row."""
+        """Files, labels and rows, sorted by row."""
         classes = self._classes()
         files, labels = list_images(self.root, tuple(classes))
         strange = next((file for file in files if not file.stem.isdecimal()), None)
         if strange is not None:
             raise UsageError(
-                f"{strange} has no name that `colorcnn dcq recode` gives: name a folder that it has written."
+                f"{strange} does not have a row number as its name: use a folder of recompressed images."
             )
         rows = np.array([int(file.stem) for file in files], dtype=np.int64)
         order = np.argsort(rows)
-        return [files[place] for place in order], labels[order], rows[order]
+        return [files[number] for number in order], labels[order], rows[order]
 
     def _classes(self) -> list[str]:
         if not self.root.is_dir():
-            raise UsageError(
-                f"There is no folder {self.root}: name one that `colorcnn dcq recode` has written."
-            )
+            raise UsageError(f"There is no folder {self.root}: use a folder of recompressed images.")
         return subfolders(self.root)
 
     @property
     def files(self) -> list[Path]:
-        """The files, by the rows of their originals."""
+        """The files, sorted by the rows of their originals."""
         return self._listing[0]
 
     @property

@@ -1,4 +1,4 @@
-"""Names of the data sets and where they are looked for; their classes are imported when they are used."""
+"""Registry of the data sets, whose classes are imported on first use, and the folders that are searched."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ def data_root(root: str | None) -> Path:
     return Path(root or os.environ.get("COLORCNN_DATA") or "data").expanduser()
 
 
-def folder_places(path: str, root: Path) -> list[Path]:
-    """Return the places to look for a folder.
+def candidate_folders(path: str, root: Path) -> list[Path]:
+    """Return the folders that a path may stand for.
 
     Args:
         path: absolute, relative to the current folder, or relative to ``root``.
@@ -48,18 +48,18 @@ def check_data(spec: str, root: str | None = None) -> None:
         root: the data root.
 
     Raises:
-        UsageError: neither a known name nor a folder.
+        UsageError: the data set is unknown.
     """
     if spec in DATASETS:
         return
-    places = folder_places(spec, data_root(root))
-    if any(place.is_dir() for place in places):
+    folders = candidate_folders(spec, data_root(root))
+    if any(folder.is_dir() for folder in folders):
         return
     known = ", ".join(sorted(DATASETS))
     similar = similar_name(spec, DATASETS)
-    meant = f", did you mean {similar}?" if similar else ""
+    hint = f", did you mean {similar}?" if similar else ""
     raise UsageError(
-        f"Unknown data set {spec!r}{meant} (looked for the folders {' and '.join(map(str, places))})",
+        f"Unknown data set {spec!r}{hint} (looked for the folders {' and '.join(map(str, folders))})",
         f"choose one of {known}, or a folder of images (the data root is set with root or COLORCNN_DATA)",
         code="unknown-dataset",
         name=spec,

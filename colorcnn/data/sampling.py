@@ -1,4 +1,4 @@
-"""Stratified cuts of a data set, and a shuffle that can be resumed."""
+"""Stratified cuts of a data set, and samplers for resumed and distributed training."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from colorcnn.errors import UsageError
 
 
 def stratified_cut(labels: np.ndarray, size: int | float, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Cut a set into two, every class in proportion; labels (N, classes) are cut without regard to class.
+    """Cut a set into two with the same proportions of classes; labels (N, classes) are cut at random.
 
     Args:
         labels: (N,) integers, or (N, classes).
-        size: the size of the second part: a number of images, or a fraction in (0, 1).
-        seed: decides the images; the same seed gives the same images on every machine.
+        size: size of the second part: a number of images, or a fraction in (0, 1).
+        seed: seed of the choice; equal seeds give the same images on every machine.
 
     Returns:
-        the positions of the first and of the second part, both ascending.
+        The positions of the first and of the second part, both ascending.
 
     Raises:
-        UsageError: the size is not inside the set.
+        UsageError: the size is not between 0 and the size of the set.
     """
     total = len(labels)
     count = round(size * total) if 0 < size < 1 else size
@@ -33,7 +33,7 @@ def stratified_cut(labels: np.ndarray, size: int | float, seed: int) -> tuple[np
             f"or a number below {total}."
         )
     count = int(count)
-    # RandomState's stream is frozen for ever; a Generator's may change with numpy's version.
+    # NumPy guarantees RandomState's stream; a Generator's may change with its version.
     order = np.random.RandomState(seed).permutation(total)
     groups = labels[order] if labels.ndim == 1 else np.zeros(total, dtype=np.int64)
     classes, sizes = np.unique(groups, return_counts=True)
@@ -47,18 +47,18 @@ def stratified_cut(labels: np.ndarray, size: int | float, seed: int) -> tuple[np
 
 
 class EpochSampler(Sampler[int]):
-    """A shuffle that depends on the seed and the epoch alone, so that a resumed run sees the same batches.
+    """A shuffle that depends only on the seed and the epoch, so that a resumed run gets the same batches.
 
-    Lightning calls :meth:`set_epoch` before every epoch; a loop of one's own must do it too.
+    Lightning calls :meth:`set_epoch` before every epoch; your own training loop must call it, too.
 
-    Several processes share an epoch: batch t of all of them together is batch t of one process with batches
-    that are as many times larger. The last positions are left out where they are fewer than the processes.
+    Several processes share an epoch: their batches t together are batch t of a single process with larger
+    batches. A remainder smaller than the number of processes is left out.
 
     Args:
-        length: how many positions to shuffle.
+        length: number of positions.
         seed: any non-negative integer.
         rank: number of this process, counted from 0.
-        processes: how many share an epoch.
+        processes: number of processes.
     """
 
     def __init__(self, length: int, seed: int = 0, rank: int = 0, processes: int = 1) -> None:
@@ -69,7 +69,7 @@ class EpochSampler(Sampler[int]):
         self.epoch = 0
 
     def set_epoch(self, epoch: int) -> None:
-        """Choose the order of this epoch, counted from 0."""
+        """Set the epoch, counted from 0."""
         self.epoch = epoch
 
     def __len__(self) -> int:
@@ -83,15 +83,16 @@ class EpochSampler(Sampler[int]):
 
 
 class SharedBatches(Sampler[list[int]]):
-    """The batches in which one of several processes looks at its part of a set, every image once.
+    """The batches of one of several processes that share a set; every image is in one batch.
 
-    All processes have equally many batches, none of them empty, so that none waits for another in vain.
+    All processes have the same number of batches, none empty, so that no process waits for another.
 
     Args:
-        length: images in the set, at least one for each process.
-        batch_size: images in a batch, at most; one more where there are hardly more images than processes.
+        length: number of images, at least one for each process.
+        batch_size: maximum number of images per batch; one more if there are hardly more images than
+            processes.
         rank: number of this process, counted from 0.
-        processes: how many share the set.
+        processes: number of processes.
 
     Raises:
         UsageError: there are fewer images than processes.

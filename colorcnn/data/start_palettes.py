@@ -1,4 +1,4 @@
-"""Start palettes: the palettes of a classical quantizer that palette attention starts from in training."""
+"""Start palettes: cached palettes of a classical quantizer for the training of palette attention."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from colorcnn.quantizers.base import full_palettes
 class StartPalettes(ClassicalResults):
     """Palettes of a quantizer for the images of one split, uint8 (B, C, 3) for a batch.
 
-    An image that is flipped, or whose pixels change places in another way, keeps its palette. Rows that an
-    image does not use repeat its first row. Arguments and errors are those of :class:`ClassicalResults`.
+    A flipped image keeps its palette. Unused rows repeat the first row. For arguments and errors see
+    :class:`ClassicalResults`.
     """
 
     folder = "start-palettes"

@@ -17,14 +17,14 @@ _MD5 = "90528d7ca1a48142e341f4ef8d21d0de"
 
 
 class TinyImageNet200(FolderModule):
-    """Tiny-ImageNet-200 as distributed, or with its val images sorted into one folder per class.
+    """Tiny-ImageNet-200 as distributed, or with one folder per class for its val images.
 
     The official test images have no public labels, so the official val is the test split, and val is cut
     from train.
 
     Args:
-        folder: its name below the root; by default the first of :attr:`folder_names` that is there.
-        options: ``cache`` and ``on_corrupt`` of :class:`FolderModule`, and those of :class:`ImageDataModule`.
+        folder: name of the folder below the root; by default the first of :attr:`folder_names` that exists.
+        options: options of :class:`FolderModule` and :class:`ImageDataModule`.
     """
 
     num_classes = 200
@@ -35,27 +35,27 @@ class TinyImageNet200(FolderModule):
     def __init__(self, folder: str | None = None, **options: Any) -> None:
         super().__init__(**options)
         self._names = self.folder_names if folder is None else (folder,)
-        places = [self.root / name for name in self._names]
-        self.folder = next((place for place in places if place.is_dir()), places[0])
+        folders = [self.root / name for name in self._names]
+        self.folder = next((each for each in folders if each.is_dir()), folders[0])
         self.name = self.folder.name
 
     @cached_property
     def wnids(self) -> tuple[str, ...]:
-        """The WordNet numbers of the classes, sorted: their order is that of the labels."""
+        """The WordNet numbers of the classes, sorted, in the order of the labels."""
         train = self.folder / "train"
         if not train.is_dir():
             self._fetch()
         found = tuple(subfolders(train))
         if len(found) != self.num_classes:
             raise UsageError(
-                f"{train} has {len(found)} class folders in place of {self.num_classes}: "
-                "unpack Tiny-ImageNet-200 anew, or open the folder as an ImageFolder."
+                f"{train} has {len(found)} class folders instead of {self.num_classes}: "
+                "unpack Tiny-ImageNet-200 again, or open the folder as an ImageFolder."
             )
         return found
 
     @cached_property
     def class_names(self) -> tuple[str, ...]:  # type: ignore[override]
-        """The classes in words, where words.txt says them."""
+        """The names of the classes from words.txt; without it their WordNet numbers."""
         words = self.folder / "words.txt"
         lines = words.read_text().splitlines() if words.is_file() else []
         names = dict(line.split("\t", 1) for line in lines if "\t" in line)
@@ -69,8 +69,8 @@ class TinyImageNet200(FolderModule):
             download_and_extract_archive(_URL, str(self.root), md5=_MD5)
         except (RuntimeError, OSError) as error:
             raise ColorCNNError(
-                f"{_URL} could not be fetched to {self.root} ({error}): check the connection and the disk, "
-                "or unpack the data set there by hand."
+                f"{_URL} could not be downloaded to {self.root} ({error}): check the connection and the "
+                "disk, or unpack the data set there by hand."
             ) from error
 
     def list_split(self, part: str) -> Listing | None:
@@ -86,15 +86,15 @@ class TinyImageNet200(FolderModule):
         return self._annotated(annotations)
 
     def _annotated(self, annotations: Path) -> Listing:
-        """The distributed val: one folder of images, and a table of file, wnid and bounding box."""
+        """List the distributed val: one folder of images, and a table of file, wnid and bounding box."""
         label = {wnid: number for number, wnid in enumerate(self.wnids)}
         rows = [line.split("\t") for line in annotations.read_text().splitlines() if line.strip()]
         strange = next((row for row in rows if len(row) < 2 or row[1] not in label), None)
         if strange is not None or not rows:
             found = "no line" if strange is None else f"the line {strange[:2]}"
             raise ColorCNNError(
-                f"{annotations} has {found} in place of <file><tab><wnid of a training class>: "
-                "unpack Tiny-ImageNet-200 anew."
+                f"{annotations} has {found} instead of <file><tab><wnid of a training class>: "
+                "unpack Tiny-ImageNet-200 again."
             )
         rows.sort()
         files = [annotations.parent / "images" / row[0] for row in rows]

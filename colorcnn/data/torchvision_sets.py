@@ -1,4 +1,4 @@
-"""The data sets that torchvision reads: CIFAR-10, CIFAR-100, STL-10 and Pascal VOC 2012 classification."""
+"""Data sets that torchvision reads: CIFAR-10, CIFAR-100, STL-10 and Pascal VOC 2012."""
 
 from __future__ import annotations
 
@@ -38,11 +38,11 @@ pottedplant sheep sofa train tvmonitor
 
 
 class TorchvisionArrays(ImageDataModule):
-    """A data set that torchvision holds in memory as one array."""
+    """Base class of data sets that torchvision loads into memory as one array."""
 
     @abstractmethod
     def open_torchvision(self, part: str) -> tuple[np.ndarray, np.ndarray]:
-        """uint8 (N, H, W, 3) pixels and (N,) labels of "train" or "test"."""
+        """Return uint8 (N, H, W, 3) pixels and (N,) labels of "train" or "test"."""
 
     def load_split(self, part: str) -> ImageSplit | None:
         """See :meth:`ImageDataModule.load_split`."""
@@ -59,7 +59,7 @@ class TorchvisionArrays(ImageDataModule):
 class CIFAR10(TorchvisionArrays):
     """CIFAR-10: 50,000 and 10,000 images of 10 classes, 32x32 (A. Krizhevsky, 2009).
 
-    The options are those of :class:`ImageDataModule`.
+    For the options see :class:`ImageDataModule`.
     """
 
     name = "cifar10"
@@ -80,7 +80,7 @@ class CIFAR10(TorchvisionArrays):
 class CIFAR100(CIFAR10):
     """CIFAR-100: 50,000 and 10,000 images of 100 classes, 32x32 (A. Krizhevsky, 2009).
 
-    The options are those of :class:`ImageDataModule`.
+    For the options see :class:`ImageDataModule`.
     """
 
     name = "cifar100"
@@ -94,11 +94,11 @@ class STL10(TorchvisionArrays):
     """STL-10: 5,000 and 8,000 labelled images of 10 classes, 96x96 (A. Coates, H. Lee, A. Ng, AISTATS 2011).
 
     Args:
-        fold: train on this one of the ten predefined folds of 1,000 images; default all 5,000.
-        options: those of :class:`ImageDataModule`.
+        fold: number, 0 to 9, of the predefined fold of 1,000 training images; None uses all 5,000.
+        options: options of :class:`ImageDataModule`.
 
     Raises:
-        UsageError: there is no such fold.
+        UsageError: ``fold`` is not 0 to 9.
     """
 
     name = "stl10"
@@ -127,16 +127,16 @@ class STL10(TorchvisionArrays):
 
 
 class VOC2012(FolderModule):
-    """Pascal VOC 2012 as classification: which of 20 kinds of object an image shows (M. Everingham et al.).
+    """Pascal VOC 2012 as classification with several labels of 20 classes (M. Everingham et al.).
 
     The annotations of the official test images are not public, so the official val is the test split, and val
     is cut from train. The channel statistics are ImageNet's. The paper's images have 112 pixels:
     ``image_size: 112, short_side: 128``.
 
     Args:
-        difficult: count objects that are marked as difficult, as the paper's authors do; the challenge
-            leaves them out.
-        options: ``cache`` and ``on_corrupt`` of :class:`FolderModule`, and those of :class:`ImageDataModule`.
+        difficult: True to count objects marked as difficult, like the paper's authors; the challenge leaves
+            them out.
+        options: options of :class:`FolderModule` and :class:`ImageDataModule`.
     """
 
     name = "voc2012"
@@ -154,7 +154,7 @@ class VOC2012(FolderModule):
         """See :meth:`FolderModule.list_split`."""
         if part == "val":
             return None
-        # torchvision unpacks its archive anew whenever it is asked to download.
+        # torchvision would unpack its archive again on every call with download=True.
         missing = not (self.root / "VOCdevkit" / "VOC2012").is_dir()
         found = fetch(
             self,
@@ -169,7 +169,7 @@ class VOC2012(FolderModule):
         return [Path(path) for path in found.images], labels
 
     def _objects(self, annotation: Path) -> np.ndarray:
-        """(20,) float32 of 0 and 1."""
+        """Return (20,) float32 of 0 and 1."""
         present = np.zeros(self.num_classes, dtype=np.float32)
         try:
             objects = ElementTree.parse(annotation).getroot().iter("object")
@@ -178,7 +178,7 @@ class VOC2012(FolderModule):
                     present[self.class_names.index((item.findtext("name") or "").strip())] = 1
         except (OSError, ElementTree.ParseError, ValueError) as error:
             raise ColorCNNError(
-                f"{annotation} is no VOC annotation ({shortened(str(error))}): fetch the data set anew."
+                f"{annotation} is not a VOC annotation ({shortened(str(error))}): download the data again."
             ) from error
         return present
 
@@ -189,7 +189,7 @@ class VOC2012Masks(FolderModule):
     The official val is the test split, and val is cut from train.
 
     Args:
-        options: ``cache`` and ``on_corrupt`` of :class:`FolderModule`, and those of :class:`ImageDataModule`.
+        options: options of :class:`FolderModule` and :class:`ImageDataModule`.
     """
 
     name = "voc2012-masks"
@@ -218,15 +218,15 @@ class VOC2012Masks(FolderModule):
 
 
 def fetch(data: ImageDataModule, read: Callable[[], _Set]) -> _Set:
-    """Read a data set with torchvision, and download it if asked; turn failures into one sentence.
+    """Read a data set with torchvision, which may download it; convert its errors to one sentence.
 
     Args:
-        data: the data set, which knows its name and folder.
-        read: reads it.
+        data: the data set, for its name and folder.
+        read: function that reads it.
 
     Raises:
-        UsageError: the data set is not there.
-        ColorCNNError: it could not be downloaded.
+        UsageError: the data set is missing.
+        ColorCNNError: the data set could not be downloaded.
     """
     try:
         return read()
@@ -234,6 +234,6 @@ def fetch(data: ImageDataModule, read: Callable[[], _Set]) -> _Set:
         if data.download:
             raise ColorCNNError(
                 f"{data.name} could not be downloaded to {data.root} ({error}): check the connection and "
-                "the disk, or put the data set there by hand."
+                "the disk, or copy the data set there by hand."
             ) from error
         raise MissingDataset(data.name, data.root, can_download=True) from error

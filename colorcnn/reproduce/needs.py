@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from colorcnn.data.registry import data_root, folder_places
+from colorcnn.data.registry import candidate_folders, data_root
 from colorcnn.reproduce.experiment import Variant
 from colorcnn.reproduce.stages import kind_of
 
@@ -44,6 +44,6 @@ def _reasons(spec: Mapping[str, Any]) -> Iterator[str]:
             yield f"{name} is not in {root}; it can be fetched"
         return
     for folder in (options.get(option) for option in ("path", "folder")):
-        if folder is not None and not any(place.is_dir() for place in folder_places(str(folder), root)):
+        if folder is not None and not any(each.is_dir() for each in candidate_folders(str(folder), root)):
             can = "can be fetched" if folder in _FETCHED_FOLDERS else "cannot be fetched"
             yield f"{folder} is not in {root}; it {can}"

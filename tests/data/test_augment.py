@@ -202,7 +202,7 @@ def test_masks_are_moved_with_their_images() -> None:
     assert torch.equal(moved, labels[:, None].expand(-1, 3, -1, -1).float())
     assert not torch.equal(labels, masks)
     assert (labels == IGNORED).any()
-    with pytest.raises(UsageError, match="rotation cannot move masks"):
+    with pytest.raises(UsageError, match="rotation does not support masks"):
         Augment(rotation=5.0).alike(masks, images)
     kept, still = Augment(rotation=5.0).eval().alike(masks, images)
     assert kept is masks

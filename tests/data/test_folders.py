@@ -77,7 +77,7 @@ def test_mistakes_about_folders_are_one_sentence(tmp_path: Path, make_tree: Make
         ImageFolder(path=str(tmp_path)).setup("fit")
     make_tree(tmp_path / "set" / "train", {"cat": 3})
     make_tree(tmp_path / "set" / "test", {"cat": 3, "bird": 1})
-    with pytest.raises(UsageError, match=r"classes that train has not \(bird\)"):
+    with pytest.raises(UsageError, match=r"classes that train does not have \(bird\)"):
         ImageFolder(path=str(tmp_path / "set"))
     with pytest.raises(UsageError, match=r"'fix'.*error, skip"):
         ImageFolder(path=str(tmp_path / "set"), on_corrupt="fix")
@@ -195,5 +195,5 @@ def test_tiny_imagenet_says_what_is_missing(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"Tiny-ImageNet-200 is not in .*download=True"):
         data.setup("fit")
     (tmp_path / "tiny-imagenet-200" / "train" / "n01").mkdir(parents=True)
-    with pytest.raises(UsageError, match="has 1 class folders in place of 200"):
+    with pytest.raises(UsageError, match="has 1 class folders instead of 200"):
         data.setup("fit")

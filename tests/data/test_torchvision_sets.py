@@ -147,7 +147,7 @@ def test_voc_gives_every_kind_of_object_in_an_image(
 def test_a_broken_annotation_is_named(tmp_path: Path) -> None:
     write_voc(tmp_path)
     (tmp_path / "VOCdevkit" / "VOC2012" / "Annotations" / "b.xml").write_text("<annotation>")
-    with pytest.raises(ColorCNNError, match=r"b.xml is no VOC annotation"):
+    with pytest.raises(ColorCNNError, match=r"b.xml is not a VOC annotation"):
         VOC2012(root=str(tmp_path)).setup("fit")
 
 
@@ -181,5 +181,5 @@ def test_voc_masks_give_every_pixel_a_class(tmp_path: Path) -> None:
     assert batch.labels[0, 1:].unique().tolist() == [0, 5]
     assert batch.labels[0, 0].unique().tolist() == [255]
     (tmp_path / "VOCdevkit" / "VOC2012" / "SegmentationClass" / "e.png").write_text("no PNG")
-    with pytest.raises(ColorCNNError, match=r"e\.png is no mask"):
+    with pytest.raises(ColorCNNError, match=r"e\.png is not a mask"):
         VOC2012Masks(root=str(tmp_path), image_size=40).setup("test")
