@@ -1,4 +1,4 @@
-"""Colours as users write them, as three bytes."""
+"""Conversion of colours, as users write them, to three bytes."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ from PIL import ImageColor
 
 from colorcnn.errors import UsageError, shortened
 
-_SHOWN = 40  # characters of a wrong value in a message
+_SHOWN = 40  # characters of a wrong value that a message shows
 _CURE = "give a name such as red, #rrggbb, three bytes, or three floats in [0, 1]"
 
 
 def parse_color(color: Any) -> tuple[int, int, int]:
-    """Turn one colour into three bytes.
+    """Convert one colour to three bytes.
 
     Args:
-        color: as CSS writes it, ``white``, ``#ff8800`` or ``rgb(255, 136, 0)``; or three numbers, as
-            :func:`parse_colors` takes them.
+        color: a CSS colour, such as ``white``, ``#ff8800`` or ``rgb(255, 136, 0)``; or three numbers, see
+            :func:`parse_colors`.
 
     Raises:
-        UsageError: it is no colour, or a part of it is out of range.
+        UsageError: it is not a colour, or a part of it is out of range.
     """
     if not isinstance(color, str):
         red, green, blue = parse_colors([color])[0]
@@ -33,21 +33,20 @@ def parse_color(color: Any) -> tuple[int, int, int]:
     except ValueError as error:
         shown = color if len(color) <= _SHOWN else f"{color[:_SHOWN]}..."
         raise UsageError(
-            f"{shown!r} is no colour: write a name such as white, or #rrggbb, or rgb(r, g, b) up to 255."
+            f"{shown!r} is not a colour: write a name such as white, or #rrggbb, or rgb(r, g, b) up to 255."
         ) from error
     return red, green, blue
 
 
 def parse_colors(colors: Any) -> list[tuple[int, int, int]]:
-    """Turn several colours into three bytes each.
+    """Convert several colours to three bytes each.
 
     Args:
         colors: text such as ``"#000000,white"``, or a sequence or array. An element is a text, three whole
-            numbers from 0 to 255, or three floats in [0, 1]; a float anywhere means that all numbers are
-            floats.
+            numbers from 0 to 255, or three floats in [0, 1]. If one number is a float, all must be in [0, 1].
 
     Raises:
-        UsageError: an element is no colour, is out of range, or bytes stand beside floats.
+        UsageError: an element is not a colour or out of range, or bytes and floats are mixed.
     """
     if isinstance(colors, str):
         return [parse_color(word.strip()) for word in _split(colors)]
@@ -57,7 +56,7 @@ def parse_colors(colors: Any) -> list[tuple[int, int, int]]:
     for number in numbers:
         if not 0 <= number <= (1 if floats else 255):
             mixed = floats and 1 < number <= 255 and isinstance(number, Integral)
-            problem = "stands beside floats" if mixed else f"lies outside {'[0, 1]' if floats else '0..255'}"
+            problem = "is mixed with floats" if mixed else f"is outside {'[0, 1]' if floats else '0..255'}"
             raise UsageError(f"A colour's part {number} {problem}: {_CURE}.")
     scale = 255 if floats else 1
     return [parse_color(row) if isinstance(row, str) else _rounded(row, scale) for row in rows]
@@ -73,7 +72,7 @@ def _elements(values: Any) -> list[Any]:
     try:
         return list(values.tolist() if hasattr(values, "tolist") else values)
     except TypeError as error:
-        raise UsageError(f"{shortened(values)} is no list of colours: {_CURE}.") from error
+        raise UsageError(f"{shortened(values)} is not a list of colours: {_CURE}.") from error
 
 
 def _numbers(color: Any) -> str | list[Any]:
@@ -81,7 +80,7 @@ def _numbers(color: Any) -> str | list[Any]:
         return color
     row = _elements(color)
     if len(row) != 3 or not all(isinstance(part, Real) for part in row):
-        raise UsageError(f"{shortened(color)} is no colour: {_CURE}.")
+        raise UsageError(f"{shortened(color)} is not a colour: {_CURE}.")
     return row
 
 

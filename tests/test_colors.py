@@ -32,17 +32,17 @@ def test_one_colour_is_written_the_same_ways():
 @pytest.mark.parametrize(
     ("colors", "problem"),
     [
-        ([(0.5, 0, 200)], "200 stands beside floats"),
-        ([(255, 0, 0), (0.5, 0.5, 0.5)], "255 stands beside floats"),
-        ([(255.0, 0, 0)], r"255.0 lies outside \[0, 1\]"),
-        ([(float("nan"), 0, 0)], r"nan lies outside"),
-        ([(256, 0, 0)], r"256 lies outside 0\.\.255"),
-        ([(-1, 0, 0)], "-1 lies outside"),
-        ([(1, 2)], "is no colour"),
-        ([(1, 2, "3")], "is no colour"),
-        (3, "no list of colours"),
-        ([3], "no list of colours"),
-        (["reed"], "'reed' is no colour"),
+        ([(0.5, 0, 200)], "200 is mixed with floats"),
+        ([(255, 0, 0), (0.5, 0.5, 0.5)], "255 is mixed with floats"),
+        ([(255.0, 0, 0)], r"255.0 is outside \[0, 1\]"),
+        ([(float("nan"), 0, 0)], r"nan is outside"),
+        ([(256, 0, 0)], r"256 is outside 0\.\.255"),
+        ([(-1, 0, 0)], "-1 is outside"),
+        ([(1, 2)], "is not a colour"),
+        ([(1, 2, "3")], "is not a colour"),
+        (3, "not a list of colours"),
+        ([3], "not a list of colours"),
+        (["reed"], "'reed' is not a colour"),
     ],
 )
 def test_what_is_no_colour_is_refused_in_one_sentence(colors, problem):

@@ -346,7 +346,7 @@ def test_flatten_lays_alpha_over_a_background():
     picture = Image.new("RGBA", (1, 1), (0, 0, 0, 0))
     assert flatten(picture).getpixel((0, 0)) == (255, 255, 255)
     assert flatten(picture, "#102030").getpixel((0, 0)) == (16, 32, 48)
-    with pytest.raises(UsageError, match="'blurple' is no colour"):
+    with pytest.raises(UsageError, match="'blurple' is not a colour"):
         flatten(picture, "blurple")
 
 

@@ -126,7 +126,7 @@ def published_sq(pixels: np.ndarray, colors: int) -> Result:
         elements[k] -= 0.001 * 3 * np.linalg.norm(away) * away
     histogram = Histogram(pixels)
     palette = rounded(elements * 255)
-    return histogram.spread(nearest(histogram.colors, palette)), palette
+    return histogram.per_pixel(nearest(histogram.colors, palette)), palette
 
 
 def own(name: str, **options: str) -> Run:

@@ -33,7 +33,7 @@ def map_pixels(pixels: np.ndarray, palette: np.ndarray, space: str) -> np.ndarra
         space: the colour space of the distance.
     """
     histogram = Histogram(pixels)
-    return histogram.spread(nearest(histogram.colors, palette, space))
+    return histogram.per_pixel(nearest(histogram.colors, palette, space))
 
 
 @dataclass(frozen=True)

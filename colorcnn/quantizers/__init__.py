@@ -1,6 +1,6 @@
-"""Classical quantizers, one file each; a new one is a file and a line in :mod:`.registry`.
+"""Classical quantizers, one file each. A new one is a file and an entry in :mod:`.registry`.
 
-Nothing here imports torch or compiled code before a method is used.
+torch and compiled code are imported only when a method is used.
 """
 
 from __future__ import annotations

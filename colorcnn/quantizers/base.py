@@ -1,4 +1,4 @@
-"""The contract of every classical quantizer, and the work they share: checks, bytes, batches, threads."""
+"""Base class of the classical quantizers: checks, conversion to bytes, batches and threads."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ MAX_COLORS = 256
 
 
 def check_num_colors(num_colors: int, maximum: int = MAX_COLORS) -> int:
-    """Return a number of colours, or raise UsageError unless it is a whole number in range.
+    """Return a number of colours; raise UsageError if it is not a whole number in range.
 
     Args:
-        num_colors: the number.
-        maximum: the largest one.
+        num_colors: the number of colours.
+        maximum: the largest allowed number.
     """
     if not isinstance(num_colors, int | np.integer) or not 1 <= num_colors <= maximum:
         raise UsageError(
@@ -38,14 +38,14 @@ def check_num_colors(num_colors: int, maximum: int = MAX_COLORS) -> int:
 
 
 def as_pixels(images: Tensor, *, channels_last: bool = False) -> np.ndarray:
-    """Turn a batch of images into (B, H, W, 3) uint8 pixels, without a copy where none is needed.
+    """Convert a batch of images to (B, H, W, 3) uint8 pixels, without a copy if possible.
 
     Args:
         images: float (B, 3, H, W) in [0, 1], or uint8 (B, 3, H, W).
-        channels_last: the colours are the last dimension: uint8 or float (B, H, W, 3).
+        channels_last: True if the images are (B, H, W, 3).
 
     Raises:
-        UsageError: the tensor is no batch of RGB images, or an image has no pixels.
+        UsageError: the tensor is not a batch of RGB images, or an image has no pixels.
     """
     import torch
 
@@ -65,38 +65,38 @@ def as_pixels(images: Tensor, *, channels_last: bool = False) -> np.ndarray:
 
 
 def is_network(quantizer: Any) -> bool:
-    """Tell whether a quantizer is a torch module, without importing torch for it."""
+    """Return True if a quantizer is a torch module, without importing torch."""
     torch: Any = sys.modules.get("torch")
     return torch is not None and isinstance(quantizer, torch.nn.Module)
 
 
 def check_kept(keep: Any) -> np.ndarray:
-    """Return given colours as (m, 3) uint8, each once.
+    """Return the colours to keep as (m, 3) uint8 without duplicates.
 
     Args:
-        keep: colours, as :func:`colorcnn.colors.parse_colors` takes them.
+        keep: colours, see :func:`colorcnn.colors.parse_colors`.
 
     Raises:
-        UsageError: one of them is no colour, or there are too many.
+        UsageError: a colour is invalid, or there are too many.
     """
     rows = np.array(parse_colors(keep), dtype=np.uint8).reshape(-1, 3)
     kept = distinct(rows)
     if len(kept) > MAX_COLORS:
-        raise UsageError(f"{len(kept)} colours are to be kept: a palette holds at most {MAX_COLORS}.")
+        raise UsageError(f"There are {len(kept)} colours to keep: give at most {MAX_COLORS}.")
     return kept
 
 
 def distinct(palette: np.ndarray) -> np.ndarray:
-    """Return the different rows of an (n, 3) uint8 palette, in order of first appearance."""
+    """Return the distinct rows of an (n, 3) uint8 palette, in order of first appearance."""
     codes = palette.astype(np.int32) @ np.array([65536, 256, 1], np.int32)
     return palette[np.sort(np.unique(codes, return_index=True)[1])]
 
 
 class Quantizer(ABC):
-    """Maps a batch of images and a number of colours to index maps and palettes.
+    """Base class of quantizers, which map images and a number of colours to index maps and palettes.
 
-    A subclass names one published method and implements :meth:`quantize_pixels` for a single image.
-    Deterministic; any H, W >= 1, any 1 <= num_colors <= 256; never more than num_colors colours.
+    A subclass implements one published method in :meth:`quantize_pixels`. Quantizers are deterministic, take
+    any H, W >= 1 and 1 <= num_colors <= 256, and never give more than num_colors colours.
     """
 
     def __call__(self, images: Tensor, num_colors: int, *, channels_last: bool = False) -> Paletted:
@@ -104,14 +104,14 @@ class Quantizer(ABC):
 
         Args:
             images: (B, 3, H, W), float in [0, 1] or uint8; (B, H, W, 3) with ``channels_last``.
-            num_colors: the most colours an image may keep, 1..256.
-            channels_last: the colours are the last dimension of ``images``.
+            num_colors: maximum number of colours per image, 1..256.
+            channels_last: True if the colours are the last dimension of ``images``.
 
         Returns:
             Paletted on the device of ``images``: uint8 indices, palettes of ``num_colors`` rows.
 
         Raises:
-            UsageError: a bad shape, type or number of colours.
+            UsageError: the shape, the type or the number of colours is invalid.
         """
         import torch
 
@@ -131,7 +131,7 @@ class Quantizer(ABC):
         )
 
     def quantize_many(self, images: Tensor, sizes: Sequence[int]) -> dict[int, Paletted]:
-        """Quantize one batch to several palette sizes; learned models share their work between them.
+        """Quantize one batch to several numbers of colours.
 
         Args:
             images: (B, 3, H, W).
@@ -143,7 +143,7 @@ class Quantizer(ABC):
         workers = min(len(pixels), os.cpu_count() or 1)
         if workers <= 1:
             return [self.quantize_pixels(image, num_colors) for image in pixels]
-        # The methods spend their time in compiled code that releases the GIL; slices keep the overhead low.
+        # Compiled code releases the GIL. One slice per thread keeps the overhead low.
         with ThreadPoolExecutor(workers) as pool:
             parts = pool.map(
                 lambda part: [self.quantize_pixels(image, num_colors) for image in part],
@@ -160,12 +160,12 @@ class Quantizer(ABC):
             num_colors: 1..256.
 
         Returns:
-            (H, W) uint8 indices and an (n, 3) uint8 palette, n <= num_colors, in which every row is used.
+            (H, W) uint8 indices and an (n, 3) uint8 palette without unused rows, n <= num_colors.
         """
 
 
 def full_palettes(paletted: Paletted) -> Tensor:
-    """Return palettes as bytes (B, C, 3) in which rows that no pixel uses repeat the first row."""
+    """Return palettes as bytes (B, C, 3); unused rows repeat the first row."""
     import torch
 
     from colorcnn.paletted import to_bytes
@@ -175,7 +175,7 @@ def full_palettes(paletted: Paletted) -> Tensor:
 
 
 def drop_unused(indices: np.ndarray, palette: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Drop the palette rows that no pixel uses and renumber the index map.
+    """Remove unused palette rows and renumber the index map.
 
     Args:
         indices: uint8 of any shape.

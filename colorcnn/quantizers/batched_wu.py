@@ -1,7 +1,7 @@
-"""Wu's quantizer for a whole batch on its device, for index maps that are made while a network trains.
+"""Wu's quantizer for a whole batch on its device, for imitation targets computed during training.
 
-The cuts are those of :func:`colorcnn.quantizers.boxes.wu`: sums of bytes are whole numbers and exact in any
-order, and what is compared is computed by the same formulas.
+The cuts equal those of :func:`colorcnn.quantizers.boxes.wu`: sums of bytes are integers and exact in any
+order, and the compared values have the same formulas.
 """
 
 from __future__ import annotations
@@ -18,16 +18,16 @@ _STRIDES = (_SIDE * _SIDE, _SIDE, 1)
 
 
 def wu_index_maps(images: Tensor, num_colors: int) -> Tensor:
-    """Return the index maps that Wu's quantizer gives, computed on the device of the images.
+    """Return the index maps of Wu's quantizer, computed on the device of the images.
 
-    The few images in which a palette row is unused or occurs twice go through the quantizer itself.
+    The few images with an unused or repeated palette row are quantized by :class:`Wu` itself.
 
     Args:
         images: uint8 (B, 3, H, W).
         num_colors: C, 1..256.
 
     Returns:
-        uint8 (B, H, W), each entry below C; as partitions of the pixels, the maps of :class:`Wu`.
+        uint8 (B, H, W), each entry below C. As partitions of the pixels they equal the maps of :class:`Wu`.
     """
     check_num_colors(num_colors)
     pixels = images.flatten(2).transpose(1, 2)  # (B, N, 3)
@@ -43,23 +43,23 @@ def wu_index_maps(images: Tensor, num_colors: int) -> Tensor:
 
 
 def _moments(pixels: Tensor) -> Tensor:
-    """Sums (B, 33^3, 5) of weight, coordinates and squares over every corner box; see :func:`moments`."""
+    """Return sums (B, 33^3, 5) of weight, coordinates and squares over corner boxes, see :func:`moments`."""
     batch = len(pixels)
     values = pixels.double()
     low, high = values.amin(dim=1, keepdim=True), values.amax(dim=1, keepdim=True)
     scale = torch.where(high > low, CELLS * 0.999999 / (high - low), 0.0)
     cell = ((values - low) * scale).long()
-    place = (cell * torch.tensor([CELLS**2, CELLS, 1], device=pixels.device)).sum(dim=2)
-    place = place + torch.arange(batch, device=pixels.device)[:, None] * CELLS**3
+    flat = (cell * torch.tensor([CELLS**2, CELLS, 1], device=pixels.device)).sum(dim=2)
+    flat = flat + torch.arange(batch, device=pixels.device)[:, None] * CELLS**3
     amounts = torch.cat([torch.ones_like(values[..., :1]), values, values.square().sum(2, keepdim=True)], 2)
     table = torch.zeros(batch * CELLS**3, 5, dtype=torch.float64, device=pixels.device)
-    table.index_add_(0, place.flatten(), amounts.flatten(0, 1))
+    table.index_add_(0, flat.flatten(), amounts.flatten(0, 1))
     table = table.view(batch, CELLS, CELLS, CELLS, 5).cumsum(1).cumsum(2).cumsum(3)
     return torch.nn.functional.pad(table, (0, 0, 1, 0, 1, 0, 1, 0)).flatten(1, 3)
 
 
 def _cut(table: Tensor, num_colors: int) -> tuple[Tensor, Tensor]:
-    """Palettes (B, C, 3) of bytes, and how many of their rows are boxes (B,)."""
+    """Return palettes (B, C, 3) of bytes, and the number of boxes (B,)."""
     batch, device = len(table), table.device
     rows = torch.arange(batch, device=device)
     boxes = torch.zeros(batch, num_colors, 6, dtype=torch.int64, device=device)
@@ -73,12 +73,12 @@ def _cut(table: Tensor, num_colors: int) -> tuple[Tensor, Tensor]:
         worst = errors.argmax(dim=1)
         going = (errors[rows, worst] > 0) & (count < num_colors)
         step += 1
-        if step >= num_colors and not bool(going.any()):  # before that most images go on: do not wait
+        if step >= num_colors and not bool(going.any()):  # earlier checks would only wait for the GPU
             break
         box = boxes[rows, worst]
         axis, place = _best_cut(table, box, sums[rows, worst])
         cut = going & (axis >= 0)
-        errors[rows, worst] = torch.where(going, 0.0, errors[rows, worst])  # where none can be made
+        errors[rows, worst] = torch.where(going, 0.0, errors[rows, worst])  # stays 0 if the box cannot be cut
         axis, slot = axis.clamp_min(0), count.clamp_max(num_colors - 1)
         first, second = box.clone(), box.clone()
         first.scatter_(1, (2 * axis + 1)[:, None], place[:, None])
@@ -94,13 +94,13 @@ def _cut(table: Tensor, num_colors: int) -> tuple[Tensor, Tensor]:
 
 
 def _at(table: Tensor, places: Tensor) -> Tensor:
-    """Entries (B, ..., 5) of a table at flat places (B, ...)."""
+    """Return the entries (B, ..., 5) of a table at flat positions (B, ...)."""
     flat = places.flatten(1)[..., None].expand(-1, -1, 5)
     return table.gather(1, flat).view(*places.shape, 5)
 
 
 def _faces(table: Tensor, box: Tensor, axis: int, places: Tensor) -> Tensor:
-    """The four corner sums of boxes (B, 6) at places (B, P) along an axis, with their signs: (B, P, 5)."""
+    """Return the signed sums (B, P, 5) of the corners of boxes (B, 6) at positions (B, P) along an axis."""
     one, other = (axis + 1) % 3, (axis + 2) % 3
     total: Tensor | None = None
     for a in range(2):
@@ -114,7 +114,7 @@ def _faces(table: Tensor, box: Tensor, axis: int, places: Tensor) -> Tensor:
 
 
 def _measure(table: Tensor, box: Tensor) -> tuple[Tensor, Tensor]:
-    """Moments (B, 5) of boxes (B, 6), and the squared errors (B,) around their means."""
+    """Return the moments (B, 5) of boxes (B, 6), and the squared errors (B,) around their means."""
     faces = _faces(table, box, 0, box[:, :2])
     sums = faces[:, 1] - faces[:, 0]
     squares = sums[:, 1] ** 2 + sums[:, 2] ** 2 + sums[:, 3] ** 2
@@ -123,7 +123,7 @@ def _measure(table: Tensor, box: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _best_cut(table: Tensor, box: Tensor, sums: Tensor) -> tuple[Tensor, Tensor]:
-    """Axis and place (B,) of the cuts that leave the least squared error; axis -1 where none can be made."""
+    """Return axis and position (B,) of the cuts with minimum squared error; axis -1 if no cut is possible."""
     places = torch.arange(1, CELLS, device=table.device).expand(len(table), -1)
     values = []
     for across in range(3):
@@ -144,7 +144,7 @@ def _best_cut(table: Tensor, box: Tensor, sums: Tensor) -> tuple[Tensor, Tensor]
 
 
 def _nearest(pixels: Tensor, palette: Tensor) -> Tensor:
-    """The nearest row (B, N) of palettes (B, C, 3) of bytes to each pixel (B, N, 3), the first of equals."""
+    """Return the nearest row (B, N) of palettes (B, C, 3) for pixels (B, N, 3); ties go to the first row."""
     labels = []
     for image, rows in zip(pixels.to(torch.int32), palette.to(torch.int32)):
         distance = (image[:, None] - rows[None]).square().sum(dim=2)

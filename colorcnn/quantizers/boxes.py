@@ -1,4 +1,4 @@
-"""Top-down splitting of weighted points: X. Wu's orthogonal bipartition and the variance cut."""
+"""Splitting of weighted points into boxes: X. Wu's orthogonal bipartition and the variance cut."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import numpy as np
 from colorcnn.compiled import njit
 
 CELLS = 32
-"""Cells along an axis of the histogram that :func:`wu` works on."""
+"""Cells per axis of the histogram of :func:`wu`."""
 
 
 @njit
@@ -17,8 +17,8 @@ def moments(points, weights, table):
     Args:
         points: (3, n) float32.
         weights: (n,) float32.
-        table: (33, 33, 33, 5) float64, overwritten: entry [i, j, k] sums the cells below i, j and k of a
-            grid laid over the range of the points.
+        table: (33, 33, 33, 5) float64, overwritten. Entry [i, j, k] is the sum over all cells below i, j and
+            k of a grid over the range of the points.
     """
     table[:] = 0.0
     low, scale = np.empty(3), np.empty(3)
@@ -51,7 +51,7 @@ def moments(points, weights, table):
 
 @njit
 def _face(table, box, axis, place, out):
-    """The four corner sums of a box at ``place`` along ``axis``, with their signs."""
+    """Add the four corners of a box at ``place`` along ``axis``, with their signs."""
     o1, o2 = (axis + 1) % 3, (axis + 2) % 3
     at = np.empty(3, np.int64)
     at[axis] = place
@@ -66,7 +66,7 @@ def _face(table, box, axis, place, out):
 
 @njit
 def _measure(table, box, sums):
-    """The moments of a box, and the squared error around its mean."""
+    """Compute the moments of a box, and return the squared error around its mean."""
     low, high = np.empty(5), np.empty(5)
     _face(table, box, 0, box[0], low)
     _face(table, box, 0, box[1], high)
@@ -79,7 +79,7 @@ def _measure(table, box, sums):
 
 @njit
 def _best_cut(table, box, sums):
-    """Axis and place of the cut that leaves the least squared error; axis -1 where none can be made."""
+    """Return axis and position of the cut with minimum squared error; axis -1 if no cut is possible."""
     low, here = np.empty(5), np.empty(5)
     best, best_axis, best_place = -1.0, -1, 0
     for axis in range(3):
@@ -101,16 +101,16 @@ def _best_cut(table, box, sums):
 
 @njit
 def wu(table, colors):
-    """Cut the box of largest squared error at its best orthogonal plane until there are enough boxes.
+    """Split the box of largest squared error at its best orthogonal plane, until there are enough boxes.
 
     Source: X. Wu, Efficient statistical computations for optimal color quantization, Graphics Gems II, 1991.
 
     Args:
-        table: from :func:`moments`.
-        colors: how many boxes are wanted.
+        table: the result of :func:`moments`.
+        colors: number of boxes.
 
     Returns:
-        (3, m) float32 means of the boxes, m <= colors; fewer where the cells run out.
+        (3, m) float32 means of the boxes, m <= colors; fewer if no box can be split.
     """
     boxes = np.empty((colors, 6), np.int64)
     sums, errors = np.empty((colors, 5)), np.empty(colors)
@@ -141,12 +141,12 @@ def wu(table, colors):
 
 @njit
 def coarse(colors, counts, bits):
-    """Unite the colours that share their highest bits in their mean.
+    """Replace colours with equal high bits by their mean.
 
     Args:
         colors: (n, 3) uint8.
-        counts: (n,), what each weighs.
-        bits: how many bits of a channel count, 1..7.
+        counts: (n,), weight of each colour.
+        bits: number of high bits per channel, 1..7.
 
     Returns:
         Means (3, m) float32 in 0..255 and weights (m,) float32, in order of first appearance.
@@ -179,7 +179,7 @@ def coarse(colors, counts, bits):
 
 @njit
 def _inspect(points, weights, order, first, last, mean, axis):
-    """Mean, principal axis and squared error of the points order[first:last]."""
+    """Compute mean and principal axis of the points order[first:last]; return the squared error."""
     mean[:] = 0.0
     total = 0.0
     for n in range(first, last):
@@ -224,7 +224,7 @@ def _inspect(points, weights, order, first, last, mean, axis):
 
 @njit
 def _cut(points, weights, order, first, last, mean, axis, bins):
-    """Reorder order[first:last] so that a plane across the axis parts it best, and find the border."""
+    """Reorder order[first:last] by the best plane orthogonal to the axis; return the border."""
     slots = bins.shape[0]
     least, most = np.inf, -np.inf
     for n in range(first, last):
@@ -275,15 +275,15 @@ def _cut(points, weights, order, first, last, mean, axis, bins):
 
 @njit
 def variance_cut(points, weights, colors):
-    """Cut the cluster of largest squared error across its principal axis until there are enough.
+    """Split the cluster of largest squared error across its principal axis, until there are enough.
 
     Source: S. Wan, P. Prusinkiewicz and S. Wong, Variance-based color image quantization for frame buffer
-    display, Color Research and Application 1990, with the principal axis in place of a coordinate one.
+    display, Color Research and Application 1990, with the principal axis instead of a coordinate axis.
 
     Args:
-        points: (3, n) float32, all different.
+        points: (3, n) float32, all distinct.
         weights: (n,) float32.
-        colors: how many clusters are wanted.
+        colors: number of clusters.
 
     Returns:
         (3, m) float32 means, m = min(colors, n).

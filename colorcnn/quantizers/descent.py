@@ -1,4 +1,4 @@
-"""The compiled loop of Stochastic Quantization: gradient steps on the elements nearest to drawn points."""
+"""Compiled loop of Stochastic Quantization: gradient steps of the elements nearest to sampled points."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _TINY = 1e-8
 
 @njit
 def _gradient(norm, away, out):
-    """The gradient r |y - x|^(r-2) (y - x) of |y - x|^r, of which ``away`` is y - x; 0 at 0."""
+    """Compute the gradient r |y - x|^(r-2) (y - x) of |y - x|^r, with ``away`` = y - x; 0 at 0."""
     square = 0.0
     for c in range(3):
         square += away[c] * away[c]
@@ -24,7 +24,7 @@ def _gradient(norm, away, out):
 
 @njit
 def _step(method, rate, gradient, state, k, momentum, decay, out):
-    """Return the step of element k; ``state`` is that of :func:`descend`, whole, as slices cost a lot."""
+    """Compute the step of element k; ``state`` is the array of :func:`descend`, because slices are slow."""
     times = state[6, k]
     for c in range(3):
         g = gradient[c]
@@ -38,7 +38,7 @@ def _step(method, rate, gradient, state, k, momentum, decay, out):
             out[c] = rate * g / np.sqrt(state[3 + c, k] + _TINY)
         elif method == RMSPROP:
             state[3 + c, k] = decay * state[3 + c, k] + (1.0 - decay) * g * g
-            # Uncorrected for its start at 0, the first step would be (1 - decay)**-0.5 times too long.
+            # Corrects for the start at 0: the first step would be (1 - decay)**-0.5 times too long.
             out[c] = rate * g / np.sqrt(state[3 + c, k] / (1.0 - decay**times) + _TINY)
         else:
             state[c, k] = momentum * state[c, k] + (1.0 - momentum) * g
@@ -49,18 +49,19 @@ def _step(method, rate, gradient, state, k, momentum, decay, out):
 
 @njit
 def descend(points, order, elements, fixed, state, low, high, settings, batch):
-    """Run through drawn points, moving the nearest element against the gradient at each (Eq 4 of the paper).
+    """Move the element nearest to each sampled point against the gradient (Eq 4 of the paper).
 
     Args:
         points: (3, n) float32.
-        order: (m,) int32, the drawn points.
-        elements: (3, K) float32, moved in place; the first ``fixed`` stay.
-        fixed: how many stay.
-        state: (11, K) float64, kept between calls: first and second moments, steps taken, the sum of the
-            places that were averaged and their number.
-        low, high: (3,) float64, the box elements are projected onto.
-        settings: method, r, learning rate, power of its fall, momentum, decay, whether to average.
-        batch: how many points make up one step.
+        order: (m,) int32, the sampled points.
+        elements: (3, K) float32, moved in place, except the first ``fixed``.
+        fixed: number of elements that do not move.
+        state: (11, K) float64, kept between calls: first and second moments, number of steps, sum and number
+            of the averaged positions.
+        low: (3,) float64, lower bounds of the elements.
+        high: (3,) float64, upper bounds of the elements.
+        settings: method, r, learning rate, power of its decrease, momentum, decay, 1 to average.
+        batch: points per step.
     """
     method, norm, rate, fall, momentum, decay, averaging = settings
     colors = elements.shape[1]
@@ -105,7 +106,7 @@ def descend(points, order, elements, fixed, state, low, high, settings, batch):
 
 @njit
 def objective(points, weights, elements, norm):
-    """Return the weighted means of d**norm, d and d**2, d being the distance to the nearest element.
+    """Return the weighted means of d**norm, d and d**2, where d is the distance to the nearest element.
 
     Args:
         points: (3, n).

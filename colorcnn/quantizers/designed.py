@@ -1,4 +1,4 @@
-"""Base of the project's own methods: colours in, a palette designed, exactly as many colours out."""
+"""Base class of this package's own methods, which design a palette for the colours of an image."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from colorcnn.quantizers.lloyd import assign, assign_bytes
 from colorcnn.quantizers.spaces import check_space, enter, leave
 
 MOST_POINTS = 1 << 17
-"""Images of more colours are designed for on the means of 6-bit cells, at most 262,144 of them."""
+"""Above this number of colours, the means of 6-bit cells (at most 262,144) replace the image's colours."""
 
 _CHUNK = 1 << 20
 
@@ -30,17 +30,16 @@ class Points(NamedTuple):
 
 
 class Designed(Quantizer):
-    """A quantizer that designs a palette for weighted points in a colour space.
+    """Base class of quantizers that design a palette for weighted points in a colour space.
 
-    Gives exactly ``num_colors`` colours where the image has as many, all of its colours where it has fewer.
+    The result has exactly ``num_colors`` colours, or all colours of an image with fewer.
 
     Args:
-        space: where distances are measured, a name in :data:`colorcnn.quantizers.spaces.SPACES`.
-        keep: colours that are part of every palette, (m, 3) bytes; those that no pixel is nearest to are
-            dropped from the result, as every unused colour is.
+        space: colour space of the distances, a name in :data:`colorcnn.quantizers.spaces.SPACES`.
+        keep: colours that are part of every palette, (m, 3) bytes. Unused ones are removed from the result.
 
     Raises:
-        UsageError: an unknown colour space, or more than 256 kept colours.
+        UsageError: the colour space is unknown, or there are more than 256 colours to keep.
     """
 
     def __init__(self, *, space: str = "srgb", keep: Iterable[tuple[int, int, int]] = ()) -> None:
@@ -55,30 +54,31 @@ class Designed(Quantizer):
         """Design a palette for the colours of an image and map its pixels: indices (H, W) and palette.
 
         Args:
-            histogram: of the image.
+            histogram: colours of the image.
             num_colors: C.
         """
         palette = self.design_palette(histogram.colors, histogram.counts, num_colors)
         labels, palette = complete(histogram.colors, histogram.counts, palette, num_colors, self.space)
-        return histogram.spread(labels), palette
+        return histogram.per_pixel(labels), palette
 
     def design_palette(self, colors: np.ndarray, counts: np.ndarray, num_colors: int) -> np.ndarray:
-        """Choose a palette for colours of which each occurs so often.
+        """Choose a palette for weighted colours.
 
         Args:
-            colors: (n, 3) uint8, all different.
-            counts: (n,) how often each occurs.
+            colors: (n, 3) uint8, all distinct.
+            counts: (n,) number of pixels of each colour.
             num_colors: 1..256.
 
         Returns:
             (m, 3) uint8, m <= num_colors; the kept colours come first.
 
         Raises:
-            UsageError: there are more kept colours than ``num_colors``.
+            UsageError: there are more colours to keep than ``num_colors``.
         """
         if len(self.keep) > num_colors:
             raise UsageError(
-                f"{len(self.keep)} colours are to be kept and {num_colors} asked for: allow more colours."
+                f"There are {len(self.keep)} colours to keep, but only {num_colors} are allowed: "
+                "allow more colours."
             )
         wanted = distinct(np.concatenate([self.keep, colors])) if len(colors) <= num_colors else colors
         if len(wanted) <= num_colors:
@@ -92,7 +92,7 @@ class Designed(Quantizer):
         kept = enter(self.keep.T, self.space)
         centers = self.design(Points(enter(values, self.space), weights), num_colors, kept)
         palette = leave(centers, self.space)
-        palette[: len(self.keep)] = self.keep  # whatever rounding on the way there and back has done
+        palette[: len(self.keep)] = self.keep  # exact, without rounding by the colour space
         return palette
 
     @abstractmethod
@@ -100,25 +100,25 @@ class Designed(Quantizer):
         """Choose centres for weighted points.
 
         Args:
-            points: n of them, n >= 1.
-            num_colors: how many centres are wanted.
-            kept: (3, m) float32 centres that are given, m < num_colors.
+            points: n points, n >= 1.
+            num_colors: number of centres.
+            kept: (3, m) float32 fixed centres, m < num_colors.
 
         Returns:
-            (3, k) float32 centres, m <= k <= num_colors, of which the first m are those given.
+            (3, k) float32 centres, m <= k <= num_colors; the first m are ``kept``.
         """
 
 
 def nearest(colors: np.ndarray, palette: np.ndarray, space: str = "srgb") -> np.ndarray:
-    """The nearest palette row of each colour, the first of equals.
+    """Return the nearest palette row of each colour; ties go to the first row.
 
-    In sRGB the answer is exact; elsewhere two distances that differ by less than 2**-15 of themselves may
-    pass for equal.
+    The result is exact in sRGB. In other spaces two distances count as equal if they differ by less than a
+    factor of 1 + 2**-15.
 
     Args:
         colors: (n, 3) uint8.
         palette: (k, 3) uint8, 1 <= k <= 256.
-        space: where distances are measured.
+        space: colour space of the distances.
 
     Returns:
         (n,) uint8.
@@ -137,20 +137,20 @@ def nearest(colors: np.ndarray, palette: np.ndarray, space: str = "srgb") -> np.
 def complete(
     colors: np.ndarray, counts: np.ndarray, palette: np.ndarray, num_colors: int, space: str
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Map colours to a palette and see to it that it has ``num_colors`` rows, or all colours, all used.
+    """Map colours to a palette, and complete it to ``num_colors`` used rows, or to all colours.
 
-    Rows that are equal or unused give way to the colours that are worst represented. Each of these is at once
-    the nearest to itself and lowers the squared error, so that this ends.
+    Equal and unused rows are replaced by the colours with the largest error. Each of these is then nearest to
+    itself and lowers the squared error, so the loop ends.
 
     Args:
-        colors: (n, 3) uint8, all different.
-        counts: (n,) how often each occurs.
+        colors: (n, 3) uint8, all distinct.
+        counts: (n,) number of pixels of each colour.
         palette: (k, 3) uint8, 1 <= k <= num_colors.
-        num_colors: how many rows there shall be.
-        space: where distances are measured.
+        num_colors: number of rows.
+        space: colour space of the distances.
 
     Returns:
-        (n,) uint8 labels and the palette, in which every row is used.
+        (n,) uint8 labels and the palette without unused rows.
     """
     wanted = min(num_colors, len(colors))
     palette = distinct(palette)
@@ -169,14 +169,14 @@ def complete(
 def _worst(
     colors: np.ndarray, counts: np.ndarray, palette: np.ndarray, labels: np.ndarray, space: str, most: int
 ) -> np.ndarray:
-    """Places of the colours with the largest share of the squared error, at most ``most``, in pieces."""
+    """Return the numbers of at most ``most`` colours with the largest share of the squared error."""
     centers = enter(palette.T, space)
-    places, errors = np.empty(0, np.int64), np.empty(0)
+    numbers, errors = np.empty(0, np.int64), np.empty(0)
     for start in range(0, len(colors), _CHUNK):
         part = slice(start, start + _CHUNK)
         squares = ((enter(colors[part].T, space) - centers[:, labels[part]]) ** 2).sum(axis=0)
         found = squares * counts[part].astype(np.float64)
         top = np.argsort(-found, kind="stable")[:most]
-        places, errors = np.append(places, start + top), np.append(errors, found[top])
+        numbers, errors = np.append(numbers, start + top), np.append(errors, found[top])
     order = np.argsort(-errors, kind="stable")[:most]
-    return places[order[errors[order] > 0]]
+    return numbers[order[errors[order] > 0]]

@@ -1,4 +1,4 @@
-"""Compiled dithering: error diffusion, and plans of colours for ordered dithering."""
+"""Compiled dithering: error diffusion, and ordered dithering with a plan of colours per colour."""
 
 from __future__ import annotations
 
@@ -10,18 +10,19 @@ from colorcnn.quantizers.lloyd import nearest
 
 @njit
 def diffuse(rows, centers, low, high, serpentine, carry, turned, out):
-    """Floyd and Steinberg's error diffusion over some rows of an image.
+    """Apply Floyd and Steinberg's error diffusion to some rows of an image.
 
-    A value that the errors push out of the space's range is cut off, or else errors that no colour of the
-    palette can make good would add up and bleed over what follows.
+    Values outside the space's range are clamped. Otherwise errors that no palette colour can compensate would
+    accumulate and smear over the following pixels.
 
     Args:
         rows: (H, W, 3) float32 coordinates.
         centers: (3, K) float32.
-        low, high: (3,) float32, the range of the space.
-        serpentine: run through every second row from right to left.
-        carry: (W + 2, 3) float32, the errors handed down to the first row; receives those of the last.
-        turned: whether the first row is one of those run through from the right.
+        low: (3,) float32, minimum of the space's range.
+        high: (3,) float32, maximum of the space's range.
+        serpentine: True to process every second row from right to left.
+        carry: (W + 2, 3) float32, errors for the first row; overwritten with those after the last row.
+        turned: 1 if the first row is processed from right to left.
         out: (H, W) uint8, receives the indices.
     """
     height, width = rows.shape[0], rows.shape[1]
@@ -50,13 +51,13 @@ def diffuse(rows, centers, low, high, serpentine, carry, turned, out):
 
 @njit
 def plan(colors, centers, order, plans):
-    """For each colour the palette rows whose mean comes nearest to it, from dark to light (T. Knoll).
+    """Find for each colour the palette rows whose mean approximates it, from dark to light (T. Knoll).
 
     Args:
         colors: (3, n) float32 coordinates.
         centers: (3, K) float32.
         order: (K,) int64, the rank of each palette row by lightness.
-        plans: (n, levels) uint8, receives them.
+        plans: (n, levels) uint8, receives the rows.
     """
     cx, cy, cz = centers[0], centers[1], centers[2]
     levels = plans.shape[1]
@@ -77,13 +78,13 @@ def plan(colors, centers, order, plans):
 
 @njit
 def follow(ranks, plans, thresholds, top, out):
-    """Take from each pixel's plan the colour its place in the tiled (T, T) threshold matrix asks for.
+    """Choose from each pixel's plan the colour at the value of the tiled (T, T) threshold matrix.
 
     Args:
-        ranks: (H, W) int32, the place of each pixel's colour among the plans.
+        ranks: (H, W) int32, the number of each pixel's plan.
         plans: (n, levels) uint8.
         thresholds: (T, T) uint8, each below the number of levels.
-        top: the row of the image that ``ranks`` begins with.
+        top: first row of ``ranks`` in the image.
         out: (H, W) uint8, receives the indices.
     """
     side = thresholds.shape[0]
@@ -94,13 +95,13 @@ def follow(ranks, plans, thresholds, top, out):
 
 @njit
 def void_and_cluster(side, seed):
-    """Return a matrix of ranks whose every lower part is spread as evenly as it can be (blue noise).
+    """Return a matrix of ranks in which the positions below any rank are evenly distributed (blue noise).
 
     Source: R. Ulichney, The void-and-cluster method for dither array generation, SPIE 1993.
 
     Args:
-        side: of the square matrix.
-        seed: of the first points.
+        side: side of the square matrix.
+        seed: seed of the first points.
     """
     size = side * side
     kernel = np.empty((side, side))
@@ -114,7 +115,7 @@ def void_and_cluster(side, seed):
     first = size // 10
     for place in np.random.permutation(size)[:first]:
         _toggle(on, energy, kernel, place // side, place % side)
-    while True:  # move the tightest to the largest void until that is where it came from
+    while True:  # move the point of the tightest cluster to the largest void, until both are the same
         tight = _extreme(on, energy, True)
         _toggle(on, energy, kernel, tight // side, tight % side)
         void = _extreme(on, energy, False)
@@ -147,7 +148,7 @@ def _toggle(on, energy, kernel, y, x):
 
 @njit
 def _extreme(on, energy, tightest):
-    """The place of the most crowded point, or of the emptiest without one."""
+    """Return the position of the point in the tightest cluster, or of the largest void."""
     side = on.shape[0]
     best, chosen = np.inf, -1
     for y in range(side):

@@ -1,4 +1,4 @@
-"""Ways to dither: index maps that spread the rounding error over the pixels beside it."""
+"""Dithering methods, which distribute the rounding error over neighbouring pixels."""
 
 from __future__ import annotations
 
@@ -11,22 +11,22 @@ from colorcnn.quantizers.histogram import Histogram
 from colorcnn.quantizers.spaces import enter
 
 LEVELS = 16
-"""Steps between two colours in ordered dithering."""
+"""Number of threshold levels in ordered dithering."""
 
-_STRIP = 1 << 18  # pixels whose coordinates are in memory at once
+_STRIP = 1 << 18  # pixels whose coordinates are in memory together
 _MASK_SIDE = 64
 
 
 def floyd_steinberg(
     pixels: np.ndarray, palette: np.ndarray, *, space: str = "srgb", serpentine: bool = False
 ) -> np.ndarray:
-    """Error diffusion by R. Floyd and L. Steinberg (1976), to the exactly nearest colour at every pixel.
+    """Dither by the error diffusion of R. Floyd and L. Steinberg (1976), with the exact nearest colours.
 
     Args:
         pixels: (H, W, 3) uint8.
         palette: (n, 3) uint8, 1 <= n <= 256.
-        space: where errors and distances are measured.
-        serpentine: run through every second row from right to left, which breaks up the worm-like patterns.
+        space: colour space of errors and distances.
+        serpentine: True to process every second row from right to left, which reduces worm-like patterns.
 
     Returns:
         (H, W) uint8 indices into ``palette``.
@@ -45,37 +45,37 @@ def floyd_steinberg(
 def ordered(pixels: np.ndarray, palette: np.ndarray, *, space: str = "srgb") -> np.ndarray:
     """Dither with B. Bayer's 8 x 8 matrix (1973).
 
-    Each colour is given 16 palette colours whose mean comes nearest to it (T. Knoll, US patent 6606166, 1999,
-    expired), and the matrix says which of them a pixel takes: so it works with palettes of any spacing.
+    Each colour gets 16 palette colours whose mean approximates it (T. Knoll, US patent 6606166, 1999,
+    expired). The matrix chooses one of them for each pixel. So it works with palettes of any spacing.
 
     Args:
-        pixels: as for :func:`floyd_steinberg`.
-        palette: as for :func:`floyd_steinberg`.
-        space: as for :func:`floyd_steinberg`.
+        pixels: (H, W, 3) uint8.
+        palette: (n, 3) uint8, 1 <= n <= 256.
+        space: colour space of errors and distances.
     """
     return _ordered(pixels, palette, space, _bayer())
 
 
 def blue_noise(pixels: np.ndarray, palette: np.ndarray, *, space: str = "srgb") -> np.ndarray:
-    """Dither as :func:`ordered`, with 64 x 64 blue noise, which shows no pattern (R. Ulichney, 1993).
+    """Dither like :func:`ordered`, with 64 x 64 blue noise, which has no visible pattern (R. Ulichney, 1993).
 
     Args:
-        pixels: as for :func:`floyd_steinberg`.
-        palette: as for :func:`floyd_steinberg`.
-        space: as for :func:`floyd_steinberg`.
+        pixels: (H, W, 3) uint8.
+        palette: (n, 3) uint8, 1 <= n <= 256.
+        space: colour space of errors and distances.
     """
     return _ordered(pixels, palette, space, _blue_noise())
 
 
 def _strips(height: int, width: int) -> list[tuple[int, int]]:
-    """Top and bottom of parts of an image; a part begins at an even row."""
+    """Return top and bottom of the strips of an image; each begins at an even row."""
     rows = max(2, _STRIP // width & ~1)
     return [(top, min(top + rows, height)) for top in range(0, height, rows)]
 
 
 @functools.cache
 def _range(space: str) -> tuple[np.ndarray, np.ndarray]:
-    """The least and largest coordinates of 8-bit colours; each lies on an edge of the cube, near enough."""
+    """Return the smallest and largest coordinates of 8-bit colours, from a sample of the cube."""
     steps = np.linspace(0, 255, 18)
     grid = enter(np.stack(np.meshgrid(steps, steps, steps)).reshape(3, -1), space)
     return grid.min(axis=1), grid.max(axis=1)
@@ -83,7 +83,7 @@ def _range(space: str) -> tuple[np.ndarray, np.ndarray]:
 
 @functools.cache
 def _bayer() -> np.ndarray:
-    """Bayer's 8 x 8 matrix in :data:`LEVELS` steps."""
+    """Return Bayer's 8 x 8 matrix with :data:`LEVELS` levels."""
     matrix = np.zeros((1, 1), dtype=np.int64)
     for _ in range(3):
         matrix = np.block([[4 * matrix, 4 * matrix + 2], [4 * matrix + 3, 4 * matrix + 1]])
@@ -92,7 +92,7 @@ def _bayer() -> np.ndarray:
 
 @functools.cache
 def _blue_noise() -> np.ndarray:
-    """A 64 x 64 matrix of blue noise in :data:`LEVELS` steps."""
+    """Return a 64 x 64 matrix of blue noise with :data:`LEVELS` levels."""
     steps: np.ndarray = void_and_cluster(_MASK_SIDE, 0) * LEVELS // _MASK_SIDE**2
     return steps.astype(np.uint8)
 
@@ -107,5 +107,5 @@ def _ordered(pixels: np.ndarray, palette: np.ndarray, space: str, thresholds: np
         histogram = Histogram(pixels[top:bottom])
         plans = np.empty((len(histogram), LEVELS), np.uint8)
         plan(enter(histogram.colors.T, space), centers, order, plans)
-        follow(histogram.places(), plans, thresholds, top, indices[top:bottom])
+        follow(histogram.positions(), plans, thresholds, top, indices[top:bottom])
     return indices

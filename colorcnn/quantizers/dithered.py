@@ -1,4 +1,4 @@
-"""Dithering as a wrapper: the palette of any quantizer, and new indices that spread the rounding error."""
+"""Dithering as a wrapper: the palette of any quantizer, with a dithered index map."""
 
 from __future__ import annotations
 
@@ -22,14 +22,13 @@ class Dithered:
     """Any quantizer, classical or learned, followed by dithering.
 
     Args:
-        quantizer: what chooses the palette; answers the calls of :class:`Quantizer`.
+        quantizer: quantizer that chooses the palette, with the interface of :class:`Quantizer`.
         dither: a name in :data:`DITHERS`.
-        space: where errors are spread and the nearest colour is looked for; by default that of the
-            quantizer, or sRGB where it has none.
-        serpentine: for Floyd-Steinberg: run through every second row from right to left.
+        space: colour space of errors and distances; None uses the quantizer's space, or sRGB if it has none.
+        serpentine: True to process every second row from right to left; only for Floyd-Steinberg.
 
     Raises:
-        UsageError: an unknown dither or space, or one that has no serpentine form.
+        UsageError: the dither or the space is unknown, or the dither does not support ``serpentine``.
     """
 
     def __init__(
@@ -43,22 +42,20 @@ class Dithered:
         if dither not in DITHERS:
             raise unknown_name("dither", dither, DITHERS)
         if serpentine and dither != "floyd-steinberg":
-            raise UsageError(
-                f"{dither} has no serpentine form: leave that out, or dither by floyd-steinberg."
-            )
+            raise UsageError(f"{dither} does not support serpentine: leave it out, or use floyd-steinberg.")
         self.quantizer = quantizer
         self.dither = dither
         self.space = check_space(space or str(getattr(quantizer, "space", "srgb")))
         self.options = {"serpentine": True} if serpentine else {}
 
     def __call__(self, images: Tensor, num_colors: int, *, channels_last: bool = False) -> Paletted:
-        """Quantize, then assign the pixels anew; arguments and result as :class:`Quantizer` has them."""
+        """Quantize and dither a batch; see :meth:`Quantizer.__call__`."""
         options = {"channels_last": True} if channels_last else {}
         plain = self.quantizer(images, num_colors, **options)
-        return self._spread(as_pixels(images, channels_last=channels_last), plain)
+        return self._dithered(as_pixels(images, channels_last=channels_last), plain)
 
     def quantize_many(self, images: Tensor, sizes: Sequence[int]) -> dict[int, Paletted]:
-        """Quantize one batch to several palette sizes; work that their palettes share is done once.
+        """Quantize and dither one batch to several numbers of colours.
 
         Args:
             images: (B, 3, H, W).
@@ -66,10 +63,10 @@ class Dithered:
         """
         plain = self.quantizer.quantize_many(images, sizes)
         pixels = as_pixels(images)
-        return {size: self._spread(pixels, plain[size]) for size in sizes}
+        return {size: self._dithered(pixels, plain[size]) for size in sizes}
 
     def assign(self, pixels: np.ndarray, palette: np.ndarray) -> np.ndarray:
-        """Dither pixels with a palette; returns (H, W) uint8 indices.
+        """Dither pixels with a palette; return (H, W) uint8 indices.
 
         Args:
             pixels: (H, W, 3) uint8.
@@ -77,8 +74,8 @@ class Dithered:
         """
         return DITHERS[self.dither](pixels, palette, space=self.space, **self.options)
 
-    def _spread(self, pixels: np.ndarray, plain: Paletted) -> Paletted:
-        """Assign (B, H, W, 3) uint8 pixels to the palettes of ``plain``, spreading the error."""
+    def _dithered(self, pixels: np.ndarray, plain: Paletted) -> Paletted:
+        """Dither (B, H, W, 3) uint8 pixels with the palettes of ``plain``."""
         import torch
 
         from colorcnn.paletted import Paletted, from_bytes

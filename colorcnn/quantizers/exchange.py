@@ -1,6 +1,6 @@
-"""Exchanges of clusters, which leave the poor optima of Lloyd's algorithm: unite two, cut a third.
+"""Exchanges of clusters to leave poor optima of Lloyd's algorithm: merge two clusters, split a third.
 
-Points are (3, n) float32, weights (n,) float32, centers (3, K) float32, as Lloyd's kernels have them.
+Points are (3, n) float32, weights (n,) float32, centers (3, K) float32, as in :mod:`.lloyd`.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from colorcnn.compiled import njit
 
 @njit
 def _principal_axes(points, weights, labels, means, axes):
-    """The direction of largest variance of each cluster, by power iteration on its 3 x 3 scatter matrix."""
+    """Find the direction of largest variance of each cluster, by power iteration on its scatter matrix."""
     colors = means.shape[1]
     scatter = np.zeros((colors, 6))
     for i in range(points.shape[1]):
@@ -47,7 +47,7 @@ def _principal_axes(points, weights, labels, means, axes):
 
 @njit
 def _halves(points, weights, labels, means, axes, sums, halves, gains):
-    """Cut every cluster through its centre: the sums of one half, and by how much the squared error falls."""
+    """Split every cluster at its centre: compute the sums of one half, and the decrease of the error."""
     halves[:] = 0.0
     for i in range(points.shape[1]):
         k = labels[i]
@@ -74,7 +74,7 @@ def _halves(points, weights, labels, means, axes, sums, halves, gains):
 
 @njit
 def _cheapest_merges(means, sums, fixed, costs, partners):
-    """For each cluster the one it is cheapest to unite with, and the rise of the squared error (J. Ward)."""
+    """Find each cluster's cheapest partner for a merge, and the increase of the squared error (J. Ward)."""
     colors = means.shape[1]
     for k in range(colors):
         costs[k], partners[k] = np.inf, -1
@@ -92,22 +92,28 @@ def _cheapest_merges(means, sums, fixed, costs, partners):
 
 @njit
 def split_merge(points, weights, centers, fixed, labels, sums, fresh, margin, most, favour):
-    """Unite pairs of clusters and cut others in two wherever that lowers the squared error at once.
+    """Merge pairs of clusters and split others if this lowers the squared error.
 
-    Each exchange frees a centre by uniting two clusters and spends it on cutting a third along its principal
-    axis. The fall and the rise are exact for the present assignment and exchanges do not touch each other, so
-    with ``margin`` 1 the squared error falls by at least the sum of their differences.
+    Each exchange frees a centre by merging two clusters, and uses it to split a third along its principal
+    axis. Decrease and increase of the error are exact for the current assignment, and exchanges have no
+    cluster in common. So with ``margin`` 1 the squared error falls by at least the sum of their differences.
 
     Args:
-        points, weights, centers, fixed, labels, sums: as :func:`colorcnn.quantizers.lloyd.lloyd` left them.
-        fresh: (K,) bool, receives which centres have been put elsewhere; the others stay.
-        margin: how many times the rise the fall has to be; below 1 it is a bet on what Lloyd makes of it.
-        most: the most exchanges.
-        favour: (2, K) float64, how much more the cuts and unions of a cluster are worth a try; 1 takes the
-            best first.
+        points: (3, n) float32, see :func:`colorcnn.quantizers.lloyd.lloyd`.
+        weights: (n,) float32.
+        centers: (3, K) float32, changed in place.
+        fixed: number of centres that do not move.
+        labels: (n,) uint8, the current assignment.
+        sums: (4, K) float64, its weighted sums and weights.
+        fresh: (K,) bool, set to True for the moved centres.
+        margin: minimum ratio of decrease to increase. Below 1 the error may rise, but Lloyd's iterations may
+            lower it afterwards.
+        most: maximum number of exchanges.
+        favour: (2, K) float64, factors of the priority of each cluster's split and merge; 1 takes the best
+            first.
 
     Returns:
-        How many exchanges were made.
+        The number of exchanges.
     """
     colors = centers.shape[1]
     means = centers.astype(np.float64)

@@ -1,8 +1,8 @@
-"""The different colours of an image and how often each occurs; all later work is on these, not on pixels.
+"""Histogram of the distinct colours of an image.
 
-Most images have far fewer colours than pixels (a Kodak photograph: a tenth), so that a weighted colour is the
-cheapest exact description of one. Up to four megapixels a hash table counts them; above, a table with a place
-for each of the 16.7 million colours, which then needs less memory than the hash table of a noisy image would.
+Most images have far fewer colours than pixels (a Kodak photograph: a tenth), so work on weighted colours is
+faster and still exact. Up to four megapixels a hash table counts them. Above, a table with a slot for each of
+the 16.7 million colours needs less memory than the hash table of a noisy image.
 """
 
 from __future__ import annotations
@@ -12,15 +12,15 @@ import numpy as np
 from colorcnn.compiled import njit
 
 DIRECT_PIXELS = 1 << 22
-"""From this many pixels on, the table has a place for every colour."""
+"""From this number of pixels on, the table has a slot for every colour."""
 
-_GOLDEN = 2654435769  # 2**32 over the golden ratio: D. Knuth's multiplicative hashing
+_GOLDEN = 2654435769  # 2**32 / golden ratio, for D. Knuth's multiplicative hashing
 _LOW = 0xFFFFFFFF
 
 
 @njit
 def _code(pixels, i):
-    """The colour of a pixel as one number."""
+    """Return the colour of a pixel as one number."""
     return (np.int32(pixels[i, 0]) << 16) | (np.int32(pixels[i, 1]) << 8) | np.int32(pixels[i, 2])
 
 
@@ -45,7 +45,7 @@ def _slot(code, table, shift):
 
 @njit
 def _count_hashed(pixels, start, table, used):
-    """Count pixels from ``start`` on until 7 of 10 slots are taken; returns the next and the colours."""
+    """Count pixels from ``start`` until 7 of 10 slots are used; return next pixel and number of colours."""
     shift = _shift(table.shape[0])
     limit = 7 * table.shape[0] // 10
     for i in range(start, pixels.shape[0]):
@@ -62,7 +62,7 @@ def _count_hashed(pixels, start, table, used):
 
 @njit
 def _rehash(old, table):
-    """Take a table over into a larger one."""
+    """Copy a table into a larger one."""
     shift = _shift(table.shape[0])
     for i in range(old.shape[0]):
         if old[i, 0] >= 0:
@@ -79,7 +79,7 @@ def _put(code, n, colors):
 
 @njit
 def _take_hashed(table, colors, counts):
-    """Write the colours of a table in order of its slots, and replace counts there by their places."""
+    """Write the colours of a table in order of its slots, and replace its counts by their positions."""
     n = 0
     for slot in range(table.shape[0]):
         if table[slot, 0] >= 0:
@@ -94,7 +94,7 @@ def _index_hashed(pixels, table, labels, out):
     """Write into ``out`` the label of every pixel's colour."""
     mask = table.shape[0] - 1
     shift = _shift(table.shape[0])
-    both = np.empty(table.shape[0], np.int32)  # code and label in one word: half the memory to look through
+    both = np.empty(table.shape[0], np.int32)  # code and label in one word need half the memory
     for slot in range(table.shape[0]):
         if table[slot, 0] >= 0:
             both[slot] = table[slot, 0] | (np.int32(labels[table[slot, 1]]) << 24)
@@ -107,8 +107,8 @@ def _index_hashed(pixels, table, labels, out):
 
 
 @njit
-def _place_hashed(pixels, table, out):
-    """Write into ``out`` the place of every pixel's colour."""
+def _position_hashed(pixels, table, out):
+    """Write into ``out`` the position of every pixel's colour."""
     shift = _shift(table.shape[0])
     for i in range(pixels.shape[0]):
         out[i] = table[_slot(_code(pixels, i), table, shift), 1]
@@ -126,7 +126,7 @@ def _count_direct(pixels, counts):
 
 @njit
 def _take_direct(table, colors, counts):
-    """As :func:`_take_hashed`, where the slot is the code."""
+    """See :func:`_take_hashed`; the slot is the code."""
     n = 0
     for code in range(table.size):
         if table[code] > 0:
@@ -143,20 +143,20 @@ def _index_direct(pixels, table, labels, out):
 
 
 @njit
-def _place_direct(pixels, table, out):
+def _position_direct(pixels, table, out):
     for i in range(pixels.shape[0]):
         out[i] = table[_code(pixels, i)]
 
 
 class Histogram:
-    """The different colours of an image.
+    """The distinct colours of an image.
 
     Args:
         pixels: uint8, (..., 3), at least one pixel.
 
     Attributes:
-        colors: (n, 3) uint8, all different; their order depends on the image alone.
-        counts: (n,) uint32, how many pixels have each.
+        colors: (n, 3) uint8, all distinct, in an order that depends only on the image.
+        counts: (n,) uint32, number of pixels of each colour.
     """
 
     def __init__(self, pixels: np.ndarray) -> None:
@@ -185,8 +185,8 @@ class Histogram:
     def __len__(self) -> int:
         return len(self.colors)
 
-    def spread(self, labels: np.ndarray) -> np.ndarray:
-        """Give every pixel what its colour was given.
+    def per_pixel(self, labels: np.ndarray) -> np.ndarray:
+        """Return the label of every pixel's colour.
 
         Args:
             labels: (n,) uint8, in the order of ``colors``.
@@ -198,15 +198,15 @@ class Histogram:
         (_index_direct if self._direct else _index_hashed)(self._pixels, self._table, labels, out)
         return out.reshape(self._shape)
 
-    def places(self) -> np.ndarray:
-        """Return the place of each pixel's colour in ``colors``: int32 in the shape of the image."""
+    def positions(self) -> np.ndarray:
+        """Return the position of each pixel's colour in ``colors``: int32 in the shape of the image."""
         out = np.empty(len(self._pixels), np.int32)
-        (_place_direct if self._direct else _place_hashed)(self._pixels, self._table, out)
+        (_position_direct if self._direct else _position_hashed)(self._pixels, self._table, out)
         return out.reshape(self._shape)
 
 
 def _empty_table(slots: int) -> np.ndarray:
-    """A table (slots, 2) int32 of codes and counts, -1 where there is none."""
+    """Return an empty table (slots, 2) int32 of codes (-1) and counts (0)."""
     table = np.zeros((slots, 2), np.int32)
     table[:, 0] = -1
     return table

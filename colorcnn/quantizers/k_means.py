@@ -1,8 +1,9 @@
-"""k-means: J. MacQueen's online pass to leave poor optima, S. Lloyd's iterations to settle in a good one.
+"""k-means: an online pass of J. MacQueen's algorithm, then S. Lloyd's iterations and exchanges of clusters.
 
-The online pass forgets (S. Thompson, M. Celebi and K. Buck, Fast color quantization using MacQueen's k-means
-algorithm, 2020); for the cost of a few iterations of Lloyd's it comes within a few parts in a hundred of the
-best known. Lloyd's iterations on the image's real colours, and uniting and cutting clusters, do the rest.
+The online pass weights recent points more (S. Thompson, M. Celebi and K. Buck, Fast color quantization using
+MacQueen's k-means algorithm, 2020). It takes as long as a few of Lloyd's iterations, and its error is within
+a few per cent of the best known. Lloyd's iterations on the image's colours, and merges and splits of
+clusters, lower it further.
 """
 
 from __future__ import annotations
@@ -24,21 +25,21 @@ class Preset(NamedTuple):
     """Amount of work for a quality."""
 
     starts: int
-    """From how many beginnings, up to 8 colours."""
+    """Number of starts up to 8 colours."""
     starts_of_more: int
-    """From how many, from 9 to 16; beyond, the fewer the more colours, as results then differ less."""
+    """Number of starts for 9 to 16 colours; fewer for more colours, whose results differ less."""
     trials: int
-    """How often clusters of the best beginning are united and cut, from 9 to 16 colours."""
+    """Number of trial exchanges on the best start, for 9 to 16 colours."""
     samples: int
-    """Points that each online pass looks at for every colour, plus 4096."""
+    """Points per colour in an online pass, plus 4096."""
     most_samples: int
-    """But no more than these."""
+    """Maximum number of points in an online pass."""
     iterations: int
-    """The most of Lloyd's iterations at the end, where there are more than 16 colours; otherwise half."""
+    """Maximum number of Lloyd's iterations for more than 16 colours; half of it for fewer."""
     exchanges: int
-    """How often clusters are united and cut at the end, kept where it helped; up to 128 colours twice."""
+    """Number of trial exchanges at the end, kept if the error falls; twice as many up to 128 colours."""
     roundings: int
-    """The most of Lloyd's iterations at the very end that leave the colours whole numbers."""
+    """Maximum number of final iterations with colours rounded to whole numbers."""
 
 
 QUALITIES = {
@@ -76,30 +77,30 @@ QUALITIES = {
 REFINEMENTS = ("both", "lloyd", "macqueen")
 
 _FEW = 16
-"""Up to so many colours the problem has few, far apart optima, and distances cost little."""
+"""Up to this number of colours the problem has few, distant optima, and distances are cheap."""
 _TRIAL = 4096
-"""Points on which beginnings are compared."""
+"""Number of points on which starts are compared."""
 _REPAIRS = 4
 _BET = 0.6
-"""Part of a rise that a cut has to make good at once: Lloyd's iterations then place its halves better."""
+"""Minimum ratio of a split's decrease of the error to the merge's increase, since Lloyd lowers it further."""
 _FORGET = 0.5
 _SETTLED = np.float32(0.02)
 
 
 class KMeans(Designed):
-    """Moves every colour to the mean of the pixels nearest to it.
+    """k-means: every colour is the mean of the pixels nearest to it.
 
     Args:
         quality: ``fast``, ``default`` or ``best``.
-        init: ``wu``, ``k-means++`` (greedy), ``random`` or ``maximin``; where several beginnings are tried,
-            the others are random.
-        refine: ``lloyd``, ``macqueen``, or ``both``, the second before the first.
-        space: as :class:`Designed` has it.
-        keep: as :class:`Designed` has it; kept colours take part and do not move.
-        seed: for what is drawn at random.
+        init: first start: ``wu``, ``k-means++`` (greedy), ``random`` or ``maximin``; further starts are
+            random.
+        refine: ``lloyd``, ``macqueen``, or ``both`` (MacQueen, then Lloyd).
+        space: colour space of the distances.
+        keep: colours that are part of every palette and do not move.
+        seed: seed of random numbers.
 
     Raises:
-        UsageError: an unknown quality, beginning, refinement or space.
+        UsageError: the quality, the start, the refinement or the space is unknown.
     """
 
     def __init__(
@@ -130,10 +131,10 @@ class KMeans(Designed):
         centers = self._begin(points, num_colors, kept, random)
         if self.refine == "macqueen":
             return centers
-        # With few colours a sample of thousands has told where the means are, to a thousandth of the error.
+        # With few colours the sample of the online pass gives the means to a thousandth of the error.
         iterations = self.preset.iterations if num_colors > _FEW else -(-self.preset.iterations // 2)
         if self.refine == "lloyd":
-            iterations = 2 + 4 * iterations  # nothing has been moved yet
+            iterations = 2 + 4 * iterations  # more, because there was no online pass
         search = _Search(points, centers, kept.shape[1])
         if num_colors > _FEW and iterations:
             search.repair()
@@ -143,23 +144,23 @@ class KMeans(Designed):
             search.exchange(random)
         if self.preset.exchanges:
             search.settle(iterations)
-        if self.space == "srgb":  # elsewhere 8 bits lie on no grid
+        if self.space == "srgb":  # in other spaces 8-bit colours do not lie on a grid
             search.settle(self.preset.roundings, whole=True)
         return search.centers
 
     def _begin(
         self, points: Points, num_colors: int, kept: np.ndarray, random: np.random.Generator
     ) -> np.ndarray:
-        """The best of several beginnings, each after its online pass."""
+        """Return the best of several starts, each after its online pass."""
         starts = self.preset.starts
         if num_colors > 8:
             starts = max(1, self.preset.starts_of_more * _FEW // max(_FEW, num_colors))
         size = min(4096 + self.preset.samples * num_colors, self.preset.most_samples)
-        size = min(size, 16 * max(len(points.weights), num_colors) // starts)  # thumbnails need no more
+        size = min(size, 16 * max(len(points.weights), num_colors) // starts)  # enough for thumbnails
         chosen = sample(points.weights, size) if self.refine != "lloyd" else None
         stride = even_stride(size)
         trial = _thin(points)
-        rounds = min(16, 4 * _TRIAL // len(trial.weights))  # for the same work, more of them on few points
+        rounds = min(16, 4 * _TRIAL // len(trial.weights))  # fewer points allow more rounds in equal time
         best = _Search(trial, np.zeros((3, num_colors), np.float32), 0)
         for start in range(starts):
             centers = np.empty((3, num_colors), np.float32)
@@ -181,7 +182,7 @@ class KMeans(Designed):
 
 
 class _Search:
-    """Centres that Lloyd's algorithm moves over points, and their squared error."""
+    """State of Lloyd's algorithm: centres, assignment and squared error."""
 
     def __init__(self, points: Points, centers: np.ndarray, fixed: int) -> None:
         size, colors = len(points.weights), centers.shape[1]
@@ -193,7 +194,7 @@ class _Search:
         self.error = np.inf
 
     def settle(self, iterations: int, *, whole: bool = False) -> float:
-        """Run Lloyd's algorithm; returns the squared error there, less a constant."""
+        """Run Lloyd's algorithm; return the squared error minus a constant."""
         arguments = (*self.points, self.centers, self.fixed, self.labels, self.sums)
         if self.centers.shape[1] <= _FEW:
             lloyd_few(*arguments, iterations, _SETTLED, whole)
@@ -204,7 +205,7 @@ class _Search:
         return self.error
 
     def _error(self) -> float:
-        # With n points of sum s, sum |x - c|^2 = sum |x|^2 - 2 s.c + n |c|^2; the first is the same for all.
+        # For n points with sum s, sum |x - c|^2 = sum |x|^2 - 2 s.c + n |c|^2; the first term is constant.
         centers = self.centers.astype(np.float64)
         return float(
             (self.sums[3] * (centers**2).sum(axis=0) - 2 * (self.sums[:3] * centers).sum(axis=0)).sum()
@@ -216,7 +217,7 @@ class _Search:
         return moved
 
     def repair(self) -> None:
-        """Unite and cut clusters where that all but surely helps: a large plain area, say, drew too many."""
+        """Merge and split clusters if this almost certainly helps, such as many centres in a plain area."""
         self.settle(2)
         colors = self.centers.shape[1]
         for _ in range(_REPAIRS):
@@ -225,16 +226,16 @@ class _Search:
             self.settle(2)
 
     def exchange(self, random: np.random.Generator) -> None:
-        """Unite and cut clusters, a bet on what a few iterations make of it, and go back if it is lost."""
+        """Merge and split clusters and run a few iterations; undo all if the error did not fall."""
         state: tuple[np.ndarray, ...] = (self.centers, self.labels, self.sums, self.bounds)
         before, error = [array.copy() for array in state], self.error
         colors = self.centers.shape[1]
         margin, most = random.uniform(0.0, 0.7), int(random.integers(max(1, colors // 64))) + 1
-        favour = np.exp(random.normal(0.0, 0.5, (2, colors)))  # or the same bet would be lost again and again
+        favour = np.exp(random.normal(0.0, 0.5, (2, colors)))  # so that failed exchanges are not repeated
         if not self._split_merge(margin, most, favour):
-            place = random.integers(self.fixed, colors)
-            self.centers[:, place] = self.points.coordinates[:, random.integers(len(self.points.weights))]
-            self.fresh[place] = True
+            center = random.integers(self.fixed, colors)
+            self.centers[:, center] = self.points.coordinates[:, random.integers(len(self.points.weights))]
+            self.fresh[center] = True
         if self.settle(4) >= error:
             for array, old in zip(state, before):
                 array[:] = old
@@ -242,7 +243,7 @@ class _Search:
 
 
 def _thin(points: Points) -> Points:
-    """At most 4096 points that stand for all: drawn as often as they weigh."""
+    """Return at most 4096 points, sampled in proportion to their weights."""
     if len(points.weights) <= _TRIAL:
         return points
     chosen = sample(points.weights, _TRIAL)

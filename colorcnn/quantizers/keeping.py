@@ -1,4 +1,4 @@
-"""Given colours in every palette of a quantizer that does not take them itself."""
+"""Wrapper that keeps given colours in every palette of a quantizer without ``keep``."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ if TYPE_CHECKING:
 
 
 class Keeping:
-    """Any quantizer, with given colours in each of its palettes; the project's own take ``keep`` themselves.
+    """Any quantizer, with given colours in each palette. This package's own methods take ``keep`` themselves.
 
     Args:
-        quantizer: what chooses the other colours; answers the calls of :class:`Quantizer`.
+        quantizer: quantizer that chooses the other colours, with the interface of :class:`Quantizer`.
         keep: colours of three bytes.
     """
 
@@ -29,20 +29,20 @@ class Keeping:
         self.keep = check_kept(keep)
 
     def room(self, num_colors: int) -> int:
-        """Return the number of colours that are left for the quantizer to choose.
+        """Return the number of colours that the quantizer may choose.
 
         Raises:
-            UsageError: none.
+            UsageError: no colours are left.
         """
         if len(self.keep) >= num_colors:
             raise UsageError(
-                f"{len(self.keep)} colours are to be kept of {num_colors}, which leaves none to choose: "
+                f"There are {len(self.keep)} colours to keep of {num_colors}, which leaves none to choose: "
                 "allow more colours."
             )
         return num_colors - len(self.keep)
 
     def assign(self, pixels: np.ndarray, palette: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Map pixels to the kept colours and a palette; rows that no pixel uses are dropped.
+        """Map pixels to the kept colours and a palette; remove unused rows.
 
         Args:
             pixels: (..., 3) uint8.
@@ -53,16 +53,16 @@ class Keeping:
 
         palette = distinct(np.concatenate([self.keep, palette]))
         histogram = Histogram(pixels)
-        return drop_unused(histogram.spread(nearest(histogram.colors, palette)), palette)
+        return drop_unused(histogram.per_pixel(nearest(histogram.colors, palette)), palette)
 
     def __call__(self, images: Tensor, num_colors: int, *, channels_last: bool = False) -> Paletted:
-        """Quantize; arguments and result as :class:`Quantizer` has them."""
+        """Quantize a batch; see :meth:`Quantizer.__call__`."""
         options = {"channels_last": True} if channels_last else {}
         plain = self.quantizer(images, self.room(num_colors), **options)
         return self._join(as_pixels(images, channels_last=channels_last), plain, num_colors)
 
     def quantize_many(self, images: Tensor, sizes: Sequence[int]) -> dict[int, Paletted]:
-        """Quantize one batch to several palette sizes.
+        """Quantize one batch to several numbers of colours.
 
         Args:
             images: (B, 3, H, W).

@@ -1,8 +1,9 @@
-"""Lloyd's algorithm on weighted points, accelerated exactly, and MacQueen's on a sample of them.
+"""Lloyd's algorithm on weighted points with exact acceleration, and MacQueen's algorithm on a sample.
 
 Points are (3, n) float32, weights (n,) float32, centers (3, K) float32: one row per coordinate, so that the
-distances to all centres are computed in vector registers. A distance and the index of its centre travel in
-one 32-bit integer, the bits of the float (which order as integers do) with the index in the lowest eight.
+distances to all centres are computed in vector registers. A distance and the index of its centre are packed
+into one 32-bit integer: the bits of the float (which compare like integers) with the index in the lowest
+eight bits.
 """
 
 from __future__ import annotations
@@ -13,14 +14,14 @@ import numpy as np
 
 from colorcnn.compiled import njit
 
-_MORE, _LESS = np.float32(1.00002), np.float32(0.99999)  # what rounding may have taken off a bound, or added
-_FAR = np.int32(0x7F7FFF00)  # the bits of a float larger than any distance, its place for an index cleared
+_MORE, _LESS = np.float32(1.00002), np.float32(0.99999)  # safety factors of bounds against rounding
+_FAR = np.int32(0x7F7FFF00)  # bits of a float larger than any distance, with index 0
 _BLOCK = 1024
 
 
 @njit
 def nearest(x, y, z, cx, cy, cz):
-    """Return the nearest centre of one point, the first of equals.
+    """Return the nearest centre of one point; ties go to the first.
 
     Args:
         x: first coordinate of the point.
@@ -40,7 +41,7 @@ def nearest(x, y, z, cx, cy, cz):
 
 @njit
 def assign(points, centers, labels):
-    """Find the nearest centre of each point, the first of equals.
+    """Find the nearest centre of each point; ties go to the first.
 
     Args:
         points: (3, n).
@@ -60,9 +61,9 @@ def assign(points, centers, labels):
 
 @njit
 def assign_bytes(colors, palette, labels):
-    """Write into ``labels`` (n,) uint8 the nearest palette row of each colour, exactly; the first of equals.
+    """Write into ``labels`` the exact nearest palette row of each colour; ties go to the first.
 
-    Goes over the palette for many colours at a time, which fill vector registers however small it is.
+    It processes many colours for each palette row, so that vector registers are full for small palettes, too.
 
     Args:
         colors: (n, 3) uint8, contiguous.
@@ -73,7 +74,7 @@ def assign_bytes(colors, palette, labels):
     reds, greens, blues = np.empty(_BLOCK, np.int32), np.empty(_BLOCK, np.int32), np.empty(_BLOCK, np.int32)
     best = np.empty(_BLOCK, np.int32)
     for start in range(0, labels.size, _BLOCK):
-        # Slices indexed from 0 and sums of 32 bits throughout, or this compiles to several times the work.
+        # Slices indexed from 0 and 32-bit sums are needed: other forms compile to code several times slower.
         part, out = values[3 * start : 3 * (start + _BLOCK)], labels[start : start + _BLOCK]
         for i in range(out.size):
             reds[i], greens[i], blues[i] = part[3 * i], part[3 * i + 1], part[3 * i + 2]
@@ -82,7 +83,7 @@ def assign_bytes(colors, palette, labels):
             red, green, blue = np.int32(palette[k, 0]), np.int32(palette[k, 1]), np.int32(palette[k, 2])
             for i in range(out.size):
                 r, g, b = np.int32(reds[i] - red), np.int32(greens[i] - green), np.int32(blues[i] - blue)
-                # At most 3 * 255**2 < 2**18: with the index below it, an integer of 26 bits.
+                # At most 3 * 255**2 < 2**18, so distance and index need 26 bits.
                 best[i] = min(best[i], np.int32((np.int32(r * r + g * g + b * b) << 8) | k))
         for i in range(out.size):
             out[i] = best[i] & 255
@@ -90,7 +91,7 @@ def assign_bytes(colors, palette, labels):
 
 @njit
 def _two_nearest(x, y, z, cx, cy, cz, keys):
-    """The nearest centre, its distance, and the distance of the second nearest."""
+    """Return the nearest centre, its distance, and the distance of the second nearest."""
     best = np.int32(0x7FFFFFFF)
     for k in range(cx.size):
         dx, dy, dz = cx[k] - x, cy[k] - y, cz[k] - z
@@ -109,7 +110,7 @@ def _two_nearest(x, y, z, cx, cy, cz, keys):
 
 @njit
 def _start(points, weights, centers, labels, bounds, sums):
-    """Assign all points; sums (4, K) float64 are the weighted coordinates and the weight of each cluster."""
+    """Assign all points, and compute weighted coordinates and weight of each cluster, (4, K) float64."""
     sums[:] = 0.0
     cx, cy, cz = centers[0], centers[1], centers[2]
     keys = np.empty(cx.size, np.int32)
@@ -127,7 +128,7 @@ def _start(points, weights, centers, labels, bounds, sums):
 
 @njit
 def _transfer(points, weights, sums, i, old, new):
-    """Move point i from one cluster's sums to another's."""
+    """Move point i from the sums of one cluster to those of another."""
     w = weights[i]
     for c in range(3):
         v = w * points[c, i]
@@ -139,10 +140,10 @@ def _transfer(points, weights, sums, i, old, new):
 
 @njit
 def _resume(points, weights, centers, labels, bounds, sums, fresh):
-    """Assign anew after a few centres were put elsewhere: points of other clusters look at these alone."""
+    """Update the assignment after a few centres moved; points of other clusters check only these centres."""
     cx, cy, cz = centers[0], centers[1], centers[2]
     keys = np.empty(cx.size, np.int32)
-    places = np.flatnonzero(fresh)
+    moved = np.flatnonzero(fresh)
     for i in range(points.shape[1]):
         x, y, z = points[0, i], points[1, i], points[2, i]
         a = labels[i]
@@ -151,7 +152,7 @@ def _resume(points, weights, centers, labels, bounds, sums, fresh):
             bounds[0, i], bounds[1, i] = near * _MORE, far
         else:
             label, near, far = a, np.float32(3e38), np.float32(3e38)
-            for k in places:
+            for k in moved:
                 dx, dy, dz = cx[k] - x, cy[k] - y, cz[k] - z
                 square = dx * dx + dy * dy + dz * dz
                 if square < near:
@@ -177,7 +178,7 @@ def _resume(points, weights, centers, labels, bounds, sums, fresh):
 
 @njit
 def _move(centers, sums, fixed, whole, moves):
-    """Move the centres to their means, or the nearest whole numbers; returns the largest move."""
+    """Move the centres to their means, or to the nearest whole numbers; return the largest move."""
     for k in range(centers.shape[1]):
         moves[k] = 0
         if k >= fixed and sums[3, k] > 0.5:
@@ -193,16 +194,18 @@ def _move(centers, sums, fixed, whole, moves):
 
 @njit
 def _approaches(centers, moves, reach, gaps, drops):
-    """By how much other centres may have come nearer to a cluster's points, and half the way to the nearest.
+    """Compute, for each cluster, half the distance to the nearest centre and the largest relevant move.
 
-    A centre farther from this one than twice the sum of that half and of the cluster's radius is no point's
-    second nearest, wherever it moved (P. Rysavy and G. Hamerly, Geometric methods to accelerate k-means
-    algorithms, SDM 2016).
+    A centre farther away than twice the sum of that half and of the cluster's radius is not the second
+    nearest of any of its points, so its move is ignored (P. Rysavy and G. Hamerly, Geometric methods to
+    accelerate k-means algorithms, SDM 2016).
 
     Args:
-        centers, moves: where the centres are, and how far they came.
-        reach: (K,) float32, how far a point of each cluster is from its centre at most.
-        gaps, drops: (K,) float32, receive the half and the move.
+        centers: (3, K) float32.
+        moves: (K,) float32, distances that the centres moved.
+        reach: (K,) float32, maximum distance of each cluster's points from its centre.
+        gaps: (K,) float32, receives the halves.
+        drops: (K,) float32, receives the moves.
     """
     cx, cy, cz = centers[0], centers[1], centers[2]
     squares = np.empty(cx.size, np.float32)
@@ -225,21 +228,22 @@ def lloyd(points, weights, centers, fixed, labels, sums, bounds, fresh, iteratio
     """Run Lloyd's algorithm with G. Hamerly's bounds (SDM 2010), which skip points that cannot change.
 
     Args:
-        points, weights: as the module says.
-        centers: (3, K) float32, moved in place; the first ``fixed`` stay where they are.
-        fixed: how many centres stay.
+        points: (3, n) float32.
+        weights: (n,) float32.
+        centers: (3, K) float32, moved in place, except the first ``fixed``.
+        fixed: number of centres that do not move.
         labels: (n,) uint8, receives the last assignment.
         sums: (4, K) float64, receives the weighted sums and weights of that assignment.
-        bounds: (2, n) float32, receives how far a point is at most from its centre, at least from any other.
-        fresh: (K,) bool, the centres that are not where the last call left them, all of them in the first;
-            cleared. Where they are few, labels, sums and bounds are brought up to date for little.
-        iterations: the most times the centres move.
-        tolerance: stop when no centre moved farther than this.
-        whole: whether centres move to the whole numbers nearest to their means: once assigned, no other of
-            8 bits are better.
+        bounds: (2, n) float32, receives an upper bound of the distance to the point's centre, and a lower
+            bound of the distance to all others.
+        fresh: (K,) bool, the centres changed since the last call (all in the first call); set to False. If
+            they are few, labels, sums and bounds are updated instead of computed.
+        iterations: maximum number of moves of the centres.
+        tolerance: the iterations stop if no centre moves farther.
+        whole: True to move centres to the nearest whole numbers, which are the best 8-bit colours.
 
     Returns:
-        How often the centres moved.
+        The number of moves.
     """
     colors = centers.shape[1]
     moves, reach = np.empty(colors, np.float32), np.empty(colors, np.float32)
@@ -283,18 +287,18 @@ def lloyd(points, weights, centers, fixed, labels, sums, bounds, fresh, iteratio
 
 @njit
 def lloyd_few(points, weights, centers, fixed, labels, sums, iterations, tolerance, whole):
-    """Run :func:`lloyd` without bounds: of few centres all distances cost less than keeping bounds.
+    """Run :func:`lloyd` without bounds, which is faster with few centres.
 
     Args:
-        points: as for :func:`lloyd`.
-        weights: as for :func:`lloyd`.
-        centers: as for :func:`lloyd`.
-        fixed: as for :func:`lloyd`.
-        labels: as for :func:`lloyd`.
-        sums: as for :func:`lloyd`.
-        iterations: as for :func:`lloyd`.
-        tolerance: as for :func:`lloyd`.
-        whole: as for :func:`lloyd`.
+        points: (3, n) float32.
+        weights: (n,) float32.
+        centers: (3, K) float32, moved in place, except the first ``fixed``.
+        fixed: number of centres that do not move.
+        labels: (n,) uint8, receives the last assignment.
+        sums: (4, K) float64, receives the weighted sums and weights of that assignment.
+        iterations: maximum number of moves of the centres.
+        tolerance: the iterations stop if no centre moves farther.
+        whole: True to move centres to the nearest whole numbers.
     """
     cx, cy, cz = centers[0], centers[1], centers[2]
     moves = np.empty(cx.size, np.float32)
@@ -320,11 +324,11 @@ def lloyd_few(points, weights, centers, fixed, labels, sums, iterations, toleran
 
 @njit
 def sample(weights, size):
-    """Draw points systematically: each as often as its weight says, to within one.
+    """Sample points systematically, each in proportion to its weight, up to one.
 
     Args:
         weights: (n,).
-        size: number of draws.
+        size: number of samples.
     """
     total = 0.0
     for i in range(weights.size):
@@ -344,7 +348,7 @@ def sample(weights, size):
 
 
 def even_stride(size: int) -> int:
-    """A step near the golden section of ``size`` without a common divisor: it visits all, evenly."""
+    """Return a step near the golden section of ``size`` and coprime to it, which visits all evenly."""
     step = max(1, round(size * 0.6180339887))
     while gcd(step, size) > 1:
         step += 1
@@ -353,17 +357,18 @@ def even_stride(size: int) -> int:
 
 @njit
 def macqueen(points, chosen, first, stride, centers, fixed, power):
-    """Draw each point's nearest centre towards it, by less and less (J. MacQueen, 1967).
+    """Move each point's nearest centre towards the point, by decreasing steps (J. MacQueen, 1967).
 
     Args:
         points: (3, n) float32.
-        chosen: (m,) int32, points as often as they weigh, from :func:`sample`.
-        first: where in ``chosen`` to begin.
-        stride: the step through ``chosen``, without a common divisor with m: the order is even, not sorted.
-        centers: (3, K) float32, moved in place; the first ``fixed`` stay.
-        power: a centre chosen for the t-th time moves t**-power of the way: 1 is MacQueen's mean, 0.5 forgets
-            and so leaves poor optima (S. Thompson, M. Celebi and K. Buck, Journal of Real-Time Image
-            Processing 2020).
+        chosen: (m,) int32, points in proportion to their weights, from :func:`sample`.
+        first: first position in ``chosen``.
+        stride: step through ``chosen``, coprime to m, so that the order is not sorted.
+        centers: (3, K) float32, moved in place, except the first ``fixed``.
+        fixed: number of centres that do not move.
+        power: a centre chosen for the t-th time moves by the share t**-power of the way. 1 gives MacQueen's
+            mean. 0.5 weights recent points more and so leaves poor optima (S. Thompson, M. Celebi and
+            K. Buck, Journal of Real-Time Image Processing 2020).
     """
     cx, cy, cz = centers[0], centers[1], centers[2]
     times = np.ones(cx.size)

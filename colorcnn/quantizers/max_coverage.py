@@ -1,4 +1,4 @@
-"""Maximum coverage: picks the most frequent colours, merging near ones; Pillow's code."""
+"""Maximum coverage by Pillow: the most frequent colours, with similar ones merged."""
 
 from PIL import Image
 
@@ -6,6 +6,6 @@ from colorcnn.quantizers.pillow import PillowQuantizer
 
 
 class MaxCoverage(PillowQuantizer):
-    """Covers as many pixels as it can with colours that lie apart."""
+    """Pillow's maximum coverage: distinct colours that cover as many pixels as possible."""
 
     method = Image.Quantize.MAXCOVERAGE

@@ -1,4 +1,4 @@
-"""MedianCut: P. Heckbert, Color image quantization for frame buffer display, SIGGRAPH 1982; Pillow's code."""
+"""MedianCut by Pillow: P. Heckbert, Color image quantization for frame buffer display, SIGGRAPH 1982."""
 
 from PIL import Image
 
@@ -6,6 +6,6 @@ from colorcnn.quantizers.pillow import PillowQuantizer
 
 
 class MedianCut(PillowQuantizer):
-    """Splits the box of colours at its median until there are enough boxes; each becomes its mean colour."""
+    """Pillow's MedianCut: boxes of colours are split at their median; the mean of each is a colour."""
 
     method = Image.Quantize.MEDIANCUT

@@ -1,4 +1,4 @@
-"""Octree: M. Gervautz and W. Purgathofer, A simple method for color quantization, 1988; Pillow's code."""
+"""Octree by Pillow: M. Gervautz and W. Purgathofer, A simple method for color quantization, 1988."""
 
 from PIL import Image
 
@@ -6,6 +6,6 @@ from colorcnn.quantizers.pillow import PillowQuantizer
 
 
 class Octree(PillowQuantizer):
-    """Merges the least used leaves of a tree over the bits of the colours (Pillow's fast octree)."""
+    """Pillow's fast octree: the least used leaves of a tree over the bits of the colours are merged."""
 
     method = Image.Quantize.FASTOCTREE

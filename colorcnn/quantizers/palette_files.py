@@ -16,14 +16,14 @@ from colorcnn.images import flatten, read_image
 from colorcnn.quantizers.base import MAX_COLORS, distinct
 
 _WEIGHT = np.array([65536, 256, 1], np.int32)
-_MOST_BYTES = 1 << 20  # of a palette file: 256 lines are a few kilobytes
-_SHOWN = 40  # characters of a wrong line in a message
+_MOST_BYTES = 1 << 20  # maximum size of a palette file; 256 lines are a few kilobytes
+_SHOWN = 40  # characters of a wrong line that a message shows
 _COLOR = re.compile(r"([0-9]{1,3})\s+([0-9]{1,3})\s+([0-9]{1,3})(?:\s|$)", re.ASCII)
 _PNG = b"\x89PNG\r\n\x1a\n"
 
 
 def read_palette(path: str | os.PathLike[str]) -> np.ndarray:
-    """Read the different colours of a palette file, in its order.
+    """Read the distinct colours of a palette file, in its order.
 
     Args:
         path: a GIMP palette (.gpl), rrggbb lines (.hex), an Adobe colour table (.act), a JASC palette
@@ -33,8 +33,8 @@ def read_palette(path: str | os.PathLike[str]) -> np.ndarray:
         (n, 3) uint8, 1 <= n <= 256.
 
     Raises:
-        ColorCNNError: there is no such file, or it holds no palette.
-        UsageError: the ending of its name is not known.
+        ColorCNNError: the file is missing, or holds no palette.
+        UsageError: the extension is unknown.
     """
     path = Path(path)
     suffix = path.suffix.lower()
@@ -45,10 +45,10 @@ def read_palette(path: str | os.PathLike[str]) -> np.ndarray:
         palette = _of_image(path) if suggested is None else distinct(suggested)
     else:
         known = ", ".join(sorted(_READERS))
-        raise UsageError(f"{path} is no palette file: name one that ends in {known}, or an image.")
+        raise UsageError(f"{path} is not a palette file: use one that ends in {known}, or an image.")
     if not 1 <= len(palette) <= MAX_COLORS:
         raise ColorCNNError(
-            f"{path} holds {len(palette)} different colours: a palette has from 1 to {MAX_COLORS}."
+            f"{path} holds {len(palette)} different colours: use a palette of 1 to {MAX_COLORS}."
         )
     return palette
 
@@ -76,7 +76,7 @@ def _content(path: Path) -> bytes:
         reason = getattr(error, "strerror", None) or error
         raise ColorCNNError(f"{path} could not be read ({reason}): {advice}.") from error
     if len(data) > _MOST_BYTES:
-        raise ColorCNNError(f"{path} has more than {_MOST_BYTES:,} bytes: name a palette file.")
+        raise ColorCNNError(f"{path} has more than {_MOST_BYTES:,} bytes: use a palette file.")
     return data
 
 
@@ -88,27 +88,27 @@ def _of_image(path: Path) -> np.ndarray:
 
 
 def _lines(data: bytes) -> Iterator[tuple[int, str]]:
-    """Give the lines of a text, which may begin with a byte order mark, with their numbers from 1."""
+    """Yield the lines of a text (without a byte order mark), with their numbers from 1."""
     for number, line in enumerate(data.decode("utf-8-sig", "replace").splitlines(), 1):
         yield number, line.strip()
 
 
 def _no_color(path: Path, number: int, text: str, advice: str) -> ColorCNNError:
     shown = text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."
-    return ColorCNNError(f"{path}, line {number}, {shown!r}, is no colour: {advice}.")
+    return ColorCNNError(f"{path}, line {number}, {shown!r}, is not a colour: {advice}.")
 
 
 def _three_numbers(path: Path, number: int, text: str) -> list[int]:
     match = _COLOR.match(text)
     if match is None or max(values := [int(part) for part in match.groups()]) > 255:
-        raise _no_color(path, number, text, "write three numbers to 255")
+        raise _no_color(path, number, text, "write three numbers from 0 to 255")
     return values
 
 
 def _read_gpl(data: bytes, path: Path) -> np.ndarray:
     lines = list(_lines(data))
     if not lines or lines[0][1] != "GIMP Palette":
-        raise ColorCNNError(f"{path} does not begin with 'GIMP Palette': save it anew from GIMP or Inkscape.")
+        raise ColorCNNError(f"{path} does not begin with 'GIMP Palette': save it again in GIMP or Inkscape.")
     rows = [
         _three_numbers(path, number, text)
         for number, text in lines[1:]
@@ -130,34 +130,32 @@ def _read_hex(data: bytes, path: Path) -> np.ndarray:
 
 
 def _read_act(data: bytes, path: Path) -> np.ndarray:
-    """Read 256 colours of three bytes; in files of 772 bytes their number and the transparent one follow."""
+    """Read 256 colours of three bytes. A file of 772 bytes then has their number and a transparent index."""
     if len(data) not in (768, 772):
         raise ColorCNNError(
-            f"{path} has {len(data)} bytes: an Adobe colour table has 768 or 772, save it anew."
+            f"{path} has {len(data)} bytes, an Adobe colour table has 768 or 772: save it again."
         )
     count = int.from_bytes(data[768:770], "big") if len(data) == 772 else MAX_COLORS
     return np.frombuffer(data[:768], np.uint8).reshape(-1, 3)[: count or MAX_COLORS]
 
 
 def _read_pal(data: bytes, path: Path) -> np.ndarray:
-    """Read JASC's text: a name, a version, the number of colours, then a colour a line."""
+    """Read JASC's text: a name, a version, the number of colours, then one colour per line."""
     lines = [(number, text) for number, text in _lines(data) if text]
     if not lines or lines[0][1] != "JASC-PAL" or len(lines) < 3:
-        raise ColorCNNError(f"{path} does not begin with 'JASC-PAL': save it anew as a JASC palette.")
+        raise ColorCNNError(f"{path} does not begin with 'JASC-PAL': save it again as a JASC palette.")
     count = lines[2][1]
     rows = [_three_numbers(path, number, text) for number, text in lines[3:]]
     if re.fullmatch(r"[0-9]{1,5}", count) is None or int(count) != len(rows):
-        raise ColorCNNError(
-            f"{path} says that it has {count[:_SHOWN]!r} colours and has {len(rows)}: save it anew."
-        )
+        raise ColorCNNError(f"{path} claims {count[:_SHOWN]!r} colours and has {len(rows)}: save it again.")
     return np.array(rows, np.uint8).reshape(-1, 3)
 
 
 def _suggested(path: Path) -> np.ndarray | None:
-    """Read the first ``sPLT`` chunk of a PNG file; None where there is none.
+    """Read the first ``sPLT`` chunk of a PNG file; return None if it has none.
 
     A chunk holds a name, a depth of 8 or 16 bits, then red, green, blue, alpha and two bytes of frequency for
-    each colour. Colours of alpha 0 are left out.
+    each colour. Colours with alpha 0 are left out.
     """
     try:
         with path.open("rb") as stream:
@@ -177,8 +175,8 @@ def _suggested(path: Path) -> np.ndarray | None:
             else:
                 return None
     except OSError:
-        return None  # the image loader tells about it
-    raise ColorCNNError(f"{path} has a damaged sPLT palette: save it anew.")
+        return None  # the image loader reports the error
+    raise ColorCNNError(f"{path} has a damaged sPLT palette: save it again.")
 
 
 def _splt_colors(data: bytes, path: Path) -> np.ndarray:
@@ -186,7 +184,7 @@ def _splt_colors(data: bytes, path: Path) -> np.ndarray:
     depth, entries = rows[:1], rows[1:]
     kinds = {b"\x08": ("u1", 6), b"\x10": (">u2", 10)}
     if b"\0" not in data or depth not in kinds or len(entries) % kinds[depth][1]:
-        raise ColorCNNError(f"{path} has a damaged sPLT palette: save it anew.")
+        raise ColorCNNError(f"{path} has a damaged sPLT palette: save it again.")
     kind, size = kinds[depth]
     channels = np.frombuffer(entries, np.uint8).reshape(-1, size)[:, : size - 2]
     values = np.ascontiguousarray(channels).view(kind).astype(np.uint32)

@@ -1,4 +1,4 @@
-"""Palettes that are given rather than designed: from files, with colours kept, or one for many images."""
+"""Fixed palettes, palettes shared by many images, and a drawing of a palette."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from colorcnn.quantizers.base import Quantizer, check_kept, drop_unused
 from colorcnn.quantizers.designed import Designed, complete, nearest
 from colorcnn.quantizers.histogram import Histogram
 from colorcnn.quantizers.k_means import KMeans
-from colorcnn.quantizers.keeping import Keeping  # noqa: F401 (its place of old)
-from colorcnn.quantizers.palette_files import read_palette  # noqa: F401 (its name of old)
+from colorcnn.quantizers.keeping import Keeping  # noqa: F401 (re-exported for old imports)
+from colorcnn.quantizers.palette_files import read_palette  # noqa: F401 (re-exported for old imports)
 from colorcnn.quantizers.spaces import check_space
 
 if TYPE_CHECKING:
@@ -24,11 +24,11 @@ _WEIGHT = np.array([65536, 256, 1], np.int32)
 
 
 def palette_strip(palette: np.ndarray, side: int = 32) -> Image.Image:
-    """Draw a palette as squares, at most 16 in a row: an indexed picture of its colours.
+    """Draw a palette as an indexed image of squares, at most 16 in a row.
 
     Args:
         palette: (n, 3) uint8.
-        side: of a square, in pixels.
+        side: side of a square in pixels.
     """
     columns = min(16, len(palette))
     rows = -(-len(palette) // columns)
@@ -39,11 +39,11 @@ def palette_strip(palette: np.ndarray, side: int = 32) -> Image.Image:
 
 
 class Fixed(Quantizer):
-    """Gives every pixel the nearest colour of a given palette.
+    """Quantizer that gives every pixel the nearest colour of a fixed palette.
 
     Args:
         palette: (n, 3) uint8, 1 <= n <= 256.
-        space: where the nearest colour is looked for.
+        space: colour space of the distances.
     """
 
     def __init__(self, palette: np.ndarray, *, space: str = "srgb") -> None:
@@ -58,19 +58,19 @@ class Fixed(Quantizer):
         """
         if len(self.palette) > num_colors:
             raise UsageError(
-                f"The palette has {len(self.palette)} colours, not {num_colors}: allow all of them."
+                f"The palette has {len(self.palette)} colours, but only {num_colors} are allowed: allow all."
             )
         histogram = Histogram(pixels)
         return drop_unused(
-            histogram.spread(nearest(histogram.colors, self.palette, self.space)), self.palette
+            histogram.per_pixel(nearest(histogram.colors, self.palette, self.space)), self.palette
         )
 
 
 class SharedPalette:
-    """Designs one palette for many images, which are shown to it one after the other.
+    """One palette for many images, which are added one after the other.
 
-    The project's own methods design it for all colours of all images, each weighted by its pixels. Of other
-    methods the palettes of the single images, each colour weighted by its pixels, are united by k-means.
+    This package's own methods design it for all colours of all images, weighted by their pixels. For other
+    methods, k-means combines the palettes of the images, with colours weighted by their pixels.
 
     Args:
         quantizer: the method.
@@ -83,16 +83,16 @@ class SharedPalette:
         self._counts = np.zeros(1 << 24, np.uint64)
 
     def add(self, colors: np.ndarray, counts: np.ndarray) -> None:
-        """Count different colours.
+        """Add distinct colours with their numbers of pixels.
 
         Args:
             colors: (n, 3) uint8.
-            counts: (n,) pixels of each.
+            counts: (n,) number of pixels of each colour.
         """
         self._counts[colors.astype(np.int32) @ _WEIGHT] += counts.astype(np.uint64)
 
     def show(self, pixels: np.ndarray) -> None:
-        """Take note of the pixels (..., 3) uint8 of an image, or those of them that can be seen."""
+        """Add the pixels (..., 3) uint8 of an image, for example its visible ones."""
         if not pixels.size:
             return
         if isinstance(self.quantizer, Designed):
@@ -106,7 +106,7 @@ class SharedPalette:
             self.show_quantized(result, np.ones(result.indices.shape[1:], dtype=bool))
 
     def show_quantized(self, result: Paletted | Indexed, visible: np.ndarray) -> None:
-        """Count the visible pixels of an image that the method has quantized.
+        """Add the visible pixels of an image that the method has quantized.
 
         Args:
             result: the quantized image.
@@ -116,14 +116,14 @@ class SharedPalette:
         self.add(palette, np.bincount(indices[visible], minlength=len(palette)))
 
     def design(self) -> np.ndarray:
-        """The palette, (n, 3) uint8: ``num_colors`` colours, or all there are.
+        """Return the palette, (n, 3) uint8: ``num_colors`` colours, or all colours if there are fewer.
 
         Raises:
-            UsageError: no pixel was shown.
+            UsageError: no pixel was added.
         """
         codes = np.flatnonzero(self._counts)
         if not codes.size:
-            raise UsageError("No picture has a pixel that can be seen: there is no palette to share.")
+            raise UsageError("No image has a visible pixel: there is no palette to share.")
         colors = np.stack([codes >> 16, codes >> 8 & 255, codes & 255], axis=1).astype(np.uint8)
         counts = self._counts[codes]
         scale = max(1, -(-int(counts.max()) // (2**32 - 1)))

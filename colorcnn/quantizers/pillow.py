@@ -1,4 +1,4 @@
-"""Base of Pillow's methods: one call into its quantizer, and its error-diffusion dithering."""
+"""Base class of Pillow's methods."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from colorcnn.quantizers.base import Quantizer, drop_unused
 
 
 def palette_of(picture: Image.Image) -> np.ndarray:
-    """The palette of a mode-P image as (n, 3) uint8, at least as long as its largest index."""
+    """Return the palette of a mode-P image as (n, 3) uint8, with a row for its largest index."""
     rows = np.array(picture.getpalette("RGB"), dtype=np.uint8).reshape(-1, 3)
     needed = int(np.asarray(picture).max()) + 1
     return np.pad(rows, ((0, max(0, needed - len(rows))), (0, 0)))
 
 
 class PillowQuantizer(Quantizer):
-    """One of Pillow's quantization methods, exactly as Pillow computes it."""
+    """Base class of Pillow's quantization methods, whose results are unchanged."""
 
     method: Image.Quantize
 

@@ -1,4 +1,4 @@
-"""Names of the classical methods and of the ways to dither; each is imported when it is first used."""
+"""Registries of the classical methods and the dithering methods; each is imported on first use."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ QUANTIZERS: LazyDict[type[Quantizer]] = LazyDict(
 """Name -> class of a classical method."""
 
 QUALITIES = ("fast", "default", "best")
-"""Names of the efforts of k-means; :data:`colorcnn.quantizers.k_means.QUALITIES` says what each does."""
+"""Qualities of k-means, see :data:`colorcnn.quantizers.k_means.QUALITIES`."""
 
 DITHERS: LazyDict[Callable[..., np.ndarray]] = LazyDict(
     {

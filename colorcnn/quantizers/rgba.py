@@ -1,6 +1,6 @@
-"""Palettes whose colours have an alpha of their own, as PNG's ``tRNS`` chunk holds them.
+"""Palettes of colours with alpha, for PNG's ``tRNS`` chunk.
 
-The error of a pixel is the mean of its errors over a black and over a white background. That is a squared
+The error of a pixel is the mean of its errors on a black and on a white background. This is a squared
 distance in four dimensions, so k-means minimises it.
 """
 
@@ -17,12 +17,12 @@ _MOST_POINTS = 1 << 16
 def quantize_with_alpha(
     pixels: np.ndarray, num_colors: int, *, seed: int = 0
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Quantize a picture to colours with alpha.
+    """Quantize an image to colours with alpha.
 
     Args:
         pixels: (H, W, 4) uint8, not premultiplied.
-        num_colors: the most colours, 1 to 256; a transparent one counts.
-        seed: of k-means++.
+        num_colors: maximum number of colours, 1 to 256, including a transparent one.
+        seed: seed of k-means++.
 
     Returns:
         (H, W) uint8 indices and an (n, 4) uint8 palette, the least opaque colour first.
@@ -45,19 +45,19 @@ def error_with_alpha(pixels: np.ndarray, shown: np.ndarray) -> float:
     """Return the mean squared error of a pixel, summed over its channels in [0, 1].
 
     Args:
-        pixels: (..., 4) uint8, the picture.
-        shown: (..., 4) uint8, the result.
+        pixels: (..., 4) uint8, the image.
+        shown: (..., 4) uint8, the quantized image.
     """
     difference = _points(pixels.reshape(-1, 4)) - _points(shown.reshape(-1, 4))
     return float(np.square(difference).sum(axis=1, dtype=np.float64).mean())
 
 
 def png_with_alpha(indices: np.ndarray, palette: np.ndarray) -> bytes:
-    """Encode an indexed picture whose colours have an alpha.
+    """Encode an indexed image whose colours have an alpha.
 
     Args:
         indices: (H, W) uint8.
-        palette: (n, 4) uint8, the opaque colours last: PNG lists alpha up to the last that is not opaque.
+        palette: (n, 4) uint8, opaque colours last, because PNG lists alpha up to the last non-opaque colour.
     """
     picture = Image.fromarray(indices)
     picture.putpalette(palette[:, :3].tobytes(), "RGB")
@@ -68,7 +68,7 @@ def png_with_alpha(indices: np.ndarray, palette: np.ndarray) -> bytes:
 
 
 def _points(colors: np.ndarray) -> np.ndarray:
-    """Place (n, 4) colours so that squared distances are errors over black and white backgrounds."""
+    """Map colours (n, 4) to points whose squared distances are errors on black and white backgrounds."""
     values = colors.astype(np.float32) / 255
     alpha = values[:, 3:]
     return np.concatenate([values[:, :3] * alpha - alpha / 2, alpha * np.sqrt(np.float32(0.75))], axis=1)
@@ -83,7 +83,7 @@ def _colors(points: np.ndarray) -> np.ndarray:
 
 
 def _design(colors: np.ndarray, counts: np.ndarray, num_colors: int, seed: int) -> np.ndarray:
-    from sklearn.cluster import KMeans  # slow to import
+    from sklearn.cluster import KMeans  # imported here, because it is slow
 
     points, weights = _points(colors), counts.astype(np.float64)
     if len(points) > _MOST_POINTS:  # a sample in proportion to the pixels
@@ -96,7 +96,7 @@ def _design(colors: np.ndarray, counts: np.ndarray, num_colors: int, seed: int) 
 
 
 def _nearest(points: np.ndarray, palette: np.ndarray) -> np.ndarray:
-    """Find the nearest row of the palette for every point, in pieces that fit into memory."""
+    """Return the nearest row of the palette for every point, in pieces that fit into memory."""
     squares = np.square(palette).sum(axis=1)
     return np.concatenate(
         [

@@ -1,4 +1,4 @@
-"""First centres of k-means: Wu's boxes, greedy k-means++, random colours, or colours far from each other."""
+"""Initial centres of k-means: Wu's boxes, greedy k-means++, random colours, or distant colours."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from colorcnn.quantizers.wu import wu_centers
 
 @njit
 def _lower(points, centers, k, squares):
-    """Lower the squared distances (n,) to the nearest centre by those to centre k."""
+    """Update the squared distances (n,) to the nearest centre with centre k."""
     x, y, z = centers[0, k], centers[1, k], centers[2, k]
     for i in range(squares.size):
         dx, dy, dz = points[0, i] - x, points[1, i] - y, points[2, i] - z
@@ -22,7 +22,7 @@ def _lower(points, centers, k, squares):
 
 @njit
 def _draw(weights, squares, power, at):
-    """The point at which the sum of weight times distance**power first exceeds ``at`` of the whole."""
+    """Return the first point at which the sum of weight * distance**power exceeds ``at`` of the total."""
     total = 0.0
     for i in range(squares.size):
         total += weights[i] * (squares[i] if power == 2.0 else squares[i] ** (0.5 * power))
@@ -37,17 +37,17 @@ def _draw(weights, squares, power, at):
 
 @njit
 def plus_plus(points, weights, centers, given, power, trials, draws):
-    """Draw centres with probability proportional to weight times distance**power from those before.
+    """Draw centres with probability proportional to weight * distance**power from the earlier centres.
 
-    Source: D. Arthur and S. Vassilvitskii, k-means++, SODA 2007; with several trials the greedy form.
+    Source: D. Arthur and S. Vassilvitskii, k-means++, SODA 2007; with several trials the greedy variant.
 
     Args:
         points: (3, n) float32.
         weights: (n,) float32.
-        centers: (3, K) float32; from ``given`` on they are overwritten.
-        given: how many centres there are already.
+        centers: (3, K) float32, overwritten from column ``given`` on.
+        given: number of given centres.
         power: 2 is k-means++.
-        trials: of so many drawn points the one that lowers the error most is taken.
+        trials: number of candidates per centre; the one with the lowest error is used.
         draws: (K, trials) float64, random numbers in [0, 1).
     """
     n = weights.size
@@ -92,7 +92,7 @@ def plus_plus(points, weights, centers, given, power, trials, draws):
 
 @njit
 def _maximin(points, weights, centers, given):
-    """Take the heaviest point, then again and again the one farthest from all taken (T. Gonzalez, 1985)."""
+    """Choose the point of largest weight, then repeatedly the farthest from those (T. Gonzalez, 1985)."""
     squares = np.full(weights.size, np.float32(3e38))
     for k in range(given):
         _lower(points, centers, k, squares)
@@ -107,7 +107,7 @@ def _from_wu(points: Points, centers: np.ndarray, given: int, random: np.random.
     found = wu_centers(points, centers.shape[1] - given)
     end = given + found.shape[1]
     centers[:, given:end] = found
-    if end < centers.shape[1]:  # the cells of the histogram ran out
+    if end < centers.shape[1]:  # no box could be split further
         _from_plus_plus(points, centers, end, random)
 
 
@@ -120,12 +120,11 @@ def _from_plus_plus(points: Points, centers: np.ndarray, given: int, random: np.
 def _from_random(points: Points, centers: np.ndarray, given: int, random: np.random.Generator) -> None:
     reach = np.cumsum(points.weights, dtype=np.float64)
     wanted = centers.shape[1] - given
-    chosen: dict[int, None] = {}  # in order, each once
+    chosen: dict[int, None] = {}  # an ordered set
     while len(chosen) < min(wanted, len(reach)):
         draws = np.searchsorted(reach, random.random(2 * wanted) * reach[-1], side="right")
         chosen.update(dict.fromkeys(np.minimum(draws, len(reach) - 1).tolist()))
-    places = np.resize(np.fromiter(chosen, np.int64), wanted)
-    centers[:, given:] = points.coordinates[:, places]
+    centers[:, given:] = points.coordinates[:, np.resize(np.fromiter(chosen, np.int64), wanted)]
 
 
 def _from_maximin(points: Points, centers: np.ndarray, given: int, random: np.random.Generator) -> None:
@@ -138,4 +137,4 @@ INITS: dict[str, Callable[[Points, np.ndarray, int, np.random.Generator], None]]
     "random": _from_random,
     "wu": _from_wu,
 }
-"""By name: fill the centres (3, K) from column ``given`` on."""
+"""Name -> function that fills the centres (3, K) from column ``given`` on."""

@@ -1,4 +1,4 @@
-"""Colour spaces a palette may be designed in: distances there replace those between sRGB values."""
+"""Colour spaces in which a palette can be designed."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 
 from colorcnn.errors import unknown_name
 
-# sRGB to CIE XYZ for D65, IEC 61966-2-1, rows scaled so that white is (1, 1, 1): Lab wants just that.
+# sRGB to CIE XYZ for D65, IEC 61966-2-1, with rows scaled so that white is (1, 1, 1), as CIELAB needs.
 _XYZ = np.array(
     [[0.4124564, 0.3575761, 0.1804375], [0.2126729, 0.7151522, 0.0721750], [0.0193339, 0.1191920, 0.9503041]]
 )
@@ -35,7 +35,7 @@ _DELTA = 6 / 29
 
 
 def _linear(values: np.ndarray) -> np.ndarray:
-    """SRGB values 0..255 as linear light 0..1."""
+    """Convert sRGB values 0..255 to linear light 0..1."""
     values = np.asarray(values, dtype=np.float64) / 255
     return np.where(values <= 0.04045, values / 12.92, ((np.maximum(values, 0) + 0.055) / 1.055) ** 2.4)
 
@@ -58,13 +58,13 @@ def _from_cielab(lab: np.ndarray) -> np.ndarray:
 
 
 class Space(NamedTuple):
-    """A colour space: both directions take and return (3, n); sRGB values lie in 0..255."""
+    """A colour space: functions from and to sRGB, both (3, n) to (3, n); sRGB values are in 0..255."""
 
     enter: Callable[[np.ndarray], np.ndarray]
     leave: Callable[[np.ndarray], np.ndarray]
 
 
-# Linear light and Oklab are stretched to the 0..255 of the others, so that a distance of 1 is small in all.
+# Linear light and Oklab are scaled to about the range 0..255 of the others, so that tolerances fit all.
 SPACES: dict[str, Space] = {
     "srgb": Space(lambda values: values, lambda values: values),
     "linear": Space(
@@ -79,7 +79,7 @@ SPACES: dict[str, Space] = {
 
 
 def check_space(space: str) -> str:
-    """Return ``space`` when it names a colour space; raise UsageError otherwise."""
+    """Return ``space``; raise UsageError if it is unknown."""
     if space not in SPACES:
         raise unknown_name("colour space", space, SPACES)
     return space
@@ -100,7 +100,7 @@ def leave(coordinates: np.ndarray, space: str) -> np.ndarray:
 
     Args:
         coordinates: (3, n).
-        space: name of their colour space.
+        space: name of the colour space.
     """
     values = SPACES[space].leave(coordinates)
     rounded: np.ndarray = np.floor(np.clip(values, 0, 255) + 0.5).astype(np.uint8)

@@ -1,9 +1,8 @@
 """Stochastic Quantization (SQ): V. Norkin and A. Kozyriev, Stochastic color quantization, 2024.
 
-The palette y minimises F(y) = sum_i p_i min_k |x_i - y_k|**r, the transport of the image's colours x_i with
-their shares p_i to K elements, by gradient steps at colours drawn from p (Eq 3 and 4). Colours lie in the
-unit cube and are drawn by their share, so that a step costs the same in any image. As published, every pixel
-is a colour of its own, and each is drawn once.
+The palette y minimises F(y) = sum_i p_i min_k |x_i - y_k|**r, the transport cost of the image's colours x_i
+with shares p_i to K elements, by gradient steps at colours drawn from p (Eq 3 and 4). Colours are in the unit
+cube. A step takes the same time for any image. In the published form every pixel is drawn once.
 """
 
 from __future__ import annotations
@@ -30,12 +29,12 @@ METHODS = {
     "rmsprop": RMSPROP,
     "sgd": SGD,
 }
-"""How a gradient becomes a step; all but the first and last keep running moments for each element."""
+"""Optimisers; all but SGD keep running moments for each element."""
 
 _FAR_MORE = 8
-"""An image of so many pixels for each colour to be drawn is designed for on as many of them as are drawn."""
+"""From this number of pixels per sample on, the palette is designed on a sample of the pixels."""
 _MOST_DIRECT = 64
-"""Up to so many colours, a look at all of them for each pixel costs less than a count of the image's."""
+"""Up to this number of colours, a search for each pixel is faster than a histogram of the image."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -43,19 +42,18 @@ class Settings:
     """Settings of SQ.
 
     Attributes:
-        r: the power of the distance in F, at least 1; 2 makes F the squared error.
+        r: power of the distance in F, at least 1; with 2, F is the squared error.
         optimizer: a name in :data:`METHODS`.
         learning_rate: the step size rho.
-        fall: the step size at an element's t-th step is rho * t**-fall; 0 keeps it.
-        momentum: of momentum, Nesterov and Adam.
-        decay: of the running squares of RMSProp and Adam.
-        batch: colours drawn for one step; each element moves by the mean gradient of those nearest to it.
-        samples: colours drawn in all; 0 goes over the pixels once, in random order. It also takes the image
-            pixel by pixel and the random numbers of the seeding from NumPy's RandomState, as the authors'
-            program does, so that one seed begins at the same colours.
-        average: the elements become the means of the places they took over the second half of the steps.
-        seeding: elements begin at colours drawn with probability proportional to distance**seeding; 2 is
-            k-means++.
+        fall: the step size at an element's t-th step is rho * t**-fall; 0 keeps it constant.
+        momentum: momentum of ``momentum``, ``nesterov`` and ``adam``.
+        decay: decay of the running squares of ``rmsprop`` and ``adam``.
+        batch: colours per step; each element moves by the mean gradient of the colours nearest to it.
+        samples: total number of sampled colours; 0 uses every pixel once, in random order. With 0 the random
+            numbers come from NumPy's RandomState, as in the authors' program, so that equal seeds give equal
+            initial colours.
+        average: True to replace the elements by their means over the second half of the steps.
+        seeding: power of the distance in the probability of an initial colour; 2 is k-means++.
     """
 
     r: float = 2.0
@@ -72,21 +70,21 @@ class Settings:
     def __post_init__(self) -> None:
         if self.optimizer not in METHODS:
             raise unknown_name("optimizer", self.optimizer, METHODS)
-        for name, value, least, below in (
+        for name, value, low, below in (
             ("r", self.r, 1, np.inf), ("learning rate", self.learning_rate, 1e-12, np.inf),
             ("fall of the learning rate", self.fall, 0, np.inf), ("momentum", self.momentum, 0, 1),
             ("decay", self.decay, 0, 1), ("batch", self.batch, 1, np.inf),
             ("number of samples", self.samples, 0, np.inf), ("power of the seeding", self.seeding, 0, np.inf),
         ):  # fmt: skip
-            if not least <= value < below:
+            if not low <= value < below:
                 limit = f" and below {below}" if below < np.inf else ""
-                raise UsageError(f"The {name} is {value}: choose at least {least:g}{limit}.")
+                raise UsageError(f"The {name} is {value}: choose at least {low:g}{limit}.")
 
 
 FAITHFUL = Settings(r=3.0, learning_rate=0.001, fall=0.0, samples=0, average=False, seeding=1.0)
-"""The paper's experiments: r = 3, one pass over the pixels at a constant rate. Its formula for the seeding
-has squared distances; the authors' program, and so its figures, has distances. They were made with the seed
-42, which matters: at so low a rate many elements stay near where they began."""
+"""Settings of the paper's experiments: r = 3, one pass over the pixels at a constant rate. The paper's
+formula for the seeding has squared distances, but the authors' program and figures use distances. They used
+seed 42, which matters: at such a low rate many elements stay near their initial colours."""
 
 PRESETS = {"default": Settings(), "faithful": FAITHFUL}
 
@@ -97,9 +95,9 @@ class Fit(NamedTuple):
     Attributes:
         elements: (3, K) float32.
         objective: F, the mean of min_k |x - y_k|**r over the pixels.
-        transport: the sum of min_k |x - y_k| over the pixels, which is what the paper's table calls F(y).
+        transport: the sum of min_k |x - y_k| over the pixels, called F(y) in the paper's table.
         mse: the squared error, a mean over pixels and channels.
-        trajectory: (colours drawn, F) from the seeding to the end.
+        trajectory: (number of sampled colours, F) from the seeding to the end.
     """
 
     elements: np.ndarray
@@ -110,19 +108,19 @@ class Fit(NamedTuple):
 
 
 class Stochastic(Designed):
-    """Moves the nearest palette colour towards each of many colours drawn from the image.
+    """Stochastic Quantization: the nearest palette colour moves towards each sampled colour of the image.
 
-    Of an image of far more pixels than are drawn, it looks at those alone to design up to 64 colours in sRGB.
+    For large images, up to 64 colours in sRGB are designed on a sample of the pixels.
 
     Args:
         preset: ``default``, or ``faithful`` for the settings of the paper's table.
-        settings: given instead of a preset.
-        space: as :class:`Designed` has it.
-        keep: as :class:`Designed` has it; kept colours take part and do not move.
-        seed: for what is drawn at random.
+        settings: settings that replace the preset.
+        space: colour space of the distances.
+        keep: colours that are part of every palette and do not move.
+        seed: seed of random numbers.
 
     Raises:
-        UsageError: an unknown preset or space.
+        UsageError: the preset or the space is unknown.
     """
 
     def __init__(
@@ -151,42 +149,42 @@ class Stochastic(Designed):
         palette = self.palette(self.fit(pixels, num_colors, checkpoints=0))
         palette[: len(self.keep)] = self.keep
         labels, palette = complete(histogram.colors, histogram.counts, palette, num_colors, self.space)
-        return histogram.spread(labels), palette
+        return histogram.per_pixel(labels), palette
 
     def _quantize_large(self, pixels: np.ndarray, num_colors: int) -> tuple[np.ndarray, np.ndarray] | None:
-        """Design a palette on a few of an image's pixels, where that is as good as on all its colours.
+        """Quantize with a palette designed on a sample of the pixels; return None for small images.
 
-        Each of ``num_colors`` is the nearest to one of these pixels, so that all are used. Kept colours may
-        be the nearest to other pixels alone: they want all of them.
+        Each colour is the nearest of a sampled pixel, so all are used. Kept colours may be nearest only to
+        other pixels, so they need all pixels.
         """
         size = self.settings.samples
         few = not size or pixels.size // 3 < _FAR_MORE * size
         if few or num_colors > _MOST_DIRECT or len(self.keep) or self.space != "srgb":
             return None
-        drawn = Histogram(self._thinned(pixels.reshape(-1, 3), size))
+        drawn = Histogram(self._sampled(pixels.reshape(-1, 3), size))
         if len(drawn) <= num_colors:
             return None
         palette = self.design_palette(drawn.colors, drawn.counts, num_colors)
         _, palette = complete(drawn.colors, drawn.counts, palette, num_colors, self.space)
         return nearest(pixels.reshape(-1, 3), palette).reshape(pixels.shape[:2]), palette
 
-    def _thinned(self, pixels: np.ndarray, size: int) -> np.ndarray:
-        """Of (n, 3) pixels as many as wanted: one at random from each of ``size`` equal parts."""
-        random = np.random.default_rng((self.seed, 1))  # not the numbers that the seeding draws
-        places = (np.arange(size) + random.random(size)) * (len(pixels) / size)
-        return pixels.take(places.astype(np.int64), axis=0, mode="clip")  # rounding may reach n
+    def _sampled(self, pixels: np.ndarray, size: int) -> np.ndarray:
+        """Return one random pixel from each of ``size`` equal parts of (n, 3) pixels."""
+        random = np.random.default_rng((self.seed, 1))  # another stream than the seeding's
+        positions = (np.arange(size) + random.random(size)) * (len(pixels) / size)
+        return pixels.take(positions.astype(np.int64), axis=0, mode="clip")  # rounding may reach n
 
     def design(self, points: Points, num_colors: int, kept: np.ndarray) -> np.ndarray:
         """See :meth:`Designed.design`."""
         return 255 * self._run(_unit(points), num_colors, kept / np.float32(255), 0).elements
 
     def fit(self, pixels: np.ndarray, num_colors: int, *, checkpoints: int = 20) -> Fit:
-        """Run SQ on an image and tell how it went, before any rounding to 8 bits.
+        """Run SQ on an image and return its result without rounding to 8 bits.
 
         Args:
             pixels: (H, W, 3) uint8.
             num_colors: K.
-            checkpoints: how often F is measured on the way; it is also measured before and after.
+            checkpoints: number of measurements of F during the run, besides those before and after.
         """
         if self.settings.samples:
             histogram = Histogram(pixels)
@@ -199,7 +197,7 @@ class Stochastic(Designed):
         return self._run(_unit(points), num_colors, kept, checkpoints)
 
     def palette(self, fit: Fit) -> np.ndarray:
-        """The elements of a fit as (K, 3) uint8 sRGB."""
+        """Return the elements of a fit as (K, 3) uint8 sRGB."""
         return leave(255 * fit.elements, self.space)
 
     def _run(self, points: Points, num_colors: int, kept: np.ndarray, checkpoints: int) -> Fit:
@@ -214,7 +212,9 @@ class Stochastic(Designed):
         numbers = (METHODS[chosen.optimizer], chosen.r, chosen.learning_rate, chosen.fall)
         trajectory: list[tuple[int, float]] = []
         drawn = 0
-        for part in np.array_split(order, max(2, checkpoints)):  # the second half is averaged: two at least
+        for part in np.array_split(
+            order, max(2, checkpoints)
+        ):  # at least 2, since the second half is averaged
             if checkpoints:
                 trajectory.append((drawn, objective(*points, elements, chosen.r)[0]))
             averaging = float(chosen.average and 2 * drawn >= len(order) - 1)
@@ -231,7 +231,7 @@ class Stochastic(Designed):
         return Fit(elements, value, pixels * distance, square / 3, trajectory)
 
     def _draw(self, points: Points, num_colors: int) -> tuple[np.ndarray, np.ndarray]:
-        """Random numbers (K, 1) for the seeding, and the colours to step at, as places among the points."""
+        """Return random numbers (K, 1) for the seeding, and the numbers of the sampled points."""
         if self.settings.samples == 0:
             size = int(points.weights.sum(dtype=np.float64))
             published = np.random.RandomState(self.seed)
@@ -241,10 +241,10 @@ class Stochastic(Designed):
         random = np.random.default_rng(self.seed)
         draws = random.random((num_colors, 1))
         size = min(self.settings.samples, 16 * max(len(points.weights), num_colors))
-        places = (np.arange(size, dtype=np.int64) * even_stride(size) + int(random.integers(size))) % size
-        return draws, sample(points.weights, size)[places]
+        order = (np.arange(size, dtype=np.int64) * even_stride(size) + int(random.integers(size))) % size
+        return draws, sample(points.weights, size)[order]
 
 
 def _unit(points: Points) -> Points:
-    """Coordinates of the unit cube, as the paper has them."""
+    """Scale coordinates to the unit cube, as in the paper."""
     return Points(points.coordinates / np.float32(255), points.weights)

@@ -9,7 +9,7 @@ from colorcnn.quantizers.designed import Designed, Points
 
 
 class VarianceCut(Designed):
-    """Cuts the cluster of largest squared error across its principal axis until there are enough."""
+    """Variance cut: the cluster of largest squared error is split across its principal axis."""
 
     def design(self, points: Points, num_colors: int, kept: np.ndarray) -> np.ndarray:
         """See :meth:`Designed.design`."""

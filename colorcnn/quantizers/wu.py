@@ -13,7 +13,7 @@ def wu_centers(points: Points, num_colors: int) -> np.ndarray:
 
     Args:
         points: the points and their weights.
-        num_colors: the most centres.
+        num_colors: maximum number of centres.
     """
     table = np.empty((CELLS + 1, CELLS + 1, CELLS + 1, 5))
     moments(points.coordinates, points.weights, table)
@@ -22,9 +22,9 @@ def wu_centers(points: Points, num_colors: int) -> np.ndarray:
 
 
 class Wu(Designed):
-    """Cuts a 3-D histogram into boxes by planes, each where it lowers the squared error most.
+    """Wu's quantizer: a 3-D histogram is split into boxes by planes that lower the squared error most.
 
-    The histogram has 32 cells along each axis, laid over the range that the image's colours really take.
+    The histogram has 32 cells along each axis, over the range of the image's colours.
     """
 
     def design(self, points: Points, num_colors: int, kept: np.ndarray) -> np.ndarray:

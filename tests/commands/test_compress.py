@@ -71,7 +71,7 @@ def test_pipes_give_the_same_bytes(monkeypatch):
         (["compress", "a.png", "-o", "c.cvq", "--out-dir", "d"], "give one of them"),
         (["compress", "a.png", "./a.png"], "would become one file"),
         (["compress", "a.png", "-"], "can hold one file"),
-        (["compress", "a.png", "--background", "rgb(300,0,0)"], "is no colour"),
+        (["compress", "a.png", "--background", "rgb(300,0,0)"], "is not a colour"),
     ],
 )
 def test_options_that_conflict_are_refused_before_any_work(arguments, problem, capsys):

@@ -245,8 +245,8 @@ class TestBadInputs:
     @pytest.mark.parametrize(
         ("arguments", "problem"),
         [
-            (["--background", "rgb(300,0,0)"], "is no colour"),
-            (["--background", "x" * 500], f"'{'x' * 40}...' is no colour"),
+            (["--background", "rgb(300,0,0)"], "is not a colour"),
+            (["--background", "x" * 500], f"'{'x' * 40}...' is not a colour"),
             (["--seed", "4294967296"], "--seed is 4294967296"),
             (["--seed", "-1"], "--seed is -1"),
             (["--background", "--", "a.png"], "--background has no value"),

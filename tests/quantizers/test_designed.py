@@ -101,7 +101,7 @@ def test_kept_colours_are_in_the_palette_where_a_pixel_is_near(method, photo):
     assert len(palette) == 8
     _, palette = QUANTIZERS[method](keep=kept).quantize_pixels(photo, 3)
     assert {tuple(row) for row in palette.tolist()} == set(kept)
-    with pytest.raises(UsageError, match="3 colours are to be kept and 2 asked for"):
+    with pytest.raises(UsageError, match="3 colours to keep, but only 2 are allowed"):
         QUANTIZERS[method](keep=kept).quantize_pixels(photo, 2)
 
 
@@ -149,5 +149,5 @@ def test_qualities_are_named():
 def test_colors_to_keep_that_are_no_colors_are_refused(kept):
     with pytest.raises(UsageError, match="give a name such as red, #rrggbb, three bytes"):
         QUANTIZERS["k-means"](keep=kept)
-    with pytest.raises(UsageError, match="'reed' is no colour"):
+    with pytest.raises(UsageError, match="'reed' is not a colour"):
         QUANTIZERS["k-means"](keep=["reed"])

@@ -104,6 +104,6 @@ def test_the_space_of_the_quantizer_is_taken_over():
 
 
 def test_serpentine_is_for_error_diffusion_alone():
-    with pytest.raises(UsageError, match="ordered has no serpentine form"):
+    with pytest.raises(UsageError, match="ordered does not support serpentine"):
         Dithered(load_quantizer("wu"), "ordered", serpentine=True)
     Dithered(load_quantizer("wu"), serpentine=True)

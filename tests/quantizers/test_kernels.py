@@ -57,12 +57,12 @@ def test_a_histogram_counts_each_colour_once(direct, seed, pixels, levels):
         patch.setattr(histogram, "DIRECT_PIXELS", 0 if direct else 1 << 30)
         found = Histogram(picture)
         ranks = (np.arange(len(found)) % 256).astype(np.uint8)
-        spread, places = found.spread(ranks), found.places()
+        labels, places = found.per_pixel(ranks), found.positions()
     colors, inverse, counts = np.unique(picture, axis=0, return_inverse=True, return_counts=True)
     order = np.lexsort(found.colors.T[::-1])
     np.testing.assert_array_equal(found.colors[order], colors)
     np.testing.assert_array_equal(found.counts[order], counts)
-    np.testing.assert_array_equal(spread, ranks[order][inverse.reshape(-1)])
+    np.testing.assert_array_equal(labels, ranks[order][inverse.reshape(-1)])
     np.testing.assert_array_equal(found.colors[places], picture)
 
 

@@ -52,7 +52,7 @@ def test_a_picture_gives_its_colours(tmp_path):
     np.testing.assert_array_equal(read_palette(tmp_path / "a.png"), sorted(ROWS))
     Image.fromarray(PIXELS).save(tmp_path / "b.png")
     with pytest.raises(
-        ColorCNNError, match=r"b\.png holds 600 different colours: a palette has from 1 to 256"
+        ColorCNNError, match=r"b\.png holds 600 different colours: use a palette of 1 to 256"
     ):
         read_palette(tmp_path / "b.png")
 
@@ -78,19 +78,19 @@ def test_a_suggested_palette_of_a_png_file_comes_first(tmp_path, depth):
     ("name", "content", "message"),
     [
         ("a.gpl", b"1 2 3\n", "does not begin with 'GIMP Palette'"),
-        ("a.gpl", b"GIMP Palette\n1 2 300\n", "line 2, '1 2 300', is no colour"),
+        ("a.gpl", b"GIMP Palette\n1 2 300\n", "line 2, '1 2 300', is not a colour"),
         ("a.gpl", b"GIMP Palette\n", "holds 0 different colours"),
-        ("a.hex", b"ff00ff\nred\n", "line 2, 'red', is no colour: write rrggbb"),
+        ("a.hex", b"ff00ff\nred\n", "line 2, 'red', is not a colour: write rrggbb"),
         ("a.act", b"abc", "has 3 bytes: an Adobe colour table has 768 or 772"),
-        ("a.txt", b"", "is no palette file: name one that ends in .act, .gpl, .hex, .pal, or an image"),
-        ("a.gpl", b"GIMP Palette\n" + b"9" * 5000 + b" 1 1\n", r"line 2, '9{40}\.\.\.', is no colour"),
-        ("a.gpl", "GIMP Palette\n\u0661 1 1\n".encode(), "is no colour"),
-        ("a.hex", b"x" * 5000, r"line 1, 'x{40}\.\.\.', is no colour"),
-        ("a.hex", "\uff11a1c2c\n".encode(), "is no colour"),
+        ("a.txt", b"", "is not a palette file: use one that ends in .act, .gpl, .hex, .pal, or an image"),
+        ("a.gpl", b"GIMP Palette\n" + b"9" * 5000 + b" 1 1\n", r"line 2, '9{40}\.\.\.', is not a colour"),
+        ("a.gpl", "GIMP Palette\n\u0661 1 1\n".encode(), "is not a colour"),
+        ("a.hex", b"x" * 5000, r"line 1, 'x{40}\.\.\.', is not a colour"),
+        ("a.hex", "\uff11a1c2c\n".encode(), "is not a colour"),
         ("a.hex", b"\n" * (1 << 20) + b"1a1c2c\n", "has more than 1,048,576 bytes"),
         ("a.pal", b"RIFF....PAL data", "does not begin with 'JASC-PAL'"),
-        ("a.pal", b"JASC-PAL\n0100\n" + b"9" * 5000 + b"\n1 2 3\n", "and has 1: save it anew"),
-        ("a.pal", b"JASC-PAL\n0100\n1\n1 2 256\n", "line 4, '1 2 256', is no colour"),
+        ("a.pal", b"JASC-PAL\n0100\n" + b"9" * 5000 + b"\n1 2 3\n", "and has 1: save it again"),
+        ("a.pal", b"JASC-PAL\n0100\n1\n1 2 256\n", "line 4, '1 2 256', is not a colour"),
         ("a.png", b"x", "is not an image"),
         ("missing.gpl", None, "does not exist"),
     ],
@@ -127,7 +127,7 @@ def test_a_method_that_keeps_colours_answers_for_several_sizes_and_refuses_too_f
     images = torch.from_numpy(PIXELS).permute(2, 0, 1)[None]
     for size, result in quantizer.quantize_many(images, [3, 9]).items():
         assert torch.equal(result.palette, quantizer(images, size).palette)
-    with pytest.raises(UsageError, match="2 colours are to be kept of 2, which leaves none to choose"):
+    with pytest.raises(UsageError, match="2 colours to keep of 2, which leaves none to choose"):
         quantizer(images, 2)
 
 
@@ -159,7 +159,7 @@ def test_a_shared_palette_of_one_image_is_its_own():
 def test_nothing_to_share_is_said():
     shared = SharedPalette(load_quantizer("k-means"), 8)
     shared.show(np.zeros((0, 3), np.uint8))
-    with pytest.raises(UsageError, match="No picture has a pixel that can be seen"):
+    with pytest.raises(UsageError, match="No image has a visible pixel"):
         shared.design()
 
 
@@ -182,7 +182,7 @@ def test_a_strip_shows_every_colour(colors):
         ),
         ("median-cut", {"colour": 1}, "median-cut has no colour: leave it out"),
         ("k-means", {"serpentine": True}, "k-means does not dither"),
-        ("k-means+ordered", {"serpentine": True}, "ordered has no serpentine form"),
+        ("k-means+ordered", {"serpentine": True}, "ordered does not support serpentine"),
     ],
 )
 def test_options_a_method_does_not_have_are_refused(method, options, message):
