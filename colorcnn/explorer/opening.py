@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from colorcnn.data.registry import DATASETS, check_data, data_root, folder_places
+from colorcnn.data.registry import DATASETS, candidate_folders, check_data, data_root
 from colorcnn.errors import ColorCNNError, UsageError
 from colorcnn.images import find_images
 
@@ -55,7 +55,7 @@ def open_source(
         from colorcnn.explorer.splits import open_dataset
 
         return open_dataset(names[0], split or "test", root=root, image_size=image_size, download=download)
-    folder = next(place for place in folder_places(names[0], data_root(root)) if place.is_dir())
+    folder = next(each for each in candidate_folders(names[0], data_root(root)) if each.is_dir())
     if find_images(folder) or not any(place.is_dir() for place in folder.iterdir()):
         return _listed(folder, find_images(folder, recursive=True))
     from colorcnn.explorer.splits import open_folder

@@ -51,9 +51,7 @@ def test_a_picture_gives_its_colours(tmp_path):
     Image.fromarray(np.array(ROWS, np.uint8)[RANDOM.integers(0, 4, (9, 9))]).save(tmp_path / "a.png")
     np.testing.assert_array_equal(read_palette(tmp_path / "a.png"), sorted(ROWS))
     Image.fromarray(PIXELS).save(tmp_path / "b.png")
-    with pytest.raises(
-        ColorCNNError, match=r"b\.png holds 600 different colours: use a palette of 1 to 256"
-    ):
+    with pytest.raises(ColorCNNError, match=r"b\.png holds 600 different colours: use a palette of 1 to 256"):
         read_palette(tmp_path / "b.png")
 
 
