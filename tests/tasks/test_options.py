@@ -99,6 +99,6 @@ def test_a_class_inside_a_group_is_refused():
 def test_help_shows_the_groups(capsys):
     assert main(["fit", "--model.help", "ColorCNNTask"]) == 0
     shown = capsys.readouterr().out
-    assert "\nthe imitation of a classical quantizer:\n" in shown
+    assert "\nimitation of a classical quantizer:\n" in shown
     assert "--model.imitation.weight" in shown
     assert "--model.imitation_weight" not in shown

@@ -251,7 +251,7 @@ def test_help_of_a_subcommand_and_unknown_classes(run, capsys):
         ("--model.init_args.optimizer", "adam", "Expected a typing.Literal['sgd', 'adamw']. Got value: adam"),
         ("--model.init_args.augment", "{flips: true}", "Unknown augmentation 'flips'"),
         ("--model.init_args.augment", "{fill: 0}", "multiple values for keyword argument 'fill'"),
-        ("--model.init_args.learning_rate", "-1", "learning_rate is -1 and weight_decay 0.0005: choose"),
+        ("--model.init_args.learning_rate", "-1", "learning_rate is -1 and weight_decay is 0.0005: choose"),
         ("--data.init_args.train_size", "-5", "train, validation and test are -5, 32, 32: choose"),
         ("--trainer.accelerator", "abacus", "invalid accelerator name"),
         ("--trainer.max_epochs", "two", "Given value: two"),

@@ -74,7 +74,7 @@ def test_figures_are_drawn(dark):
 
 
 def test_a_figure_of_another_dimension_is_refused():
-    with pytest.raises(UsageError, match="give one for 2"):
+    with pytest.raises(UsageError, match="use one with 2"):
         cells_figure({"scalar": scalar()})
 
 
