@@ -79,7 +79,7 @@ def test_a_suggested_palette_of_a_png_file_comes_first(tmp_path, depth):
         ("a.gpl", b"GIMP Palette\n1 2 300\n", "line 2, '1 2 300', is not a colour"),
         ("a.gpl", b"GIMP Palette\n", "holds 0 different colours"),
         ("a.hex", b"ff00ff\nred\n", "line 2, 'red', is not a colour: write rrggbb"),
-        ("a.act", b"abc", "has 3 bytes: an Adobe colour table has 768 or 772"),
+        ("a.act", b"abc", "has 3 bytes, an Adobe colour table has 768 or 772"),
         ("a.txt", b"", "is not a palette file: use one that ends in .act, .gpl, .hex, .pal, or an image"),
         ("a.gpl", b"GIMP Palette\n" + b"9" * 5000 + b" 1 1\n", r"line 2, '9{40}\.\.\.', is not a colour"),
         ("a.gpl", "GIMP Palette\n\u0661 1 1\n".encode(), "is not a colour"),
