@@ -228,7 +228,7 @@ class TestQuantize:
             ({"num_colors": 2, "method": "octree", "dither": "noise"}, "Unknown dither 'noise'"),
             ({"palette": ["red"], "keep": ["blue"]}, "so keep changes nothing"),
             ({"palette": []}, "has no colour"),
-            ({"num_colors": 1, "palette": ["red", "blue"]}, "has 2 colours, not 1"),
+            ({"num_colors": 1, "palette": ["red", "blue"]}, "has 2 colours, but only 1 are allowed"),
         ],
     )
     def test_options_that_conflict_are_refused(self, options, problem):

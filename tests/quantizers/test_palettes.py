@@ -108,7 +108,7 @@ def test_a_given_palette_is_mapped_to(space):
     if space == "srgb":
         squares = ((PIXELS[..., None, :].astype(int) - palette) ** 2).sum(axis=3)
         np.testing.assert_array_equal(palette[squares.argmin(axis=2)], rows[indices])
-    with pytest.raises(UsageError, match="The palette has 4 colours, not 3"):
+    with pytest.raises(UsageError, match="The palette has 4 colours, but only 3 are allowed"):
         Fixed(palette).quantize_pixels(PIXELS, 3)
 
 
