@@ -85,11 +85,11 @@ class BestPalettes:
         return json.loads(self.path.read_text()) if self.path.exists() else {}
 
     def _save(self) -> None:
-        for key, entry in self._read().items():  # another process may have found better
+        for key, entry in self._read().items():  # another process may have found better, or searched more
             own = self.entries.get(key)
-            if own is None or entry["mse"] < own["mse"]:
-                searched = max(_searches(entry), _searches(own))
-                self.entries[key] = {**entry, "searched": searched}
+            better = own is None or entry["mse"] < own["mse"]
+            searched = max(_searches(entry), _searches(own))
+            self.entries[key] = {**(entry if better else own), "searched": searched}
         write_atomically(self.path, json.dumps(self.entries, indent=1).encode())
 
 
