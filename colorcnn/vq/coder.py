@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import constriction
+from typing import Any
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -31,6 +32,8 @@ def range_encode(indices: Tensor, table: Tensor) -> bytes:
     Returns:
         The code, a multiple of 4 bytes.
     """
+    import constriction  # codecs alone need it
+
     encoder = constriction.stream.queue.RangeEncoder()
     symbols = indices.cpu().numpy().astype(np.int32)
     for row, counts in zip(symbols, frequencies(table), strict=True):
@@ -59,6 +62,8 @@ def range_decode(code: bytes, table: Tensor, count: int) -> Tensor:
             "use an intact copy",
             code="damaged-code",
         )
+    import constriction
+
     decoder = constriction.stream.queue.RangeDecoder(np.frombuffer(code, dtype="<u4").astype(np.uint32))
     rows = []
     try:
@@ -72,5 +77,7 @@ def range_decode(code: bytes, table: Tensor, count: int) -> Tensor:
     return torch.from_numpy(np.stack(rows)).long()
 
 
-def _model(counts: np.ndarray) -> constriction.stream.model.Categorical:
+def _model(counts: np.ndarray) -> Any:
+    import constriction
+
     return constriction.stream.model.Categorical(counts, perfect=False)
