@@ -83,6 +83,14 @@ def main(argv: list[str] | None = None) -> int:
     except ColorCNNError as error:
         say(f"error: {error}")
         return error.exit_code
+    except (
+        ModuleNotFoundError
+    ) as error:  # such as PyTorch, where colorcnn was installed without its libraries
+        library = (error.name or "colorcnn").partition(".")[0]
+        if library == "colorcnn":
+            raise
+        say(f"error: {library} is not installed: install colorcnn with its libraries, pip install colorcnn.")
+        return ColorCNNError.exit_code
     except KeyboardInterrupt as stop:
         ended = isinstance(stop, Terminated)
         say("terminated" if ended else "interrupted")

@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 import yaml
 
+from colorcnn import cli
+
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGING = ROOT / "tools" / "packaging"
 CONDA = {"torch": "pytorch", "matplotlib": "matplotlib-base"}
@@ -84,6 +86,15 @@ def test_the_dockerfile_has_no_fault_that_hadolint_knows():
         pytest.skip("hadolint is not installed")
     done = subprocess.run([program, str(PACKAGING / "Dockerfile")], capture_output=True, text=True)
     assert (done.returncode, done.stdout) == (0, "")
+
+
+def test_a_library_that_is_not_installed_is_told_in_a_sentence(monkeypatch, capsys):
+    monkeypatch.setitem(sys.modules, "msgspec", None)
+    monkeypatch.setitem(cli.COMMANDS, "toy", cli.Command("msgspec", "needs a library"))
+    assert cli.main(["toy"]) == 1
+    message = capsys.readouterr().err
+    assert "msgspec is not installed" in message
+    assert message.count("\n") == 1
 
 
 def test_the_image_gets_what_the_package_is_built_of():
