@@ -186,14 +186,14 @@ def test_a_model_of_one_size_leaves_the_other_cells_empty(folder, capsys, monkey
 def test_a_model_that_can_give_nothing_asked_for_is_an_error(folder, capsys, monkeypatch):
     use_model(monkeypatch, ColorCNN(2, backbone_kwargs={"width": 4}))
     assert run("photos", "--methods", "colorcnn:two", "--colors", "4,8") == 1
-    assert "No method can give any of these numbers of colours" in sentence(capsys)
+    assert "No method accepts any of these numbers of colours" in sentence(capsys)
 
 
 @pytest.mark.parametrize(
     ("argv", "status", "problem"),
     [
         (["photos", "--methods", "median-cut,magic"], 2, "Unknown method 'magic'"),
-        (["photos", "--methods", ","], 2, "name at least one"),
+        (["photos", "--methods", ","], 2, "give at least one"),
         (["photos", "--methods", "median-cut+magic"], 2, "magic"),
         (["photos", "--methods", "colorcnn-plus:nowhere"], 2, "nowhere"),
         (["photos", "--classifier", "nobody"], 2, "nobody"),

@@ -31,7 +31,7 @@ def split_attack(text: str, steps: int = STEPS) -> tuple[str, str]:
     if colon and path not in PATHS:
         raise unknown_name(f"path of {name}", path, PATHS)
     if steps < 1:
-        raise UsageError(f"PGD needs at least 1 step: {steps} is too few.")
+        raise UsageError(f"PGD is given {steps} steps: use at least 1.")
     return name, path
 
 

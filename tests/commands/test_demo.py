@@ -61,7 +61,7 @@ def test_a_demo_that_is_stopped_goes_on_with_the_same_command(tiny_budget, capsy
     monkeypatch.setattr(demo, "SILENCE", 0.0001)
     assert main(argv) == 130
     shown = capsys.readouterr().err
-    assert f"go on with `colorcnn {' '.join(argv)}`" in shown
+    assert f"resume with `colorcnn {' '.join(argv)}`" in shown
     assert "epoch 1 of 1, " in shown
     trained = {path: path.read_bytes() for path in tiny_budget.glob("*/checkpoints/last.ckpt")}
     assert len(trained) == 2

@@ -71,7 +71,7 @@ def test_figures_and_tables_follow_from_the_record(folder, capsys):
     assert main(["reproduce", "--allow-module", "tiny", *argv]) == 0
     told = capsys.readouterr().out
     assert "| accuracy % with | colours | trained | other |" in told
-    assert "| accuracy % under FGSM, through the quantizer, change of 255 | colours | 0 | 8 |" in told
+    assert "| accuracy % under FGSM through the quantizer, by largest change | colours | 0 | 8 |" in told
     assert "| files | colours | bits per pixel | accuracy % |" in told
     assert "| JPEG 50 | – |" in told
 
@@ -99,7 +99,7 @@ def test_attacks_decide_nothing_where_there_are_none():
         ({"split": "tset"}, "Unknown split 'tset'"),
         ({"methods": {"a": "wuu"}}, "Unknown method 'wuu'"),
         ({"attacks": ["pgd:magic"]}, "Unknown path of pgd 'magic'"),
-        ({"attacks": ["pgd"], "attack_steps": 0}, "take at least 1"),
+        ({"attacks": ["pgd"], "attack_steps": 0}, "use at least 1"),
         ({"attacks": ["pgd"], "epsilons": [0.5]}, "An epsilon is 0.5"),
     ],
 )
