@@ -50,7 +50,7 @@ def test_a_single_tree_is_cut_into_three(
     make_tree(tmp_path / below, {"cat": 20, "dog": 20})
     with caplog.at_level(logging.INFO, "colorcnn"):
         data = ImageFolder(path=str(tmp_path), val_size=0.25)
-    assert "test and val are cut from it" in caplog.text
+    assert "test and val are cut from" in caplog.text
     assert [len(split) for split in (data.train, data.val, data.test)] == [24, 8, 8]
     rows = [split.pixels(slice(None)).reshape(len(split), -1) for split in (data.train, data.val, data.test)]
     assert len(np.unique(np.concatenate(rows), axis=0)) == 40

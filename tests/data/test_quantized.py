@@ -138,6 +138,6 @@ def test_sources_are_files_where_there_are_files(folder: Path, store: Path) -> N
     assert training_images(ImageFolder(str(folder), image_size=5)).image_size == (5, 5)
     digits = PhotoDigits(train_size=6, validation_size=2, test_size=2)
     assert isinstance(training_images(digits), ArrayImages)
-    with pytest.raises(UsageError, match="another with image_size"):
+    with pytest.raises(UsageError, match="choose another size with image_size"):
         training_images(digits, shorter_side=9)
     assert len(training_images(QuantizedFolder(str(store)))) == 24

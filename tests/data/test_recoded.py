@@ -40,7 +40,7 @@ def test_some_of_the_files_as_they_are_train_and_the_originals_measure(folder: P
 
 def test_images_without_files_of_their_own_cannot_be_copied(tmp_path: Path) -> None:
     source = ArrayImages(np.zeros((2, 4, 4, 3), np.uint8), np.array([0, 1]), ("a", "b"))
-    with pytest.raises(UsageError, match="choose the format png"):
+    with pytest.raises(UsageError, match="use the format png"):
         recode(source, tmp_path / "out", "source")
 
 
@@ -53,5 +53,5 @@ def test_what_was_not_recoded_is_refused(folder: Path, tmp_path: Path, make_tree
     with pytest.raises(UsageError, match="not made from the training images of pets"):
         RecodedFolder(str(tmp_path / "files"), str(folder))
     (tmp_path / "files" / "cat" / "0.png").rename(tmp_path / "files" / "cat" / "tom.png")
-    with pytest.raises(UsageError, match=r"tom\.png has no name"):
+    with pytest.raises(UsageError, match=r"tom\.png does not have a row number"):
         RecodedFolder(str(tmp_path / "files"), str(tmp_path / "others"))

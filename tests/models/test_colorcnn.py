@@ -274,7 +274,7 @@ def test_many_colours_are_refined_in_use_and_few_are_as_drawn(monkeypatch):
     [
         ({"refine_steps": -1}, "refine_steps is -1"),
         ({"refine_from": 0}, "refine_from is 0"),
-        ({"refine_steps": 1, "test_palette": "soft"}, "refine_steps give hard palettes"),
+        ({"refine_steps": 1, "test_palette": "soft"}, "refine_steps needs a hard palette"),
     ],
 )
 def test_refinements_that_cannot_be_meant_are_refused(options, problem):

@@ -81,7 +81,7 @@ def test_a_large_picture_is_designed_for_on_as_many_pixels_as_are_drawn():
 
 def test_these_pixels_come_from_everywhere_in_the_picture():
     pixels = np.arange(1000)[:, None] + np.zeros(3, int)
-    thinned = Stochastic(seed=1)._thinned(pixels, 100)
+    thinned = Stochastic(seed=1)._sampled(pixels, 100)
     np.testing.assert_array_equal(thinned[:, 0] // 10, np.arange(100))
     assert len(np.unique(thinned[:, 0] % 10)) == 10
 
