@@ -71,7 +71,8 @@ class DcqBuildStage(StageKind):
 
     def run(self, description: Mapping[str, Any], context: StageContext) -> None:
         """See :meth:`StageKind.run`."""
-        from colorcnn.dcq.storage import MANIFEST, Store
+        from colorcnn.dcq.storage import Store
+        from colorcnn.dcq.store_folder import MANIFEST
 
         names = option_names(DcqBuildOptions)
         options: DcqBuildOptions = self.read({name: description[name] for name in names})

@@ -115,7 +115,8 @@ def open_copies(stored: str | Path, name: str, *, download: bool = False) -> Ima
     """
     from colorcnn.data import RecodedFolder
     from colorcnn.dcq.sources import FileImages
-    from colorcnn.dcq.storage import MANIFEST, Store
+    from colorcnn.dcq.storage import Store
+    from colorcnn.dcq.store_folder import MANIFEST
 
     if (Path(stored) / MANIFEST).exists():
         return Store(Path(stored))
