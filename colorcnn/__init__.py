@@ -1,6 +1,6 @@
 """colorcnn: learn which few colours an image needs so that a frozen network still recognises it.
 
-Everything here loads on first use, so that ``import colorcnn`` (and ``colorcnn --help``) cost nothing.
+All names are imported on first use, so that ``import colorcnn`` and ``colorcnn --help`` are fast.
 """
 
 from __future__ import annotations

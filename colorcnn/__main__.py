@@ -1,4 +1,4 @@
-"""``python -m colorcnn``: the same as the command ``colorcnn``."""
+"""Entry point of ``python -m colorcnn``, equal to the command ``colorcnn``."""
 
 import sys
 

@@ -1,4 +1,4 @@
-"""Quantizing only what can be seen of a picture: transparent pixels take no part in choosing its colours."""
+"""Quantization of the visible pixels of an image: transparent pixels have no influence on its colours."""
 
 from __future__ import annotations
 
@@ -24,24 +24,24 @@ def quantize_visible(
     num_colors: int,
     device: torch.device | str = "cpu",
 ) -> Paletted:
-    """Quantize one picture in which only some pixels can be seen.
+    """Quantize the visible pixels of one image.
 
-    Classical methods are given the visible pixels alone. A learned model looks at the whole picture, the
-    rest filled with the mean visible colour, and each of its colours then becomes the mean of the visible
-    pixels that chose it (Eq 3). Dithering spreads no error out of pixels that cannot be seen.
+    Classical methods get only the visible pixels. A learned model gets the whole image, with the mean visible
+    colour in place of invisible pixels; its palette is the mean of the visible pixels of each index (Eq 3).
+    Dithering distributes no error from invisible pixels.
 
     Args:
-        quantizer: as :func:`colorcnn.methods.load_quantizer` returns it.
+        quantizer: a quantizer, see :func:`colorcnn.methods.load_quantizer`.
         pixels: (H, W, 3) uint8.
         visible: (H, W) bool.
-        num_colors: the most colours the visible pixels may keep.
-        device: where the quantizer wants its images.
+        num_colors: maximum number of colours of the visible pixels.
+        device: device of the quantizer.
 
     Returns:
-        Paletted of one image on the CPU; the indices of pixels that cannot be seen mean nothing.
+        Paletted of one image on the CPU; the indices of invisible pixels are arbitrary.
 
     Raises:
-        UsageError: the quantizer cannot give so many colours.
+        UsageError: the quantizer cannot give this number of colours.
     """
     import torch
 
@@ -62,27 +62,27 @@ def index_visible(
     num_colors: int,
     device: torch.device | str = "cpu",
 ) -> Indexed:
-    """Quantize one picture as :func:`quantize_visible` does, in NumPy; classical methods need no torch.
+    """Quantize one image like :func:`quantize_visible`, to NumPy arrays; classical methods need no torch.
 
     Args:
-        quantizer: as :func:`colorcnn.methods.load_quantizer` returns it.
+        quantizer: a quantizer, see :func:`colorcnn.methods.load_quantizer`.
         pixels: (H, W, 3) uint8.
         visible: (H, W) bool.
-        num_colors: the most colours the visible pixels may keep.
-        device: where a learned quantizer wants its images.
+        num_colors: maximum number of colours of the visible pixels.
+        device: device of a learned quantizer.
 
     Returns:
-        uint8 indices, which mean nothing where nothing can be seen, and at most ``num_colors`` colours.
+        uint8 indices (arbitrary for invisible pixels), and at most ``num_colors`` colours.
 
     Raises:
-        UsageError: the quantizer cannot give so many colours.
+        UsageError: the quantizer cannot give this number of colours.
     """
     if not visible.any():
         return _whole(visible, np.zeros(0, np.uint8), np.zeros((0, 3), np.uint8))
     if isinstance(quantizer, Dithered):
         plain = index_visible(quantizer.quantizer, pixels, visible, num_colors, device)
         rows = plain.compact(transparent=~visible).palette
-        filled = np.where(visible[..., None], pixels, rows[0])  # a colour of the palette leaves no error
+        filled = np.where(visible[..., None], pixels, rows[0])  # a palette colour has no error to distribute
         return _whole(visible, *drop_unused(quantizer.assign(filled, rows)[visible], rows))
     if isinstance(quantizer, Keeping):
         plain = index_visible(quantizer.quantizer, pixels, visible, quantizer.room(num_colors), device)
@@ -101,7 +101,7 @@ def index_visible(
 def _learned(
     quantizer: Any, pixels: np.ndarray, visible: np.ndarray, num_colors: int, device: torch.device | str
 ) -> Paletted:
-    """Quantize by a network, which looks at the whole picture."""
+    """Quantize with a network, which gets the whole image."""
     import torch
 
     from colorcnn.models.assignment import hard_palette
@@ -125,7 +125,7 @@ def _run(quantizer: Any, pixels: np.ndarray, num_colors: int, device: torch.devi
 
 
 def _whole(visible: np.ndarray, indices: np.ndarray, rows: np.ndarray) -> Indexed:
-    """Put the (N,) indices of the visible pixels into a picture."""
+    """Return an image with the (N,) indices of the visible pixels."""
     whole = np.zeros(visible.shape, dtype=np.uint8)
     whole[visible] = indices
     return Indexed(whole, rows)

@@ -1,4 +1,4 @@
-"""One call for every method: :func:`quantize`."""
+"""The function :func:`quantize`, which calls any method."""
 
 from __future__ import annotations
 
@@ -32,27 +32,24 @@ def quantize(
     """Quantize one image or a batch.
 
     Args:
-        image: a path, the bytes of an image file or an open one, a Pillow image, or a NumPy array or torch
+        image: a path, the bytes of an image file, an open file, a Pillow image, or a NumPy array or torch
             tensor: uint8, or floats in [0, 1], as (H, W), (H, W, C), (C, H, W) or a batch of the last two,
-            where C is 1 (grey), 3 or 4 (with alpha). A list holds one image of the same size in each element.
-        num_colors: the most colours an image may keep, 1..256; may be left out with ``palette``.
-        method: as :func:`load_quantizer` takes it; load a quantizer once to quantize many images.
-        dither: spread the rounding error: True (Floyd-Steinberg), or a name in
-            :data:`colorcnn.quantizers.DITHERS`.
-        palette: a palette file, or colours, in the place of those of a method.
-        keep: colours that every palette has: ``"red"``, ``"#ff0000"``, three bytes, or floats in [0, 1].
-        channels_last: whether the colours are an array's last dimension; needed only where its shape leaves
-            it open.
-        background: the colour that transparent parts are laid over.
-        max_pixels: refuse images of more pixels. By default ``colorcnn`` and ``colorcnn-plus`` take
-            :data:`colorcnn.images.LEARNED_PIXELS`, and others take any image.
-        device: where a learned model computes.
-        seed: for the methods that draw random numbers.
-        options: of the method, as :func:`load_quantizer` takes them: ``quality="best"``, ``space="oklab"``,
-            ``serpentine=True``.
+            where C is 1 (grey), 3 or 4 (with alpha). A list holds several images of one size.
+        num_colors: maximum number of colours per image, 1..256; optional with ``palette``.
+        method: ``NAME[:CHECKPOINT][+DITHER]``, see :func:`load_quantizer`, which is faster for many images.
+        dither: True for Floyd-Steinberg, or a name in :data:`colorcnn.quantizers.DITHERS`.
+        palette: a palette file, or colours, that replace those of a method.
+        keep: colours of every palette: ``"red"``, ``"#ff0000"``, three bytes, or floats in [0, 1].
+        channels_last: True if the colours are an array's last dimension; needed only for ambiguous shapes.
+        background: colour behind transparent pixels.
+        max_pixels: maximum number of pixels per image. By default
+            :data:`colorcnn.images.LEARNED_PIXELS` for ``colorcnn`` and ``colorcnn-plus``, else no limit.
+        device: device of a learned model.
+        seed: seed of methods with random numbers.
+        options: options of the method: ``quality="best"``, ``space="oklab"``, ``serpentine=True``.
 
     Returns:
-        Paletted with one entry per image, on the device of a given tensor, else on the CPU.
+        Paletted with one entry per image, on the device of ``image`` if it is a tensor, else on the CPU.
 
     Raises:
         UsageError: the image, the number of colours, the method or an option is invalid.
@@ -68,9 +65,9 @@ def quantize(
     images, channels_last = as_batch(image, channels_last, background, max_pixels)
     if num_colors is None:
         if palette is None:
-            raise UsageError("num_colors is missing: give the most colours an image may keep, 1 to 256.")
+            raise UsageError("num_colors is missing: give the maximum number of colours, 1 to 256.")
         num_colors = len(getattr(quantizer, "quantizer", quantizer).palette)
-    # Classical methods work on the CPU whatever the device, and hand the result back to where images are.
-    place = images.device if classical else find_device(device)
-    result: Paletted = quantizer(images.to(place), num_colors, channels_last=channels_last)
+    # Classical methods compute on the CPU and return the result on the device of the images.
+    where = images.device if classical else find_device(device)
+    result: Paletted = quantizer(images.to(where), num_colors, channels_last=channels_last)
     return result.to(images.device)

@@ -1,4 +1,4 @@
-"""Images as users have them, in files, Pillow images, arrays and tensors, as one batch of RGB."""
+"""Conversion of a user's files, Pillow images, arrays and tensors to one batch of RGB images."""
 
 from __future__ import annotations
 
@@ -23,21 +23,21 @@ def as_batch(
     background: Any = "white",
     max_pixels: int | None = None,
 ) -> tuple[Tensor, bool]:
-    """Turn whatever holds one image or several into a batch.
+    """Convert one or several images to a batch.
 
     Args:
-        image: a path, the bytes of an image file or an open one, a Pillow image, or a NumPy array or torch
+        image: a path, the bytes of an image file, an open file, a Pillow image, or a NumPy array or torch
             tensor: uint8, or floats in [0, 1], as (H, W), (H, W, C), (C, H, W) or a batch of the last two,
-            where C is 1 (grey), 3 or 4 (with alpha). A list holds one image of the same size in each element.
-        channels_last: whether the colours are an array's last dimension; None where its shape tells.
-        background: a colour that transparent parts are laid over.
-        max_pixels: the most pixels of an image; None is any number, and for files Pillow's limit.
+            where C is 1 (grey), 3 or 4 (with alpha). A list holds several images of one size.
+        channels_last: True if the colours are an array's last dimension; None if its shape shows it.
+        background: colour behind transparent pixels.
+        max_pixels: maximum number of pixels per image; None for no limit, or Pillow's limit for files.
 
     Returns:
-        uint8 or float32 images (B, 3, H, W) or (B, H, W, 3), and whether the colours are the last dimension.
+        uint8 or float32 images (B, 3, H, W) or (B, H, W, 3), and True if the colours are the last dimension.
 
     Raises:
-        UsageError: this is no image, or its shape leaves it open where the colours are.
+        UsageError: ``image`` is not an image, or its shape is ambiguous.
         ColorCNNError: a file is missing or damaged, or an image is too large.
     """
     if isinstance(image, list | tuple):
@@ -71,19 +71,19 @@ def as_batch(
 
 
 def _find_colors(image: Tensor, shape: tuple[int, ...], channels_last: bool | None) -> tuple[bool, int]:
-    """Return whether the colours are the last dimension of a batch, and how many channels there are."""
+    """Return True if the colours are the last dimension of a batch, and the number of channels."""
     sizes = {False: image.shape[1], True: image.shape[3]}
     for channels in (3, 4, 1):
         fits = [last for last, size in sizes.items() if size == channels and channels_last in (None, last)]
         if len(fits) > 1:
-            raise UsageError(f"The image is {shape}, colours first or last: say channels_last=True or False.")
+            raise UsageError(f"The image is {shape}, which is ambiguous: set channels_last=True or False.")
         if fits:
             return fits[0], channels
-    raise UsageError(f"The image is {shape}, and no dimension for colours holds 3: give RGB, RGBA or grey.")
+    raise UsageError(f"The image is {shape} and has no dimension of 3 colours: give RGB, RGBA or grey.")
 
 
 def _laid_over(images: Tensor, background: Any) -> Tensor:
-    """Lay images (B, H, W, 4), whose last channel is alpha, over a colour."""
+    """Blend images (B, H, W, 4), whose last channel is alpha, with a background colour."""
     if images.dtype == torch.uint8:
         pictures = [Image.fromarray(pixels) for pixels in images.cpu().numpy()]
         pixels = np.stack([np.asarray(flatten(picture, background)) for picture in pictures])
@@ -94,14 +94,14 @@ def _laid_over(images: Tensor, background: Any) -> Tensor:
 
 
 def _joined(parts: list[tuple[Tensor, bool]]) -> tuple[Tensor, bool]:
-    """Join batches of images of one size, colours last; bytes beside floats become floats."""
+    """Join batches of images of one size, colours last; mixed bytes and floats become floats."""
     if not parts:
         raise UsageError("The list of images is empty: give at least one image.")
     batches = [images if last else images.permute(0, 2, 3, 1) for images, last in parts]
     sizes = sorted({tuple(images.shape[1:3]) for images in batches})
     if len(sizes) > 1:
         named = " and ".join(f"{height} x {width}" for height, width in sizes[:2])
-        raise UsageError(f"The images of the list are {named}: give images of one size, or one by one.")
+        raise UsageError(f"The images of the list are {named}: give images of equal size, or one by one.")
     if len({images.dtype for images in batches}) > 1:
         batches = [from_bytes(images) if images.dtype == torch.uint8 else images for images in batches]
     return torch.cat(batches), True
@@ -117,7 +117,7 @@ def _check_size(height: int, width: int, max_pixels: int | None) -> None:
 
 
 def _as_tensor(image: Any) -> Tensor:
-    """An array of any strides and byte order as uint8, or as float32 in [0, 1]."""
+    """Convert an array of any strides and byte order to a tensor, uint8 or float32 in [0, 1]."""
     if isinstance(image, np.ndarray):
         native = image.dtype.newbyteorder("=")
         try:
@@ -126,20 +126,20 @@ def _as_tensor(image: Any) -> Tensor:
             raise UsageError(f"The image is {image.dtype}: give uint8, or floats in [0, 1].") from error
     if not isinstance(image, Tensor):
         raise UsageError(
-            f"A {type(image).__name__} is no image: give a path, a Pillow image, a NumPy array or a tensor."
+            f"A {type(image).__name__} is not an image: give a path, a Pillow image, an array or a tensor."
         )
     if image.dtype != torch.uint8 and not image.is_floating_point():
         raise UsageError(f"The image is {image.dtype}: give uint8, or floats in [0, 1].")
     if image.is_floating_point():
         image = image.float()
         if image.numel() and not (image.min() >= 0 and image.max() <= 1):
-            raise UsageError("The image's floats do not all lie in [0, 1]: divide them, or give uint8.")
+            raise UsageError("The image's floats are not all in [0, 1]: divide them, or give uint8.")
     return image
 
 
 def _intact(picture: Image.Image) -> Image.Image:
-    """A Pillow image of the user's, normalised; opening it has not decoded it yet."""
+    """Decode and normalise a user's Pillow image, which may be damaged."""
     try:
         return normalize(picture)
-    except (OSError, SyntaxError) as error:  # what Pillow's decoders say of a damaged file
-        raise ColorCNNError(f"The image is corrupt ({error}): replace it by an intact copy.") from error
+    except (OSError, SyntaxError) as error:  # errors of Pillow's decoders for damaged files
+        raise ColorCNNError(f"The image is corrupt ({error}): use an intact copy.") from error

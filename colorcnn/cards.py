@@ -24,7 +24,7 @@ TAGS = {
     "compressor": ["image-compression", "vector-quantization"],
     "vector compressor": ["vector-quantization"],
 }
-"""Kind of checkpoint -> tags of its card; the library and the architecture are tags, too."""
+"""Kind of checkpoint -> tags of its card, besides the library and the architecture."""
 
 _METRICS = {"accuracy": "accuracy", "psnr": "psnr", "bits per pixel": "bpp", "ssim": "ssim"}
 
@@ -33,11 +33,11 @@ def model_card(name: str, config: Config, parameters: int, note: str = "", *, sp
     """Return the text of a checkpoint's README.md.
 
     Args:
-        name: of the checkpoint.
-        config: with the hash of the weights.
+        name: name of the checkpoint.
+        config: configuration, with the hash of the weights.
         parameters: the number of weights.
-        note: a paragraph about what to know before using it.
-        spec: the words for the checkpoint in examples, such as ``hf:USER/REPO``; the name by default.
+        note: a paragraph of advice for users.
+        spec: the checkpoint in examples, such as ``hf:USER/REPO``; the name by default.
     """
     spec = spec or name
     if config.kind == "quantizer":
@@ -93,12 +93,12 @@ def model_card(name: str, config: Config, parameters: int, note: str = "", *, sp
 def front_matter(name: str, config: Config) -> str:
     """Return the YAML at the head of a model card, without the lines of dashes.
 
-    Scores become a model index. They belong to the data set that their name begins with, as in
-    ``Kodak, PSNR in dB``, else to the one of the training.
+    Scores become a model index. A score's name may begin with its data set, as in ``Kodak, PSNR in dB``;
+    otherwise it belongs to the training data.
 
     Args:
-        name: of the checkpoint.
-        config: its configuration.
+        name: name of the checkpoint.
+        config: configuration of the checkpoint.
     """
     from huggingface_hub import EvalResult, ModelCardData
 
@@ -139,7 +139,7 @@ def _results(config: Config) -> Iterator[tuple[str, str, str, Any]]:
 
 
 def _slug(dataset: str) -> str:
-    """Return the name of a data set as the Hub writes names: ``CIFAR-10 (JPEG)`` is ``cifar-10``."""
+    """Return the name of a data set in the Hub's form: ``CIFAR-10 (JPEG)`` is ``cifar-10``."""
     first = re.split(r"[,(:;]", dataset)[0].strip().lower()
     return re.sub(r"[^a-z0-9._/-]+", "-", first).strip("-./")[:96]
 

@@ -1,4 +1,4 @@
-"""The configuration of a checkpoint folder, config.json: what its network is and what it was trained on."""
+"""Configuration of a checkpoint folder, config.json: network, training data and scores."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ class Config:
     Attributes:
         kind: one of :data:`KINDS`.
         architecture: a key of :data:`colorcnn.models.MODELS`.
-        kwargs: its options, of JSON's types.
-        dataset: what it was trained on.
+        kwargs: options of the network as JSON values.
+        dataset: training data.
         classes: names of the classes, in the order of a classifier's outputs.
         metrics: measured scores; may be nested.
-        recipe: how it was trained: the path of an experiment file in the repository, or a sentence.
-        seed: of the training.
-        sha256: of model.safetensors, in hexadecimal.
-        format_version: of the folder.
+        recipe: path of the training's experiment file in the repository, or a sentence.
+        seed: seed of the training.
+        sha256: SHA-256 of model.safetensors, in hexadecimal.
+        format_version: version of the folder's format.
     """
 
     kind: str
@@ -48,7 +48,7 @@ class Config:
     format_version: int = FORMAT_VERSION
 
     def to_json(self) -> str:
-        """The text of config.json."""
+        """Return the text of config.json."""
         return json.dumps(dataclasses.asdict(self), indent=2, ensure_ascii=False) + "\n"
 
 
@@ -59,15 +59,15 @@ def read_config(folder: str | os.PathLike[str]) -> Config:
         ColorCNNError: the file is missing, damaged, incomplete, or of a later format.
     """
     path = Path(folder) / CONFIG
-    cure = f"give a folder that holds {CONFIG} and {WEIGHTS}, as `colorcnn publish` writes it"
+    cure = f"use a folder with {CONFIG} and {WEIGHTS}, as `colorcnn publish` writes it"
     try:
         content = schema.parse_json(schema.read_file(path, cure, _MOST_CONFIG), path, cure)
     except FileNotFoundError as error:
-        raise ColorCNNError(f"{folder} is no checkpoint, {CONFIG} is missing: {cure}.") from error
+        raise ColorCNNError(f"{folder} is not a checkpoint, {CONFIG} is missing: {cure}.") from error
     version = content.get("format_version")
     if isinstance(version, int) and version > FORMAT_VERSION:
         raise ColorCNNError(
-            f"{path} has format version {shortened(version)} and this colorcnn reads up to {FORMAT_VERSION}: "
+            f"{path} has format version {shortened(version)}, this colorcnn reads up to {FORMAT_VERSION}: "
             "update colorcnn."
         )
     missing = [key for key in ("format_version", "kind", "architecture", "sha256") if not content.get(key)]

@@ -1,4 +1,4 @@
-"""A classifier's classes set beside those of the data: an ImageNet network on one's own ten folders."""
+"""Map from a classifier's classes to those of the data, for example from ImageNet to ten own folders."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ _Map = dict[str, Class | list[Class]]
 
 
 class Regrouped(nn.Module):
-    """A classifier whose classes are united into those of the data.
+    """A classifier whose classes are grouped into those of the data.
 
-    The logit of a group is the logarithm of the sum of its classes' exponentials. The softmax then gives the
-    probability of the group among all groups.
+    The logit of a group is the log-sum-exp of its classes' logits. So the softmax gives the probability of
+    the group among all groups.
 
     Args:
-        network: gives logits (B, K).
+        network: network with logits (B, K).
         groups: for each class of the data, the positions of its classes among the K.
     """
 
@@ -42,14 +42,14 @@ class Regrouped(nn.Module):
             images: (B, 3, H, W) in [0, 1].
 
         Raises:
-            ColorCNNError: a position is beyond the network's logits.
+            ColorCNNError: a position is too large for the network's logits.
         """
         logits = self.network(images)
         largest = max(map(max, self.groups))
         if largest >= logits.shape[1]:
             raise ColorCNNError(
-                f"The map of classes names class {largest} and the classifier has {logits.shape[1]}, counted "
-                "from 0: correct the map."
+                f"The map of classes has class {largest}, but the classifier has only {logits.shape[1]}, "
+                "counted from 0: correct the map."
             )
         return torch.stack([logits[:, group].logsumexp(dim=1) for group in self.groups], dim=1)
 
@@ -58,11 +58,11 @@ def read_class_map(path: str | os.PathLike[str]) -> dict[str, list[Class]]:
     """Read a map of classes.
 
     Args:
-        path: a JSON object: class of the data -> a class of the classifier, or a list of them, each by its
-            position from 0 or by its name.
+        path: a JSON object: class of the data -> a class of the classifier or a list of classes, each as its
+            position from 0 or its name.
 
     Raises:
-        ColorCNNError: the file is missing, damaged, or no map.
+        ColorCNNError: the file is missing, damaged, or not a map.
     """
     path = Path(path)
     try:
@@ -79,15 +79,15 @@ def read_class_map(path: str | os.PathLike[str]) -> dict[str, list[Class]]:
 def regroup(
     network: nn.Module, class_map: Mapping[str, Sequence[Class]], class_names: Sequence[str]
 ) -> Regrouped:
-    """Unite the classes of a classifier into those of a data set.
+    """Group the classes of a classifier into those of a data set.
 
     Args:
-        network: the classifier; names in the map are looked up in its ``classes``.
-        class_map: class of the data -> classes of the classifier, as :func:`read_class_map` returns it.
-        class_names: of the data, in the order of the labels.
+        network: the classifier; names in the map are searched in its ``classes``.
+        class_map: class of the data -> classes of the classifier, see :func:`read_class_map`.
+        class_names: classes of the data, in the order of the labels.
 
     Raises:
-        UsageError: a class of the data has none, or a class of the classifier is unknown.
+        UsageError: a class of the data has no classes, or a class of the classifier is unknown.
     """
     missing = [name for name in class_names if name not in class_map]
     strange = sorted(set(class_map) - set(class_names))
@@ -109,6 +109,6 @@ def _position(wanted: Class, names: Sequence[str]) -> int:
     if wanted.lower() not in plain:
         similar = similar_name(wanted, names)
         hint = f", did you mean {similar!r}?" if similar else ""
-        advice = "give its position" if names else "the classifier tells no names: give its position"
-        raise UsageError(f"The classifier has no class {quoted(wanted)}{hint}: {advice}.")
+        reason = "" if names else ", because its classes have no names"
+        raise UsageError(f"The classifier has no class {quoted(wanted)}{hint}{reason}: give its position.")
     return plain.index(wanted.lower())

@@ -1,4 +1,4 @@
-"""Classifiers by name: pretrained, from a checkpoint, or built by a function of the user's own module."""
+"""Loading of classifiers: pretrained, checkpoints, timm, torchvision, or a user's function."""
 
 from __future__ import annotations
 
@@ -22,22 +22,22 @@ from colorcnn.pretrained import load_any
 
 
 def load_classifier(spec: str | os.PathLike[str], num_classes: int | None = None) -> nn.Module:
-    """Load the network that recognises images.
+    """Load a classifier.
 
     Args:
         spec: a pretrained name, a checkpoint folder, a Lightning .ckpt of ClassifierTask, the folder of its
             run, ``hf:USER/REPO`` of the Hugging Face Hub, ``timm:NAME`` or ``torchvision:NAME`` for a network
-            of these libraries with its pretrained weights, or ``module:function`` for one's own, where the
-            function returns a network that takes images (B, 3, H, W) in [0, 1] and gives logits. The module
-            may lie in the current folder.
-        num_classes: handed to a function that has such a parameter.
+            of these libraries with its pretrained weights, or ``module:function`` for your own. The function
+            returns a network from images (B, 3, H, W) in [0, 1] to logits. The module may be in the current
+            folder.
+        num_classes: argument of the function, if it has such a parameter.
 
     Returns:
-        The network on the CPU in evaluation mode; ours have ``num_classes``.
+        The network on the CPU in evaluation mode. Classifiers of this package have ``num_classes``.
 
     Raises:
-        UsageError: the name, file, module or function does not exist.
-        ColorCNNError: it is damaged, or it is no classifier.
+        UsageError: the name, file, module or function does not exist, or is not a classifier.
+        ColorCNNError: the file is damaged, or the function fails.
     """
     name = os.fspath(spec)
     library, colon, network = name.partition(":")
@@ -47,20 +47,20 @@ def load_classifier(spec: str | os.PathLike[str], num_classes: int | None = None
         return _own_classifier(name, num_classes)
     model, config = load_any(name)
     if config.kind != "classifier":
-        raise UsageError(f"{name} is a {config.kind}: name a classifier to judge the images.")
+        raise UsageError(f"{name} is a {config.kind}: use a classifier.")
     return model
 
 
 class Prepared(nn.Module):
-    """A network with the size and the normalisation of its images in front.
+    """A network that scales and normalises its images itself.
 
     Args:
-        network: takes normalised images (B, 3, size, size) and gives logits (B, num_classes).
-        mean: of the three channels, in [0, 1].
-        std: likewise.
+        network: network from normalised images (B, 3, height, width) to logits (B, num_classes).
+        mean: mean of the three channels in [0, 1].
+        std: standard deviation of the three channels.
         size: (height, width) in pixels; images of another size are scaled.
         num_classes: the number of logits.
-        classes: their names, or none.
+        classes: names of the classes, or empty.
     """
 
     mean: Tensor
@@ -120,17 +120,17 @@ def _from_torchvision(name: str) -> nn.Module:
 def _fetched(spec: str, build: Callable[[], Any]) -> Any:
     try:
         return build()
-    except Exception as error:  # the libraries fetch weights, which fails in many ways
+    except Exception as error:  # downloads by the libraries fail in many ways
         reason = (str(error) or type(error).__name__).splitlines()[0].rstrip(".")
         raise ColorCNNError(
-            f"The weights of {spec} could not be fetched ({reason})",
-            "check the connection, or put them into the library's cache",
+            f"The weights of {spec} could not be downloaded ({reason})",
+            "check the connection, or copy them into the library's cache",
             code="no-weights",
         ) from error
 
 
 LIBRARIES: dict[str, Callable[[str], nn.Module]] = {"timm": _from_timm, "torchvision": _from_torchvision}
-"""Library -> what builds one of its networks with pretrained weights."""
+"""Library -> function that builds one of its networks with pretrained weights."""
 
 
 def _own_classifier(spec: str, num_classes: int | None) -> nn.Module:
@@ -145,15 +145,16 @@ def _own_classifier(spec: str, num_classes: int | None) -> nn.Module:
     except Exception as error:  # a user's module may fail in any way
         reason = f"{type(error).__name__}: {error}"
         raise UsageError(
-            f"Module {module_name!r} of {spec!r} could not be imported ({reason}): mend it."
+            f"Module {module_name!r} of {spec!r} could not be imported ({reason}): correct it."
         ) from error
     try:
         takes = "num_classes" in inspect.signature(function).parameters
         model = function(num_classes=num_classes) if takes and num_classes is not None else function()
-    except Exception as error:  # so may the function
-        raise ColorCNNError(f"{spec} failed ({type(error).__name__}: {error}): mend the function.") from error
+    except Exception as error:  # a user's function may fail in any way
+        reason = f"{type(error).__name__}: {error}"
+        raise ColorCNNError(f"{spec} failed ({reason}): correct the function.") from error
     if not isinstance(model, nn.Module):
-        raise ColorCNNError(f"{spec} returned {type(model).__name__}: let it return a torch.nn.Module.")
+        raise ColorCNNError(f"{spec} returned a {type(model).__name__}: return a torch.nn.Module.")
     return model.eval()
 
 

@@ -1,6 +1,6 @@
-"""The command ``colorcnn``: finds the module of a sub-command, and turns what goes wrong into a sentence.
+"""The command ``colorcnn``: calls the module of a sub-command, and prints errors as one sentence.
 
-Nothing heavy is imported here, so that ``colorcnn --help`` answers at once.
+Nothing heavy is imported here, so that ``colorcnn --help`` is fast.
 """
 
 from __future__ import annotations
@@ -33,43 +33,41 @@ class Command(NamedTuple):
     module: str
     help: str
     passes_name: bool = False
-    """Whether the sub-command's own name is the first argument its module is given."""
+    """True to pass the sub-command's own name as the first argument."""
 
 
 COMMANDS = {
-    "demo": Command("colorcnn.commands.demo", "train, compare and draw on an embedded data set, in minutes"),
-    "quantize": Command(
-        "colorcnn.commands.quantize", "reduce pictures to a few colours, as indexed PNG files"
-    ),
-    "evaluate": Command("colorcnn.commands.evaluate", "how well a classifier recognises quantized images"),
-    "explore": Command("colorcnn.commands.explore", "pictures in few colours, on a local page"),
-    "report": Command("colorcnn.commands.report", "tables, curves and pictures of records, as one HTML page"),
+    "demo": Command("colorcnn.commands.demo", "train and compare methods on a built-in data set, in minutes"),
+    "quantize": Command("colorcnn.commands.quantize", "reduce images to a few colours, as indexed PNG files"),
+    "evaluate": Command("colorcnn.commands.evaluate", "measure a classifier's accuracy on quantized images"),
+    "explore": Command("colorcnn.commands.explore", "compare images in few colours on a local page"),
+    "report": Command("colorcnn.commands.report", "make one HTML page of tables and figures from records"),
     "reproduce": Command("colorcnn.commands.reproduce", "run a published experiment, and write its record"),
-    "dcq": Command("colorcnn.commands.dcq", "compress a training set by its colours, and keep it in a store"),
-    "compress": Command("colorcnn.commands.compress", "a picture as a small file of a learned codec", True),
-    "decompress": Command("colorcnn.commands.compress", "the picture in such a file, as PNG", True),
-    "init": Command("colorcnn.commands.init", "write YAML files that train on a folder of images"),
-    "publish": Command("colorcnn.commands.publish", "make a checkpoint folder of a run"),
+    "dcq": Command("colorcnn.commands.dcq", "compress a training set to few colours, in a store"),
+    "compress": Command("colorcnn.commands.compress", "compress an image with a learned codec", True),
+    "decompress": Command("colorcnn.commands.compress", "decompress such a file to a PNG image", True),
+    "init": Command("colorcnn.commands.init", "write YAML files for training on a folder of images"),
+    "publish": Command("colorcnn.commands.publish", "make a checkpoint folder from a run"),
     "export": Command("colorcnn.commands.export", "write a network as a graph for ONNX Runtime or PyTorch"),
     "fit": Command("colorcnn.commands.training", "train a network from a YAML file", True),
     "validate": Command("colorcnn.commands.training", "score a checkpoint on the validation split", True),
     "test": Command("colorcnn.commands.training", "score a checkpoint on the test split", True),
-    "predict": Command("colorcnn.commands.training", "run a checkpoint over images", True),
+    "predict": Command("colorcnn.commands.training", "apply a checkpoint to images", True),
 }
 
-INTERRUPTED = 130  # as a shell reports a command that SIGINT ended
-BROKEN_PIPE = 141  # and one that SIGPIPE ended
+INTERRUPTED = 130  # exit status of a command that SIGINT ended, as shells report it
+BROKEN_PIPE = 141  # exit status of a command that SIGPIPE ended
 
 
 def main(argv: list[str] | None = None) -> int:
     """Run one command.
 
     Args:
-        argv: its arguments; those of the process by default.
+        argv: the arguments; by default those of the process.
 
     Returns:
-        The exit status: 0, or 1 when work failed, 2 for an invalid request, 130 when interrupted, 143 when
-        terminated.
+        The exit status: 0 for success, 1 if the work failed, 2 for an invalid request, 130 if interrupted,
+        141 for a closed pipe, 143 if terminated.
     """
     open_missing_streams()
     set_up_messages()
@@ -77,7 +75,7 @@ def main(argv: list[str] | None = None) -> int:
         with _plain_warnings(), sigterm_interrupts():
             try:
                 status = _dispatch(sys.argv[1:] if argv is None else argv)
-            except SystemExit as stop:  # argparse's way to end after --help or a wrong option
+            except SystemExit as stop:  # argparse raises it after --help or for a wrong option
                 status = stop.code if isinstance(stop.code, int) else int(bool(stop.code))
         sys.stdout.flush()
     except ColorCNNError as error:
@@ -95,7 +93,7 @@ def main(argv: list[str] | None = None) -> int:
         ended = isinstance(stop, Terminated)
         say("terminated" if ended else "interrupted")
         return TERMINATED if ended else INTERRUPTED
-    except BrokenPipeError:  # whoever read our output has gone
+    except BrokenPipeError:  # the reader of our output has ended
         _abandon_output()
         return BROKEN_PIPE
     except OSError as error:  # such as a full disk behind a redirection
@@ -112,7 +110,7 @@ def main(argv: list[str] | None = None) -> int:
 
 @contextlib.contextmanager
 def _plain_warnings() -> Iterator[None]:
-    """Show warnings without the line of code that gave them, which tells a user nothing."""
+    """Show warnings without their line of code, which does not help a user."""
     usual = warnings.formatwarning
     warnings.formatwarning = lambda message, *_: printable(f"colorcnn: warning: {message}\n")
     try:
@@ -122,7 +120,7 @@ def _plain_warnings() -> Iterator[None]:
 
 
 def _abandon_output() -> None:
-    """Keep the interpreter from failing again when it flushes, at its end, what could not be written."""
+    """Redirect standard output to the null device, so that the interpreter's final flush does not fail."""
     try:
         sys.stdout.flush()
     except OSError:
@@ -135,7 +133,7 @@ def _dispatch(argv: list[str]) -> int:
         parser.print_help(sys.stderr)
         return 2
     if argv[0].startswith("-"):
-        parser.parse_args(argv[:1])  # ends the process after --help and --version, and for anything else
+        parser.parse_args(argv[:1])  # always ends the process, after --help and --version or with an error
     name, rest = argv[0], argv[1:]
     if name not in COMMANDS:
         raise UnknownName("command", name, COMMANDS)

@@ -1,8 +1,7 @@
-"""Compilation of kernels by numba, with a cache that is never a reason to fail.
+"""Compilation of kernels by numba, with a cache whose errors are never fatal.
 
-Numba keeps compiled code beside the package or in the user's cache folder. Where neither can be written to, a
-private folder among the temporary files takes its place, or else nothing is kept. A damaged file of the cache
-is made anew.
+Numba keeps compiled code beside the package or in the user's cache folder. If neither is writable, a private
+temporary folder is used; without one, nothing is kept. A damaged cache file is written again.
 """
 
 from __future__ import annotations
@@ -21,35 +20,35 @@ from numba.core.caching import FunctionCache
 
 _VARIABLE = "NUMBA_CACHE_DIR"
 _warned = False
-_told = False
+_announced = False
 _notes = logging.getLogger("colorcnn.notes")
 
 
 class _Cache(FunctionCache):
-    """A cache on the disk whose failures cost time only."""
+    """A cache on disk whose errors only cost time."""
 
     def load_overload(self, sig: Any, target_context: Any) -> Any:
-        """Return the compiled function for a signature, or None; a damaged file is dropped."""
+        """Return the compiled function for a signature, or None; remove a damaged file."""
         found = None
         try:
             found = super().load_overload(sig, target_context)
-        except Exception:  # a truncated file raises any of a dozen types
+        except Exception:  # a truncated file raises many types
             with contextlib.suppress(Exception):
                 self.flush()
         if found is None:
-            _tell()
+            _announce()
         return found
 
     def save_overload(self, sig: Any, data: Any) -> None:
-        """Keep a compiled function, if the disk allows it."""
+        """Keep a compiled function if it can be written."""
         try:
             super().save_overload(sig, data)
         except Exception as error:
-            _warn(f"Compiled code cannot be kept ({error}), so that every start compiles anew")
+            _warn(f"Compiled code cannot be kept ({error}), so every start compiles again")
 
 
 def njit(function: Callable[..., Any]) -> Any:
-    """Compile a function at its first call, without the interpreter's lock, and keep the code on the disk."""
+    """Compile a function at its first call, without the interpreter's lock, and keep the code on disk."""
     kernel: Any = numba.njit(nogil=True)(function)
     cache = _open_cache(function)
     if cache is not None:
@@ -60,13 +59,13 @@ def njit(function: Callable[..., Any]) -> Any:
 def _open_cache(function: Callable[..., Any]) -> _Cache | None:
     try:
         return _Cache(function)
-    except (RuntimeError, OSError):  # numba found no folder it can write to
+    except (RuntimeError, OSError):  # numba found no writable folder
         pass
     folder = _private_folder()
     if folder is None:
-        _warn("No folder can be written to for compiled code, so that every start compiles anew")
+        _warn("There is no writable folder for compiled code, so every start compiles again")
         return None
-    _warn(f"The cache of compiled code cannot be written to, so that it is kept in {folder}")
+    _warn(f"The cache of compiled code cannot be written to, so {folder} is used")
     before = os.environ.get(_VARIABLE)
     try:
         os.environ[_VARIABLE] = str(folder)
@@ -83,7 +82,7 @@ def _open_cache(function: Callable[..., Any]) -> _Cache | None:
 
 
 def _private_folder() -> Path | None:
-    """Return a folder that only this user can write to: cached code is run without further checks."""
+    """Return a folder that only this user can write to, because cached code runs without further checks."""
     user = os.getuid() if hasattr(os, "getuid") else 0
     folder = Path(tempfile.gettempdir()) / f"colorcnn-numba-{user}"
     try:
@@ -95,12 +94,12 @@ def _private_folder() -> Path | None:
         return None
 
 
-def _tell() -> None:
-    """Say once that code is being compiled: a first call of half a minute would look like a standstill."""
-    global _told
-    if not _told:
-        _told = True
-        _notes.info("note: compiling the quantizers, which takes up to a minute; later starts find the code")
+def _announce() -> None:
+    """Print once that code is being compiled, since the first call takes half a minute."""
+    global _announced
+    if not _announced:
+        _announced = True
+        _notes.info("note: compiling the quantizers, which takes up to a minute; later starts reuse the code")
 
 
 def _warn(message: str) -> None:

@@ -1,4 +1,4 @@
-"""Pictures as small files of a learned codec, and back: :func:`compress` and :func:`decompress`."""
+"""Compression of images with a learned codec: :func:`compress` and :func:`decompress`."""
 
 from __future__ import annotations
 
@@ -34,19 +34,19 @@ def compress(
     """Compress one image with a learned codec.
 
     Args:
-        image: as :func:`colorcnn.quantize` takes one image: a path, bytes, an open file, a Pillow image, an
-            array or a tensor.
-        model: a pretrained name, a checkpoint folder, a Lightning .ckpt of VQTask, or a codec that is loaded;
-            load it once to compress many images.
-        background: the colour that is laid under transparent parts, whose alpha is not kept.
-        max_pixels: refuse larger images.
-        device: where a model that is named computes. A loaded one stays where it is.
+        image: a path, bytes, an open file, a Pillow image, an array or a tensor, see
+            :func:`colorcnn.quantize`.
+        model: a pretrained name, a checkpoint folder, a Lightning .ckpt of VQTask, or a loaded codec, which
+            is faster for many images.
+        background: colour behind transparent pixels; alpha is lost.
+        max_pixels: maximum number of pixels.
+        device: device of a model that is loaded here; a loaded codec stays on its device.
 
     Returns:
-        The content of a .cvq file, as ``colorcnn compress`` writes it.
+        The content of a .cvq file.
 
     Raises:
-        UsageError: this is no single image, or the model or an option is invalid.
+        UsageError: ``image`` is not a single image, or the model or an option is invalid.
         ColorCNNError: a file is missing or damaged, or the image has too many pixels.
 
     Example:
@@ -76,19 +76,19 @@ def decompress(
     """Decompress a .cvq file.
 
     Args:
-        file: its path, or its content.
-        model: the model that wrote it, as :func:`compress` takes it; by default the pretrained model that the
-            file names.
-        max_pixels: refuse larger images.
-        device: where a model that is named computes.
-        name: what error messages call the file; by default its path.
+        file: path or content of the file.
+        model: the model that wrote it, see :func:`compress`; by default the pretrained model that the file
+            names.
+        max_pixels: maximum number of pixels.
+        device: device of a model that is loaded here.
+        name: name of the file in error messages; by default its path.
 
     Returns:
         A Pillow image of mode RGB.
 
     Raises:
         UsageError: the model is invalid.
-        ColorCNNError: the file is missing, damaged, too large, or of another model.
+        ColorCNNError: the file is missing, damaged or too large, or another model wrote it.
     """
     from colorcnn.vq.codec import decompress_pixels
 
@@ -97,11 +97,11 @@ def decompress(
     data = bytes(cast("bytes", file)) if held else read_file(path)
     name = name or path
     header, _ = unpack(data, name)
-    # What a stranger's file names is a name, never a path.
+    # An untrusted file may give the name of an installed model, never a path.
     if model is None and header.model not in available("compressor"):
         raise ColorCNNError(
             f"{name} was written by the model {header.model!r}, which is not installed",
-            "name its checkpoint with model",
+            "give its checkpoint with model",
             code="codec-missing",
         )
     codec = _loaded(header.model if model is None else model, device)
@@ -109,16 +109,16 @@ def decompress(
 
 
 def to_picture(pixels: Tensor) -> Image.Image:
-    """Turn uint8 pixels (3, H, W) into a Pillow image."""
+    """Convert uint8 pixels (3, H, W) to a Pillow image."""
     return Image.fromarray(pixels.permute(1, 2, 0).contiguous().numpy())
 
 
 def read_file(path: str) -> bytes:
-    """Read a compressed file; one of another kind is read to its signature only.
+    """Read a compressed file; of a file of another kind read only the signature.
 
     Raises:
-        UsageError: it is a folder.
-        ColorCNNError: it does not exist or cannot be read.
+        UsageError: the path is a folder.
+        ColorCNNError: the file does not exist or cannot be read.
     """
     try:
         with open(path, "rb") as stream:
@@ -127,20 +127,20 @@ def read_file(path: str) -> bytes:
     except FileNotFoundError as error:
         raise ColorCNNError(f"{path} does not exist: check the path.") from error
     except IsADirectoryError as error:
-        raise UsageError(f"{path} is a folder: name a file.") from error
+        raise UsageError(f"{path} is a folder: use a file.") from error
     except OSError as error:
-        advice = cure(error, "check its rights")
+        advice = cure(error, "check its access rights")
         raise ColorCNNError(f"{path} could not be read ({error.strerror}): {advice}.") from error
     except ValueError as error:
-        raise ColorCNNError(f"{path} is no path ({error}): check it.") from error
+        raise ColorCNNError(f"{path} is not a path ({error}): check it.") from error
 
 
 def codec_name(model: Any) -> str:
-    """Return the name that a file keeps of its model.
+    """Return the model's name for a file.
 
     Args:
-        model: a pretrained name stays; a folder gives its own name and a checkpoint that of its run; a loaded
-            codec gives its architecture.
+        model: a pretrained name, which is returned; a folder, for its name; a checkpoint, for the name of its
+            run; or a loaded codec, for its architecture.
     """
     if not isinstance(model, str | os.PathLike):
         return str(getattr(getattr(model, "config", None), "architecture", type(model).__name__))
@@ -155,5 +155,5 @@ def _loaded(model: Any, device: str | torch.device) -> ImageCompressor:
     if isinstance(model, str | os.PathLike):
         return load_compressor(model).to(find_device(device))
     if not hasattr(model, "fingerprint"):
-        raise UsageError(f"A {type(model).__name__} is no codec: give a name, a path, or a loaded codec.")
+        raise UsageError(f"A {type(model).__name__} is not a codec: give a name, a path, or a loaded codec.")
     return cast("ImageCompressor", model)

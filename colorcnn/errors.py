@@ -1,4 +1,4 @@
-"""Errors that a user can cause. The message is one sentence: the input, the problem, the cure."""
+"""Errors that a user can cause. A message is one sentence with the input, the problem and the cure."""
 
 from __future__ import annotations
 
@@ -11,24 +11,24 @@ from numbers import Integral
 from pathlib import Path
 from typing import Any
 
-_LISTED = 60  # names in one message at most
+_LISTED = 60  # maximum number of names in one message
 
 Cure = str | Callable[..., str]
-"""What to do about an error: text with the error's parts in braces, or a function of the parts."""
+"""Advice for an error: text with the error's parts in braces, or a function of the parts."""
 
 
 class ColorCNNError(Exception):
-    """A request was valid and its work failed. The command line prints the message and exits with 1.
+    """The work of a valid request failed. The command prints the message and exits with 1.
 
     Args:
         problem: the whole sentence; with a cure, the sentence up to the colon.
-        cure: what the user can do, in the words of a Python caller, without a full stop.
-        code: a stable name of the problem, which tests and commands may rely on.
-        parts: what the sentence names, by name, such as ``path=...``.
+        cure: advice in the words of a Python caller, without a full stop.
+        code: stable name of the problem, for tests and commands.
+        parts: named values of the sentence, such as ``path=...``.
 
     Attributes:
-        code: see above.
-        parts: see above.
+        code: stable name of the problem.
+        parts: named values of the sentence.
     """
 
     exit_code = 1
@@ -56,7 +56,7 @@ class FileExists(ColorCNNError):
     """A result would replace a file.
 
     Args:
-        path: of that file.
+        path: path of that file.
     """
 
     code = "file-exists"
@@ -78,10 +78,10 @@ class MissingDataset(UsageError):
     """A data set is not on the disk, or not complete.
 
     Args:
-        name: of the data set.
-        root: the folder it was looked for in.
-        can_download: whether colorcnn can fetch it.
-        looked_for: names of folders that would have been taken.
+        name: name of the data set.
+        root: the folder that was searched.
+        can_download: True if colorcnn can download it.
+        looked_for: possible names of its folder.
     """
 
     code = "missing-dataset"
@@ -91,10 +91,10 @@ class MissingDataset(UsageError):
     ) -> None:
         names = ", ".join(looked_for)
         problem = f"{name} is not in {os.fspath(root)}, or not complete"
-        fetch = ", or fetch it with download=True" if can_download else ""
+        download = ", or download it with download=True" if can_download else ""
         super().__init__(
             f"{problem} (looked for {names})" if names else problem,
-            f"name the folder that holds it with root or COLORCNN_DATA{fetch}",
+            f"set the folder that holds it with root or COLORCNN_DATA{download}",
             name=name,
             root=root,
             can_download=can_download,
@@ -103,11 +103,11 @@ class MissingDataset(UsageError):
 
 
 class UnknownName(UsageError):
-    """A name is not registered; the message lists the names that are, the most similar one first.
+    """A name is not registered; the message gives the most similar name, and lists all.
 
     Args:
-        kind: the kind of thing that has the name, such as ``"method"``.
-        name: the name that was given.
+        kind: word for the error message, such as ``"method"``.
+        name: the unknown name.
         known: the registered names.
     """
 
@@ -116,9 +116,9 @@ class UnknownName(UsageError):
     def __init__(self, kind: str, name: object, known: Iterable[str]) -> None:
         names = sorted(known)
         similar = similar_name(shortened(name), names)
-        meant = f" (did you mean {similar}?)" if similar else ""
+        hint = f" (did you mean {similar}?)" if similar else ""
         super().__init__(
-            f"Unknown {kind} {quoted(name)}{meant}",
+            f"Unknown {kind} {quoted(name)}{hint}",
             f"choose one of {', '.join(names[:_LISTED])}{', ...' if len(names) > _LISTED else ''}",
             kind=kind,
             name=name,
@@ -135,8 +135,8 @@ def similar_name(name: str, known: Iterable[str]) -> str | None:
     """Return the known name that is most similar to another one, or None.
 
     Args:
-        name: as it was written; case and punctuation count little.
-        known: the names to choose from.
+        name: the unknown name; case and punctuation are ignored.
+        known: the known names.
     """
     plain = {_letters(one): one for one in known}
     found = difflib.get_close_matches(_letters(name), plain, n=1, cutoff=0.7)
@@ -147,22 +147,22 @@ def _letters(name: str) -> str:
     return "".join(character for character in name.lower() if character.isalnum())
 
 
-def check_at_least(least: int, **numbers: Any) -> None:
+def check_at_least(minimum: int, **numbers: Any) -> None:
     """Check that numbers are whole and not too small; None is always allowed.
 
     Args:
-        least: the smallest number that is allowed.
-        numbers: by the names of their options.
+        minimum: the smallest allowed number.
+        numbers: name of the option -> number.
 
     Raises:
-        UsageError: a number is not whole, or below ``least``.
+        UsageError: a number is not whole, or below ``minimum``.
     """
     for name, value in numbers.items():
         whole = isinstance(value, Integral) and not isinstance(value, bool)
-        if value is not None and (not whole or value < least):
+        if value is not None and (not whole or value < minimum):
             raise UsageError(
                 f"{name} is {quoted(value)}",
-                f"choose a whole number from {least} up",
+                f"choose a whole number from {minimum} up",
                 code="out-of-range",
                 name=name,
                 value=value,
@@ -170,13 +170,13 @@ def check_at_least(least: int, **numbers: Any) -> None:
 
 
 def shortened(value: Any, length: int = 80) -> str:
-    """Write a value of a file or an option so that it fits into a sentence, in printable characters.
+    """Return a short text of a value for a message, in printable characters.
 
     Args:
-        value: a string, or anything that has a text.
-        length: the number of characters at most, from 4 up.
+        value: any value.
+        length: maximum number of characters, at least 4.
     """
-    # A number of thousands of digits has no text, and a mapping of a million entries a long one.
+    # Python refuses to print a number of thousands of digits. A mapping of a million entries has a long text.
     try:
         text = value if isinstance(value, str) else reprlib.repr(value)
     except ValueError:
@@ -186,17 +186,17 @@ def shortened(value: Any, length: int = 80) -> str:
 
 
 def quoted(value: Any) -> str:
-    """Write a value of a file or an option as Python would, cut to the length of a line.
+    """Return a short text of a value for a message, as Python's ``repr`` writes it.
 
     Args:
-        value: a string, or anything that has a text.
+        value: any value.
     """
     return repr(shortened(value)) if isinstance(value, str) else shortened(value)
 
 
 @contextmanager
 def cures(by_code: Mapping[str, Cure]) -> Iterator[None]:
-    """Give errors another cure on their way out, so that a command speaks of its own options.
+    """Replace the cures of errors within the context, so that a command can name its own options.
 
     Args:
         by_code: code of an error -> its cure.
@@ -209,10 +209,10 @@ def cures(by_code: Mapping[str, Cure]) -> Iterator[None]:
 
 
 def apply_cure(error: ColorCNNError, by_code: Mapping[str, Cure]) -> None:
-    """Replace the cure of an error where there is a better one for its code.
+    """Replace the cure of an error if there is one for its code.
 
     Args:
-        error: is changed.
+        error: the error, which is changed.
         by_code: code of an error -> its cure.
     """
     better = by_code.get(error.code)

@@ -1,4 +1,4 @@
-"""Writing files so that a reader never sees half of one and nobody's file is lost."""
+"""Atomic writing of files, which never replaces a file by accident."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ IMAGE_SUFFIXES = frozenset(
     {".avif", ".bmp", ".gif", ".jfif", ".jp2", ".jpeg", ".jpg", ".pbm", ".pgm", ".png"}
     | {".pnm", ".ppm", ".tga", ".tif", ".tiff", ".webp"}
 )
-"""The endings of the names of image files, in lower case."""
+"""File extensions of images, in lower case."""
 
 _NO_LINKS = (errno.EPERM, errno.EACCES, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK)
-"""Answers of file systems that have no hard links, such as FAT and some network shares."""
+"""Errors of file systems without hard links, such as FAT and some network shares."""
 
 
 def check_png_name(path: str | os.PathLike[str]) -> None:
-    """Check that a file's name does not promise another image format than PNG.
+    """Check that a file's name does not have the extension of another image format than PNG.
 
     Args:
-        path: of the file that is to be written; any ending that is of no image format is allowed.
+        path: the file to write.
 
     Raises:
-        UsageError: the name ends as that of another image format.
+        UsageError: the extension is that of another image format.
     """
     suffix = Path(path).suffix.lower()
     if suffix != ".png" and suffix in IMAGE_SUFFIXES:
@@ -42,32 +42,32 @@ def check_png_name(path: str | os.PathLike[str]) -> None:
 
 
 def write_atomically(path: str | os.PathLike[str], data: bytes, *, overwrite: bool = True) -> Path:
-    """Write ``data`` to ``path`` whole or not at all; missing parent folders are made.
+    """Write ``data`` to ``path`` atomically; create missing parent folders.
 
-    Of two processes that write one file without ``overwrite``, one succeeds and the other fails.
-    A file that is replaced keeps its access rights. A link is written through, to the file behind it.
+    If two processes write one file without ``overwrite``, one succeeds and the other fails. A replaced file
+    keeps its access rights. If ``path`` is a link, its target is replaced.
 
     Args:
         path: the file to write.
-        data: its content.
-        overwrite: replace an existing file; otherwise it is left alone and the call fails.
+        data: the content.
+        overwrite: True to replace an existing file; False to raise FileExists.
 
     Returns:
         The path.
 
     Raises:
         FileExists: the file, or a link of that name, exists and ``overwrite`` is false.
-        ColorCNNError: the disk or the access rights do not allow it.
+        ColorCNNError: the file cannot be written.
     """
     path = Path(path)
     if not overwrite:
         refuse_existing(path)
     temporary: str | None = None
     try:
-        if _is_device(path):  # /dev/null, a pipe: to be written to, never to be replaced
+        if _is_device(path):  # such as /dev/null or a pipe, which must not be replaced
             path.write_bytes(data)
             return path
-        target = _behind_links(path) if overwrite else path
+        target = _link_target(path) if overwrite else path
         target.parent.mkdir(parents=True, exist_ok=True)
         handle, temporary = temporary_beside(target)
         with os.fdopen(handle, "wb") as stream:
@@ -78,7 +78,7 @@ def write_atomically(path: str | os.PathLike[str], data: bytes, *, overwrite: bo
         else:
             _publish(temporary, target)
     except FileExistsError as error:
-        if overwrite or error.filename2 is None:  # a file stands in the place of a parent folder
+        if overwrite or error.filename2 is None:  # a parent folder is a file
             raise _unwritable(path, error) from error
         raise FileExists.at(path) from error
     except (OSError, ValueError) as error:  # a ValueError for a null byte in the name
@@ -91,34 +91,34 @@ def write_atomically(path: str | os.PathLike[str], data: bytes, *, overwrite: bo
 
 
 def make_folder(folder: str | os.PathLike[str]) -> None:
-    """Make a folder for results, where it is missing, and find out whether files can be written to it.
+    """Create a folder for results if it is missing, and check that it is writable.
 
     Raises:
-        ColorCNNError: they cannot.
+        ColorCNNError: the folder is not writable.
     """
     try:
         Path(folder).mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder):
             return
     except (OSError, ValueError) as error:  # a ValueError for a null byte in the name
-        reason, advice = _reason(error, "choose a folder you may write to")
+        reason, advice = _reason(error, "choose a writable folder")
         raise ColorCNNError(f"Nothing can be written to {folder} ({reason}): {advice}.") from error
 
 
 def is_taken(path: str | os.PathLike[str]) -> bool:
-    """Tell whether a file, a folder or a link of any kind has this name; devices and pipes do not count."""
+    """Return True if a file, a folder or a link has this name; devices and pipes do not count."""
     return os.path.lexists(path) and not _is_device(Path(path))
 
 
 def refuse_existing(path: str | os.PathLike[str]) -> None:
-    """Raise FileExists when a file, or a link of any kind, is there that would be overwritten."""
+    """Raise FileExists if a file, a folder or a link has this name."""
     if is_taken(path):
-        _behind_links(Path(path))
+        _link_target(Path(path))
         raise FileExists.at(path)
 
 
 def file_names(files: Sequence[Path]) -> list[str]:
-    """Return the files' paths relative to the folder that they share, with ``/`` between the parts."""
+    """Return the files' paths relative to their common folder, with ``/`` between the parts."""
     if not files:
         return []
     shared = os.path.commonpath([file.parent for file in files])
@@ -126,16 +126,16 @@ def file_names(files: Sequence[Path]) -> list[str]:
 
 
 def temporary_beside(path: Path) -> tuple[int, str]:
-    """Open a new file that is to become ``path``: its descriptor and name; a long name is cut short."""
+    """Open a temporary file in the folder of ``path``; return its descriptor and name."""
     return tempfile.mkstemp(dir=path.parent, prefix=f".{path.name[:40]}.", suffix=".part")
 
 
 def cure(error: OSError, usual: str) -> str:
-    """Say what to do about an error of the system.
+    """Return advice for an error of the operating system.
 
     Args:
         error: the error.
-        usual: the advice for all errors that have no advice of their own.
+        usual: the advice for errors without special advice.
 
     Returns:
         A clause without a full stop.
@@ -152,39 +152,39 @@ def cure(error: OSError, usual: str) -> str:
 
 
 def _publish(temporary: str, target: Path) -> None:
-    """Give a finished file its name, unless the name is taken.
+    """Give a finished file its name if no file has it.
 
     Raises:
-        FileExistsError: it is; ``filename2`` is the name.
+        FileExistsError: a file has the name; ``filename2`` is the name.
     """
     try:
         os.link(temporary, target)
     except OSError as error:
         if error.errno not in _NO_LINKS:
             raise
-        try:  # Claim the name with an empty file: no second writer can.
+        try:  # Reserve the name with an empty file; only one writer can create it.
             os.close(os.open(target, os.O_CREAT | os.O_EXCL | os.O_WRONLY))
         except FileExistsError as taken:
             raise FileExistsError(taken.errno, taken.strerror, temporary, None, str(target)) from None
         os.replace(temporary, target)
 
 
-def _behind_links(path: Path) -> Path:
-    """Return the file that a chain of links leads to, or the path itself where it is no link.
+def _link_target(path: Path) -> Path:
+    """Return the target of a chain of links, or the path itself if it is not a link.
 
     Raises:
-        ColorCNNError: the chain leads back to itself.
+        ColorCNNError: the chain is circular.
     """
     if not path.is_symlink():
         return path
     target = Path(os.path.realpath(path))
-    if target.is_symlink():  # realpath gives up on a circle and returns a link
+    if target.is_symlink():  # realpath returns a link if the chain is circular
         raise ColorCNNError(f"{path} is a link that leads to itself: remove it, or choose another name.")
     return target
 
 
 def _mode(target: Path) -> int:
-    """Return the access rights a file has, or those the umask leaves for a new one."""
+    """Return the access rights of a file; for a new file those that the umask allows."""
     try:
         return stat.S_IMODE(os.stat(target).st_mode)
     except OSError:
@@ -192,7 +192,7 @@ def _mode(target: Path) -> int:
 
 
 def _unwritable(path: Path, error: OSError | ValueError) -> ColorCNNError:
-    reason, advice = _reason(error, "free some space or choose a folder you may write to")
+    reason, advice = _reason(error, "free some space, or choose a writable folder")
     return ColorCNNError(f"{path} could not be written ({reason}): {advice}.")
 
 

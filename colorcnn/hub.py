@@ -1,8 +1,8 @@
 """Checkpoint folders on the Hugging Face Hub.
 
-``hf:USER/REPO`` names a repository there, ``hf:USER/REPO@REVISION`` a branch, tag or commit of it. Two files
-are fetched, config.json and model.safetensors, and neither can hold code. The client library is imported when
-such a name is used, and not before.
+``hf:USER/REPO`` is a repository of the Hub, ``hf:USER/REPO@REVISION`` a branch, tag or commit of it. Only
+config.json and model.safetensors are downloaded, and neither can hold code. The client library is imported
+only if such a name is used.
 """
 
 from __future__ import annotations
@@ -26,14 +26,14 @@ _NAME = re.compile(r"(?:hf:)?([\w.-]+/[\w.-]+)(?:@([\w./-]+))?", re.ASCII)
 
 
 def is_hub_name(spec: str) -> bool:
-    """Return whether a name begins with ``hf:``."""
+    """Return True if a name begins with ``hf:``."""
     return spec.startswith(PREFIX)
 
 
 def is_repository(name: str) -> bool:
-    """Return whether a name without ``hf:`` has the form ``USER/REPO`` and is no path.
+    """Return True if a name has the form ``USER/REPO`` without ``hf:``, and is not a path.
 
-    ``runs/plus`` is a path where a folder ``runs`` is, so that a slip in a path asks the Hub nothing.
+    ``runs/plus`` is a path if the folder ``runs`` exists, so that a misspelled path causes no request.
     """
     return not is_hub_name(name) and bool(_NAME.fullmatch(name)) and not Path(name).parent.exists()
 
@@ -62,29 +62,29 @@ def fetch(
     local_files_only: bool = False,
     force_download: bool = False,
 ) -> Path:
-    """Fetch a checkpoint folder, unless it is in the Hub's cache already.
+    """Download a checkpoint folder if it is not in the Hub's cache.
 
     Args:
-        name: as :func:`parse_hub_name` takes it.
+        name: ``USER/REPO`` or ``USER/REPO@REVISION``, with or without ``hf:``.
         revision: a branch, tag or commit; the main branch by default.
-        cache_dir: the Hub's cache; by default as ``HF_HOME`` and ``HF_HUB_CACHE`` say.
-        token: for private repositories; by default ``HF_TOKEN`` or that of ``hf auth login``.
-        local_files_only: take the cache alone, as ``HF_HUB_OFFLINE=1`` does for the whole process.
-        force_download: fetch what is in the cache, too.
+        cache_dir: the Hub's cache; by default that of ``HF_HOME`` or ``HF_HUB_CACHE``.
+        token: token for private repositories; by default ``HF_TOKEN`` or the token of ``hf auth login``.
+        local_files_only: True to use only the cache, like ``HF_HUB_OFFLINE=1``.
+        force_download: True to download files that are in the cache, too.
 
     Returns:
         The folder in the cache.
 
     Raises:
-        UsageError: the name is invalid, or there is no such repository or revision.
-        ColorCNNError: it could not be fetched, or it holds no checkpoint.
+        UsageError: the name is invalid, or the repository or revision does not exist.
+        ColorCNNError: the download failed, or the repository holds no checkpoint.
     """
     repo, named = parse_hub_name(name)
     if named and revision and named != revision:
-        raise UsageError(f"{name} names a revision and revision is {quoted(revision)}: give one of them.")
+        raise UsageError(f"{name} has a revision and revision is {quoted(revision)}: give one of them.")
     from huggingface_hub import snapshot_download
 
-    with _told(repo):
+    with _readable_errors(repo):
         folder = Path(
             snapshot_download(
                 repo,
@@ -102,7 +102,7 @@ def fetch(
         if not (folder / file).is_file():
             raise ColorCNNError(
                 f"{repo} of the Hugging Face Hub has no {file}",
-                "name a repository that colorcnn pushed, or fetch it again",
+                "use a repository that colorcnn pushed, or download it again",
                 code="hub-no-checkpoint",
                 repo=repo,
             )
@@ -111,10 +111,10 @@ def fetch(
 
 @cache
 def fetch_once(name: str) -> Path:
-    """Fetch a checkpoint folder with the default options; a second call in a process asks the Hub nothing.
+    """Download a checkpoint folder with the default options, once per process.
 
     Args:
-        name: as :func:`parse_hub_name` takes it.
+        name: ``USER/REPO`` or ``USER/REPO@REVISION``, with or without ``hf:``.
     """
     return fetch(name)
 
@@ -129,29 +129,29 @@ def push(
     message: str | None = None,
     create_pr: bool = False,
 ) -> str:
-    """Upload a checkpoint folder; the repository is made where it is missing.
+    """Upload a checkpoint folder; create the repository if it is missing.
 
     Args:
-        folder: holds config.json and model.safetensors.
+        folder: the folder with config.json and model.safetensors.
         repo: ``USER/REPO``.
-        private: whether a new repository is private; by default as the account says.
-        token: by default ``HF_TOKEN`` or that of ``hf auth login``.
-        revision: the branch; it is made where it is missing. The main branch by default.
-        message: of the commit.
-        create_pr: open a pull request, and leave the branch as it is.
+        private: True for a private new repository; by default the account's setting.
+        token: the token; by default ``HF_TOKEN`` or the token of ``hf auth login``.
+        revision: the branch, created if it is missing; the main branch by default.
+        message: commit message.
+        create_pr: True to open a pull request instead of a commit.
 
     Returns:
         The address of the commit or of the pull request.
 
     Raises:
-        UsageError: the name is invalid, or the repository may not be written.
+        UsageError: the name is invalid, or the token has no write access.
         ColorCNNError: the upload failed.
     """
     repo, named = parse_hub_name(repo)
     revision = revision or named
     from huggingface_hub import HfApi
 
-    with _told(repo):
+    with _readable_errors(repo):
         api = HfApi(token=token, library_name="colorcnn", library_version=__version__)
         api.create_repo(repo, private=private, exist_ok=True)
         if revision and not create_pr:
@@ -168,13 +168,13 @@ def push(
 
 
 def _invalid_name(name: str) -> UsageError:
-    problem = f"{quoted(name)} names no repository of the Hugging Face Hub"
+    problem = f"{quoted(name)} is not the name of a repository of the Hugging Face Hub"
     return UsageError(problem, "write hf:USER/REPO", code="hub-name")
 
 
 @contextmanager
-def _told(repo: str) -> Iterator[None]:
-    """Turn the many errors of the client into one sentence each."""
+def _readable_errors(repo: str) -> Iterator[None]:
+    """Convert each error of the client library to one sentence."""
     from huggingface_hub import utils
 
     offline = (utils.OfflineModeIsEnabled, utils.LocalEntryNotFoundError)
@@ -185,28 +185,28 @@ def _told(repo: str) -> Iterator[None]:
     except utils.RevisionNotFoundError as error:
         raise UsageError(
             f"{repo} of the Hugging Face Hub has no such revision",
-            "name a branch, a tag or a commit that it has",
+            "use one of its branches, tags or commits",
             code="hub-missing",
             repo=repo,
         ) from error
-    except utils.RepositoryNotFoundError as error:  # gated and private repositories, too
+    except utils.RepositoryNotFoundError as error:  # includes gated and private repositories
         raise UsageError(
             f"The Hugging Face Hub shows no repository {repo}",
-            "check its name, and give a token that may see it (HF_TOKEN, or `hf auth login`)",
+            "check its name, and use a token with access (HF_TOKEN, or `hf auth login`)",
             code="hub-missing",
             repo=repo,
         ) from error
     except offline as error:
         raise ColorCNNError(
-            f"{repo} is not in the cache of the Hugging Face Hub, and the Hub was not asked or not reached",
-            "check the connection, HF_HUB_OFFLINE and the cache, or name a checkpoint folder",
+            f"{repo} is not in the cache of the Hugging Face Hub, and the Hub is offline or not reachable",
+            "check the connection, HF_HUB_OFFLINE and the cache, or use a checkpoint folder",
             code="hub-offline",
             repo=repo,
         ) from error
     except Exception as error:  # connections, proxies, certificates and full disks fail in many ways
         reason = shortened((str(error) or type(error).__name__).splitlines()[0].rstrip("."), 200)
         raise ColorCNNError(
-            f"{repo} could not be exchanged with the Hugging Face Hub ({reason})",
+            f"The transfer of {repo} from or to the Hugging Face Hub failed ({reason})",
             "check the connection and the token (HF_TOKEN, or `hf auth login`)",
             code="hub-failed",
             repo=repo,

@@ -1,4 +1,4 @@
-"""The one image loader: any picture Pillow can decode, as upright 8-bit sRGB in mode RGB or RGBA."""
+"""Image loader: any image that Pillow can decode, as upright 8-bit sRGB in mode RGB or RGBA."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ FORMATS = (
     *("AVIF", "BMP", "DDS", "DIB", "GIF", "ICNS", "ICO", "JPEG", "JPEG2000", "PCX", "PNG", "PPM", "PSD"),
     *("QOI", "SGI", "SUN", "TGA", "TIFF", "WEBP"),
 )
-"""Pillow's names of the formats that are read. All hold pixels: PostScript would start another program."""
+"""Pillow's names of the formats that are read. PostScript is left out: it would start another program."""
 
-# The most pixels that a byte of a file can stand for. Formats that compress better are not listed.
+# Maximum number of pixels per byte of a file. Formats that compress better are not listed.
 _PIXELS_A_BYTE = {"BMP": 128, "DDS": 4, "DIB": 128, "PCX": 512, "PPM": 8, "SGI": 64, "SUN": 1024, "TGA": 128}
 _PIXELS_A_BYTE |= {"TIFF": 10_000}
-_FREE_PIXELS = 1 << 22  # so many cost little, whatever a file's header says
+_FREE_PIXELS = 1 << 22  # headers up to this number of pixels are not checked
 
-# Other formats with several "frames" keep previews, layers or depth maps in them, not moments in time.
+# In other formats several "frames" are previews, layers or depth maps, not an animation.
 _ANIMATED = frozenset({"AVIF", "GIF", "PNG", "TIFF", "WEBP"})
 
 _pillow_limit = threading.Lock()
@@ -43,33 +43,33 @@ _pillow_limit = threading.Lock()
 _STREAM_BYTES = 1 << 29
 
 LEARNED_PIXELS = 4_194_304
-"""The most pixels of an image that a learned quantizer takes unless told otherwise.
+"""Default limit of an image's pixels for a learned quantizer.
 
-A light U-Net of width 16 needs from 0.7 kB (4 colours) to 1.2 kB (256) a pixel."""
+A small U-Net of width 16 needs 0.7 kB (4 colours) to 1.2 kB (256 colours) per pixel."""
 
 
 def read_image(
     source: Source, *, max_pixels: int | None = None, frame: int = 0, name: str | None = None
 ) -> Image.Image:
-    """Read one picture.
+    """Read one image.
 
-    EXIF orientation is applied; an ICC profile is converted to sRGB (one that is damaged or made for another
-    kind of image is ignored, as browsers do). Grey, CMYK, LAB, 1-bit, indexed, 16-bit (divided by 257) and
-    float images become RGB; RGBA where the file says that something is transparent.
-    Of 16-bit *colour* animations Pillow keeps only the high bytes, so these may differ by one level.
+    EXIF orientation is applied. An ICC profile is converted to sRGB (damaged or unsuitable ones are ignored,
+    as in browsers). Grey, CMYK, LAB, 1-bit, indexed, 16-bit (divided by 257) and float images become RGB, or
+    RGBA if the file has transparency. Pillow keeps only the high bytes of 16-bit *colour* animations, so
+    these may differ by one level.
 
     Args:
         source: a path, the bytes of an image file, or a binary file, which is read to its end.
-        max_pixels: refuse pictures of more pixels than this; by default Pillow's limit holds, 178 million.
-        frame: which frame of an animation or page of a TIFF, from 0.
-        name: what error messages call ``source``; by default its path.
+        max_pixels: maximum number of pixels; by default Pillow's limit of 178 million.
+        frame: number of the frame of an animation or page of a TIFF, from 0.
+        name: name of ``source`` in error messages; by default its path.
 
     Returns:
         A Pillow image of mode RGB or RGBA, loaded, without metadata.
 
     Raises:
-        ColorCNNError: no such file, not an image, corrupt, empty, or too large.
-        UsageError: ``max_pixels`` is below 1.
+        ColorCNNError: the file is missing, not an image, corrupt, empty, or too large.
+        UsageError: ``max_pixels`` is below 1, or the frame does not exist.
     """
     with _opened(source, max_pixels, name) as reader:
         return reader.read(frame)
@@ -81,9 +81,9 @@ def frames(
     """Read every frame of an animated GIF, PNG, WebP or AVIF, or every page of a TIFF, one after the other.
 
     Args:
-        source: as for :func:`read_image`; a still picture has one frame.
-        max_pixels: as for :func:`read_image`.
-        name: as for :func:`read_image`.
+        source: a path, bytes or a binary file; an image without animation has one frame.
+        max_pixels: maximum number of pixels; by default Pillow's limit.
+        name: name of ``source`` in error messages; by default its path.
     """
     with _opened(source, max_pixels, name) as reader:
         for frame in range(reader.num_frames):
@@ -94,9 +94,9 @@ def num_frames(source: Source, *, max_pixels: int | None = None, name: str | Non
     """Return the number of frames of :func:`frames`.
 
     Args:
-        source: as for :func:`read_image`.
-        max_pixels: as for :func:`read_image`.
-        name: as for :func:`read_image`.
+        source: a path, bytes or a binary file.
+        max_pixels: maximum number of pixels; by default Pillow's limit.
+        name: name of ``source`` in error messages; by default its path.
     """
     with _opened(source, max_pixels, name) as reader:
         return reader.num_frames
@@ -105,33 +105,33 @@ def num_frames(source: Source, *, max_pixels: int | None = None, name: str | Non
 def open_picture(
     stream: str | os.PathLike[str] | BinaryIO, formats: tuple[str, ...] = FORMATS
 ) -> Image.Image:
-    """Open a picture with Pillow; the only place where that is done.
+    """Open an image with Pillow. No other code of the package calls ``Image.open``.
 
     Args:
         stream: a path or a binary file.
-        formats: Pillow's names of the formats to try.
+        formats: Pillow's names of the allowed formats.
     """
     Image.init()
     return Image.open(stream, formats=[name for name in formats if name in Image.OPEN])
 
 
 def find_images(folder: str | os.PathLike[str], *, recursive: bool = False) -> list[Path]:
-    """The image files of a folder by their suffix, in alphabetical order; hidden ones are left out.
+    """Return the image files of a folder by their extension, sorted, without hidden files.
 
     Args:
-        folder: the folder to look in.
-        recursive: look in the folders below it, too.
+        folder: the folder.
+        recursive: True to include subfolders.
 
     Raises:
-        ColorCNNError: the folder does not exist or may not be read.
+        ColorCNNError: the folder does not exist or cannot be read.
     """
     folder = Path(folder)
     try:
-        entries = sorted(folder.iterdir())  # of a folder that does not exist rglob says nothing
+        entries = sorted(folder.iterdir())  # rglob raises no error for a missing folder
         if recursive:
             entries = sorted(folder.rglob("*"))
     except OSError as error:
-        raise ColorCNNError(f"{folder} could not be read ({error.strerror}): name another folder.") from error
+        raise ColorCNNError(f"{folder} could not be read ({error.strerror}): use another folder.") from error
     return [
         path
         for path in entries
@@ -142,26 +142,26 @@ def find_images(folder: str | os.PathLike[str], *, recursive: bool = False) -> l
 
 
 def flatten(picture: Image.Image, background: Any = "white") -> Image.Image:
-    """Lay a picture over a plain background: mode RGB. A picture without alpha is returned as it is.
+    """Blend an image with a background colour: mode RGB. An image without alpha is returned unchanged.
 
     Args:
-        picture: as :func:`read_image` returns it.
-        background: a colour.
+        picture: an image from :func:`read_image`.
+        background: colour behind transparent pixels.
     """
     if picture.mode == "RGB":
         return picture
     if picture.mode != "RGBA":
-        raise UsageError(f"This picture is of mode {picture.mode}: read it with read_image first.")
+        raise UsageError(f"This image has mode {picture.mode}: read it with read_image first.")
     canvas = Image.new("RGBA", picture.size, (*parse_color(background), 255))
     return Image.alpha_composite(canvas, picture).convert("RGB")
 
 
 def to_tensor(picture: Image.Image, background: str = "white") -> Tensor:
-    """Turn a picture from :func:`read_image` into a uint8 tensor (3, H, W); alpha is laid over a colour.
+    """Convert an image from :func:`read_image` to a uint8 tensor (3, H, W).
 
     Args:
-        picture: as :func:`read_image` returns it.
-        background: a colour, laid below transparent pixels.
+        picture: an image from :func:`read_image`.
+        background: colour behind transparent pixels.
     """
     import torch
 
@@ -170,7 +170,7 @@ def to_tensor(picture: Image.Image, background: str = "white") -> Tensor:
 
 
 class _Reader:
-    """An open image file, with a name for its errors."""
+    """An open image file, with a name for error messages."""
 
     def __init__(self, stream: BinaryIO, max_pixels: int | None, name: str) -> None:
         self.stream = stream
@@ -184,18 +184,18 @@ class _Reader:
             self.deep_mode = low_byte_mode(self.picture)
 
     def _check_header(self) -> None:
-        """Refuse a header that claims more pixels than the file can hold, before memory is taken for them."""
+        """Raise an error if a header claims more pixels than the file can hold."""
         width, height = self.picture.size
         ratio = _PIXELS_A_BYTE.get(self.picture.format or "")
         if ratio is None or width * height <= _FREE_PIXELS:
             return
-        place = self.stream.tell()
+        position = self.stream.tell()
         size = self.stream.seek(0, io.SEEK_END)
-        self.stream.seek(place)
+        self.stream.seek(position)
         if width * height > ratio * size:
             raise ColorCNNError(
                 f"{self.name} claims {width} x {height} pixels and has {size} bytes",
-                "replace it by an intact copy",
+                "use an intact copy",
                 code="lying-header",
             )
 
@@ -218,12 +218,12 @@ class _Reader:
             return normalize(self.picture)
 
     def _all_bits(self, raw_mode: str) -> Image.Image:
-        """A picture of 16 bits a channel, of which Pillow has kept the high bytes: add the low ones."""
+        """Return an image of 16 bits per channel, of which Pillow keeps only the high bytes."""
         self.stream.seek(0)
         other: Any = open_picture(self.stream)
         other.tile = [with_raw_mode(tile, raw_mode) for tile in other.tile]
         high, low = np.asarray(self.picture), np.asarray(other)
-        if raw_mode == "RGBA":  # the four bytes of grey and alpha
+        if raw_mode == "RGBA":  # it holds the four bytes of grey and alpha
             high, low = low[..., [0, 2]], low[..., [1, 3]]
         deep = Image.fromarray(SIXTEEN_TO_EIGHT[high.astype(np.uint16) << 8 | low])
         deep.info = {key: value for key, value in self.picture.info.items() if key != "transparency"}
@@ -247,21 +247,19 @@ class _Reader:
             ) from error
         except UnidentifiedImageError as error:
             raise ColorCNNError(
-                f"{self.name} is not an image of a known format: name an image file such as PNG or JPEG."
+                f"{self.name} is not an image of a known format: use an image file such as PNG or JPEG."
             ) from error
         except MemoryError as error:
             raise ColorCNNError(f"{self.name} does not fit into memory: scale it down first.") from error
-        except Exception as error:  # Pillow's decoders answer damaged files with almost any exception
+        except Exception as error:  # Pillow's decoders raise almost any exception for damaged files
             reason = shortened(str(error).strip().rstrip("."), 120) or type(error).__name__
-            raise ColorCNNError(
-                f"{self.name} is corrupt ({reason}): replace it by an intact copy."
-            ) from error
+            raise ColorCNNError(f"{self.name} is corrupt ({reason}): use an intact copy.") from error
 
 
 @contextlib.contextmanager
 def _opened(source: Source, max_pixels: int | None, name: str | None) -> Iterator[_Reader]:
     if max_pixels is not None and max_pixels < 1:
-        raise UsageError(f"The largest number of pixels is {max_pixels}: give at least 1.")
+        raise UsageError(f"max_pixels is {max_pixels}: choose at least 1.")
     if name is None:
         name = os.fspath(source) if isinstance(source, str | os.PathLike) else "The image data"
     with _stream(source, name) as stream:
@@ -275,7 +273,7 @@ def _opened(source: Source, max_pixels: int | None, name: str | None) -> Iterato
 
 
 def _stream(source: Source, name: str) -> BinaryIO:
-    """The source as a seekable binary file of our own."""
+    """Open the source as a seekable binary file."""
     if isinstance(source, bytes | bytearray | memoryview):
         return io.BytesIO(source)
     try:
@@ -283,33 +281,33 @@ def _stream(source: Source, name: str) -> BinaryIO:
             return io.BytesIO(source.read())
         mode = os.stat(source).st_mode
         if stat.S_ISDIR(mode):
-            raise ColorCNNError(f"{name} is a directory: name an image file.")
+            raise ColorCNNError(f"{name} is a directory: use an image file.")
         if stat.S_ISREG(mode):
             return open(source, "rb")
-        with open(source, "rb") as stream:  # a pipe, as `<(command)` makes, cannot be rewound
+        with open(source, "rb") as stream:  # a pipe, for example of `<(command)`, is not seekable
             return io.BytesIO(read_bounded(stream, name))
     except FileNotFoundError as error:
         raise ColorCNNError(f"{name} does not exist: check the path.") from error
     except ValueError as error:
-        raise ColorCNNError(f"{name} is no path ({error}): check it.") from error
+        raise ColorCNNError(f"{name} is not a path ({error}): check it.") from error
     except OSError as error:
         raise _unreadable(name, error) from error
 
 
 def read_bounded(stream: BinaryIO, name: str) -> bytes:
-    """Read a stream that cannot be rewound to its end.
+    """Read a stream that is not seekable to its end.
 
     Args:
         stream: a pipe, standard input or a device.
-        name: what error messages call it.
+        name: name of the stream in error messages.
 
     Raises:
-        ColorCNNError: it does not end within 512 MiB, as /dev/zero.
-        OSError: it cannot be read.
+        ColorCNNError: the stream does not end within 512 MiB, like /dev/zero.
+        OSError: the stream cannot be read.
     """
     data = stream.read(_STREAM_BYTES + 1)
     if len(data) > _STREAM_BYTES:
-        raise ColorCNNError(f"{name} does not end within {_STREAM_BYTES >> 20} MiB: name an image file.")
+        raise ColorCNNError(f"{name} does not end within {_STREAM_BYTES >> 20} MiB: use an image file.")
     return data
 
 
@@ -320,7 +318,7 @@ def _unreadable(name: str, error: OSError) -> ColorCNNError:
 
 @contextlib.contextmanager
 def _raised_limit(max_pixels: int | None) -> Iterator[None]:
-    """Let Pillow, whose limit is a global, open more pixels than it would by itself."""
+    """Raise Pillow's limit of pixels, a global variable, within the context."""
     limit = Image.MAX_IMAGE_PIXELS
     if max_pixels is None or limit is None or max_pixels <= 2 * limit:
         yield

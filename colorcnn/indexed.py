@@ -1,4 +1,4 @@
-"""One picture as an index map and a palette of bytes, in NumPy: what an indexed PNG file holds."""
+"""One image as an index map and a palette of bytes, in NumPy, like an indexed PNG file."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from colorcnn.errors import UsageError
 
 
 def count_indices(indices: np.ndarray, colors: int) -> np.ndarray:
-    """Count the pixels of each index, in pieces, as NumPy takes eight bytes an element.
+    """Count the pixels of each index, in pieces, because NumPy needs eight bytes per element.
 
     Args:
         indices: uint8.
@@ -25,7 +25,7 @@ def count_indices(indices: np.ndarray, colors: int) -> np.ndarray:
 
 
 def map_indices(indices: np.ndarray, table: np.ndarray) -> np.ndarray:
-    """Replace every index by its entry in a table; a NumPy look-up takes eight bytes each.
+    """Replace every index by its entry in a table. NumPy's look-up would need eight bytes per index.
 
     Args:
         indices: uint8.
@@ -36,7 +36,7 @@ def map_indices(indices: np.ndarray, table: np.ndarray) -> np.ndarray:
 
 
 class Indexed(NamedTuple):
-    """A picture of few colours.
+    """An indexed image.
 
     Attributes:
         indices: (H, W) integers, each below n.
@@ -51,20 +51,20 @@ class Indexed(NamedTuple):
         return self.palette[self.indices]
 
     def compact(self, *, transparent: np.ndarray | None = None) -> Indexed:
-        """Return the picture with exactly the colours it shows: equal rows merged, unused rows dropped.
+        """Return the image with only its used colours: equal rows merged, unused rows removed.
 
         Args:
-            transparent: (H, W) bool; pixels whose colour does not count and whose index becomes 0.
+            transparent: (H, W) bool; pixels whose colour is ignored and whose index becomes 0.
 
         Returns:
-            uint8 indices and the palette, in order of the first row that holds each colour.
+            uint8 indices and the palette, in order of the first row of each colour.
 
         Raises:
             UsageError: the palette has more than 256 rows.
         """
         rows = self.palette
         if len(rows) > 256:
-            raise UsageError(f"The palette has {len(rows)} rows: an indexed picture holds at most 256.")
+            raise UsageError(f"The palette has {len(rows)} rows: an indexed image has at most 256.")
         indices = self.indices.astype(np.uint8, copy=False)
         shown = indices if transparent is None else indices[~transparent]
         used = np.flatnonzero(count_indices(shown, len(rows)))
@@ -80,14 +80,14 @@ class Indexed(NamedTuple):
         return Indexed(compacted, rows[used][first[order]])
 
     def to_pil(self, *, transparent: np.ndarray | None = None) -> Image.Image:
-        """Return a Pillow image of mode P whose palette is exactly the colours that are shown.
+        """Return a Pillow image of mode P whose palette has only the used colours.
 
         Args:
-            transparent: (H, W) bool; these pixels get a transparent entry of their own, which comes first
-                because a PNG file lists alpha up to its last transparent entry.
+            transparent: (H, W) bool; these pixels get a separate transparent entry. It comes first, because a
+                PNG file lists alpha up to its last transparent entry.
 
         Raises:
-            UsageError: ``transparent`` is of another size, or leaves no room beside 256 colours.
+            UsageError: ``transparent`` has another size, or there are 256 other colours.
         """
         if transparent is None or not transparent.any():
             indices, palette = self.compact()
@@ -96,25 +96,25 @@ class Indexed(NamedTuple):
             return picture
         if transparent.shape != self.indices.shape:
             raise UsageError(
-                f"The transparent mask is {transparent.shape}: give one of {self.indices.shape}."
+                f"The transparent mask is {transparent.shape}: give a mask of {self.indices.shape}."
             )
         indices, palette = self.compact(transparent=transparent)
         if len(palette) > 255:
-            raise UsageError("This image shows 256 colours: keep at most 255 beside a transparent one.")
+            raise UsageError("This image has 256 colours: keep at most 255 besides a transparent one.")
         picture = Image.fromarray(np.where(transparent, 0, indices + 1).astype(np.uint8))
         picture.putpalette(bytes(3) + palette.tobytes(), "RGB")
         picture.info["transparency"] = 0
         return picture
 
     def png(self, *, optimize: bool = True, transparent: np.ndarray | None = None) -> bytes:
-        """Return an indexed PNG file of 1, 2, 4 or 8 bits a pixel, whichever the palette needs.
+        """Return an indexed PNG file of 1, 2, 4 or 8 bits per pixel, as the palette needs.
 
         Args:
-            optimize: spend time on a smaller file.
-            transparent: as :meth:`to_pil` has it.
+            optimize: True for a smaller file that takes longer.
+            transparent: (H, W) bool; these pixels get a transparent entry.
 
         Raises:
-            UsageError: as :meth:`to_pil`.
+            UsageError: see :meth:`to_pil`.
         """
         buffer = io.BytesIO()
         self.to_pil(transparent=transparent).save(buffer, "PNG", optimize=optimize)

@@ -1,4 +1,4 @@
-"""Registries that know their names at once, and import a value when it is first asked for."""
+"""Registry whose values are imported on first use."""
 
 from __future__ import annotations
 
@@ -10,23 +10,23 @@ T = TypeVar("T")
 
 
 class LazyDict(MutableMapping[str, T], Generic[T]):
-    """A dictionary whose values are imported at first use, so that its names cost nothing.
+    """A dictionary whose values are imported on first use, so that reading its names is fast.
 
     Args:
-        places: name -> ``module:attribute``.
+        paths: name -> ``module:attribute``.
 
     Example:
         >>> LazyDict({"wu": "colorcnn.quantizers.wu:Wu"})["wu"]
     """
 
-    def __init__(self, places: Mapping[str, str]) -> None:
-        self._places: dict[str, str] = dict(places)
-        self._values: dict[str, Any] = dict.fromkeys(places)
+    def __init__(self, paths: Mapping[str, str]) -> None:
+        self._paths: dict[str, str] = dict(paths)
+        self._values: dict[str, Any] = dict.fromkeys(paths)
 
     def __getitem__(self, name: str) -> T:
         value = self._values[name]
         if value is None:
-            module, _, attribute = self._places[name].partition(":")
+            module, _, attribute = self._paths[name].partition(":")
             value = self._values[name] = getattr(importlib.import_module(module), attribute)
         return cast(T, value)
 

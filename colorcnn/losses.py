@@ -1,6 +1,6 @@
-"""The loss and regularisation terms of ColorCNN and ColorCNN+, pure functions of tensors.
+"""Loss and regularisation terms of ColorCNN and ColorCNN+ as pure functions of tensors.
 
-Each is computed per image and averaged over the batch. Equations are those of Hou, Zheng and Gould.
+Each is computed per image and averaged over the batch. Equation numbers are those of Hou, Zheng and Gould.
 """
 
 from __future__ import annotations
@@ -14,28 +14,28 @@ from colorcnn.models.sparse import SparseAssignment
 
 
 def color_appearance(assignment: Assignment) -> Tensor:
-    """R_color (Eq 7): minus the mean over the colours of their largest probability in the image.
+    """Return R_color (Eq 7): minus the mean over the colours of their largest probability in the image.
 
     Args:
         assignment: m(x), (B, C, H, W) or sparse.
 
     Returns:
-        Scalar in [-1, -1/C]; least when every colour has a pixel that is sure of it.
+        Scalar in [-1, -1/C]; -1 if every colour has a pixel with probability 1.
     """
     if isinstance(assignment, SparseAssignment):
         return -_sum_of_largest(assignment) / assignment.shape[:2].numel()
-    # max, not amax: its gradient goes to one pixel and costs a third.
+    # max instead of amax: its gradient goes to one pixel, which takes a third of the time.
     return -assignment.flatten(2).max(dim=2).values.mean()
 
 
 def _sum_of_largest(assignment: SparseAssignment) -> Tensor:
-    """Sum over the batch and the colours of a colour's largest value; its gradient goes to one pixel each."""
+    """Return the sum over all colours of their largest values, each with the gradient of one pixel."""
     values, index = assignment.values.flatten(1), assignment.indices.flatten(1)
     pixels, (batch, colors) = assignment.values[0, 0].numel(), assignment.shape[:2]
     with torch.no_grad():
         largest = values.new_zeros(batch, colors).scatter_reduce(1, index, values, "amax")
         image, entry = (values == largest.gather(1, index)).nonzero(as_tuple=True)
-        # Of equal values that of the first pixel counts, as in the dense form.
+        # Among equal values the first pixel is taken, as in the dense form.
         color, pixel = image * colors + index[image, entry], entry % pixels
         first = torch.full((batch * colors,), pixels, device=values.device)
         first = first.scatter_reduce(0, color, pixel, "amin")
@@ -44,19 +44,19 @@ def _sum_of_largest(assignment: SparseAssignment) -> Tensor:
 
 
 def _entropy(probabilities: Tensor) -> Tensor:
-    """Entropy over dimension 1 in nats, with 0 log 0 = 0 in value and in gradient."""
+    """Return the entropy over dimension 1 in nats, with value and gradient 0 for 0 log 0."""
     logs = torch.where(probabilities > 0, probabilities, 1).log()
     return -(probabilities * logs).sum(dim=1)
 
 
 def information_entropy(assignment: Assignment) -> Tensor:
-    """R_info (Eq 14): minus the entropy, in nats, of how an image's pixels spread over the colours.
+    """Return R_info (Eq 14): minus the entropy, in nats, of an image's distribution of colours.
 
     Args:
         assignment: m(x), (B, C, H, W) or sparse.
 
     Returns:
-        Scalar in [-log C, 0]; least when all colours are used equally.
+        Scalar in [-log C, 0]; -log C if all colours are used equally.
     """
     if isinstance(assignment, SparseAssignment):
         pixels = assignment.values[0, 0].numel()
@@ -65,13 +65,13 @@ def information_entropy(assignment: Assignment) -> Tensor:
 
 
 def confidence_entropy(assignment: Assignment) -> Tensor:
-    """R_conf (Eq 15): the mean entropy, in nats, of a pixel's assignment.
+    """Return R_conf (Eq 15): the mean entropy, in nats, of a pixel's assignment.
 
     Args:
         assignment: m(x), (B, C, H, W) or sparse.
 
     Returns:
-        Scalar in [0, log C]; least when every assignment is one-hot.
+        Scalar in [0, log C]; 0 if every assignment is one-hot.
     """
     entries = assignment.values if isinstance(assignment, SparseAssignment) else assignment
     return _entropy(entries.flatten(2)).mean()
@@ -83,21 +83,22 @@ def imitation_loss(
     pixels: Tensor | None = None,
     num_clusters: int | None = None,
 ) -> Tensor:
-    """Relationship-preserving loss (Eq 10-12) in its exact N C^2 form: no N x N matrix is ever built.
+    """Return the relationship-preserving loss (Eq 10-12), exactly and without an N x N matrix.
+
+    The time is proportional to N C^2.
 
     With G = M M^T, G* = M* M*^T and S = M M*^T, row i of the self-correlations has the norms
-    |A_i|^2 = m_i^T G m_i and |A*_i|^2 = G*_tt (t the target of pixel i), and the product of the rows is
-    m_i^T S m*_i, so that the loss is the mean over i of 2 - 2 m_i^T S m*_i / (|A_i| |A*_i|).
+    |A_i|^2 = m_i^T G m_i and |A*_i|^2 = G*_tt (t is the target of pixel i), and the product of the rows is
+    m_i^T S m*_i. So the loss is the mean over i of 2 - 2 m_i^T S m*_i / (|A_i| |A*_i|).
 
     Args:
         assignment: m_C(x), (B, C, H, W) or sparse, summing to 1 over C.
         target_indices: the index map to imitate, (B, H, W) integer, any number of clusters.
-        pixels: (B, N) flat positions to look at; all pixels where it is not given.
-        num_clusters: more than every target index. Without it the largest is looked up, for which a GPU
-            has to be waited for.
+        pixels: (B, N) flat positions of the pixels to use; None uses all.
+        num_clusters: a number above every target index; None computes it, which synchronises a GPU.
 
     Returns:
-        Scalar in [0, 2]; 0 where the partitions agree, whatever the clusters are called.
+        Scalar in [0, 2]; 0 if the partitions are equal, for any numbering of the clusters.
     """
     target = target_indices.flatten(1).long()
     if pixels is not None:
@@ -113,7 +114,7 @@ def imitation_loss(
 def _dense_products(
     assignment: Tensor, target: Tensor, clusters: int, pixels: Tensor | None
 ) -> tuple[Tensor, Tensor]:
-    """m_i^T G m_i and m_i^T S m*_i of every pixel, (B, N) both."""
+    """Return m_i^T G m_i and m_i^T S m*_i of every pixel, both (B, N)."""
     soft = assignment.flatten(2)
     if pixels is not None:
         soft = soft.gather(2, pixels.unsqueeze(1).expand(-1, soft.shape[1], -1))
@@ -126,36 +127,36 @@ def _dense_products(
 def _sparse_products(
     assignment: SparseAssignment, target: Tensor, clusters: int, pixels: Tensor | None
 ) -> tuple[Tensor, Tensor]:
-    """The same from K entries a pixel: K (K + 1) / 2 of the products m_i m_j are not 0."""
+    """Return the same as :func:`_dense_products`; only K (K + 1) / 2 products m_i m_j per pixel are not 0."""
     values, indices, colors = (
         assignment.values.flatten(2),
         assignment.indices.flatten(2),
         assignment.num_colors,
     )
     if pixels is not None:
-        where = pixels.unsqueeze(1).expand(-1, values.shape[1], -1)
-        values, indices = values.gather(2, where), indices.gather(2, where)
+        chosen = pixels.unsqueeze(1).expand(-1, values.shape[1], -1)
+        values, indices = values.gather(2, chosen), indices.gather(2, chosen)
     first, second = torch.triu_indices(values.shape[1], values.shape[1], device=values.device)
     pairs, one, other = values[:, first] * values[:, second], indices[:, first], indices[:, second]
-    place = (torch.minimum(one, other) * colors + torch.maximum(one, other)).flatten(1)
-    correlations = values.new_zeros(len(values), colors**2).scatter_add(1, place, pairs.flatten(1))
+    entry = (torch.minimum(one, other) * colors + torch.maximum(one, other)).flatten(1)
+    correlations = values.new_zeros(len(values), colors**2).scatter_add(1, entry, pairs.flatten(1))
     twice = torch.where(first == second, 1, 2).to(values.dtype)[:, None]
-    norm = (twice * pairs * correlations.gather(1, place).view_as(pairs)).sum(dim=1)
-    place = (indices * clusters + target.unsqueeze(1)).flatten(1)
-    crossed = values.new_zeros(len(values), colors * clusters).scatter_add(1, place, values.flatten(1))
-    return norm, (values * crossed.gather(1, place).view_as(values)).sum(dim=1)
+    norm = (twice * pairs * correlations.gather(1, entry).view_as(pairs)).sum(dim=1)
+    entry = (indices * clusters + target.unsqueeze(1)).flatten(1)
+    crossed = values.new_zeros(len(values), colors * clusters).scatter_add(1, entry, values.flatten(1))
+    return norm, (values * crossed.gather(1, entry).view_as(values)).sum(dim=1)
 
 
 def distillation_loss(logits: Tensor, teacher_logits: Tensor, temperature: float = 1.0) -> Tensor:
-    """Knowledge distillation: cross-entropy against the classifier's own answer on the original image.
+    """Return the distillation loss: cross-entropy with the classifier's softmax on the original image.
 
     Args:
         logits: (B, classes) for the quantized images.
-        teacher_logits: (B, classes) for the originals; no gradient flows into them.
+        teacher_logits: (B, classes) for the originals, without gradient.
         temperature: T softens both; the result is scaled by T^2 (Hinton et al., 2015).
 
     Returns:
-        Scalar; its least value is the teacher's entropy.
+        Scalar; its minimum is the teacher's entropy.
     """
     target = (teacher_logits.detach() / temperature).softmax(dim=1)
     return F.cross_entropy(logits / temperature, target) * temperature**2

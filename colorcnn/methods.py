@@ -1,4 +1,4 @@
-"""Methods as a user writes them: ``NAME[:CHECKPOINT][+DITHER]``, parsed, and built into quantizers."""
+"""Parsing of methods ``NAME[:CHECKPOINT][+DITHER]``, and construction of their quantizers."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 LEARNED_METHODS = ("colorcnn", "colorcnn-plus", "palette-attention")
 WHOLE_METHODS = ("colorcnn", "colorcnn-plus")
-"""Learned methods whose network sees an image at its full size, and needs memory for that."""
+"""Learned methods whose network computes at an image's full size, which needs much memory."""
 
 ONNX = "onnx"
 """The name of the method of every ONNX file; the file is its checkpoint."""
@@ -37,17 +37,17 @@ DEFAULTS = {
     "colorcnn-plus": "colorcnn-plus-cifar10",
     "palette-attention": "palette-attention-cifar10",
 }
-"""The pretrained model that stands behind a learned method's bare name."""
+"""Learned method -> default pretrained model."""
 
 
 class AnyQuantizer(Protocol):
-    """The calls that classical and learned quantizers answer."""
+    """Common interface of classical and learned quantizers."""
 
     def __call__(self, images: Tensor, num_colors: int, *, channels_last: bool = False) -> Paletted:
         """Quantize a batch."""
 
     def quantize_many(self, images: Tensor, sizes: Sequence[int]) -> dict[int, Paletted]:
-        """Quantize a batch to several palette sizes.
+        """Quantize a batch to several numbers of colours.
 
         Args:
             images: (B, 3, H, W).
@@ -57,7 +57,7 @@ class AnyQuantizer(Protocol):
 
 @dataclasses.dataclass(frozen=True)
 class Method:
-    """A method as the command line writes it, ``NAME[:CHECKPOINT][+DITHER]``, taken apart."""
+    """The parts of a method ``NAME[:CHECKPOINT][+DITHER]``."""
 
     name: str
     checkpoint: str | None = None
@@ -65,15 +65,15 @@ class Method:
 
 
 def parse_method(method: str) -> Method:
-    """Take a method apart and check it, without loading any weights.
+    """Parse and check a method, without loading weights.
 
     Args:
-        method: ``NAME[:CHECKPOINT][+DITHER]``, or the name or path of a learned quantizer's checkpoint in the
-            place of ``NAME:CHECKPOINT``, or an ONNX file of :mod:`colorcnn.export`.
+        method: ``NAME[:CHECKPOINT][+DITHER]``. The name or path of a learned quantizer's checkpoint, or an
+            ONNX file of :mod:`colorcnn.export`, may replace ``NAME:CHECKPOINT``.
             ``hf:USER/REPO[@REVISION]`` is a checkpoint of the Hugging Face Hub.
 
     Raises:
-        UsageError: an unknown name or dither, or a classical method with a checkpoint.
+        UsageError: the name or the dither is unknown, or a classical method has a checkpoint.
     """
     head, plus, dither = method.rpartition("+")
     if not plus or (dither not in DITHERS and (_is_checkpoint_path(method) or Path(method).exists())):
@@ -92,10 +92,10 @@ def parse_method(method: str) -> Method:
 
 
 def _architecture(checkpoint: str) -> str:
-    """Return the learned method that a checkpoint, named without one, is of."""
+    """Return the learned method of a checkpoint."""
     known = available()
     if is_repository(checkpoint):
-        find_checkpoint(checkpoint)  # raises the error that tells of hf:
+        find_checkpoint(checkpoint)  # raises an error that suggests hf:
     on_hub = is_hub_name(checkpoint)
     if not checkpoint or not (on_hub or checkpoint in known or Path(checkpoint).exists()):
         raise UnknownName("method", checkpoint.partition(":")[0], [*QUANTIZERS, *LEARNED_METHODS])
@@ -109,16 +109,16 @@ def _architecture(checkpoint: str) -> str:
     else:
         config = read_config(find_checkpoint(checkpoint))
     if config.kind != "quantizer":
-        raise UsageError(f"{checkpoint} is a {config.kind}: name a quantizer; {_pretrained_names()}.")
+        raise UsageError(f"{checkpoint} is a {config.kind}: use a quantizer; {_pretrained_names()}.")
     return config.architecture
 
 
 def takes_large_images(method: Method) -> bool:
-    """Return whether a method's memory hardly grows with the image.
+    """Return True if a method's memory hardly grows with the image.
 
     Args:
-        method: taken apart by :func:`parse_method`. Classical methods take large images, and so does
-            palette attention, whose network sees a small copy. An ONNX file takes an image whole.
+        method: a parsed method. Classical methods take large images, and so does palette attention, whose
+            network gets a small copy. The graph of an ONNX file gets the whole image.
     """
     return method.name not in (*WHOLE_METHODS, ONNX)
 
@@ -144,36 +144,36 @@ def load_quantizer(
     space: str | None = None,
     **options: Any,
 ) -> AnyQuantizer:
-    """Build what a method stands for.
+    """Build the quantizer of a method.
 
     Args:
-        method: ``NAME[:CHECKPOINT][+DITHER]``. NAME is in :data:`colorcnn.quantizers.QUANTIZERS`, or it is
-            in :data:`LEARNED_METHODS` with a pretrained name, a checkpoint folder or a Lightning .ckpt
-            of ColorCNNTask; DITHER is in :data:`colorcnn.quantizers.DITHERS`.
-        device: where a learned model computes; images are handed to it there.
-        seed: for the methods that draw random numbers.
-        dither: a name in DITHERS in the place of ``+DITHER``; True is ``floyd-steinberg``.
-        palette: take these colours in the place of a method's; a palette file, or colours as ``keep`` has
-            them. Of the method only the dither is used.
-        keep: colours that are part of every palette, as :func:`colorcnn.colors.parse_colors` takes them:
-            names, ``#rrggbb``, three bytes, or three floats in [0, 1].
-        serpentine: whether Floyd-Steinberg turns at the end of a row.
-        space: where distances are measured, a name in :data:`colorcnn.quantizers.spaces.SPACES`; methods that
-            have no choice leave it to their dithering.
-        options: what the class of the method takes besides, such as ``quality`` of k-means.
+        method: ``NAME[:CHECKPOINT][+DITHER]``. NAME is in :data:`colorcnn.quantizers.QUANTIZERS` or in
+            :data:`LEARNED_METHODS`. CHECKPOINT is a pretrained name, a checkpoint folder or a Lightning .ckpt
+            of ColorCNNTask. DITHER is in :data:`colorcnn.quantizers.DITHERS`.
+        device: device of a learned model and its images.
+        seed: seed of methods with random numbers.
+        dither: a name in DITHERS instead of ``+DITHER``; True is ``floyd-steinberg``.
+        palette: a palette file, or colours like ``keep``, that replace the colours of the method. Only its
+            dither is used.
+        keep: colours of every palette: names, ``#rrggbb``, three bytes, or three floats in [0, 1], see
+            :func:`colorcnn.colors.parse_colors`.
+        serpentine: True to process every second row from right to left in Floyd-Steinberg.
+        space: colour space of the distances, a name in :data:`colorcnn.quantizers.spaces.SPACES`; for methods
+            without this option, of their dithering.
+        options: further options of the method's class, such as ``quality`` of k-means.
 
     Returns:
-        A quantizer that takes batches, as :class:`AnyQuantizer` says.
+        A quantizer of batches, see :class:`AnyQuantizer`.
 
     Raises:
-        UsageError: the method is invalid.
-        ColorCNNError: its checkpoint is damaged.
+        UsageError: the method or an option is invalid.
+        ColorCNNError: the checkpoint is damaged.
     """
     parsed = _with_dither(method, dither)
     keep = parse_colors(keep)
     check_at_least(0, seed=seed)
     if serpentine and not parsed.dither:
-        raise UsageError(f"{method} does not dither, so no row of it can turn: add +floyd-steinberg.")
+        raise UsageError(f"serpentine needs dithering and {method} has none: add +floyd-steinberg.")
     if palette is not None:
         return _given_palette(palette, parsed.dither, space, serpentine, {**options, "keep": keep})
     takes = _options_of(parsed.name)
@@ -197,7 +197,7 @@ def load_quantizer(
 
 
 def _check_taken(method: str, options: Iterable[str]) -> None:
-    """Refuse options that a method does not take; name the methods that take them."""
+    """Raise UsageError for options that a method does not have; list the methods that have them."""
     for name in options:
         if name not in _options_of(method):
             able = ", ".join(other for other in sorted(QUANTIZERS) if name in _options_of(other))
@@ -205,12 +205,12 @@ def _check_taken(method: str, options: Iterable[str]) -> None:
 
 
 def _with_dither(method: str, dither: str | bool | None) -> Method:
-    """Take a method apart, with a dither that is given beside it."""
+    """Parse a method, with a separate dither."""
     parsed = parse_method(method)
     if dither is None or dither is False:
         return parsed
     if parsed.dither is not None:
-        raise UsageError(f"{method} names a dither and dither is {dither!r}: give one of them.")
+        raise UsageError(f"{method} has a dither and dither is {dither!r}: give one of them.")
     name = "floyd-steinberg" if dither is True else dither
     if name not in DITHERS:
         raise UnknownName("dither", name, DITHERS)
@@ -220,10 +220,10 @@ def _with_dither(method: str, dither: str | bool | None) -> Method:
 def _given_palette(
     palette: Any, dither: str | None, space: str | None, serpentine: bool, others: dict[str, Any]
 ) -> AnyQuantizer:
-    """Build a quantizer whose colours are given."""
+    """Build a quantizer with a fixed palette."""
     useless = sorted(name for name, value in others.items() if value)
     if useless:
-        raise UsageError(f"palette gives all colours, so {useless[0]} changes nothing: leave it out.")
+        raise UsageError(f"palette gives all colours, so {useless[0]} has no effect: leave it out.")
     rows = read_palette(palette) if isinstance(palette, str | os.PathLike) else check_kept(palette)
     if not len(rows):
         raise UsageError("The palette has no colour: give at least one.")
@@ -234,7 +234,7 @@ def _given_palette(
 
 
 def _options_of(method: str) -> set[str]:
-    """The names of what the class of a classical method takes."""
+    """Return the names of the options of a classical method's class."""
     cls: Any = QUANTIZERS.get(method)
     return set() if cls is None else set(inspect.signature(cls).parameters)
 

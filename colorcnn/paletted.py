@@ -1,4 +1,4 @@
-"""The value every quantizer returns: an index map and a palette for each image of a batch."""
+"""Paletted, the result of every quantizer: an index map and a palette for each image of a batch."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from torch.utils.data._utils.collate import default_collate_fn_map
 
 from colorcnn.errors import UsageError
 from colorcnn.files import check_png_name, write_atomically
-from colorcnn.indexed import Indexed, count_indices, map_indices  # noqa: F401 (their names of old)
+from colorcnn.indexed import Indexed, count_indices, map_indices  # noqa: F401 (re-exported for old imports)
 
 _INTEGERS = (torch.uint8, torch.int16, torch.int32, torch.int64)
 
@@ -27,11 +27,11 @@ def to_bytes(values: Tensor) -> Tensor:
 
 
 def from_bytes(values: Tensor, dtype: torch.dtype = torch.float32) -> Tensor:
-    """Turn uint8 values into [0, 1]: the inverse of :func:`to_bytes` on its image.
+    """Convert uint8 values to [0, 1].
 
     Args:
         values: uint8 of any shape.
-        dtype: of the result.
+        dtype: type of the result.
     """
     return values.to(dtype) / 255
 
@@ -41,10 +41,10 @@ class Paletted:
 
     Args:
         indices: (B, H, W) integer tensor, each below C; uint8 saves memory.
-        palette: (B, C, 3) float tensor in [0, 1]; rows that no pixel uses are 0.
+        palette: (B, C, 3) float tensor in [0, 1]; unused rows are 0.
 
     Raises:
-        UsageError: the shapes or types do not fit each other.
+        UsageError: a shape or a type is wrong.
     """
 
     def __init__(self, indices: Tensor, palette: Tensor) -> None:
@@ -67,7 +67,7 @@ class Paletted:
         return self.indices.shape[0]
 
     def __getitem__(self, image: int | slice) -> Paletted:
-        """The sub-batch of one image (an int) or several (a slice), still with a batch dimension."""
+        """Return one image (an int) or several (a slice) as a batch."""
         if isinstance(image, int):
             image = range(len(self))[image]  # raises IndexError, which also ends iteration
             image = slice(image, image + 1)
@@ -84,48 +84,48 @@ class Paletted:
         """Return the pixels for NumPy: (H, W, 3) uint8 for one image, (B, H, W, 3) for a batch.
 
         Args:
-            dtype: of the array; uint8 by default.
-            copy: False is refused, since pixels are always looked up anew.
+            dtype: type of the array; uint8 by default.
+            copy: must not be False, because the pixels are always computed.
 
         Raises:
             ValueError: ``copy`` is False.
         """
         if copy is False:
-            raise ValueError("Pixels are looked up in the palette, which makes a copy: leave copy=False out.")
+            raise ValueError("The pixels are always a copy: leave copy=False out.")
         pixels = self.render(torch.uint8).permute(0, 2, 3, 1).contiguous().cpu().numpy()
         pixels = pixels[0] if len(self) == 1 else pixels
         return pixels if dtype is None else pixels.astype(dtype, copy=False)
 
     def _repr_png_(self) -> bytes | None:
-        """Show one image in a notebook; several have no picture."""
+        """Show one image in a notebook; a batch of several is not shown."""
         return self.png() if len(self) == 1 and self.palette.shape[1] <= 256 else None
 
     @classmethod
     def stack(cls, parts: Sequence[Paletted]) -> Paletted:
-        """Join batches of images of one size, as ``torch.utils.data.default_collate`` does too.
+        """Join batches of images of one size; ``torch.utils.data.default_collate`` uses this, too.
 
         Args:
-            parts: at least one; palettes of fewer rows get unused rows.
+            parts: at least one batch; shorter palettes get unused rows.
 
         Raises:
-            UsageError: there is none, or the images differ in size.
+            UsageError: ``parts`` is empty, or the images differ in size.
         """
         if not parts:
             raise UsageError("There is no image to stack: give at least one Paletted.")
         sizes = sorted({f"{part.indices.shape[1]} x {part.indices.shape[2]}" for part in parts})
         if len(sizes) > 1:
-            raise UsageError(f"The images are {' and '.join(sizes[:2])}: stack images of one size.")
+            raise UsageError(f"The images are {' and '.join(sizes[:2])}: stack images of equal size.")
         rows = max(part.palette.shape[1] for part in parts)
         palettes = [F.pad(part.palette, (0, 0, 0, rows - part.palette.shape[1])) for part in parts]
         return cls(torch.cat([part.indices for part in parts]), torch.cat(palettes))
 
     def to(self, device: torch.device | str) -> Paletted:
-        """The same value on another device."""
+        """Return the same value on another device."""
         return Paletted(self.indices.to(device), self.palette.to(device))
 
     @property
     def usage(self) -> Tensor:
-        """(B, C) int64: how many pixels use each palette row."""
+        """(B, C) int64, number of pixels of each palette row."""
         batch, colors = self.palette.shape[:2]
         flat = self.indices.flatten(1).long()
         counts = torch.zeros(batch, colors, dtype=torch.int64, device=flat.device)
@@ -133,7 +133,7 @@ class Paletted:
 
     @property
     def num_colors(self) -> Tensor:
-        """(B,) int64: the different 8-bit colours each image really shows."""
+        """(B,) int64, number of distinct 8-bit colours in each image."""
         rows = to_bytes(self.palette).long()
         codes = (rows[..., 0] << 16) | (rows[..., 1] << 8) | rows[..., 2]
         codes = codes.masked_fill(self.usage == 0, -1).sort(dim=1).values
@@ -142,7 +142,7 @@ class Paletted:
         return (fresh & (codes >= 0)).sum(dim=1)
 
     def render(self, dtype: torch.dtype = torch.float32) -> Tensor:
-        """Look every pixel up in its palette (Eq 4), rounded to the 8 bits that a file holds.
+        """Return the pixels' palette colours (Eq 4), rounded to the 8 bits of a file.
 
         Args:
             dtype: ``torch.uint8`` for bytes 0..255, or a float type for values k/255 in [0, 1].
@@ -164,15 +164,15 @@ class Paletted:
     def compact(
         self, image: int = 0, *, transparent: np.ndarray | None = None
     ) -> tuple[np.ndarray, np.ndarray]:
-        """One image with exactly the colours it shows: equal rows merged, unused rows dropped.
+        """Return one image with only its used colours: equal rows merged, unused rows removed.
 
         Args:
-            image: which of the batch.
-            transparent: (H, W) bool; pixels whose colour does not count and whose index becomes 0.
+            image: number of the image in the batch.
+            transparent: (H, W) bool; pixels whose colour is ignored and whose index becomes 0.
 
         Returns:
-            (H, W) uint8 indices and (n, 3) uint8 palette, n the image's number of colours, in order of
-            the first palette row that holds each.
+            (H, W) uint8 indices and the palette of n used colours, (n, 3) uint8, in order of the first
+            palette row of each.
 
         Raises:
             UsageError: the palette has more than 256 rows.
@@ -180,42 +180,42 @@ class Paletted:
         return self.indexed(image).compact(transparent=transparent)
 
     def to_pil(self, image: int = 0, *, transparent: np.ndarray | None = None) -> Image.Image:
-        """One image as a Pillow image of mode P whose palette is exactly the colours it shows.
+        """Return one image as a Pillow image of mode P whose palette has only the used colours.
 
         Args:
-            image: which of the batch.
-            transparent: (H, W) bool; these pixels get a transparent entry of their own, which comes first
-                because a PNG file lists alpha up to its last transparent entry.
+            image: number of the image in the batch.
+            transparent: (H, W) bool; these pixels get a separate transparent entry. It comes first, because a
+                PNG file lists alpha up to its last transparent entry.
 
         Raises:
-            UsageError: ``transparent`` is of another size, or leaves no room beside 256 colours.
+            UsageError: ``transparent`` has another size, or there are 256 other colours.
         """
         return self.indexed(image).to_pil(transparent=transparent)
 
     def png(self, image: int = 0, *, optimize: bool = True, transparent: np.ndarray | None = None) -> bytes:
-        """Return one image as an indexed PNG file of 1, 2, 4 or 8 bits a pixel, whichever its palette needs.
+        """Return one image as an indexed PNG file of 1, 2, 4 or 8 bits per pixel, as its palette needs.
 
         Args:
-            image: as for :meth:`to_pil`.
-            optimize: spend time on a smaller file.
-            transparent: as for :meth:`to_pil`.
+            image: number of the image in the batch.
+            optimize: True for a smaller file that takes longer.
+            transparent: (H, W) bool; these pixels get a transparent entry.
         """
         return self.indexed(image).png(optimize=optimize, transparent=transparent)
 
     def save(self, path: str | os.PathLike[str], *, overwrite: bool = True) -> Path:
-        """Write a single image as an indexed PNG, atomically.
+        """Write a single image as an indexed PNG file, atomically.
 
         Args:
-            path: the file, with the ending .png or none.
-            overwrite: replace an existing file.
+            path: the file; its extension is .png, or not one of another image format.
+            overwrite: True to replace an existing file.
 
         Raises:
-            UsageError: the batch holds more than one image, or the name ends as that of another format.
+            UsageError: the batch holds more than one image, or the extension is of another image format.
             ColorCNNError: the file exists and ``overwrite`` is false, or it cannot be written.
         """
         if len(self) != 1:
             raise UsageError(
-                f"This batch holds {len(self)} images: save them one by one, as batch[i].save(path)."
+                f"This batch holds {len(self)} images: save them one by one with batch[i].save(path)."
             )
         check_png_name(path)
         return write_atomically(path, self.png(), overwrite=overwrite)
@@ -225,4 +225,4 @@ def _collate(batch: Sequence[Paletted], *, collate_fn_map: Any = None) -> Palett
     return Paletted.stack(batch)
 
 
-default_collate_fn_map[Paletted] = _collate  # PyTorch's documented way to teach default_collate a type
+default_collate_fn_map[Paletted] = _collate  # PyTorch's documented way to add a type to default_collate

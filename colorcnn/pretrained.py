@@ -1,4 +1,4 @@
-"""Pretrained weights: their names, and the networks behind a name, a folder or a Lightning checkpoint."""
+"""Pretrained weights: their names, and loading of networks from names, folders and Lightning checkpoints."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ if TYPE_CHECKING:
     from colorcnn.vq.compressor import ImageCompressor, VectorCompressor
 
 DEFAULT_CODEC = "factorized-prior-tiny-imagenet"
-"""The pretrained model that pictures are compressed with."""
+"""Default pretrained model for the compression of images."""
 
 ENVIRONMENT = "COLORCNN_CHECKPOINTS"
-"""The environment variable that names a folder of checkpoints."""
+"""Environment variable with a folder of checkpoints."""
 
 
 def checkpoint_folders() -> list[Path]:
@@ -31,7 +31,7 @@ def checkpoint_folders() -> list[Path]:
     package = Path(__file__).resolve().parent
     repository = package.parent
     candidates = [package / "checkpoints"]
-    if (repository / "pyproject.toml").is_file():  # else the neighbour of an installed package is a stranger
+    if (repository / "pyproject.toml").is_file():  # not in an installation, whose parent folder is foreign
         candidates.insert(0, repository / "checkpoints")
     if os.environ.get(ENVIRONMENT):
         candidates.insert(0, Path(os.environ[ENVIRONMENT]))
@@ -39,15 +39,15 @@ def checkpoint_folders() -> list[Path]:
 
 
 def available(kind: str | None = None, pattern: str | None = None) -> list[str]:
-    """Return the names of the pretrained weights that :func:`from_pretrained` finds, in alphabetical order.
+    """Return the names of the pretrained weights for :func:`from_pretrained`, sorted.
 
     Args:
-        kind: a name in :data:`colorcnn.checkpoint_config.KINDS`, such as ``quantizer`` or ``classifier``, for
-            these alone. A damaged checkpoint has no kind.
-        pattern: a wildcard, such as ``"*cifar10"``, for the names that match it.
+        kind: a name in :data:`colorcnn.checkpoint_config.KINDS`, such as ``quantizer`` or ``classifier``;
+            None returns all kinds, and damaged checkpoints.
+        pattern: a wildcard that the names must match, such as ``"*cifar10"``.
 
     Raises:
-        UsageError: there is no such kind.
+        UsageError: the kind is unknown.
     """
     names = {path.parent.name for folder in checkpoint_folders() for path in folder.glob("*/config.json")}
     found = sorted(fnmatch.filter(names, pattern or "*"))
@@ -71,21 +71,21 @@ def find_lightning(path: str | os.PathLike[str]) -> Path | None:
     """Return the Lightning checkpoint of a .ckpt file, a run's folder or its ``checkpoints`` folder, or None.
 
     Args:
-        path: of a folder, the best checkpoint is taken before the last.
+        path: the file or folder; in a folder, the best checkpoint is preferred to the last.
     """
     path = Path(path)
     if path.suffix == ".ckpt":
         return path
-    places = [folder / f"{name}.ckpt" for folder in (path, path / "checkpoints") for name in ("best", "last")]
-    return next((place for place in places if place.is_file()), None)
+    files = [folder / f"{name}.ckpt" for folder in (path, path / "checkpoints") for name in ("best", "last")]
+    return next((file for file in files if file.is_file()), None)
 
 
 def find_checkpoint(name_or_dir: str | os.PathLike[str]) -> Path:
-    """The folder behind a name or path; ``hf:USER/REPO`` is fetched from the Hugging Face Hub.
+    """Return the folder of a name or path; ``hf:USER/REPO`` is downloaded from the Hugging Face Hub.
 
     Raises:
-        UsageError: there is none; the message lists the names there are.
-        ColorCNNError: it could not be fetched.
+        UsageError: the checkpoint does not exist; the message lists the known names.
+        ColorCNNError: the download failed.
     """
     if is_hub_name(os.fspath(name_or_dir)):
         return fetch_once(os.fspath(name_or_dir))
@@ -100,18 +100,18 @@ def find_checkpoint(name_or_dir: str | os.PathLike[str]) -> Path:
                 return folder / name
     if path.is_dir():
         raise UsageError(
-            f"{name} is no checkpoint: give a folder that holds config.json and model.safetensors, or one of "
-            "a run that holds checkpoints."
+            f"{name} is not a checkpoint: use a folder with config.json and model.safetensors, or a run's "
+            "folder with checkpoints."
         )
     known = available()
     names = ", ".join(known) or f"none is installed, set {ENVIRONMENT} to a folder of them"
     what = "pretrained model" if looks_like_name else "checkpoint folder"
     similar = similar_name(name, known) if looks_like_name else None
-    meant = f" (did you mean {similar}?)" if similar else ""
+    hint = f" (did you mean {similar}?)" if similar else ""
     of_hub = f", hf:{name} for a repository of the Hugging Face Hub" if is_repository(name) else ""
     raise UsageError(
-        f"There is no {what} {name!r}{meant}",
-        f"give a checkpoint folder{of_hub}, or one of these names: {names}",
+        f"There is no {what} {name!r}{hint}",
+        f"use a checkpoint folder{of_hub}, or one of these names: {names}",
         code="unknown-checkpoint",
         name=name,
         known=known,
@@ -120,26 +120,26 @@ def find_checkpoint(name_or_dir: str | os.PathLike[str]) -> Path:
 
 
 def check_pretrained(name: str | None) -> None:
-    """Refuse a name that no pretrained model has, without loading one.
+    """Raise UsageError for an unknown pretrained name, without loading the model.
 
-    Paths, functions of one's own and references to stages are not looked at.
+    Paths, ``module:function`` and references to stages are not checked.
 
     Raises:
-        UsageError: there is none of that name; the message lists those there are.
+        UsageError: the name is unknown; the message lists the known names.
     """
     if name and re.fullmatch(r"[\w-]+", name):
         find_checkpoint(name)
 
 
 def check_checkpoint(spec: str, kind: str) -> None:
-    """Check that a name or path leads to a checkpoint of a kind, without loading its weights.
+    """Check that a checkpoint exists and is of a kind, without loading its weights.
 
     Args:
-        spec: as :func:`load_any` takes it. Of a Lightning .ckpt only the file is looked for.
+        spec: a name, a folder, or a Lightning .ckpt, of which only the existence is checked.
         kind: a name in :data:`colorcnn.checkpoint_config.KINDS`.
 
     Raises:
-        UsageError: there is no checkpoint, or it is of another kind.
+        UsageError: the checkpoint does not exist, or is of another kind.
         ColorCNNError: the .ckpt does not exist, or config.json is damaged.
     """
     from colorcnn.checkpoint_config import read_config
@@ -148,19 +148,19 @@ def check_checkpoint(spec: str, kind: str) -> None:
     if lightning is None:
         found = read_config(find_checkpoint(spec)).kind
         if found != kind:
-            raise UsageError(f"{spec} is a {found}: name a {kind}.")
+            raise UsageError(f"{spec} is a {found}: use a {kind}.")
     elif not lightning.exists():
         raise ColorCNNError(f"{lightning} does not exist: check the path.")
 
 
 def check_classifier(spec: str) -> None:
-    """Check that a classifier is there, as :func:`check_checkpoint` does; modules are not imported.
+    """Check that a classifier exists, without importing modules.
 
     Args:
-        spec: as :func:`colorcnn.classifiers.load_classifier` takes it.
+        spec: a classifier, see :func:`colorcnn.classifiers.load_classifier`.
 
     Raises:
-        UsageError: there is no checkpoint of that name, or it is no classifier.
+        UsageError: the checkpoint does not exist, or is not a classifier.
         ColorCNNError: the .ckpt does not exist, or config.json is damaged.
     """
     if ":" not in spec or is_hub_name(spec) or Path(spec).exists():
@@ -181,26 +181,25 @@ def from_pretrained(
 
     Args:
         name_or_dir: a name from :func:`available`, a checkpoint folder, a Lightning .ckpt, a run's folder, or
-            its ``checkpoints`` folder. ``USER/REPO``, where the disk has no folder of that name, and
-            ``hf:USER/REPO`` are repositories of the Hugging Face Hub; ``@REVISION`` may follow.
-        device: the torch device to put the network on.
-        revision: of a repository: a branch, tag or commit.
-        cache_dir: the Hub's cache; by default as ``HF_HOME`` says.
-        token: for private repositories; by default ``HF_TOKEN`` or that of ``hf auth login``.
-        local_files_only: take a repository from the cache, without asking the Hub.
-        force_download: fetch a repository that is in the cache, too.
+            its ``checkpoints`` folder. ``hf:USER/REPO``, and ``USER/REPO`` if no folder has that name, are
+            repositories of the Hugging Face Hub; ``@REVISION`` may follow.
+        device: torch device of the network.
+        revision: a branch, tag or commit of the repository.
+        cache_dir: the Hub's cache; by default that of ``HF_HOME``.
+        token: token for private repositories; by default ``HF_TOKEN`` or the token of ``hf auth login``.
+        local_files_only: True to use only the cache.
+        force_download: True to download a repository that is in the cache, too.
 
     Returns:
-        A quantizer with ``.quantize(images, num_colors)``. A classifier or a codec is called with images.
-        Its ``config`` is a :class:`colorcnn.checkpoint_config.Config`, and ``classes`` are the names of its
+        A quantizer with ``.quantize(images, num_colors)``, or a classifier or a codec, which is called with
+        images. ``config`` is a :class:`colorcnn.checkpoint_config.Config`, ``classes`` are the names of the
         outputs.
 
     Raises:
-        UsageError: no such name, folder, repository or device.
-        ColorCNNError: the checkpoint is incomplete, damaged, or made for a later version, or it could not be
-            fetched.
+        UsageError: the name, folder, repository or device does not exist.
+        ColorCNNError: the checkpoint is incomplete, damaged or of a later version, or the download failed.
     """
-    place = find_device(device)
+    where = find_device(device)
     name = os.fspath(name_or_dir)
     if is_hub_name(name) or is_repository(name):
         name = os.fspath(
@@ -215,38 +214,38 @@ def from_pretrained(
         )
     elif revision is not None or force_download:
         raise UsageError(
-            f"{name} is no repository of the Hugging Face Hub, and has no revisions and no downloads: "
-            "leave these options out, or write hf:USER/REPO."
+            f"{name} is not a repository of the Hugging Face Hub, so revision and force_download have no "
+            "effect: leave them out, or write hf:USER/REPO."
         )
-    return load_any(name)[0].to(place)
+    return load_any(name)[0].to(where)
 
 
 def find_device(device: str | torch.device) -> torch.device:
-    """Check that a torch device is there; ``auto`` is a GPU where this machine has one, else the CPU.
+    """Return a torch device after a check; ``auto`` is a GPU if this machine has one, else the CPU.
 
     Raises:
-        UsageError: the name is unknown, or this machine has no such device.
+        UsageError: the device is unknown, or not available on this machine.
     """
     import torch
 
     if str(device) == "auto":
         gpus = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
-        device = next((name for name, there in gpus.items() if there), "cpu")
+        device = next((name for name, exists in gpus.items() if exists), "cpu")
     try:
-        place = torch.device(device)
-        torch.empty(0, device=place)
+        found = torch.device(device)
+        torch.empty(0, device=found)
     except (RuntimeError, AssertionError, NotImplementedError) as error:
         raise UsageError(
             f"Device {str(device)!r} is not available here: choose auto, cpu, or a GPU of this machine."
         ) from error
-    return place
+    return found
 
 
 def load_any(name: str) -> tuple[nn.Module, Config]:
     """Load a network and its configuration, on the CPU in evaluation mode.
 
     Args:
-        name: as :func:`find_checkpoint` takes it, or a Lightning checkpoint.
+        name: a pretrained name, a checkpoint folder, ``hf:USER/REPO``, or a Lightning checkpoint.
     """
     from colorcnn.checkpoint_config import read_config
     from colorcnn.weights import load_folder, load_lightning
@@ -258,9 +257,9 @@ def load_any(name: str) -> tuple[nn.Module, Config]:
     else:
         folder = find_checkpoint(name)
         model, config = load_folder(folder), read_config(folder)
-    described: Any = model
-    described.config = config
-    described.classes = config.classes
+    untyped: Any = model
+    untyped.config = config
+    untyped.classes = config.classes
     return model, config
 
 
@@ -271,18 +270,18 @@ def load_compressor(spec: str | os.PathLike[str]) -> ImageCompressor:
         spec: a pretrained name, a checkpoint folder, or a Lightning .ckpt of VQTask for images.
 
     Raises:
-        UsageError: the name or file does not exist, or is of another kind of network.
-        ColorCNNError: it is damaged.
+        UsageError: the name or file does not exist, or is another kind of network.
+        ColorCNNError: the checkpoint is damaged.
     """
     model, config = load_any(os.fspath(spec))
     if config.kind != "compressor":
-        raise UsageError(f"{spec} is a {config.kind}: name a compressor, as VQTask trains it for images.")
+        raise UsageError(f"{spec} is a {config.kind}: use a compressor of images, trained with VQTask.")
     return cast("ImageCompressor", model)
 
 
 def load_vector_compressor(spec: str | os.PathLike[str]) -> VectorCompressor:
-    """Likewise a compressor of vectors."""
+    """Load a compressor of vectors; see :func:`load_compressor`."""
     model, config = load_any(os.fspath(spec))
     if config.kind != "vector compressor":
-        raise UsageError(f"{spec} is a {config.kind}: name a compressor, as VQTask trains it for vectors.")
+        raise UsageError(f"{spec} is a {config.kind}: use a compressor of vectors, trained with VQTask.")
     return cast("VectorCompressor", model)

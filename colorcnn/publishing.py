@@ -1,4 +1,4 @@
-"""Checkpoint folders made of networks: the weights, their configuration, and a model card."""
+"""Writing of checkpoint folders: weights, configuration, and a model card."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from colorcnn.errors import ColorCNNError, UsageError
 from colorcnn.files import write_atomically
 
 RUN_FILES = {"config.yaml": ("fit.yaml", "config.yaml"), "scores.jsonl": ("scores.jsonl",)}
-"""The files put beside the weights, and their names in a run: a stage's own configuration comes first."""
+"""File beside the weights -> its possible names in a run; a stage's own configuration comes first."""
 
 
 def publish(
@@ -36,17 +36,17 @@ def publish(
     Args:
         model: the trained network.
         folder: the folder to write.
-        config: everything but the hash of the weights.
-        name: of the checkpoint on its card; the folder's by default.
-        note: a paragraph for the model card about what to know before using it.
-        spec: the words for the checkpoint in the examples of its card; the name by default.
-        overwrite: replace a checkpoint that is there.
+        config: the configuration without the hash of the weights.
+        name: name of the checkpoint on its card; by default the folder's name.
+        note: a paragraph of advice for the model card.
+        spec: the checkpoint in the examples of its card; the name by default.
+        overwrite: True to replace an existing checkpoint.
 
     Returns:
         The folder.
 
     Raises:
-        ColorCNNError: a checkpoint is there already, or the files cannot be written.
+        ColorCNNError: the folder holds a checkpoint already, or the files cannot be written.
     """
     config = weights.save_pretrained(model, folder, config, overwrite=overwrite)
     parameters = sum(parameter.numel() for parameter in model.parameters())
@@ -58,21 +58,21 @@ def publish(
 def save_pretrained(
     model: nn.Module, directory: str | os.PathLike[str], *, note: str = "", overwrite: bool = False
 ) -> Path:
-    """Write a network that knows its configuration as a checkpoint folder with a model card.
+    """Write a network with a ``config`` as a checkpoint folder with a model card.
 
     Args:
         model: a quantizer, a classifier or a codec that was loaded, trained, or built by name. Its ``config``
-            goes into config.json; replace it with :func:`dataclasses.replace` to tell of data and scores.
-        directory: the folder; it is made where it is missing.
+            becomes config.json; add data and scores to it with :func:`dataclasses.replace`.
+        directory: the folder; created if it is missing.
         note: a paragraph for the model card.
-        overwrite: replace a checkpoint that is there.
+        overwrite: True to replace an existing checkpoint.
 
     Returns:
         The folder.
 
     Raises:
-        UsageError: the network does not know its configuration, or no longer fits it.
-        ColorCNNError: a checkpoint is there already, or the files cannot be written.
+        UsageError: the network has no ``config``, or does not fit it.
+        ColorCNNError: the folder holds a checkpoint already, or the files cannot be written.
     """
     return publish(model, Path(directory), _config_of(model), note=note, overwrite=overwrite)
 
@@ -81,8 +81,8 @@ def push_to_hub(model: nn.Module, repo: str, *, note: str = "", **options: Any) 
     """Upload a network with its model card to the Hugging Face Hub.
 
     Args:
-        model: as for :func:`save_pretrained`.
-        repo: ``USER/REPO``; it is made where it is missing.
+        model: a network with a ``config``, see :func:`save_pretrained`.
+        repo: ``USER/REPO``; created if it is missing.
         note: a paragraph for the model card.
         **options: ``private``, ``token``, ``revision``, ``message`` and ``create_pr`` of
             :func:`colorcnn.hub.push`.
@@ -91,7 +91,7 @@ def push_to_hub(model: nn.Module, repo: str, *, note: str = "", **options: Any) 
         The address of the commit or of the pull request.
 
     Raises:
-        UsageError: the network does not know its configuration, or the repository may not be written.
+        UsageError: the network has no ``config``, or the token has no write access.
         ColorCNNError: the upload failed.
     """
     name = hub.parse_hub_name(repo)[0]
@@ -111,18 +111,18 @@ def _config_of(model: nn.Module) -> Config:
     config = getattr(model, "config", None)
     if not isinstance(config, Config):
         raise UsageError(
-            f"This {type(model).__name__} does not know the options that build it: "
-            "load it, or build it with colorcnn.models.create_model."
+            f"This {type(model).__name__} has no config: load it, or build it with "
+            "colorcnn.models.create_model."
         )
     return config
 
 
 def copy_run(ckpt: Path, folder: Path) -> None:
-    """Put the configuration and the log of scores of a run, where it has them, beside the weights.
+    """Copy the configuration and the log of scores of a run, if they exist, to a checkpoint folder.
 
     Args:
         ckpt: the Lightning checkpoint, in the run's ``checkpoints`` folder.
-        folder: of the published checkpoint.
+        folder: the checkpoint folder.
     """
     for name, candidates in RUN_FILES.items():
         sources = [ckpt.parent.parent / candidate for candidate in candidates]
@@ -167,9 +167,9 @@ def read_scores(path: Path) -> dict[str, Any]:
         path: a JSON object of scores, or a record, which has ``metrics``.
 
     Raises:
-        UsageError: the file does not exist, or is neither.
+        UsageError: the file does not exist, or holds something else.
     """
-    cure = "give a JSON object of scores, or a record"
+    cure = "use a JSON object of scores, or a record"
     try:
         content = schema.parse_json(schema.read_file(path, cure), path, cure)
         metrics = schema.convert(content.get("metrics", content), dict[str, Any], path, cure)

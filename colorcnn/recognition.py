@@ -1,6 +1,6 @@
-"""Recognition tasks: the loss of a network's answers, and the images it recognises.
+"""Recognition tasks: the loss of a classifier's logits, and the images it recognises.
 
-The shape of the labels names the task. One place serves training, validation and evaluation:
+The shape of the labels decides the task. Training, validation and evaluation use these classes:
 
 =====================  ========================  ==================  ====================
 task                   labels                    logits              an image is recognised
@@ -23,9 +23,9 @@ from torch import Tensor
 from colorcnn.errors import UsageError
 
 IGNORED = 255
-"""The class number of pixels that no loss and no metric looks at."""
+"""Class number of pixels that losses and metrics ignore."""
 FOUND_IOU = 0.5
-"""Mean intersection over union from which on a mask counts as found, as in Pascal VOC's detection task."""
+"""Minimum mean intersection over union of a recognised mask, as in Pascal VOC's detection task."""
 
 
 class Recognition(ABC):
@@ -40,55 +40,55 @@ class Recognition(ABC):
 
         Args:
             logits: (B, K, ...) float.
-            labels: as the task has them.
-            label_smoothing: of a cross-entropy.
+            labels: labels of the task.
+            label_smoothing: label smoothing of the cross-entropy.
         """
 
     @abstractmethod
     def correct(self, logits: Tensor, labels: Tensor) -> Tensor:
-        """Return the images that are recognised, (B,) bool; logits that are not finite recognise nothing.
+        """Return (B,) bool, True for recognised images; False if logits are not finite.
 
         Args:
             logits: (B, K, ...) float.
-            labels: as the task has them.
+            labels: labels of the task.
         """
 
     def num_classes(self, logits: Tensor, labels: Tensor) -> int:
-        """Return the number of classes that the labels ask for, at least that of the logits.
+        """Return the number of classes of the labels, at least the number of logits.
 
         Args:
-            logits: of a classifier.
-            labels: as the recognition task has them.
+            logits: (B, K, ...).
+            labels: labels of the task.
         """
         known = labels[labels != IGNORED]
         return max(logits.shape[1], int(known.max()) + 1 if known.numel() else 0)
 
     def check_logits(self, logits: object, images: Tensor) -> Tensor:
-        """Return a network's answer if it has the task's shape.
+        """Return a network's logits if they have the task's shape.
 
         Args:
-            logits: the answer.
-            images: (B, 3, H, W), what the network was shown.
+            logits: the output of the network.
+            images: (B, 3, H, W), the input of the network.
 
         Raises:
-            UsageError: the answer is no tensor, or has another shape.
+            UsageError: the output is not a tensor, or has another shape.
         """
         if not isinstance(logits, Tensor):
             raise UsageError(
                 f"The classifier returned a {type(logits).__name__}: "
-                f"give one that returns logits {self.logits_shape}."
+                f"use a classifier that returns logits {self.logits_shape}."
             )
         pixels = tuple(images.shape[2:]) if self.logits_shape.endswith("H, W)") else ()
         if logits.ndim != 2 + len(pixels) or len(logits) != len(images) or tuple(logits.shape[2:]) != pixels:
             raise UsageError(
-                f"The classifier made {tuple(logits.shape)} of {len(images)} images: "
-                f"give one that returns logits {self.logits_shape}."
+                f"The classifier returned {tuple(logits.shape)} for {len(images)} images: "
+                f"use a classifier that returns logits {self.logits_shape}."
             )
         return logits
 
 
 class Classes(Recognition):
-    """One class an image: cross-entropy, and the likeliest class."""
+    """One class per image: cross-entropy, and the class with the largest logit."""
 
     name = "classes"
     logits_shape = "(B, classes)"
@@ -103,7 +103,7 @@ class Classes(Recognition):
 
 
 class SeveralLabels(Recognition):
-    """Any number of labels an image: binary cross-entropy, and a probability of 0.5 for each label."""
+    """Any number of labels per image: binary cross-entropy, and a threshold of 0.5 for each label."""
 
     name = "several labels"
     logits_shape = "(B, classes)"
@@ -122,7 +122,7 @@ class SeveralLabels(Recognition):
 
 
 class Masks(Recognition):
-    """A class for every pixel: cross-entropy over the pixels, and the mean IoU of the image's classes."""
+    """A class per pixel: cross-entropy over the pixels, and the mean IoU of the image's classes."""
 
     name = "masks"
     logits_shape = "(B, classes, H, W)"
@@ -156,11 +156,11 @@ class Masks(Recognition):
 
 
 RECOGNITIONS = {1: Classes(), 2: SeveralLabels(), 3: Masks()}
-"""The recognition tasks by the number of dimensions of the labels."""
+"""Number of dimensions of the labels -> recognition task."""
 
 
 def recognition_of(labels: Tensor) -> Recognition:
-    """Return the recognition task that the labels of a batch belong to.
+    """Return the recognition task of a batch's labels.
 
     Args:
         labels: (B,), (B, K) or (B, H, W).
@@ -177,11 +177,11 @@ def recognition_of(labels: Tensor) -> Recognition:
 
 
 def accuracy(logits: Tensor, labels: Tensor) -> Tensor:
-    """Return the share of a batch that is recognised, a scalar.
+    """Return the share of recognised images of a batch, a scalar.
 
     Args:
         logits: (B, K, ...).
-        labels: as the recognition task has them.
+        labels: labels of a recognition task.
     """
     return recognition_of(labels).correct(logits, labels).float().mean()
 
@@ -189,7 +189,7 @@ def accuracy(logits: Tensor, labels: Tensor) -> Tensor:
 def mean_iou(confusion: Tensor) -> Tensor:
     """Return the mean intersection over union of the classes that occur, a scalar in [0, 1].
 
-    A class that is neither there nor predicted does not count. Without any class the result is 0.
+    A class that neither occurs nor is predicted is left out. Without any class the result is 0.
 
     Args:
         confusion: (K, K) numbers of pixels: rows are the true classes, columns the predicted ones.

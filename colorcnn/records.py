@@ -1,4 +1,4 @@
-"""The record of a measurement: what ran, on what, how long, and what came out. One JSON file."""
+"""The record of a measurement, a JSON file: command, options, device, time and results."""
 
 from __future__ import annotations
 
@@ -36,21 +36,21 @@ _PACKAGES = {
 
 @dataclass(frozen=True)
 class Record:
-    """Everything needed to read a number later and to measure it again.
+    """All information to understand a number later and to measure it again.
 
     Attributes:
-        command: the command line, or what a program called instead.
-        config: its options, resolved.
-        seeds: name -> seed of every random draw that could change the result.
-        n: how many images the metrics are over.
+        command: the command line, or the call of a program.
+        config: all options of the command.
+        seeds: name -> seed of all random numbers that could change the result.
+        n: number of images that the metrics cover.
         metrics: the results.
-        device: the name of the processor or GPU.
-        versions: python, colorcnn and the libraries that could change the result.
-        git: commit of the running source and whether files differ from it; None outside its repository.
-        wall_seconds: time on the clock.
-        cpu_seconds: processor time, of all threads and of child processes that have ended.
-        date: when it finished, UTC, ISO 8601.
-        format: version of this layout.
+        device: name of the processor or GPU.
+        versions: versions of python, colorcnn and libraries that could change the result.
+        git: commit of the running source, and True if files differ from it; None outside its repository.
+        wall_seconds: elapsed time.
+        cpu_seconds: processor time of all threads and of ended child processes.
+        date: end of the measurement, UTC, ISO 8601.
+        format: version of this format.
     """
 
     command: str
@@ -72,7 +72,7 @@ class Record:
         return f"{self.device}, {self.date[:10]}"
 
     def to_json(self) -> str:
-        """The record as JSON text; numbers that are not finite become null."""
+        """Return the record as JSON text; numbers that are not finite become null."""
         return json.dumps(_finite(asdict(self)), indent=1, allow_nan=False, ensure_ascii=False) + "\n"
 
     def write(self, path: str | os.PathLike[str], *, overwrite: bool = True) -> Path:
@@ -80,7 +80,7 @@ class Record:
 
         Args:
             path: the file.
-            overwrite: replace an existing file.
+            overwrite: True to replace an existing file.
 
         Raises:
             ColorCNNError: the file exists and ``overwrite`` is false, or it cannot be written.
@@ -90,13 +90,13 @@ class Record:
 
 @dataclass(frozen=True)
 class Clock:
-    """Started where the work starts; :meth:`record` stops it."""
+    """Clock of a measurement, started when it is created; :meth:`record` reads it."""
 
     wall: float = field(default_factory=time.perf_counter)
     cpu: float = field(default_factory=lambda: _cpu_seconds())
 
     def elapsed(self) -> tuple[float, float]:
-        """Seconds on the clock, and of processor time, since it was started."""
+        """Return the elapsed time and the processor time in seconds since the start."""
         return time.perf_counter() - self.wall, _cpu_seconds() - self.cpu
 
     def record(
@@ -110,15 +110,15 @@ class Clock:
         device: str = "cpu",
         libraries: Mapping[str, str] | None = None,
     ) -> Record:
-        """Describe the work done since the clock was started.
+        """Return the record of the work since the start.
 
         Args:
-            command: the command line, or what a program called instead.
-            n: how many images the metrics are over.
-            metrics: the results, of JSON's types.
-            config: options of the work, of JSON's types.
+            command: the command line, or the call of a program.
+            n: number of images that the metrics cover.
+            metrics: the results as JSON values.
+            config: options of the work as JSON values.
             seeds: name -> seed.
-            device: the torch device it ran on; the record holds its name.
+            device: the torch device; the record holds its name.
             libraries: name -> version of further libraries that could change the result.
         """
         wall, cpu = self.elapsed()
@@ -138,13 +138,13 @@ class Clock:
 
 
 def read_record(path: str | os.PathLike[str]) -> Record:
-    """Read a record back.
+    """Read a record.
 
     Raises:
-        ColorCNNError: the file is missing, damaged, or was written by a later format. The code ``no-record``
-            tells that it is a whole JSON file of another kind.
+        ColorCNNError: the file is missing, damaged, or of a later format. The code is ``no-record`` for an
+            intact JSON file of another kind.
     """
-    cure = "give a JSON file that colorcnn wrote"
+    cure = "use a JSON file that colorcnn wrote"
     try:
         content = schema.parse_json(schema.read_file(Path(path), cure), path, cure)
     except FileNotFoundError as error:
@@ -162,13 +162,13 @@ def read_record(path: str | os.PathLike[str]) -> Record:
 
 @contextmanager
 def showing(name: str | os.PathLike[str]) -> Iterator[None]:
-    """Tell in a sentence that a record does not hold what its kind does: the file may be anybody's.
+    """Convert errors that an incomplete record causes within the context to one sentence.
 
     Args:
-        name: of the record.
+        name: name of the record.
 
     Raises:
-        ColorCNNError: it does not.
+        ColorCNNError: the record lacks expected content, since the file may come from anywhere.
     """
     try:
         yield
@@ -182,7 +182,7 @@ def showing(name: str | os.PathLike[str]) -> Iterator[None]:
 
 
 def weights_hash(module: nn.Module) -> str:
-    """The SHA-256 of a module's weights and buffers with their names, wherever they came from."""
+    """Return the SHA-256 of a module's weights and buffers with their names."""
     found = hashlib.sha256()
     for name, value in sorted(module.state_dict().items()):
         found.update(name.encode())
@@ -191,7 +191,7 @@ def weights_hash(module: nn.Module) -> str:
 
 
 def device_name(device: str = "cpu") -> str:
-    """The name of the processor, or of the GPU behind a torch device such as ``"cuda"``."""
+    """Return the name of the processor, or of the GPU for a torch device such as ``"cuda"``."""
     if str(device).startswith("cuda"):
         import torch
 
@@ -206,7 +206,7 @@ def device_name(device: str = "cpu") -> str:
 
 
 def versions() -> dict[str, str]:
-    """Versions of python, colorcnn and the libraries that could change a result, without importing them."""
+    """Return the versions of python, colorcnn and libraries that could change a result; import none."""
     found = {"python": platform.python_version(), "colorcnn": __version__}
     for name, package in _PACKAGES.items():
         try:
@@ -217,9 +217,9 @@ def versions() -> dict[str, str]:
 
 
 def source_revision() -> dict[str, Any] | None:
-    """Commit of the repository this package runs from, and whether tracked files differ from it."""
+    """Return the commit of the package's repository, and True if tracked files differ from it."""
     home = Path(__file__).resolve().parent
-    # An installed copy may lie inside somebody else's repository, which does not track it.
+    # An installed copy may be inside another repository, which does not track it.
     if _git(home, "ls-files", "--error-unmatch", Path(__file__).name) is None:
         return None
     commit = _git(home, "rev-parse", "HEAD")
@@ -241,7 +241,7 @@ def _git(folder: Path, *arguments: str) -> str | None:
 def _usable_cores() -> set[int]:
     try:
         return os.sched_getaffinity(0)
-    except AttributeError:  # not on every system
+    except AttributeError:  # not available on every system
         return set(range(os.cpu_count() or 1))
 
 

@@ -1,8 +1,8 @@
-"""Reading of files from outside against a declared schema: one door, one sentence for each error.
+"""Validation of files from outside against a schema, with one sentence for each error.
 
-A schema is a dataclass, a ``TypedDict`` or a ``msgspec.Struct``; ``Annotated`` fields carry ranges. The code
-behind the door relies on it and checks nothing again. Files and values have budgets, because a short file can
-claim a huge size: :data:`MOST_BYTES`, :data:`DEEPEST` and :data:`MOST_PIXELS`.
+A schema is a dataclass, a ``TypedDict`` or a ``msgspec.Struct``; ``Annotated`` fields have ranges. Other code
+relies on it and checks nothing again. Sizes are limited, because a short file can claim a huge size:
+:data:`MOST_BYTES`, :data:`DEEPEST` and :data:`MOST_PIXELS`.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ import msgspec
 from colorcnn.errors import ColorCNNError, shortened
 
 MOST_BYTES = 256 << 20
-"""The largest JSON file that is read."""
+"""Maximum size of a JSON file."""
 
 DEEPEST = 64
-"""How deep lists and objects of a file may be nested."""
+"""Maximum depth of nested lists and objects in a file."""
 
 MOST_PIXELS = 1 << 28
-"""The most pixels of one image that a header may claim."""
+"""Maximum number of pixels of one image in a header."""
 
 Natural = Annotated[int, msgspec.Meta(ge=0)]
 Positive = Annotated[int, msgspec.Meta(ge=1)]
@@ -30,26 +30,26 @@ Side = Annotated[int, msgspec.Meta(ge=1, le=65_535)]
 """A side of an image, in pixels."""
 
 T = TypeVar("T")
-_PLACE = re.compile(r"\s*-? at `\$?\.?(.*)`$")
+_KEY = re.compile(r"\s*-? at `\$?\.?(.*)`$")
 
 
 def read_file(path: Path, cure: str, most: int = MOST_BYTES) -> bytes:
-    """Read a file that is not larger than it may be.
+    """Read a file of limited size.
 
     Args:
-        path: of the file.
-        cure: what the user can do, for the error.
-        most: bytes at most.
+        path: path of the file.
+        cure: advice for the error message.
+        most: maximum size in bytes.
 
     Raises:
-        FileNotFoundError: there is no such file; what that means, the caller knows.
-        ColorCNNError: it cannot be read, is too large, or is no file.
+        FileNotFoundError: the file does not exist; the caller raises a suitable error.
+        ColorCNNError: the file cannot be read, is too large, or is not a regular file.
     """
     try:
         if (size := path.stat().st_size) > most:
             raise ColorCNNError(f"{path} has {size:,} bytes, more than {most:,}: {cure}.")
         if not path.is_file():
-            raise ColorCNNError(f"{path} is no file: {cure}.")
+            raise ColorCNNError(f"{path} is not a file: {cure}.")
         return path.read_bytes()
     except (FileNotFoundError, NotADirectoryError) as error:
         raise FileNotFoundError(str(path)) from error
@@ -59,15 +59,15 @@ def read_file(path: Path, cure: str, most: int = MOST_BYTES) -> bytes:
 
 
 def parse_json(data: bytes, source: object, cure: str) -> dict[str, Any]:
-    """Parse a JSON object, and refuse one that is nested too deeply.
+    """Parse a JSON object of limited depth.
 
     Args:
         data: the text, UTF-8.
-        source: the file's name, for the error.
-        cure: what the user can do, for the error.
+        source: the file's name for the error message.
+        cure: advice for the error message.
 
     Raises:
-        ColorCNNError: the text is not valid JSON, no object, or too deep.
+        ColorCNNError: the text is not valid JSON, not an object, or nested too deeply.
     """
     try:
         content = msgspec.json.decode(data)
@@ -76,7 +76,7 @@ def parse_json(data: bytes, source: object, cure: str) -> dict[str, Any]:
     except (msgspec.DecodeError, UnicodeDecodeError, ValueError) as error:
         raise ColorCNNError(f"{source} is not valid JSON ({shortened(str(error))}): {cure}.") from error
     if not isinstance(content, dict):
-        raise ColorCNNError(f"{source} holds no JSON object: {cure}.")
+        raise ColorCNNError(f"{source} is not a JSON object: {cure}.")
     check_depth(content, source, cure)
     return content
 
@@ -85,16 +85,16 @@ def convert(content: Any, kind: type[T], source: object, cure: str) -> T:
     """Check plain values against a schema.
 
     Args:
-        content: of JSON's, YAML's or a checkpoint's types.
+        content: values from JSON, YAML or a checkpoint.
         kind: the schema.
-        source: the file's name, for the error.
-        cure: what the user can do, for the error.
+        source: the file's name for the error message.
+        cure: advice for the error message.
 
     Returns:
         An object of the schema.
 
     Raises:
-        ColorCNNError: names the file, the key and the problem.
+        ColorCNNError: a value does not fit the schema.
     """
     try:
         return msgspec.convert(content, kind)
@@ -105,15 +105,15 @@ def convert(content: Any, kind: type[T], source: object, cure: str) -> T:
 
 
 def check_depth(content: Any, source: object, cure: str) -> None:
-    """Refuse values that are nested deeper than :data:`DEEPEST`.
+    """Raise an error for values that are nested deeper than :data:`DEEPEST`.
 
     Args:
         content: lists and mappings of values.
-        source: the file's name, for the error.
-        cure: what the user can do, for the error.
+        source: the file's name for the error message.
+        cure: advice for the error message.
 
     Raises:
-        ColorCNNError: they are too deep.
+        ColorCNNError: the values are nested too deeply.
     """
     level = [content]
     for _ in range(DEEPEST):
@@ -135,7 +135,7 @@ def _too_deep(source: object, cure: str) -> ColorCNNError:
 
 def _problem(message: str) -> str:
     """Put the key first: ``kwargs.depth: expected int, got str``."""
-    place = _PLACE.search(message)
-    text = shortened(message[: place.start()] if place else message, 120)
+    key = _KEY.search(message)
+    text = shortened(message[: key.start()] if key else message, 120)
     text = (text[:1].lower() + text[1:]).replace("`", "").rstrip(".")
-    return f"{shortened(place[1])}: {text}" if place and place[1] else text
+    return f"{shortened(key[1])}: {text}" if key and key[1] else text

@@ -16,11 +16,11 @@ from colorcnn.errors import UsageError
 class Shareable(nn.Module):
     """Base class of networks that a checkpoint folder can hold.
 
-    The methods call the functions of :mod:`colorcnn` that have the same names.
+    The methods call the functions of :mod:`colorcnn` with the same names.
 
     Attributes:
-        kind: of its checkpoints, one of :data:`colorcnn.checkpoint_config.KINDS`.
-        config: describes the network. It is set where the network is built by name, trained or loaded.
+        kind: kind of its checkpoints, one of :data:`colorcnn.checkpoint_config.KINDS`.
+        config: description of the network, set if the network is built by name, trained or loaded.
     """
 
     kind: ClassVar[str]
@@ -31,7 +31,7 @@ class Shareable(nn.Module):
 
         Args:
             architecture: a key of :data:`colorcnn.models.MODELS`.
-            kwargs: of JSON's types.
+            kwargs: options as JSON values.
         """
         self.config = Config(self.kind, architecture, dict(kwargs))
         return self
@@ -41,19 +41,19 @@ class Shareable(nn.Module):
         """Load a pretrained network of this class.
 
         Args:
-            name_or_dir: as :func:`colorcnn.from_pretrained` takes it.
-            **options: likewise.
+            name_or_dir: a name, a folder or a repository, see :func:`colorcnn.from_pretrained`.
+            **options: options of :func:`colorcnn.from_pretrained`.
 
         Raises:
-            UsageError: there is none, or it is of another class.
-            ColorCNNError: the checkpoint is damaged, or could not be fetched.
+            UsageError: the network does not exist, or is of another class.
+            ColorCNNError: the checkpoint is damaged, or the download failed.
         """
         import colorcnn
 
         model = colorcnn.from_pretrained(name_or_dir, **options)
         if not isinstance(model, cls):
             raise UsageError(
-                f"{os.fspath(name_or_dir)} is a {type(model).__name__} and no {cls.__name__}: "
+                f"{os.fspath(name_or_dir)} is a {type(model).__name__}, not a {cls.__name__}: "
                 "load it with colorcnn.from_pretrained."
             )
         return model
@@ -63,7 +63,7 @@ class Shareable(nn.Module):
 
         Args:
             directory: the folder.
-            **options: of that function.
+            **options: options of that function.
         """
         import colorcnn
 
@@ -74,7 +74,7 @@ class Shareable(nn.Module):
 
         Args:
             repo: ``USER/REPO``.
-            **options: of that function.
+            **options: options of that function.
         """
         import colorcnn
 

@@ -1,4 +1,4 @@
-"""Turn a decoded picture of any mode, depth, orientation and colour profile into upright 8-bit sRGB."""
+"""Conversion of images of any mode, depth, orientation and colour profile to upright 8-bit sRGB."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from PIL import ExifTags, Image, ImageCms
 
 from colorcnn.errors import UsageError
 
-# As in PIL.ImageOps.exif_transpose, which also rewrites the metadata and so fails where that is odd.
+# As in PIL.ImageOps.exif_transpose, which also rewrites the metadata and fails if they are invalid.
 _UPRIGHT = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -23,15 +23,15 @@ _UPRIGHT = {
     8: Image.Transpose.ROTATE_90,
 }
 
-# 16 bits to 8 by dividing by 257, to nearest: 65535 becomes 255, and k * 257 becomes k again.
+# 16 bits to 8 bits: division by 257, rounded to nearest, so that k * 257 becomes k.
 SIXTEEN_TO_EIGHT = ((np.arange(65536, dtype=np.uint32) + 128) // 257).astype(np.uint8)
 
 
 def normalize(picture: Image.Image) -> Image.Image:
-    """Turn any Pillow image into upright 8-bit sRGB, mode RGB or RGBA, without metadata.
+    """Convert any Pillow image to upright 8-bit sRGB, mode RGB or RGBA, without metadata.
 
     Raises:
-        UsageError: its numbers have no meaning as colours (floats or integers beyond 16 bits).
+        UsageError: its values are not colours (floats or integers above 16 bits).
     """
     picture.load()
     picture = _in_eight_bits(_upright(picture))
@@ -46,13 +46,15 @@ def normalize(picture: Image.Image) -> Image.Image:
 
 
 def low_byte_mode(picture: Image.Image) -> str | None:
-    """Return the raw mode that decodes the bytes Pillow drops: 16-bit colour in the opposite byte order.
+    """Return the raw mode to decode the low bytes of 16-bit colour, which Pillow drops.
+
+    It is the mode of the opposite byte order.
 
     Args:
-        picture: an open picture that is not loaded yet.
+        picture: an open image that is not loaded yet.
 
     Returns:
-        None where nothing is dropped: 8 bits, or 16-bit grey, for which Pillow has a mode.
+        The mode; None if nothing is dropped: 8 bits, or 16-bit grey, for which Pillow has a mode.
     """
     tiles = getattr(picture, "tile", ())
     if picture.format not in ("PNG", "TIFF") or picture.mode not in ("RGB", "RGBA") or not tiles:
@@ -69,7 +71,7 @@ def with_raw_mode(tile: Any, raw_mode: str) -> Any:
 
     Args:
         tile: an entry of ``picture.tile``.
-        raw_mode: as :func:`low_byte_mode` returns it.
+        raw_mode: a mode from :func:`low_byte_mode`.
     """
     args = raw_mode if isinstance(tile.args, str) else (raw_mode, *tile.args[1:])
     return tile._replace(args=args)
@@ -78,9 +80,7 @@ def with_raw_mode(tile: Any, raw_mode: str) -> Any:
 def _upright(picture: Image.Image) -> Image.Image:
     try:
         orientation = picture.getexif().get(ExifTags.Base.Orientation, 1)
-    except (
-        Exception
-    ):  # damaged metadata, for which Pillow raises many kinds, is no reason to lose the picture
+    except Exception:  # Pillow raises many types for damaged metadata; the image is still usable
         return picture
     if orientation not in _UPRIGHT:
         return picture
@@ -90,14 +90,14 @@ def _upright(picture: Image.Image) -> Image.Image:
 
 
 def _in_eight_bits(picture: Image.Image) -> Image.Image:
-    """Modes I and I;16 hold 16-bit grey; mode F holds 0..1, or else bytes, or else 16 bits."""
+    """Convert modes I and I;16 (16-bit grey) and F (0..1, 0..255 or 0..65535) to 8 bits."""
     if picture.mode == "F":
         values = _float_grey(np.asarray(picture))
         transparent = None
     elif picture.mode == "I" or picture.mode.startswith("I;16"):
         deep = np.asarray(picture)
         if deep.min() < 0 or deep.max() > 65535:
-            raise UsageError("its grey values do not lie in 0..65535: save it with 8 or 16 bits a value.")
+            raise UsageError("its grey values are not in 0..65535: save it with 8 or 16 bits per value.")
         values = SIXTEEN_TO_EIGHT[deep]
         transparent = picture.info.get("transparency")
     else:
@@ -112,13 +112,13 @@ def _in_eight_bits(picture: Image.Image) -> Image.Image:
 def _float_grey(values: np.ndarray) -> np.ndarray:
     top = values.max()
     if not np.isfinite(values).all() or values.min() < 0 or top > 65535:
-        raise UsageError("its float values do not lie in 0..1, 0..255 or 0..65535: rescale them to 0..1.")
+        raise UsageError("its float values are not in 0..1, 0..255 or 0..65535: rescale them to 0..1.")
     scale = 255.0 if top <= 1 else 1.0 if top <= 255 else 1 / 257
     return np.floor(values * scale + 0.5).astype(np.uint8)
 
 
 def _in_srgb(picture: Image.Image) -> Image.Image:
-    """The colours of a picture without its alpha, as mode RGB."""
+    """Return the colours of an image without alpha, in mode RGB."""
     if picture.mode in ("P", "RGBa") and picture.has_transparency_data:
         picture = picture.convert("RGBA")
     mode = {"1": "L", "L": "L", "LA": "L", "CMYK": "CMYK", "LAB": "LAB"}.get(picture.mode, "RGB")
@@ -138,7 +138,7 @@ def _in_srgb(picture: Image.Image) -> Image.Image:
 
 
 def _profile(picture: Image.Image) -> ImageCms.ImageCmsProfile | None:
-    """The embedded profile, or None where there is none to convert from: missing, damaged, or sRGB itself."""
+    """Return the embedded profile, or None if it is missing, damaged, or sRGB."""
     data = picture.info.get("icc_profile")
     if not data:
         return None

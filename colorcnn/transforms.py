@@ -1,4 +1,4 @@
-"""Quantizing as a step of a data pipeline: a transform for :mod:`torchvision.transforms.v2`."""
+"""Quantization as a transform for :mod:`torchvision.transforms.v2`."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ from colorcnn.quantizers import check_num_colors
 class Quantize(v2.Transform):
     """Reduce images to a few colours.
 
-    Takes uint8 and float tensors (3, H, W) or (..., 3, H, W), and Pillow images; gives back RGB of the same
-    kind and type. Labels, masks and boxes of a sample are left alone.
+    It takes uint8 and float tensors (3, H, W) or (..., 3, H, W), and Pillow images, and returns RGB of the
+    same kind and type. Labels, masks and boxes of a sample are not changed.
 
     Args:
-        num_colors: the most colours an image may keep, 1..256.
-        method: as :func:`colorcnn.methods.load_quantizer` takes it.
-        background: the colour that transparent parts are laid over.
-        max_pixels: refuse images of more pixels. By default ``colorcnn`` and ``colorcnn-plus`` take
-            :data:`colorcnn.images.LEARNED_PIXELS`, and others take any image.
-        options: as :func:`colorcnn.methods.load_quantizer` takes them: ``device``, ``seed``, ``dither``,
+        num_colors: maximum number of colours per image, 1..256.
+        method: ``NAME[:CHECKPOINT][+DITHER]``, see :func:`colorcnn.methods.load_quantizer`.
+        background: colour behind transparent pixels.
+        max_pixels: maximum number of pixels per image. By default
+            :data:`colorcnn.images.LEARNED_PIXELS` for ``colorcnn`` and ``colorcnn-plus``, else no limit.
+        options: options of :func:`colorcnn.methods.load_quantizer`: ``device``, ``seed``, ``dither``,
             ``palette``, ``keep``, and those of the method.
 
     Raises:
@@ -59,7 +59,7 @@ class Quantize(v2.Transform):
         self.max_pixels = LEARNED_PIXELS if max_pixels is None and bounded else max_pixels
 
     def train(self, mode: bool = True) -> Quantize:
-        """Stay in evaluation mode: a learned quantizer must not change with the images it is shown."""
+        """Stay in evaluation mode, so that a learned quantizer does not change."""
         return super().train(False)
 
     def transform(self, inpt: Any, params: dict[str, Any]) -> Any:
@@ -67,7 +67,7 @@ class Quantize(v2.Transform):
 
         Args:
             inpt: a tensor or a Pillow image.
-            params: unused; torchvision hands them to every transform.
+            params: unused; part of torchvision's interface.
         """
         if isinstance(inpt, Image.Image):
             images, last = as_batch(inpt, None, self.background, self.max_pixels)
@@ -80,5 +80,5 @@ class Quantize(v2.Transform):
         return tv_tensors.wrap(result, like=inpt) if isinstance(inpt, tv_tensors.TVTensor) else result
 
     def extra_repr(self) -> str:
-        """Name the number of colours and the method."""
+        """Return the number of colours and the method, for the printed form."""
         return f"num_colors={self.num_colors}, method={self.method!r}"

@@ -1,8 +1,8 @@
 """Limits on the code that a configuration may name.
 
-A YAML file of ``fit`` or ``reproduce`` names classes, and a class path is an import. A file from a stranger
-may therefore name classes of :data:`PACKAGES` alone, and no function. The user allows other modules by name.
-:func:`limited` sets the limits for one command; without it, as in a Python session, nothing is limited.
+A YAML file of ``fit`` or ``reproduce`` names classes, which are imported. So an untrusted file may name only
+classes of :data:`PACKAGES`, and no functions. The user can allow further modules. :func:`limited` sets the
+limits for one command; outside of it, as in a Python session, nothing is limited.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ from colorcnn.errors import UsageError, shortened
 
 PACKAGES = (
     "colorcnn",
-    "lightning_fabric",  # pytorch_lightning's plugins are defined there
+    "lightning_fabric",  # the package of pytorch_lightning's plugins
     "pytorch_lightning",
     "torch.nn",
     "torch.optim",
     "torchvision.models",
     "torchvision.transforms",
 )
-"""The packages whose classes a configuration may name. Loaders, such as ``torch.hub``, are not among them."""
+"""Packages whose classes a configuration may name. Loaders, such as ``torch.hub``, are not included."""
 
 REFUSED = ("colorcnn.cli", "colorcnn.commands", "pytorch_lightning.cli")
 """Modules of these packages that run commands."""
@@ -35,17 +35,16 @@ _allowed: ContextVar[frozenset[str] | None] = ContextVar("allowed_modules", defa
 
 @contextmanager
 def limited(allowed: Iterable[str] = ()) -> Iterator[frozenset[str]]:
-    """Limit the code that configurations may name, as long as the context lasts.
+    """Limit the code that configurations may name within the context.
 
     Args:
-        allowed: modules and packages that the user trusts beside :data:`PACKAGES`. They add to those of a
-            surrounding context.
+        allowed: further modules and packages that the user trusts, in addition to those of an outer context.
 
     Yields:
-        All modules that the user trusts.
+        All further modules that the user trusts.
 
     Raises:
-        UsageError: a name is no module's name.
+        UsageError: a name is not the name of a module.
     """
     names = frozenset(allowed) | (_allowed.get() or frozenset())
     for name in names:
@@ -61,11 +60,11 @@ def limited(allowed: Iterable[str] = ()) -> Iterator[frozenset[str]]:
 
 
 def check_class_path(path: object) -> None:
-    """Refuse a class outside the limits; nothing is imported.
+    """Raise UsageError for a class outside the limits; nothing is imported.
 
     Args:
-        path: a class as a configuration names it. A short name, such as ``ColorCNNTask``, stands for one of
-            the classes that are loaded already.
+        path: class path of a configuration. A short name, such as ``ColorCNNTask``, means a class that is
+            already loaded.
 
     Raises:
         UsageError: the path is malformed, or its module is not allowed.
@@ -82,7 +81,7 @@ def check_class_path(path: object) -> None:
 
 
 def check_module(name: str) -> None:
-    """Refuse a module of ``module:function`` that the user has not allowed; nothing is imported.
+    """Raise UsageError for a module of ``module:function`` that is not allowed; nothing is imported.
 
     Raises:
         UsageError: the module is not allowed.
@@ -96,17 +95,17 @@ def refused(path: str) -> UsageError:
     """Build the error for code outside the limits.
 
     Args:
-        path: of a class or a module.
+        path: path of a class or a module.
     """
     module = path.rpartition(".")[0] or path
     return UsageError(
-        f"The configuration names {shortened(path)}, and it may run code of colorcnn, torch, torchvision and "
-        f"pytorch_lightning alone: if you trust the file and that code, add {OPTION} {shortened(module)}."
+        f"The configuration names {shortened(path)}, but may run code of colorcnn, torch, torchvision and "
+        f"pytorch_lightning only: if you trust the file and that code, add {OPTION} {shortened(module)}."
     )
 
 
 def take_allowed(argv: Sequence[str]) -> tuple[list[str], list[str]]:
-    """Take ``--allow-module NAME`` out of a command line, which no configuration file can give.
+    """Remove ``--allow-module NAME`` from a command line. A configuration file cannot give this option.
 
     Args:
         argv: the arguments.

@@ -1,4 +1,4 @@
-"""Weights on disk: the checkpoint folder `<name>/{model.safetensors, config.json}`, and Lightning's .ckpt."""
+"""Weights on disk: checkpoint folders ``<name>/{model.safetensors, config.json}`` and Lightning's .ckpt."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from safetensors import SafetensorError
 from torch import Tensor, nn
 
 from colorcnn import models, schema
-from colorcnn.checkpoint_config import (  # noqa: F401 (their place of old)
+from colorcnn.checkpoint_config import (  # noqa: F401 (re-exported for old imports)
     CONFIG,
     FORMAT_VERSION,
     KINDS,
@@ -31,11 +31,11 @@ from colorcnn.files import write_atomically
 from colorcnn.models.budget import limited_weights
 from colorcnn.models.colorcnn import quantizer_options
 
-_CKPT_CURE = "give a checkpoint that `colorcnn fit` wrote"
+_CKPT_CURE = "use a checkpoint that `colorcnn fit` wrote"
 _ROOM = (1 << 26, 1_000)
-"""The weights, and tensors of them, that a network may have beyond twice those of its file.
+"""Numbers of weights and tensors that a network may have beyond twice those of its file.
 
-The error for a file of another network then names what it lacks."""
+With this margin the error for a file of another network names the missing weights."""
 
 _LFS = b"version https://git-lfs.github.com/spec/"
 
@@ -58,17 +58,17 @@ def save_pretrained(
     """Write a checkpoint folder: the weights, and config.json with their hash.
 
     Args:
-        model: the network ``config.architecture`` builds with ``config.kwargs``.
-        directory: the folder; it is made where it is missing.
-        config: everything but the hash.
-        overwrite: replace a checkpoint that is there.
+        model: a network of ``config.architecture`` and ``config.kwargs``.
+        directory: the folder; created if it is missing.
+        config: the configuration without the hash.
+        overwrite: True to replace an existing checkpoint.
 
     Returns:
-        The configuration with its hash.
+        The configuration with the hash.
 
     Raises:
-        ColorCNNError: a checkpoint is there and ``overwrite`` is false, or it cannot be written.
-        UsageError: the configuration does not build this network.
+        ColorCNNError: the folder holds a checkpoint and ``overwrite`` is false, it cannot be written, or the
+            configuration does not fit the network.
     """
     folder = Path(directory)
     if (folder / CONFIG).exists() and not overwrite:
@@ -88,34 +88,34 @@ def save_pretrained(
 
 
 def load_lightning(path: str | os.PathLike[str]) -> tuple[nn.Module, Config]:
-    """Take the trained network out of a Lightning .ckpt of ClassifierTask, ColorCNNTask or VQTask.
+    """Load the trained network of a Lightning .ckpt of ClassifierTask, ColorCNNTask or VQTask.
 
     Args:
-        path: the file; it is read without running any code it may hold.
+        path: the file; code in it is never run.
 
     Returns:
-        The network on the CPU in evaluation mode, and a configuration that builds it.
+        The network on the CPU in evaluation mode, and its configuration.
 
     Raises:
-        ColorCNNError: the file is missing, damaged, or no checkpoint of these tasks.
+        ColorCNNError: the file is missing, damaged, or not a checkpoint of these tasks.
     """
     path = Path(path)
     content = _read_lightning(path)
     options, state = content.get("hyper_parameters"), content.get("state_dict")
     if not isinstance(options, dict) or not isinstance(state, dict):
-        raise ColorCNNError(f"{path} is no Lightning checkpoint: give one that `colorcnn fit` wrote.")
+        raise ColorCNNError(f"{path} is not a Lightning checkpoint: {_CKPT_CURE}.")
     schema.check_depth(options, path, _CKPT_CURE)
     kind, prefix = next((task for key, task in _TASKS.items() if key in options), (None, ""))
     if kind is None:
         raise ColorCNNError(
-            f"{path} is of another task: give a checkpoint of a ClassifierTask, a ColorCNNTask or a VQTask."
+            f"{path} is of another task: use a checkpoint of a ClassifierTask, a ColorCNNTask or a VQTask."
         )
     config = schema.convert(options, kind, f"{path}, hyper-parameters", _CKPT_CURE).config()
     config = dataclasses.replace(config, kwargs=_without_download(config.kwargs))
     weights = {key: value for key, value in state.items() if isinstance(key, str) and key.startswith(prefix)}
     weights = {key.removeprefix(prefix): value for key, value in weights.items()}
     if not all(isinstance(value, Tensor) for value in weights.values()):
-        raise ColorCNNError(f"{path} has weights that are no tensors: {_CKPT_CURE}.")
+        raise ColorCNNError(f"{path} has weights that are not tensors: {_CKPT_CURE}.")
     model = _fill(_build(config.architecture, config.kwargs, path, weights), weights, path)
     return model, config
 
@@ -178,11 +178,11 @@ _TASKS: dict[str, tuple[Any, str]] = {
     "architecture": (_Quantizer, "quantizer."),
     "trade_off": (_Compressor, "compressor."),
 }
-"""A hyper-parameter that tells a task: the schema, and what the names of its network's weights begin with."""
+"""Hyper-parameter that only one task has -> its schema, and the prefix of its network's weights."""
 
 
 def is_lfs_pointer(data: bytes) -> bool:
-    """Tell if a file begins with the bytes that Git LFS puts in the place of large files."""
+    """Return True if a file begins like a Git LFS pointer."""
     return data.startswith(_LFS)
 
 
@@ -190,19 +190,20 @@ def _read_weights(path: Path, sha256: str) -> dict[str, Tensor]:
     try:
         data = path.read_bytes()
     except FileNotFoundError as error:
-        raise ColorCNNError(f"{path} is missing: fetch the whole checkpoint folder.") from error
+        raise ColorCNNError(f"{path} is missing: download the whole checkpoint folder.") from error
     except OSError as error:
-        raise ColorCNNError(f"{path} could not be read ({error.strerror}): check its rights.") from error
+        reason = error.strerror
+        raise ColorCNNError(f"{path} could not be read ({reason}): check its access rights.") from error
     _refuse_lfs(path, data)
     try:
         state = safetensors.torch.load(data)
     except SafetensorError as error:
         raise ColorCNNError(
-            f"{path} is truncated or corrupt ({len(data)} bytes, {shortened(str(error))}): fetch it again."
+            f"{path} is truncated or corrupt ({len(data)} bytes, {shortened(str(error))}): download it again."
         ) from error
     if hashlib.sha256(data).hexdigest() != sha256:
         raise ColorCNNError(
-            f"{path} does not have the sha256 that {CONFIG} names: fetch both files again, "
+            f"{path} does not have the sha256 in {CONFIG}: download both files again, "
             "or publish changed weights with `colorcnn publish`."
         )
     return state
@@ -212,23 +213,22 @@ def _read_lightning(path: Path) -> dict[str, Any]:
     try:
         with path.open("rb") as stream:
             _refuse_lfs(path, stream.read(len(_LFS)))
-        if not zipfile.is_zipfile(path):  # the index lies at the end, so a cut file has none
+        if not zipfile.is_zipfile(path):  # the index is at the end, so a truncated file has none
             raise EOFError
         content = torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError as error:
         raise ColorCNNError(f"{path} does not exist: check the path.") from error
     except IsADirectoryError as error:
-        raise ColorCNNError(f"{path} is a directory: name a .ckpt file.") from error
+        raise ColorCNNError(f"{path} is a directory: use a .ckpt file.") from error
     except pickle.UnpicklingError as error:
         raise ColorCNNError(
-            f"{path} holds more than weights and plain values, so it is not loaded: "
-            "give a checkpoint that `colorcnn fit` wrote."
+            f"{path} holds more than weights and plain values, so it is not loaded: {_CKPT_CURE}."
         ) from error
     except ColorCNNError:
         raise
-    except Exception as error:  # a damaged file can make the unpickler fail in a dozen ways
+    except Exception as error:  # the unpickler raises many types for damaged files
         raise ColorCNNError(
-            f"{path} is truncated or no checkpoint",
+            f"{path} is truncated or not a checkpoint",
             "use another one, such as last.ckpt beside it",
             code="damaged-checkpoint",
         ) from error
@@ -243,7 +243,7 @@ def _refuse_lfs(path: Path, data: bytes) -> None:
 def _build(
     architecture: str, kwargs: Mapping[str, Any], source: Path, state: Mapping[str, Tensor]
 ) -> nn.Module:
-    """Build a network that has no more weights than the file that holds them."""
+    """Build a network, with a limit of weights that depends on its file."""
     if architecture not in models.MODELS:
         raise ColorCNNError(
             f"{source} needs the architecture {shortened(architecture)!r}, which this colorcnn does not have "
@@ -256,12 +256,12 @@ def _build(
     except (UsageError, RuntimeError, ValueError, TypeError) as error:
         raise ColorCNNError(
             f"{source} does not describe a network that can be built ({shortened(str(error), 200)}): "
-            "fetch or publish weights and configuration together."
+            "download or publish weights and configuration together."
         ) from error
 
 
 def _without_download(kwargs: Mapping[str, Any]) -> dict[str, Any]:
-    """The options of a network whose weights are about to be replaced: it need not fetch others first."""
+    """Return the options of a network without ``weights``, whose download would be useless."""
     return {key: None if key == "weights" else value for key, value in kwargs.items()}
 
 
@@ -276,13 +276,12 @@ def _fill(model: nn.Module, state: Mapping[str, Tensor], source: Path) -> nn.Mod
         if keys:
             raise ColorCNNError(
                 f"{source} does not fit its architecture, it {problem} ({shortened(keys[0])}, ...): "
-                "fetch or publish weights and configuration together."
+                "download or publish weights and configuration together."
             )
     for name, value in state.items():
         if value.is_floating_point() and not torch.isfinite(value).all():
             raise ColorCNNError(
-                f"{source} has weights that are not finite numbers ({shortened(name)}): fetch or train "
-                "others."
+                f"{source} has weights that are not finite numbers ({shortened(name)}): use others."
             )
     model.load_state_dict(state)
     return model

@@ -42,7 +42,7 @@ class TestClassifiers:
             "my_nets:none": "has no 'none'",
             "no_such_module:f": "could not be imported",
             "my_nets:fails": "RuntimeError: no weights",
-            "my_nets:number": "returned int",
+            "my_nets:number": "returned a int",
             "my_nets:constant": "failed",
         }.items():
             with pytest.raises(ColorCNNError, match=problem):
@@ -226,7 +226,7 @@ class TestQuantize:
             ({"method": "octree"}, "num_colors is missing"),
             ({"num_colors": 2, "method": "octree+ordered", "dither": True}, "give one of them"),
             ({"num_colors": 2, "method": "octree", "dither": "noise"}, "Unknown dither 'noise'"),
-            ({"palette": ["red"], "keep": ["blue"]}, "so keep changes nothing"),
+            ({"palette": ["red"], "keep": ["blue"]}, "so keep has no effect"),
             ({"palette": []}, "has no colour"),
             ({"num_colors": 1, "palette": ["red", "blue"]}, "has 2 colours, but only 1 are allowed"),
         ],
@@ -263,7 +263,7 @@ class TestQuantize:
 
     def test_shapes_that_leave_it_open_want_to_be_told(self):
         image = np.zeros((3, 5, 3), dtype=np.uint8)
-        with pytest.raises(UsageError, match=r"say channels_last=True or False"):
+        with pytest.raises(UsageError, match=r"set channels_last=True or False"):
             colorcnn.quantize(image, 2, "octree")
         assert colorcnn.quantize(image, 2, "octree", channels_last=True).indices.shape == (1, 3, 5)
         assert colorcnn.quantize(image, 2, "octree", channels_last=False).indices.shape == (1, 5, 3)
@@ -271,18 +271,18 @@ class TestQuantize:
     @pytest.mark.parametrize(
         ("image", "problem"),
         [
-            (np.zeros((4, 4, 4), np.uint8), "say channels_last=True or False"),
+            (np.zeros((4, 4, 4), np.uint8), "set channels_last=True or False"),
             (np.zeros((5, 4, 2), np.uint8), "give RGB, RGBA or grey"),
             ([], "list of images is empty"),
             ([np.zeros((4, 5, 3), np.uint8), np.zeros((5, 5, 3), np.uint8)], "are 4 x 5 and 5 x 5"),
             (np.zeros((4, 5, 3), np.int64), "torch.int64"),
             (np.zeros((4, 5, 3), object), "object"),
-            (np.full((4, 5, 3), 255.0), r"lie in \[0, 1\]"),
-            (np.full((4, 5, 3), np.nan), r"lie in \[0, 1\]"),
+            (np.full((4, 5, 3), 255.0), r"not all in \[0, 1\]"),
+            (np.full((4, 5, 3), np.nan), r"not all in \[0, 1\]"),
             (np.zeros((0, 5, 3), np.uint8), "at least one pixel"),
             (np.zeros(5, np.uint8), r"give \(H, W\)"),
-            (3, "A int is no image"),
-            ([3], "A int is no image"),
+            (3, "A int is not an image"),
+            ([3], "A int is not an image"),
             (b"", "is empty"),
             (b"no image", "not an image of a known format"),
         ],

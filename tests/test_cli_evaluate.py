@@ -396,7 +396,7 @@ def test_classes_of_a_classifier_are_set_beside_those_of_the_data(folder):
         ({"blue": 0, "green": 1}, "lacks the class 'red'"),
         ({"blue": 0, "green": 1, "red": 2, "pink": 3}, "has 'pink'"),
         ({"blue": 0, "green": 1, "red": "fir"}, "no class 'fir', did you mean 'fire'?"),
-        ({"blue": 0, "green": 1, "red": 6}, "names class 6 and the classifier has 6"),
+        ({"blue": 0, "green": 1, "red": 6}, "has class 6, but the classifier has only 6"),
         ({"blue": 0, "green": 1, "red": -1}, "count from 0"),
         ({"blue": 0, "green": 1, "red": []}, "gives 'red' no class"),
         ({"blue": 0, "green": 1, "red": 1.5}, "map.json is invalid"),

@@ -60,7 +60,7 @@ def test_where_nothing_at_all_can_be_kept_kernels_still_run(kernel, tmp_path):
     (tmp_path / f"colorcnn-numba-{os.getuid()}").touch()
     done = run(kernel, tmp_path, HOME=str(wall / "home"), XDG_CACHE_HOME=str(wall / "cache"))
     assert (done.returncode, done.stdout) == (0, "6\n"), done.stderr
-    assert "compiles anew" in done.stderr
+    assert "compiles again" in done.stderr
 
 
 @pytest.mark.parametrize("ending", ["nbi", "nbc"])

@@ -125,7 +125,7 @@ class TestLoading:
         assert torch.equal(load_quantizer("colorcnn-plus:hf:user/plus")(IMAGES, 2).indices, expected)
         assert main(["quantize", "a.png", "--colors", "2", "--method", "hf:user/plus+floyd-steinberg"]) == 0
         assert main(["evaluate", "photo-digits", "--classifier", "hf:user/plus"]) == 2
-        assert "name a classifier" in capsys.readouterr().err
+        assert "use a classifier" in capsys.readouterr().err
 
     def test_a_folder_or_a_shipped_name_wins_and_a_command_never_asks_unbidden(
         self, asked, tmp_path, monkeypatch, capsys
@@ -156,8 +156,8 @@ class TestLoading:
     @pytest.mark.parametrize(
         ("name", "options", "problem", "code"),
         [
-            ("user/none", {}, "Hub was not asked or not reached", "hub-offline"),
-            ("hf:user/plus@v9", {}, "Hub was not asked or not reached", "hub-offline"),
+            ("user/none", {}, "Hub is offline or not reachable", "hub-offline"),
+            ("hf:user/plus@v9", {}, "Hub is offline or not reachable", "hub-offline"),
             ("user/other", {}, "has no config.json", "hub-no-checkpoint"),
             ("hf:user", {}, "write hf:USER/REPO", "hub-name"),
             ("hf:../up", {}, "write hf:USER/REPO", "hub-name"),
@@ -275,7 +275,7 @@ class TestPushing:
             assert main(["publish", str(folder), str(tmp_path / "out"), *arguments][: 2 + 2]) in (1, 2)
         (tmp_path / "notes").mkdir()
         assert main(["publish", str(tmp_path / "notes"), "--push", "me/notes"]) == 1
-        assert "is no checkpoint" in capsys.readouterr().err
+        assert "is not a checkpoint" in capsys.readouterr().err
         assert len(pushed) == 3
 
 

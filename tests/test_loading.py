@@ -37,7 +37,7 @@ def test_a_run_loads_everywhere_by_its_folder_its_checkpoints_and_its_file(run, 
     assert torch.equal(colorcnn.from_pretrained(place).quantize(IMAGES, 2).indices, expected)
     for method in (f"colorcnn-plus:{place}", place):
         assert torch.equal(load_quantizer(method)(IMAGES, 2).indices, expected)
-    with pytest.raises(ColorCNNError, match="is a quantizer: name a classifier"):
+    with pytest.raises(ColorCNNError, match="is a quantizer: use a classifier"):
         load_classifier(place)
 
 
@@ -79,6 +79,6 @@ def test_weights_that_cannot_be_fetched_are_told_in_a_sentence(monkeypatch):
         raise OSError("no route to host")
 
     monkeypatch.setattr(timm, "create_model", offline)
-    with pytest.raises(ColorCNNError, match=r"could not be fetched .no route to host") as caught:
+    with pytest.raises(ColorCNNError, match=r"could not be downloaded .no route to host") as caught:
         load_classifier("timm:test_resnet")
     assert caught.value.code == "no-weights"

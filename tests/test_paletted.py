@@ -109,7 +109,7 @@ def test_a_transparent_entry_needs_room_and_a_mask_of_the_right_size():
     )
     mask = np.zeros((1, 257), dtype=bool)
     mask[0, 256] = True
-    with pytest.raises(UsageError, match="at most 255 beside a transparent one"):
+    with pytest.raises(UsageError, match="at most 255 besides a transparent one"):
         paletted.png(transparent=mask)
     with pytest.raises(UsageError, match="mask is"):
         TWO.png(transparent=np.ones((2, 2), dtype=bool))

@@ -66,5 +66,5 @@ def test_the_loss_of_masks_is_the_mean_over_the_pixels_that_count():
     "answer", [None, torch.zeros(2, 3), torch.zeros(2, 3, 4, 4), torch.zeros(1, 3, 8, 8)]
 )
 def test_answers_of_another_shape_are_refused(answer):
-    with pytest.raises(UsageError, match="give one that returns logits"):
+    with pytest.raises(UsageError, match="use a classifier that returns logits"):
         Masks().check_logits(answer, torch.zeros(2, 3, 8, 8))

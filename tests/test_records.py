@@ -49,7 +49,7 @@ def test_what_is_no_record_is_refused_in_a_sentence(tmp_path, content):
     path.write_text(content)
     with pytest.raises(
         ColorCNNError,
-        match=r"x\.json (is not valid JSON|holds no JSON object|holds no record)",
+        match=r"x\.json (is not valid JSON|is not a JSON object|holds no record)",
     ) as caught:
         read_record(path)
     assert caught.value.code == ("no-record" if content.startswith("{") else "failed")

@@ -40,8 +40,8 @@ def test_a_valid_file_is_an_object_of_its_schema_and_unknown_keys_are_ignored():
         (b"\xff\xfe", "is not valid JSON"),
         (b'{"a": "\xff"}', "is not valid JSON"),
         (b'{"a": NaN}', "is not valid JSON"),
-        (b"[]", "holds no JSON object"),
-        (b"3", "holds no JSON object"),
+        (b"[]", "is not a JSON object"),
+        (b"3", "is not a JSON object"),
         (b'{"a":' * 100 + b"1" + b"}" * 100, "is nested more than 64 levels deep"),
         (b'{"a":' + b"[" * 200_000 + b"]" * 200_000 + b"}", "is nested more than 64 levels deep"),
         (b'{"a":' + b"9" * 5000 + b"}", "is not valid JSON"),
@@ -70,7 +70,7 @@ def test_files_are_read_up_to_their_budget(tmp_path):
     assert schema.read_file(path, "mend it", 5) == b"12345"
     with pytest.raises(ColorCNNError, match="5 bytes, more than 4: mend it"):
         schema.read_file(path, "mend it", 4)
-    with pytest.raises(ColorCNNError, match="is no file"):
+    with pytest.raises(ColorCNNError, match="is not a file"):
         schema.read_file(tmp_path, "mend it")
     with pytest.raises(FileNotFoundError):
         schema.read_file(tmp_path / "none", "mend it")

@@ -87,7 +87,7 @@ class TestCheckpoints:
             colorcnn.from_pretrained("toy")
         with pytest.raises(UsageError, match="no checkpoint folder"):
             colorcnn.from_pretrained("no/such/place")
-        with pytest.raises(UsageError, match="is no checkpoint"):
+        with pytest.raises(UsageError, match="is not a checkpoint"):
             colorcnn.from_pretrained(checkpoints)
 
     def test_no_folder_at_all_says_how_to_name_one(self, monkeypatch):
@@ -128,7 +128,7 @@ class TestDamage:
     @pytest.mark.parametrize(
         ("damage", "problem"),
         [
-            (lambda path: path.unlink(), "is missing: fetch"),
+            (lambda path: path.unlink(), "is missing: download"),
             (lambda path: path.write_bytes(path.read_bytes()[:-9]), "truncated or corrupt"),
             (lambda path: path.write_bytes(b""), "truncated or corrupt"),
             (lambda path: path.write_bytes(path.read_bytes()[:-1] + b"!"), "does not have the sha256"),
@@ -304,18 +304,18 @@ class TestLightning:
         save_ckpt(tmp_path / "deep.ckpt", {}, network="resnet9", num_classes=3, network_kwargs=deep)
         for name, problem in {
             "none": "does not exist",
-            "cut": "truncated or no checkpoint",
-            "text": "truncated or no checkpoint",
+            "cut": "truncated or not a checkpoint",
+            "text": "truncated or not a checkpoint",
             "lfs": "git lfs pull",
             "folder": "is a directory",
-            "list": "no Lightning checkpoint",
+            "list": "not a Lightning checkpoint",
             "other": "of another task",
             "short": "lacks .* of its weights",
             "number": r"hyper-parameters is invalid \(num_classes: ",
             "huge": "more than .* weights",
             "kwargs": r"hyper-parameters is invalid \(network_kwargs: ",
             "deep": "levels deep",
-            "plain": "weights that are no tensors",
+            "plain": "weights that are not tensors",
         }.items():
             with pytest.raises(ColorCNNError, match=problem) as caught:
                 load_classifier(tmp_path / f"{name}.ckpt")

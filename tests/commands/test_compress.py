@@ -111,7 +111,7 @@ class TestPython:
         ("call", "problem"),
         [
             (lambda: colorcnn.compress(PIXELS[None].repeat(2, 0)), "There are 2 images"),
-            (lambda: colorcnn.compress("a.png", object()), "A object is no codec"),
+            (lambda: colorcnn.compress("a.png", object()), "A object is not a codec"),
             (lambda: colorcnn.compress("a.png", "none"), "There is no pretrained model 'none'"),
             (lambda: colorcnn.compress("a.png", max_pixels=9), "more than 9 pixels"),
             (lambda: colorcnn.decompress("none.cvq"), "none.cvq does not exist"),

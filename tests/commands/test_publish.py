@@ -104,7 +104,7 @@ def test_what_cannot_be_published_is_refused(ckpt, tmp_path, capsys):
     for arguments, status, problem in (
         ([str(tmp_path / "none.ckpt"), out], 1, "none.ckpt does not exist"),
         ([str(tmp_path / "empty"), out], 2, "empty holds no checkpoint"),
-        ([str(ckpt), out, "--metrics", str(tmp_path / "bad.json")], 2, "holds no JSON object"),
+        ([str(ckpt), out, "--metrics", str(tmp_path / "bad.json")], 2, "is not a JSON object"),
         ([str(ckpt), out, "--metrics", str(tmp_path / "none.json")], 2, "none.json does not exist"),
         ([str(ckpt), out, "--metrics", str(tmp_path / "deep.json")], 2, "levels deep"),
         ([str(ckpt), out, "--metrics", str(tmp_path / "wrong.json")], 2, "is invalid (original"),

@@ -185,7 +185,7 @@ def test_of_two_tiny_imagenets_the_one_that_is_named_is_taken(tmp_path: Path) ->
         (tmp_path / name).mkdir()
         assert TinyImageNet200(root=str(tmp_path), folder=name).name == name
     data = TinyImageNet200(root=str(tmp_path), folder="elsewhere", download=True)
-    with pytest.raises(UsageError, match=r"looked for elsewhere\): name the folder .* COLORCNN_DATA\.$"):
+    with pytest.raises(UsageError, match=r"looked for elsewhere\): set the folder .* COLORCNN_DATA\.$"):
         _ = data.wnids
 
 

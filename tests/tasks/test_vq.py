@@ -119,7 +119,7 @@ def test_a_picture_is_coded_with_the_pretrained_codec_by_default(run, pictures, 
     assert run("decompress", "path.cvq", "-o", "other.png") == 1
     assert "which is not installed" in capsys.readouterr().err
     assert run("decompress", pictures, "-o", "other.png") == 2
-    assert "is a folder: name a file" in capsys.readouterr().err
+    assert "is a folder: use a file" in capsys.readouterr().err
 
 
 def refusals(run, tmp_path, pictures, model, capsys):
@@ -139,7 +139,7 @@ def refusals(run, tmp_path, pictures, model, capsys):
         ),
         (1, "does not exist", ["decompress", "no.cvq", "--model", model]),
         (2, "ends in .png", ["decompress", "small.cvq", "--model", model, "-o", "x.jpg"]),
-        (2, ". is a folder: name a file", ["compress", ".", "--model", model]),
+        (2, ". is a folder: use a file", ["compress", ".", "--model", model]),
         (2, "overwrite the input", ["compress", "small.cvq", "--model", model, "-o", "small.cvq", "--force"]),
         (2, "name a compressor", ["compress", pictures / "0.png", "--model", "resnet9-cifar10"]),
         (2, "at least 1", ["compress", pictures / "0.png", "--model", model, "--max-pixels", 0]),
