@@ -153,13 +153,11 @@ def load_quantizer(
         device: device of a learned model and its images.
         seed: seed of methods with random numbers.
         dither: a name in DITHERS instead of ``+DITHER``; True is ``floyd-steinberg``.
-        palette: a palette file, or colours like ``keep``, that replace the colours of the method. Only its
-            dither is used.
+        palette: a palette file, or colours like ``keep``, for the method's dither to use.
         keep: colours of every palette: names, ``#rrggbb``, three bytes, or three floats in [0, 1], see
             :func:`colorcnn.colors.parse_colors`.
         serpentine: True to process every second row from right to left in Floyd-Steinberg.
-        space: colour space of the distances, a name in :data:`colorcnn.quantizers.spaces.SPACES`; for methods
-            without this option, of their dithering.
+        space: a name in :data:`colorcnn.quantizers.spaces.SPACES`, for distances, or else for dithering.
         options: further options of the method's class, such as ``quality`` of k-means.
 
     Returns:

@@ -101,6 +101,10 @@ def nearest(tmp_path):
     return nearest_colors(tmp_path / "nearest.onnx")
 
 
+ALMOST = 1 - 1e-4
+"""Share of equal pixels. Two sums in another order can decide a tie between two colours otherwise."""
+
+
 def same(graph, model, images, num_colors):
     ours = model.quantize(images, num_colors, channels_last=True).render(torch.uint8)
     theirs = graph(images, num_colors, channels_last=True).render(torch.uint8)
@@ -113,9 +117,9 @@ def test_palette_attention_is_one_graph_for_all_sizes_and_numbers_of_colours(tmp
     path = write(tmp_path, model, "attention.onnx")
     quantizer = load_quantizer(str(path))
     for shape, num_colors in (((32, 20), 4), ((1, 1), 1), ((7, 90), 2), ((461, 340), 37), ((24, 24), 256)):
-        assert same(quantizer, model, pictures(*shape), num_colors) == 1
+        assert same(quantizer, model, pictures(*shape), num_colors) > ALMOST
     few = torch.zeros(1, 5, 6, 3, dtype=torch.uint8)  # one colour where eight are asked for
-    assert same(quantizer, model, few, 8) == 1
+    assert same(quantizer, model, few, 8) > ALMOST
     assert not torch.equal(
         quantizer(pictures(32, 20), 4, channels_last=True).indices,
         load_quantizer("wu")(pictures(32, 20), 4, channels_last=True).indices,
@@ -130,7 +134,7 @@ def test_a_network_that_sees_the_whole_image_gives_the_same_index_map(tmp_path):
     model = lively(create_model("colorcnn-plus", **REFINED))
     quantizer = load_quantizer(str(write(tmp_path, model, "plus.onnx", 8)))
     for shape in ((32, 20), (1, 1), (461, 340)):
-        assert same(quantizer, model, pictures(*shape), 8) == 1
+        assert same(quantizer, model, pictures(*shape), 8) > ALMOST
     with pytest.raises(UsageError, match="exported for 8 colours"):
         quantizer(pictures(8, 8), 9, channels_last=True)
 

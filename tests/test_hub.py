@@ -162,7 +162,7 @@ class TestLoading:
             ("hf:user", {}, "write hf:USER/REPO", "hub-name"),
             ("hf:../up", {}, "write hf:USER/REPO", "hub-name"),
             ("hf:user/plus@a", {"revision": "b"}, "give one of them", "usage"),
-            ("resnet9-cifar10", {"revision": "b"}, "no repository", "usage"),
+            ("resnet9-cifar10", {"revision": "b"}, "not a repository", "usage"),
         ],
     )
     def test_what_cannot_be_loaded_is_told_in_a_sentence(self, cache, name, options, problem, code):
@@ -234,7 +234,7 @@ class TestSaving:
 
     def test_a_class_loads_only_its_own(self, tmp_path):
         publish(tmp_path, "plus", "colorcnn-plus", PLUS)
-        with pytest.raises(UsageError, match="no ColorCNN:"):
+        with pytest.raises(UsageError, match="not a ColorCNN:"):
             ColorCNN.from_pretrained(tmp_path / "plus")
 
     def test_a_network_that_cannot_be_built_again_is_not_saved(self, tmp_path):

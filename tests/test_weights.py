@@ -156,7 +156,7 @@ class TestDamage:
             ({"kind": "codec"}, "unknown kind 'codec'"),
             ({"kwargs": {**CLASSES, "depth": 2}}, "can be built.*depth"),
             ({"kwargs": {**CLASSES, "num_classes": 4}}, "weights of another shape"),
-            ({"kwargs": {**CLASSES, "width": 10**9}}, "more than .* weights.*: fetch"),
+            ({"kwargs": {**CLASSES, "width": 10**9}}, "more than .* weights"),
             ({"kwargs": {**CLASSES, "width": 10**30}}, "can be built"),
             ({"kwargs": {**CLASSES, "width": 0}}, "weights of another shape"),
             ({"kwargs": {**CLASSES, "width": "4"}}, "can be built"),
@@ -174,7 +174,7 @@ class TestDamage:
                     "architecture": "colorcnn",
                     "kwargs": {"num_colors": 2, "backbone": "dncnn", "backbone_kwargs": {"depth": 10**6}},
                 },
-                "more than .* tensors.*: fetch",
+                "more than .* tensors",
             ),
             ({"architecture": "alexnet", "kwargs": {"num_classes": 3}}, "lacks .* of its weights"),
         ],
@@ -210,7 +210,7 @@ class TestDamage:
         assert main(["quantize", "--help"]) == 0
         assert "toy-net" in available("classifier")
 
-    @pytest.mark.parametrize(("text", "problem"), [("{", "not valid JSON"), ("[]", "no JSON object")])
+    @pytest.mark.parametrize(("text", "problem"), [("{", "not valid JSON"), ("[]", "not a JSON object")])
     def test_broken_json_is_named(self, checkpoints, text, problem):
         (checkpoints / "toy-net" / "config.json").write_text(text)
         with pytest.raises(ColorCNNError, match=problem):

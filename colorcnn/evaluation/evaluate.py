@@ -56,8 +56,8 @@ def evaluate(
         label: text before the progress bar.
         limit: maximum number of images.
         num_classes: number of classes of the data; the classifier must have as many.
-        progress_file: file to save progress in and to resume from. ``batches`` then needs a method
-            ``after(n)`` that returns the batches after the first n images.
+        progress_file: file to save progress in and to resume from. ``batches`` then needs ``after(n)``, which
+            returns the batches after the first n images.
 
     Raises:
         UsageError: a number of colours or ``limit`` is out of range, or the classifier does not fit the data.

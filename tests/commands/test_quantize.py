@@ -591,7 +591,7 @@ class TestPalettes:
             (["--quality", "best"], "median-cut has no quality"),
             (["--space", "oklab"], "median-cut has no space"),
             (["--space", "hsv", "--dither"], "Unknown colour space 'hsv'"),
-            (["--serpentine"], "does not dither"),
+            (["--serpentine"], "needs dithering"),
             (["--keep", "black,blurple"], "'blurple' is not a colour"),
             (["--keep", "#000,#111,#222,#333"], "leaves none to choose"),
             (["--palette", "none.gpl"], "none.gpl does not exist"),
@@ -611,6 +611,6 @@ def test_a_model_for_another_number_of_colours_is_refused_in_one_sentence(checkp
     assert main(argv) == 2
     assert capsys.readouterr().err == (
         "colorcnn: error: This ColorCNN was made for 2 colours and cannot give 8: "
-        "ask for 2, or use a ColorCNN+ model.\n"
+        "choose 2, or use a ColorCNN+ model.\n"
     )
     assert [path.name for path in tmp_path.glob("*.png")] == ["a.png"]

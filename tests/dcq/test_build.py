@@ -319,7 +319,7 @@ def test_damaged_and_foreign_manifests_are_refused(source, build, tmp_path: Path
     text = path.read_text()
     for change, reason in (
         (text[:-20], "not valid JSON"),
-        ("[]", "no JSON object"),
+        ("[]", "not a JSON object"),
         ("{}", "not the manifest"),
         (text.replace('"version": 1', '"version": 9'), "update colorcnn"),
         (text.replace('"bits"', '"bit"'), "missing required field bits"),

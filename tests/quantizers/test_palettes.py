@@ -179,7 +179,7 @@ def test_a_strip_shows_every_colour(colors):
             "median-cut has no space: choose k-means, stochastic, variance-cut, wu",
         ),
         ("median-cut", {"colour": 1}, "median-cut has no colour: leave it out"),
-        ("k-means", {"serpentine": True}, "k-means does not dither"),
+        ("k-means", {"serpentine": True}, "serpentine needs dithering and k-means has none"),
         ("k-means+ordered", {"serpentine": True}, "ordered does not support serpentine"),
     ],
 )

@@ -354,7 +354,7 @@ def test_a_training_of_malformed_sections_is_refused(section, content, tmp_path,
 
 @pytest.mark.skipif(not Path("/dev/zero").exists(), reason="a device of POSIX")
 def test_a_device_in_the_place_of_a_configuration_is_refused(tmp_path):
-    with pytest.raises(ColorCNNError, match="/dev/zero is no file"):
+    with pytest.raises(ColorCNNError, match="/dev/zero is not a file"):
         read_yaml(Path("/dev/zero"))
 
 

@@ -88,7 +88,7 @@ def test_the_run_says_what_it_measured_and_codes_the_test_set(run, tmp_path, cap
     assert run("predict", "--config", CONF / "vq.yaml") == 2
     Image.new("RGB", (20, 20)).save(tmp_path / "x.png")
     assert run("compress", "x.png", "--model", "runs/vq/checkpoints/last.ckpt") == 2
-    assert "is a vector compressor: name a compressor" in capsys.readouterr().err
+    assert "is a vector compressor: use a compressor" in capsys.readouterr().err
 
 
 def test_an_image_model_is_trained_and_codes_a_picture(run, tmp_path, pictures, capsys):
@@ -99,7 +99,7 @@ def test_an_image_model_is_trained_and_codes_a_picture(run, tmp_path, pictures, 
     assert run("compress", pictures / "0.png", "--model", model, "-o", "small.cvq") == 0
     shown = capsys.readouterr()
     assert shown.out == "small.cvq\n"
-    assert "bits a pixel" in shown.err
+    assert "bits per pixel" in shown.err
     assert run("decompress", "small.cvq", "--model", model, "-o", "back.png") == 0
     back = Image.open(tmp_path / "back.png")
     assert (back.size, back.mode) == ((50, 37), "RGB")
@@ -141,7 +141,7 @@ def refusals(run, tmp_path, pictures, model, capsys):
         (2, "ends in .png", ["decompress", "small.cvq", "--model", model, "-o", "x.jpg"]),
         (2, ". is a folder: use a file", ["compress", ".", "--model", model]),
         (2, "overwrite the input", ["compress", "small.cvq", "--model", model, "-o", "small.cvq", "--force"]),
-        (2, "name a compressor", ["compress", pictures / "0.png", "--model", "resnet9-cifar10"]),
+        (2, "use a compressor", ["compress", pictures / "0.png", "--model", "resnet9-cifar10"]),
         (2, "at least 1", ["compress", pictures / "0.png", "--model", model, "--max-pixels", 0]),
     ]
     for status, words, command in cases:

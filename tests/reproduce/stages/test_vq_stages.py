@@ -90,7 +90,7 @@ def test_the_list_shows_both_records(whole, capsys):
     listed = ["reproduce", str(CONF), "--list", "--results", str(whole / "results")]
     assert main(listed) == 0
     shown = capsys.readouterr().out
-    assert "L = R + λ MSE, above ECSQ" in shown
+    assert "L = R + λ MSE, excess over ECSQ" in shown
     assert "L of sphere against uq-aun: λ = 8" in shown
     assert "| sphere-2d | " in shown
     assert "decoded to the same pixels (8 of 8)" in shown
