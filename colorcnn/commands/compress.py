@@ -151,7 +151,7 @@ def _target(source: str, options: argparse.Namespace, suffix: str) -> Path | Non
     if source == "-":
         return None if options.out_dir is None else options.out_dir / f"stdin{suffix}"
     if not Path(source).name:
-        raise UsageError(f"{source} is a folder: name a file.")
+        raise UsageError(f"{source} is a folder: use a file.")
     place = Path(source).with_suffix(suffix)
     return place if options.out_dir is None else options.out_dir / place.name
 

@@ -47,8 +47,7 @@ def evaluate(
         methods: name -> quantizer; ``quantize_many`` is called once per batch. If a method refuses a palette
             size, the result has the reason instead of a score.
         classifier: maps images (B, 3, H, W) in [0, 1] to logits (B, K); or several by name.
-        batches: uint8 images (B, 3, H, W), labels (B,) or (B, K) of 0 and 1, and index (B,), the position of
-            each image in the split.
+        batches: uint8 images (B, 3, H, W), labels (B,) or (B, K) of 0 and 1, and index (B,) in the split.
         sizes: the palette sizes, each 1..256. Empty if there are no methods and codecs.
         codecs: name -> codec, a function from uint8 images to decoded images and the bits of their files.
         device: device of the networks, which are moved there.
