@@ -93,7 +93,7 @@ def test_the_list_shows_both_records(whole, capsys):
     assert "L = R + λ MSE, excess over ECSQ" in shown
     assert "Loss L of sphere relative to uq-aun: λ = 8" in shown
     assert "| sphere-2d | " in shown
-    assert "decoded to the same pixels (8 of 8)" in shown
+    assert "decode to the same pixels (8 of 8)" in shown
 
 
 def without(whole, folder, *stages):
