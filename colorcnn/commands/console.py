@@ -155,6 +155,13 @@ class Parser(argparse.ArgumentParser):
         super()._print_message(printable(message), file)
 
 
+def add_root_options(parser: argparse.ArgumentParser) -> None:
+    """Add ``--root`` and ``--download``, the place of data sets, which are the same in all commands."""
+    add = parser.add_argument
+    add("--root", metavar="DIR", help="the data root (default: $COLORCNN_DATA, else data)")
+    add("--download", action="store_true", help="download the data set if it is missing")
+
+
 def add_device_option(parser: argparse.ArgumentParser, default: str = "cpu") -> None:
     """Add ``--device``, which is the same in all commands.
 

@@ -10,7 +10,7 @@ import threading
 import webbrowser
 from typing import TYPE_CHECKING
 
-from colorcnn.commands.console import Parser, add_device_option, check_seed
+from colorcnn.commands.console import Parser, add_device_option, add_root_options, check_seed
 from colorcnn.commands.messages import data_cures
 from colorcnn.errors import UsageError, check_at_least
 from colorcnn.explorer.protocol import MOST_SIDE
@@ -142,8 +142,7 @@ def _parse(argv: list[str]) -> argparse.Namespace:
         help="of a data set or a folder of classes; all is every image (default: test, or all of a folder "
         "without test images)",
     )
-    add("--root", metavar="DIR", help="the data root (default: $COLORCNN_DATA, else data)")
-    add("--download", action="store_true", help="fetch the data set when it is missing")
+    add_root_options(parser)
     add(
         "--image-size",
         type=int,
@@ -173,9 +172,7 @@ def _methods(options: argparse.Namespace) -> list[str]:
     if options.methods is None:
         there = available()
         learned = [name for name, checkpoint in DEFAULTS.items() if checkpoint in there]
-        first = [
-            name for name in ("palette-attention", "k-means", "median-cut") if name in {*learned, *QUANTIZERS}
-        ]
+        first = [name for name in FIRST if name in {*learned, *QUANTIZERS}]
         return list(dict.fromkeys([*first, *QUANTIZERS, *learned]))
     names = [name.strip() for name in options.methods.split(",") if name.strip()]
     if not names:

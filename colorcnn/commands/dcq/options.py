@@ -7,7 +7,7 @@ import dataclasses
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from colorcnn.commands.console import add_device_option
+from colorcnn.commands.console import add_device_option, add_root_options
 from colorcnn.errors import UsageError
 
 if TYPE_CHECKING:
@@ -25,8 +25,7 @@ def add_data_options(parser: argparse.ArgumentParser) -> None:
     """Add the options that choose the images."""
     add = parser.add_argument
     add("data", metavar="DATA", help="a known data set, found below the data root, or a folder of images")
-    add("--root", metavar="DIR", help="the data root (default: $COLORCNN_DATA, else data)")
-    add("--download", action="store_true", help="fetch the data set when it is missing")
+    add_root_options(parser)
     add(
         "--test-size",
         type=float,

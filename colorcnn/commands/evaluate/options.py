@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from colorcnn.commands.console import Parser, add_device_option
+from colorcnn.commands.console import Parser, add_device_option, add_root_options
 from colorcnn.commands.evaluate.results import FILES
 from colorcnn.errors import UsageError, check_at_least
 from colorcnn.evaluation.config import BATCH_SIZE, PALETTE_SIZES, SPLITS, EvaluationConfig
@@ -109,8 +109,7 @@ def _check_combinations(options: argparse.Namespace) -> None:
 def _add_data_options(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("--split", choices=SPLITS, default="test", help="all is every image (default: test)")
-    add("--root", metavar="DIR", help="the data root (default: $COLORCNN_DATA, else data)")
-    add("--download", action="store_true", help="fetch the data set when it is missing")
+    add_root_options(parser)
     add(
         "--image-size",
         type=int,
