@@ -48,7 +48,7 @@ def test_build_verify_and_export(pets: Path, capsys) -> None:
         assert line in out
     assert "no classifier: clusters use pixel statistics" in err
     assert "refinement" in err
-    assert run(capsys, "verify", "small")[:2] == (0, "small is whole: 18 images in 1 shards.\n")
+    assert run(capsys, "verify", "small")[:2] == (0, "small is whole: 18 images in 1 shard.\n")
     assert run(capsys, "export", "small", "-o", "pngs")[0] == 0
     store = Store("small")
     for image in range(18):

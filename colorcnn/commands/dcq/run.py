@@ -339,7 +339,8 @@ def _verify(options: argparse.Namespace) -> int:
     if problems:
         return 1
     manifest = read_manifest(options.store)
-    print(f"{options.store} is whole: {manifest.images:,} images in {len(manifest.shards):,} shards.")
+    shards = "1 shard" if len(manifest.shards) == 1 else f"{len(manifest.shards):,} shards"
+    print(f"{options.store} is whole: {manifest.images:,} images in {shards}.")
     return 0
 
 
