@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from colorcnn.colors import parse_colors
 from colorcnn.errors import UnknownName, UsageError, check_at_least
 from colorcnn.hub import is_hub_name, is_repository
-from colorcnn.pretrained import available, find_checkpoint, find_device, find_lightning, load_any
+from colorcnn.pretrained import available, find_checkpoint, find_device, find_unpublished, load_any
 from colorcnn.quantizers import DITHERS, QUANTIZERS, Dithered
 from colorcnn.quantizers.base import check_kept
 from colorcnn.quantizers.keeping import Keeping
@@ -101,8 +101,8 @@ def _architecture(checkpoint: str) -> str:
         raise UnknownName("method", checkpoint.partition(":")[0], [*QUANTIZERS, *LEARNED_METHODS])
     from colorcnn.checkpoint_config import read_config
 
-    lightning = None if on_hub or checkpoint in known else find_lightning(checkpoint)
-    if lightning is not None and not (Path(checkpoint) / "config.json").is_file():
+    lightning = None if on_hub or checkpoint in known else find_unpublished(checkpoint)
+    if lightning is not None:
         from colorcnn.weights import load_lightning
 
         config = load_lightning(lightning)[1]

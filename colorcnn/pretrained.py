@@ -80,6 +80,18 @@ def find_lightning(path: str | os.PathLike[str]) -> Path | None:
     return next((file for file in files if file.is_file()), None)
 
 
+def find_unpublished(spec: str | os.PathLike[str]) -> Path | None:
+    """Return the Lightning checkpoint that a name or path stands for.
+
+    Args:
+        spec: a name, or the path of a checkpoint folder, a .ckpt or a run.
+
+    Returns:
+        None for a checkpoint folder, and for a name.
+    """
+    return None if (Path(spec) / "config.json").is_file() else find_lightning(spec)
+
+
 def find_checkpoint(name_or_dir: str | os.PathLike[str]) -> Path:
     """Return the folder of a name or path; ``hf:USER/REPO`` is downloaded from the Hugging Face Hub.
 
@@ -144,7 +156,7 @@ def check_checkpoint(spec: str, kind: str) -> None:
     """
     from colorcnn.checkpoint_config import read_config
 
-    lightning = None if (Path(spec) / "config.json").is_file() else find_lightning(spec)
+    lightning = find_unpublished(spec)
     if lightning is None:
         found = read_config(find_checkpoint(spec)).kind
         if found != kind:
@@ -250,8 +262,7 @@ def load_any(name: str) -> tuple[nn.Module, Config]:
     from colorcnn.checkpoint_config import read_config
     from colorcnn.weights import load_folder, load_lightning
 
-    folder = Path(name)
-    lightning = None if (folder / "config.json").is_file() else find_lightning(name)
+    lightning = find_unpublished(name)
     if lightning is not None:
         model, config = load_lightning(lightning)
     else:

@@ -89,8 +89,6 @@ def _parser(name: str) -> argparse.ArgumentParser:
         prog=f"colorcnn {name}",
         description=COMPRESS if packing else DECOMPRESS,
         epilog=EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
     )
     add = parser.add_argument
     add("inputs", nargs="+", metavar="IMG|-" if packing else "FILE|-", help="files; - is standard input")

@@ -149,7 +149,14 @@ def _write(line: str, stream: Any) -> None:
 
 
 class Parser(argparse.ArgumentParser):
-    """A parser that escapes control characters in its messages."""
+    """A parser that keeps the lines of its texts, takes no shortened options, and escapes control characters.
+
+    Args:
+        options: of :class:`argparse.ArgumentParser`.
+    """
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False, **options)
 
     def _print_message(self, message: str, file: Any = None) -> None:
         super()._print_message(printable(message), file)

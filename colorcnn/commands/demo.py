@@ -160,8 +160,6 @@ def _parse(argv: list[str]) -> argparse.Namespace:
         prog="colorcnn demo",
         description=DESCRIPTION,
         epilog=EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
     )
     add = parser.add_argument
     add("--fast", action="store_true", help="a smoke test of a minute, whose numbers mean nothing")

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from colorcnn.commands.console import Parser, add_device_option, add_root_options, check_seed
 from colorcnn.commands.messages import data_cures
 from colorcnn.errors import UsageError, check_at_least
+from colorcnn.evaluation.config import SPLITS
 from colorcnn.explorer.protocol import MOST_SIDE
 
 if TYPE_CHECKING:
@@ -45,8 +46,6 @@ CURES = {
 PORT = 8765
 FIRST = ("palette-attention", "k-means", "median-cut")
 """Methods that the page begins with unless some are named."""
-
-SPLITS = ("test", "val", "train", "all")
 
 
 def main(argv: list[str]) -> int:
@@ -114,8 +113,6 @@ def _parse(argv: list[str]) -> argparse.Namespace:
         prog="colorcnn explore",
         description=DESCRIPTION,
         epilog=EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
     )
     add = parser.add_argument
     add(

@@ -14,7 +14,7 @@ from colorcnn.commands.console import Parser
 from colorcnn.errors import ColorCNNError, FileExists, UsageError
 from colorcnn.files import is_taken, write_atomically
 from colorcnn.graphs import PARTS, Graph, plan_graph
-from colorcnn.pretrained import find_checkpoint, find_lightning
+from colorcnn.pretrained import find_checkpoint, find_unpublished
 
 if TYPE_CHECKING:
     from torch import nn
@@ -85,7 +85,7 @@ def main(argv: list[str]) -> int:
 def _plan(options: argparse.Namespace) -> tuple[Graph, nn.Module | None]:
     """Return the graph; of a Lightning checkpoint, which must be loaded for that, the network, too."""
     name = options.model
-    lightning = None if (Path(name) / "config.json").is_file() else find_lightning(name)
+    lightning = find_unpublished(name)
     if lightning is None:
         return plan_graph(read_config(find_checkpoint(name)), options.colors, options.part), None
     if not lightning.exists():
@@ -108,8 +108,6 @@ def _parse(argv: list[str]) -> argparse.Namespace:
         prog="colorcnn export",
         description=DESCRIPTION,
         epilog=EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
     )
     add = parser.add_argument
     add(

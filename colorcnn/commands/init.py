@@ -194,8 +194,6 @@ def _parse(argv: list[str]) -> argparse.Namespace:
         prog="colorcnn init",
         description=DESCRIPTION,
         epilog=EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
     )
     add = parser.add_argument
     add("folder", metavar="FOLDER", type=Path, help="images, in one folder for each class")

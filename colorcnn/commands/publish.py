@@ -113,8 +113,6 @@ def _parse(argv: list[str]) -> argparse.Namespace:
         prog="colorcnn publish",
         description=DESCRIPTION,
         epilog=EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
     )
     add = parser.add_argument
     add("run", nargs="?", metavar="RUN", help="a run's folder, its checkpoints folder, or a .ckpt")

@@ -81,8 +81,6 @@ def _parse(argv: list[str]) -> argparse.Namespace:
         prog="colorcnn report",
         description=DESCRIPTION,
         epilog=EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
     )
     add = parser.add_argument
     add(

@@ -105,8 +105,6 @@ def _parse(argv: list[str]) -> argparse.Namespace:
         prog="colorcnn reproduce",
         description=DESCRIPTION,
         epilog=EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
     )
     add = parser.add_argument
     add("name", nargs="?", metavar="NAME", help="an experiment, or the path of a file of `kind: experiment`")

@@ -65,7 +65,7 @@ class _Format:
 _WHOLE_PILLOW = "install a Pillow that has it (pip install --upgrade pillow)"
 # One thread per file, because the images of a batch are written in parallel.
 _FORMATS: Mapping[str, _Format] = {
-    # 4:2:0 chroma, Huffman tables form for the image
+    # 4:2:0 chroma, Huffman tables made for the image
     "jpeg": _Format("JPEG", "libjpeg-turbo", "libjpeg_turbo", _WHOLE_PILLOW, {"optimize": True}),
     "webp": _Format("WEBP", "libwebp", "webp", _WHOLE_PILLOW, {"method": 6}),
     "avif": _Format("AVIF", "libavif", "avif", _WHOLE_PILLOW, {"max_threads": 1}),  # 4:2:0, speed 6

@@ -13,8 +13,6 @@ from colorcnn.images import find_images
 if TYPE_CHECKING:
     from colorcnn.explorer.sources import FilePictures, Source
 
-SPLITS = ("test", "val", "train", "all")
-
 
 def open_source(
     names: Sequence[str],
@@ -28,8 +26,8 @@ def open_source(
 
     Args:
         names: a data set or a folder, or any number of image files and folders; none for no pictures.
-        split: of a data set, or of a folder of classes, a name in :data:`SPLITS`. By default test, or all of
-            a folder that has no test images of its own.
+        split: one of :data:`colorcnn.evaluation.config.SPLITS`, for a data set or a folder of classes. By
+            default test, or all of a folder without test images.
         root: folder of the data sets.
         image_size: side of the squares that a data set is brought to; files are left as they are.
         download: fetch a data set that is missing.

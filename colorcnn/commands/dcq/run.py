@@ -9,7 +9,7 @@ import shlex
 import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from colorcnn.commands.claims import sole_writer
 from colorcnn.commands.console import Parser, check_seed
@@ -115,13 +115,12 @@ def main(argv: list[str]) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    shape: dict[str, Any] = {"formatter_class": argparse.RawDescriptionHelpFormatter, "allow_abbrev": False}
-    parser = Parser(prog="colorcnn dcq", description=DESCRIPTION, epilog=EXAMPLES, **shape)
+    parser = Parser(prog="colorcnn dcq", description=DESCRIPTION, epilog=EXAMPLES)
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
 
     def add_command(name: str, summary: str, description: str, examples: str) -> argparse.ArgumentParser:
         epilog = f"examples:\n{examples}\n\nexit status: {_STATUS[name]}"
-        return commands.add_parser(name, help=summary, description=description, epilog=epilog, **shape)
+        return commands.add_parser(name, help=summary, description=description, epilog=epilog)
 
     add_build_options(add_command("build", "quantize a training set into a store", _BUILD, _BUILD_EXAMPLES))
     export = add_command(

@@ -44,8 +44,6 @@ def parse(argv: list[str]) -> argparse.Namespace:
         prog="colorcnn evaluate",
         description=DESCRIPTION,
         epilog=EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
     )
     add = parser.add_argument
     add("data", metavar="DATA", help="a known data set, found below the data root, or a folder of images")

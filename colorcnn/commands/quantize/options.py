@@ -124,8 +124,6 @@ def _parser(argv: Sequence[str]) -> argparse.ArgumentParser:
         prog="colorcnn quantize",
         description=DESCRIPTION,
         epilog=EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
     )
     add = parser.add_argument
     add("inputs", nargs="+", metavar="IMG|DIR|-", help="image files, folders, or - for standard input")
