@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     import pytorch_lightning as pl
 
     from colorcnn.data.datamodule import PhotoDigits
-    from colorcnn.records import Record
+    from colorcnn.reporting.page import Entry
 
 _log = logging.getLogger(__name__)
 
@@ -148,8 +148,8 @@ def _run(options: argparse.Namespace, command: str) -> None:
         _log.info("resuming the unfinished demo in this folder")
     classifier_path = _train_classifier(data, budget, options)
     quantizer = _train_quantizer(data, budget, options, classifier_path)
-    record = _report(data, options, clock, command, classifier_path, quantizer)
-    _print_table(record)
+    entry = _report(data, options, clock, command, classifier_path, quantizer)
+    _print_table(entry)
     if options.fast:
         _log.info(SMOKE_TEST)
     _log.info(f"wrote {', '.join(str(options.out / name) for name in FILES)}")
@@ -273,7 +273,7 @@ def _report(
     command: str,
     classifier_path: Path,
     quantizer: Path,
-) -> Record:
+) -> Entry:
     """Evaluate on the test split and write all results."""
     from colorcnn.classifiers import load_classifier
     from colorcnn.evaluation.evaluate import evaluate
@@ -283,7 +283,7 @@ def _report(
     from colorcnn.reporting.figures.canvas import to_png
     from colorcnn.reporting.figures.curves import accuracy_curve
     from colorcnn.reporting.figures.gallery import grid_picture
-    from colorcnn.reporting.page import write_report
+    from colorcnn.reporting.page import Entry, write_report
 
     _log.info("evaluating on the test images")
     classifier = load_classifier(str(classifier_path))
@@ -310,14 +310,14 @@ def _report(
     scores = [record.metrics["methods"][name]["scores"][str(size)] for name in shown for size in sizes[:2]]
     rows = typical([unpack_flags(score["correct"])[: result.n] for score in scores], SHOWN_IMAGES)
     grid = grid_picture(source, sizes[:2], count=SHOWN_IMAGES, rows=rows, caption=CAPTION)
-    out = options.out
+    out, entry = options.out, Entry("", record)
     write_atomically(out / "results.json", (json.dumps(_results(record.metrics), indent=1) + "\n").encode())
     record.write(out / "record.json")
     write_atomically(out / "grid.png", grid.light)
-    write_atomically(out / "curve.png", to_png(accuracy_curve(record.metrics)))
+    write_atomically(out / "curve.png", to_png(accuracy_curve(entry.view)))
     title = f"What a few colours keep of PhotoDigits{f' ({SMOKE_TEST})' if options.fast else ''}"
-    write_report(record, out / "report.html", title=title, pictures=[grid])
-    return record
+    write_report(entry, out / "report.html", title=title, pictures=[grid])
+    return entry
 
 
 def _results(metrics: Any) -> dict[str, Any]:
@@ -331,12 +331,12 @@ def _results(metrics: Any) -> dict[str, Any]:
     }
 
 
-def _print_table(record: Record) -> None:
+def _print_table(entry: Entry) -> None:
     from colorcnn.reporting.page import summary
     from colorcnn.reporting.tables.evaluation import text_tables
 
-    print(summary(record), end="\n\n")
-    print(text_tables(record.metrics))
+    print(summary(entry), end="\n\n")
+    print(text_tables(entry.view))
 
 
 def _quiet_lightning() -> None:

@@ -6,6 +6,7 @@ import os
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -51,6 +52,11 @@ class Entry:
     name: str
     record: Record
     pictures: Sequence[Picture] = ()
+
+    @cached_property
+    def view(self) -> RecordView:
+        """The view of the record, which tables and figures read."""
+        return RecordView(self.record.metrics)
 
     @property
     def heading(self) -> str:
@@ -103,7 +109,7 @@ class Section:
 
 
 def write_report(
-    records: Record | Sequence[Record | Entry],
+    records: Record | Entry | Sequence[Record | Entry],
     path: str | os.PathLike[str],
     *,
     title: str = "What a few colours keep",
@@ -127,34 +133,34 @@ def write_report(
         ColorCNNError: the file exists and ``overwrite`` is false, it cannot be written, or a record is
             damaged and ``skip`` is None or no other record is left.
     """
-    given = [records] if isinstance(records, Record) else list(records)
+    several = [records] if isinstance(records, Record | Entry) else records
+    given = [each if isinstance(each, Entry) else Entry("", each) for each in several]
     with one_page(_methods(given)):
         return _write_page(given, path, title, pictures, overwrite, skip)
 
 
-def _methods(given: Sequence[Record | Entry]) -> list[str]:
+def _methods(given: Sequence[Entry]) -> list[str]:
     """Return the names of all methods and codecs of some records, each once."""
     found: dict[str, None] = {}
     for each in given:
-        metrics = (each.record if isinstance(each, Entry) else each).metrics
+        metrics = each.record.metrics
         for part in ("methods", "codecs"):
             names = metrics.get(part)
             found |= dict.fromkeys(str(name) for name in names) if isinstance(names, Mapping) else {}
     return list(found)
 
 
-def _common_size(given: Sequence[Record | Entry]) -> int | None:
+def _common_size(given: Sequence[Entry]) -> int | None:
     """Return the most common number of colours, the smallest if there are several; None without any."""
     counts: Counter[int] = Counter()
     for each in given:
-        record = each.record if isinstance(each, Entry) else each
-        sizes = record.metrics.get("sizes") if _is_evaluation(record) else None
+        sizes = each.record.metrics.get("sizes") if _is_evaluation(each.record) else None
         counts.update(size for size in sizes if isinstance(size, int)) if isinstance(sizes, list) else None
     return min(counts, key=lambda size: (-counts[size], size)) if counts else None
 
 
 def _write_page(
-    given: Sequence[Record | Entry],
+    given: Sequence[Entry],
     path: str | os.PathLike[str],
     title: str,
     pictures: Sequence[Picture],
@@ -164,14 +170,13 @@ def _write_page(
     size = _common_size(given)
     sections: list[Section] = []
     rows: list[list[str | Cell]] = []
-    for each in tqdm(given, desc="report", unit=" records", disable=None, leave=False):
-        entry = each if isinstance(each, Entry) else Entry("", each)
+    for entry in tqdm(given, desc="report", unit=" records", disable=None, leave=False):
         shown = [*entry.pictures, *(() if sections else pictures)]
         try:
             with showing(entry.heading):
                 row, section = _overview(entry, len(sections), size), _section(entry, shown)
         except ColorCNNError as error:
-            if skip is None or (each is given[-1] and not sections):
+            if skip is None or (entry is given[-1] and not sections):
                 raise
             skip(error)
         else:
@@ -201,9 +206,9 @@ def _template() -> Any:
     return environment.get_template("page.html")
 
 
-def summary(record: Record) -> str:
+def summary(entry: Entry) -> str:
     """Return the result of an evaluation in two or three sentences."""
-    view, config = RecordView(record.metrics), record.config
+    record, view, config = entry.record, entry.view, entry.record.config
     where = f" of {config['data']}" if "data" in config else ""
     split = f"{config['split']} " if "split" in config else ""
     who = f"the classifier {config['classifier']}" if "classifier" in config else "the classifier"
@@ -222,7 +227,7 @@ def summary(record: Record) -> str:
 def _overview(entry: Entry, place: int, size: int | None) -> list[str | Cell]:
     """Return the row of a record in the overview, with its best method at the page's number of colours."""
     record, full, best = entry.record, MISSING, Cell(MISSING)
-    if _is_evaluation(record) and (view := RecordView(record.metrics)).sizes:
+    if _is_evaluation(record) and (view := entry.view).sizes:
         full = f"{percent(view.original.accuracy)} %"
         if size is not None and (ranked := view.ranked(size)):
             best = Cell(f"{ranked[0][1]}, {percent(ranked[0][0])} %")
@@ -245,7 +250,7 @@ def _section(entry: Entry, pictures: Sequence[Picture]) -> Section:
     measured = Details("How this was measured", explained=_provenance(record))
     if not _is_evaluation(record):
         return Section(entry, [_all_values(record), measured], pictures=pictures)
-    view = RecordView(record.metrics)
+    view = entry.view
     if view.is_stored:
         text = (
             f"Classifiers were trained on stored training sets and tested on {record.n:,} original images. "
@@ -267,13 +272,13 @@ def _section(entry: Entry, pictures: Sequence[Picture]) -> Section:
         measured,
     ]
     main = _accuracy_table(view) if view.methods else None
-    return Section(entry, details, summary(record), main, curves, pictures)
+    return Section(entry, details, summary(entry), main, curves, pictures)
 
 
 def _figure(
     view: RecordView, draw: Callable[..., Any], title: str, *sizes: int, caption: str = "", wide: bool = False
 ) -> Picture:
-    light, dark = (to_svg(draw(view.metrics, *sizes, dark=for_dark)) for for_dark in (False, True))
+    light, dark = (to_svg(draw(view, *sizes, dark=for_dark)) for for_dark in (False, True))
     return Picture(title, light, dark, caption, f"{title}: the tables hold the numbers.", wide)
 
 

@@ -151,7 +151,7 @@ def _content(record: Record, path: Path, part: str, method: str | None) -> str:
     }
     with showing(path):
         if part == "accuracy":
-            return accuracy_table(record)
+            return accuracy_table(record, RecordView(record.metrics))
         if part == "margins":
             margins = margin_table(RecordView(record.metrics), method)
             return margins.markdown() if margins else "Nothing to compare.\n"

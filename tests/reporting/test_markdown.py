@@ -45,7 +45,7 @@ def test_published_numbers_have_rows_of_their_own():
     method = next(iter(content["methods"]))
     size = str(content["sizes"][0])
     content["published"] = {"original": 0.9, "accuracy": {method.partition(":")[0]: {size: 0.123}}}
-    table = accuracy_table(Clock().record("x", n=5, metrics=content))
+    table = accuracy_table(Clock().record("x", n=5, metrics=content), RecordView(content))
     assert "*published* | 12.3 |" in table
     assert "published 90.0 %" in table
 
@@ -56,15 +56,16 @@ def test_mean_average_precision_has_rows_of_its_own():
     for result in content["methods"].values():
         for score in result["scores"].values():
             score["mean_average_precision"] = 0.25
-    table = accuracy_table(Clock().record("x", n=5, metrics=content))
+    table = accuracy_table(Clock().record("x", n=5, metrics=content), RecordView(content))
     assert ", mAP | 25.0" in table
     assert "mAP 55.0 %" in table
 
 
 def test_a_figure_of_several_seeds_shows_their_spread():
-    title = accuracy_curve(several()).axes[0].get_title(loc="left")
+    title = accuracy_curve(RecordView(several())).axes[0].get_title(loc="left")
     assert title == "accuracy, mean ± std of 3 seeds"
-    assert accuracy_curve(metrics()).axes[0].get_title(loc="left") == "accuracy, with 95 % interval"
+    axes = accuracy_curve(RecordView(metrics())).axes[0]
+    assert axes.get_title(loc="left") == "accuracy, with 95 % interval"
 
 
 def test_files_stand_by_size_and_codecs_by_name():

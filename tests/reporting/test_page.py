@@ -57,7 +57,7 @@ def test_published_and_measured_numbers_have_their_own_columns():
     cells = [dict(zip(head, row)) for row in rows]
     assert [row["published %"] for row in cells[:3]] == ["76.4", "19.9", "39.7"]
     assert [row["accuracy %"] for row in cells[:3]] == ["92.10", "78.40", "87.00"]
-    assert "Published numbers" in text_tables(content)
+    assert "Published numbers" in text_tables(RecordView(content))
 
 
 def test_precision_has_a_column_for_several_labels_only():
@@ -72,7 +72,7 @@ def test_precision_has_a_column_for_several_labels_only():
 
 
 def test_the_text_is_aligned_and_says_what_is_missing():
-    text = text_tables(with_gap())
+    text = text_tables(RecordView(with_gap()))
     lines = text.splitlines()
     assert len({line.index("  ", 10) for line in lines[:2]}) == 1
     assert lines[-1] == "colorcnn at 4 colours is not available: made for 2 colours."
@@ -82,7 +82,8 @@ def test_the_text_is_aligned_and_says_what_is_missing():
 def test_broken_logits_are_said():
     content = metrics(median_cut=[0.3])
     content["methods"]["median-cut"]["scores"]["2"]["not_finite"] = 3
-    assert "gave 3 images of median-cut at 2 colours a logit that is not finite" in text_tables(content)
+    text = text_tables(RecordView(content))
+    assert "gave 3 images of median-cut at 2 colours a logit that is not finite" in text
 
 
 def test_every_column_is_explained():
@@ -94,7 +95,7 @@ def test_every_column_is_explained():
 
 
 def test_the_summary_names_the_best_at_both_ends():
-    assert summary(record()) == (
+    assert summary(Entry("", record())) == (
         "On 1,000 test images of tiny, the classifier small recognises 92.1 % in full colour. "
         "With 2 colours (1 bit), 78.4 % are recognised with ColorCNN+ and 36.0 % with MedianCut. "
         "With 8 colours (3 bits), 91.0 % are recognised with MedianCut and 90.0 % with ColorCNN+."
@@ -102,7 +103,7 @@ def test_the_summary_names_the_best_at_both_ends():
 
 
 def test_the_summary_of_one_method_at_one_size_is_short():
-    assert summary(record(metrics(octree=[0.5]))).endswith(
+    assert summary(Entry("", record(metrics(octree=[0.5])))).endswith(
         "With 2 colours (1 bit), 50.0 % are recognised with Octree."
     )
 
@@ -212,10 +213,10 @@ class TestComparisons:
     def test_an_accuracy_stands_beside_that_of_guessing(self):
         given = record(metrics(octree=[0.11]))
         given = dataclasses.replace(given, config={**given.config, "num_classes": 10})
-        assert summary(given).endswith("11.0 % are recognised with Octree (chance: 10.0 %).")
+        assert summary(Entry("", given)).endswith("11.0 % are recognised with Octree (chance: 10.0 %).")
 
     def test_axes_of_bits_have_ticks(self):
-        for figure in (accuracy_curve(metrics()), rate_curve(metrics())):
+        for figure in (accuracy_curve(RecordView(metrics())), rate_curve(RecordView(metrics()))):
             axis = figure.axes[0].xaxis
             low, high = figure.axes[0].get_xlim()
             assert sum(low <= place <= high for place in axis.get_ticklocs()) >= 2

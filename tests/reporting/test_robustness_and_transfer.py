@@ -59,7 +59,7 @@ def texts(figure) -> list[str]:
 
 @pytest.mark.parametrize("dark", [False, True])
 def test_curves_under_attack_name_every_method_and_one_quality_of_a_codec(dark):
-    figure = robustness_curves(attacked(), 4, dark=dark)
+    figure = robustness_curves(RecordView(attacked()), 4, dark=dark)
     left, right = figure.axes
     assert left.get_title(loc="left") == "accuracy under FGSM"
     assert right.get_title(loc="left") == "accuracy under PGD through the soft image"
@@ -74,11 +74,11 @@ def test_several_attacks_stand_in_rows_of_two():
     content = attacked()
     result = content["attacks"]["results"]["fgsm"]
     content["attacks"]["results"] = dict.fromkeys(("fgsm", "pgd", "pgd:adaptive"), result)
-    figure = robustness_curves(content, 4)
+    figure = robustness_curves(RecordView(content), 4)
     corners = [axes.get_position() for axes in figure.axes]
     assert len(corners) == 3
     assert corners[0].y0 == corners[1].y0 > corners[2].y1 > corners[2].y0 > 0
-    assert figure.get_figheight() == 2 * robustness_curves(attacked(), 4).get_figheight()
+    assert figure.get_figheight() == 2 * robustness_curves(RecordView(attacked()), 4).get_figheight()
 
 
 def test_the_table_of_attacks_has_a_column_for_each_strength():
@@ -105,7 +105,7 @@ def test_the_matrix_of_classifiers_leaves_out_what_is_not_there():
 
 @pytest.mark.parametrize("dark", [False, True])
 def test_the_map_of_classifiers_holds_the_numbers(dark):
-    figure = transfer_map(judged(), 2, dark=dark)
+    figure = transfer_map(RecordView(judged()), 2, dark=dark)
     assert texts(figure) == ["36.0", "18.0", "50.0", "25.0", "92.1", f"{100 * 0.921 / 2:.1f}"]
     labels = [label.get_text() for label in figure.axes[0].get_xticklabels()]
     assert labels == ["ours", "theirs"]
@@ -119,7 +119,7 @@ def test_classifiers_of_one_name_are_told_by_their_folders():
             one["judges"] = {f"{folder}/net": each for folder, each in zip("ab", one["judges"].values())}
     content["methods"] = {"octree": content["methods"]["octree"]}
     content["judges"] = ["a/net", "b/net"]
-    labels = transfer_map(content, 2).axes[0].get_xticklabels()
+    labels = transfer_map(RecordView(content), 2).axes[0].get_xticklabels()
     assert [label.get_text() for label in labels] == content["judges"]
 
 
@@ -131,7 +131,7 @@ def test_numbers_are_written_in_what_can_be_read():
 
 
 def test_codecs_are_dotted_curves_over_the_size_of_their_files():
-    figure = rate_curve(attacked())
+    figure = rate_curve(RecordView(attacked()))
     assert {"JPEG", "PNG"} <= set(texts(figure))
     dotted = [line for line in figure.axes[0].get_lines() if line.get_linestyle() == ":"]
     assert [line.get_xdata().round(3).tolist() for line in dotted] == [[3.5, 3.6, 3.7], [3.921]]
@@ -140,10 +140,10 @@ def test_codecs_are_dotted_curves_over_the_size_of_their_files():
 
 
 def test_text_holds_every_table():
-    text = text_tables({**attacked(), "judges": judged()["judges"]})
+    text = text_tables(RecordView({**attacked(), "judges": judged()["judges"]}))
     assert "under attack" in text
     assert "with every classifier" in text
-    assert "with every classifier" not in text_tables(attacked())
+    assert "with every classifier" not in text_tables(RecordView(attacked()))
 
 
 def test_differences_to_the_first_method_carry_stars():

@@ -17,6 +17,7 @@ from colorcnn.records import Record, read_record, versions
 
 if TYPE_CHECKING:
     from colorcnn.reporting.markup import Picture
+    from colorcnn.reporting.page import Entry
 
 _log = logging.getLogger(__name__)
 
@@ -113,49 +114,51 @@ def _as_json(config: Mapping[str, Any]) -> Any:
     return json.loads(json.dumps(config))
 
 
-def write_results(options: argparse.Namespace, record: Record, pictures: Mapping[str, Picture]) -> None:
+def write_results(options: argparse.Namespace, entry: Entry, pictures: Mapping[str, Picture]) -> None:
     """Write the record, the figure, the images and the page. A marker file remains if the command is killed.
 
     Args:
         options: the command line's options.
-        record: record of the measurement.
+        entry: record of the measurement, with its view.
         pictures: file name -> image.
     """
     from colorcnn.reporting.figures.canvas import to_png
     from colorcnn.reporting.figures.curves import both_curves
     from colorcnn.reporting.page import write_report
 
+    record = entry.record
     record_path, figure_path, report_path = (options.out / name for name in FILES)
     marker = options.out / _UNFINISHED
     overwrite = options.force or _is_unfinished(options.out, record.command)
     write_atomically(marker, record.command.encode())
     record.write(record_path, overwrite=overwrite)
-    write_atomically(figure_path, to_png(both_curves(record.metrics)), overwrite=overwrite)
+    write_atomically(figure_path, to_png(both_curves(entry.view)), overwrite=overwrite)
     for name, picture in pictures.items():
         write_atomically(options.out / name, picture.light, overwrite=overwrite)
     title = f"What a few colours keep of {record.config['data']}"
     shown = list(pictures.values())
-    write_report(record, report_path, title=title, pictures=shown, overwrite=overwrite)
+    write_report(entry, report_path, title=title, pictures=shown, overwrite=overwrite)
     shutil.rmtree(options.out / _PROGRESS, ignore_errors=True)
     marker.unlink(missing_ok=True)
     for path in (record_path, figure_path, *(options.out / name for name in pictures), report_path):
         _log.info(f"wrote {path}")
 
 
-def print_results(options: argparse.Namespace, record: Record) -> None:
+def print_results(options: argparse.Namespace, entry: Entry) -> None:
     """Print the tables of a record, or the record itself.
 
     Args:
         options: the command line's options.
-        record: record of the measurement.
+        entry: record of the measurement, with its view.
     """
     from colorcnn.reporting.page import summary
     from colorcnn.reporting.tables.evaluation import text_tables
 
+    record = entry.record
     if options.json:
         print(record.to_json(), end="")
         return
-    print(summary(record), end="\n\n")
-    print(text_tables(record.metrics))
+    print(summary(entry), end="\n\n")
+    print(text_tables(entry.view))
     if options.limit == record.n:
         print(f"Measured on a sample of {record.n:,} images drawn with seed {options.seed}.")

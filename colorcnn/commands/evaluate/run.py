@@ -18,10 +18,11 @@ from colorcnn.commands.evaluate.results import (
     progress_folder,
     write_results,
 )
-from colorcnn.records import Clock, Record
+from colorcnn.records import Clock
 
 if TYPE_CHECKING:
     from colorcnn.evaluation.loaded import LoadedEvaluation
+    from colorcnn.reporting.page import Entry
 
 _log = logging.getLogger(__name__)
 
@@ -61,6 +62,8 @@ def _work(
     options: argparse.Namespace, loaded: LoadedEvaluation, clock: Clock, command: str, published: Any
 ) -> None:
     """Measure, write the results and print them."""
+    from colorcnn.reporting.page import Entry
+
     if options.cam:
         loaded.check_maps()
     config = {**loaded.record_config(), "methods": options.methods, "published": options.published}
@@ -79,17 +82,18 @@ def _work(
             device=options.device,
             libraries=libraries,
         )
+    entry = Entry("", record)
     try:
         if options.out is not None:
-            _draw_and_write(options, loaded, record)
+            _draw_and_write(options, loaded, entry)
     finally:  # also if the disk is full
-        print_results(options, record)
+        print_results(options, entry)
 
 
-def _draw_and_write(options: argparse.Namespace, loaded: LoadedEvaluation, record: Record) -> None:
+def _draw_and_write(options: argparse.Namespace, loaded: LoadedEvaluation, entry: Entry) -> None:
     from colorcnn.reporting.pictures import draw_pictures
 
     if options.cam and (loaded.data.multi_label or loaded.data.masks):
         _log.info("note: images with several labels have no activation maps.")
     drawn = draw_pictures(loaded, cam=options.cam)
-    write_results(options, record, {f"{name}.png": picture for name, picture in drawn.items()})
+    write_results(options, entry, {f"{name}.png": picture for name, picture in drawn.items()})

@@ -14,7 +14,7 @@ from colorcnn.evaluation.scores import Score, Verdict
 from colorcnn.reporting.figures.canvas import log_axis, new_figure
 from colorcnn.reporting.figures.style import Style, Theme, styles, theme
 from colorcnn.reporting.naming import bits_of, display_names, split_method
-from colorcnn.reporting.view import Metrics, RecordView
+from colorcnn.reporting.view import RecordView
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -27,45 +27,45 @@ _NAME_SIZE, _LONGEST = 9.5, 26  # font size of a name in points, and its maximum
 _PERCENT = 100
 
 
-def accuracy_curve(metrics: Metrics, *, dark: bool = False) -> Figure:
+def accuracy_curve(view: RecordView, *, dark: bool = False) -> Figure:
     """Draw accuracy over the number of colours, each method with a band.
 
     The band is the 95 % interval, or the standard deviation over seeds. Published numbers are thin dotted
     lines.
 
     Args:
-        metrics: metrics of a record.
+        view: view of a record.
         dark: True to draw for a dark page.
     """
     figure, (axes,) = new_figure(1, dark)
-    draw_accuracy(axes, RecordView(metrics), dark)
+    draw_accuracy(axes, view, dark)
     return figure
 
 
-def rate_curve(metrics: Metrics, *, dark: bool = False) -> Figure:
+def rate_curve(view: RecordView, *, dark: bool = False) -> Figure:
     """Draw accuracy over the bits per pixel of whole files, each method with a band.
 
     Quantizers write indexed PNG files. A codec is a dotted line over its qualities.
 
     Args:
-        metrics: metrics of a record.
+        view: view of a record.
         dark: True to draw for a dark page.
     """
     figure, (axes,) = new_figure(1, dark)
-    _draw_rate(axes, RecordView(metrics), dark)
+    _draw_rate(axes, view, dark)
     return figure
 
 
-def both_curves(metrics: Metrics, *, dark: bool = False) -> Figure:
+def both_curves(view: RecordView, *, dark: bool = False) -> Figure:
     """Draw :func:`accuracy_curve` and :func:`rate_curve` side by side.
 
     Args:
-        metrics: metrics of a record.
+        view: view of a record.
         dark: True to draw for a dark page.
     """
     figure, (left, right) = new_figure(2, dark)
-    draw_accuracy(left, RecordView(metrics), dark)
-    _draw_rate(right, RecordView(metrics), dark)
+    draw_accuracy(left, view, dark)
+    _draw_rate(right, view, dark)
     return figure
 
 

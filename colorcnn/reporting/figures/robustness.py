@@ -10,7 +10,7 @@ from colorcnn.reporting.figures.canvas import new_figure
 from colorcnn.reporting.figures.curves import Curve, draw_curves, label_ends, point
 from colorcnn.reporting.figures.style import Style, styles, theme
 from colorcnn.reporting.naming import attack_title
-from colorcnn.reporting.view import ORIGINAL, Metrics, RecordView
+from colorcnn.reporting.view import ORIGINAL, RecordView
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -19,18 +19,17 @@ if TYPE_CHECKING:
 NO_DEFENCE = "no defence"
 
 
-def robustness_curves(metrics: Metrics, num_colors: int, *, dark: bool = False) -> Figure:
+def robustness_curves(view: RecordView, num_colors: int, *, dark: bool = False) -> Figure:
     """Draw accuracy over the strength of the attack, a panel for each attack.
 
     Curves are the methods and the classifier without a quantizer. Of a codec only the middle quality is
     drawn. Tables hold all qualities.
 
     Args:
-        metrics: metrics of a record with attacks.
+        view: view of a record with attacks.
         num_colors: number of colours. Methods without a score for it are left out.
         dark: True to draw for a dark page.
     """
-    view = RecordView(metrics)
     attacks = list(view.attacks.results)
     figure, panels = new_figure(len(attacks), dark)
     for axes, attack in zip(panels, attacks):

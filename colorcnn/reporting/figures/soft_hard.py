@@ -7,22 +7,21 @@ from typing import TYPE_CHECKING
 from colorcnn.reporting.figures.canvas import new_figure
 from colorcnn.reporting.figures.curves import Curve, Point, draw_curves, label_ends
 from colorcnn.reporting.figures.style import styles, theme
-from colorcnn.reporting.view import Metrics, RecordView
+from colorcnn.reporting.view import RecordView
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
-def soft_hard_curves(metrics: Metrics, *, dark: bool = False) -> Figure:
+def soft_hard_curves(view: RecordView, *, dark: bool = False) -> Figure:
     """Draw accuracy on soft images over a falling temperature, a panel for each number of colours.
 
     The accuracy on the files (hard) is drawn at the right end.
 
     Args:
-        metrics: metrics of a record with temperatures.
+        view: view of a record with temperatures.
         dark: True to draw for a dark page.
     """
-    view = RecordView(metrics)
     figure, panels = new_figure(len(view.sizes), dark)
     for axes, size in zip(panels, view.sizes):
         curves = {name: curve for name in view.methods if (curve := _curve(view, name, size))}

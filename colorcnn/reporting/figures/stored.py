@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from colorcnn.reporting.figures.canvas import log_axis, new_figure
 from colorcnn.reporting.figures.curves import draw_accuracy, draw_curves, finish, method_curves
 from colorcnn.reporting.figures.style import styles, theme
-from colorcnn.reporting.view import Metrics, RecordView, Stored
+from colorcnn.reporting.view import RecordView, Stored
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -17,14 +17,13 @@ if TYPE_CHECKING:
 _LEVELS = 255
 
 
-def stored_curves(metrics: Metrics, *, dark: bool = False) -> Figure:
+def stored_curves(view: RecordView, *, dark: bool = False) -> Figure:
     """Draw accuracy over the number of colours, and over the coded bytes per image.
 
     Args:
-        metrics: metrics of a record.
+        view: view of a record.
         dark: True to draw for a dark page.
     """
-    view = RecordView(metrics)
     figure, (left, right) = new_figure(2, dark)
     draw_accuracy(left, view, dark)
     label = "coded bytes per image of the whole training set"
@@ -32,11 +31,11 @@ def stored_curves(metrics: Metrics, *, dark: bool = False) -> Figure:
     return figure
 
 
-def stored_errors(metrics: Metrics, *, dark: bool = False) -> Figure:
+def stored_errors(view: RecordView, *, dark: bool = False) -> Figure:
     """Draw accuracy over the error of lossy sets, and over their inconsistency.
 
     Args:
-        metrics: metrics of a record.
+        view: view of a record.
         dark: True to draw for a dark page.
     """
     figure, panels = new_figure(2, dark)
@@ -45,7 +44,7 @@ def stored_errors(metrics: Metrics, *, dark: bool = False) -> Figure:
         "inconsistency, levels of 255": lambda stored: _LEVELS * stored.inconsistency,
     }
     for axes, (label, error) in zip(panels, errors.items()):
-        _draw_over(axes, RecordView(metrics), error, label, dark, lossy=True)
+        _draw_over(axes, view, error, label, dark, lossy=True)
     return figure
 
 

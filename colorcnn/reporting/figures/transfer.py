@@ -12,7 +12,7 @@ from colorcnn.reporting.figures.curves import shortened
 from colorcnn.reporting.figures.style import Theme, readable, theme
 from colorcnn.reporting.markup import shown_std
 from colorcnn.reporting.naming import colors_and_bits
-from colorcnn.reporting.view import ORIGINAL, Metrics, RecordView
+from colorcnn.reporting.view import ORIGINAL, RecordView
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -40,19 +40,19 @@ def transfer_matrix(view: RecordView, num_colors: int) -> dict[str, list[tuple[f
     return rows
 
 
-def transfer_map(metrics: Metrics, num_colors: int, *, dark: bool = False) -> Figure:
+def transfer_map(view: RecordView, num_colors: int, *, dark: bool = False) -> Figure:
     """Draw accuracies of every method (rows) with every classifier (columns) at one number of colours.
 
     The colour of a cell shows the accuracy relative to full colour.
 
     Args:
-        metrics: metrics of a record with several classifiers.
+        view: view of a record with several classifiers.
         num_colors: number of colours. Methods without a score for it are left out.
         dark: True to draw for a dark page.
     """
     from matplotlib.colors import LinearSegmentedColormap
 
-    view, colors = RecordView(metrics), theme(dark)
+    colors = theme(dark)
     matrix = transfer_matrix(view, num_colors)
     values = np.array([[accuracy for accuracy, _ in row] for row in matrix.values()])
     rows, columns = values.shape

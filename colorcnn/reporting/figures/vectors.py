@@ -52,16 +52,15 @@ def rate_distortion_figure(
     return figure
 
 
-def vector_figure(metrics: Mapping[str, Any], *, dark: bool = False) -> Figure:
+def vector_figure(view: CompressorView, *, dark: bool = False) -> Figure:
     """Draw the signal-to-noise ratio over rate, and, with references, the excess loss over the best of them.
 
     Bars are standard deviations over seeds.
 
     Args:
-        metrics: metrics of a record of ``vq-measure``.
+        view: view of a record of ``vq-measure``.
         dark: True to draw for a dark page.
     """
-    view = CompressorView(metrics)
     measured = {**view.rows, **view.references}
     style_of = styles(dict.fromkeys([*measured, *view.published]), dark=dark)
     figure, axes = _panels(2 if view.best else 1, dark)
@@ -79,14 +78,14 @@ def vector_figure(metrics: Mapping[str, Any], *, dark: bool = False) -> Figure:
     return figure
 
 
-def picture_figure(metrics: Mapping[str, Any], *, dark: bool = False) -> Figure:
+def picture_figure(view: CompressorView, *, dark: bool = False) -> Figure:
     """Draw PSNR over bits per pixel of the ``rows`` of a ``vq-kodak``.
 
     Args:
-        metrics: metrics of a record.
+        view: view of a record.
         dark: True to draw for a dark page.
     """
-    curves = {name: points_of(scores) for name, scores in metrics["rows"].items()}
+    curves = {name: points_of(scores) for name, scores in view.rows.items()}
     return rate_distortion_figure(curves, rate_label="bits per pixel, whole files", dark=dark)
 
 

@@ -8,7 +8,7 @@ from colorcnn.records import Record
 from colorcnn.reporting.markup import Table, percent
 from colorcnn.reporting.naming import plural
 from colorcnn.reporting.tables.evaluation import markdown_tables
-from colorcnn.reporting.view import ORIGINAL, SECOND_METRICS, Metrics, RecordView
+from colorcnn.reporting.view import ORIGINAL, SECOND_METRICS, RecordView
 
 
 def accuracy_cells(view: RecordView, method: str, key: str = "accuracy") -> tuple[list[str], list[str]]:
@@ -39,12 +39,15 @@ def published_rows(view: RecordView, method: str, name: str, cells: Sequence[str
     return [[f"{name}, *{note}*", *cells]] if any(cells) else []
 
 
-def accuracy_table(record: Record) -> str:
+def accuracy_table(record: Record, view: RecordView) -> str:
     """Return accuracies in per cent as Markdown: a row for each method, a column for each number of colours.
 
     Published numbers, and the mean average precision of several labels, have their own rows.
+
+    Args:
+        record: record of an evaluation.
+        view: its view.
     """
-    view = RecordView(record.metrics)
     rows = []
     for key, metric in {"accuracy": "", **SECOND_METRICS}.items():
         if getattr(view.original, key) is not None:
@@ -53,25 +56,25 @@ def accuracy_table(record: Record) -> str:
                 measured, published = accuracy_cells(view, method, key)
                 rows += [[name, *measured], *published_rows(view, method, name, published)]
     head = ["accuracy %", *(plural(size, "colour") for size in view.sizes)]
-    return Table(head, rows, [provenance(record)]).markdown()
+    return Table(head, rows, [provenance(record, view)]).markdown()
 
 
 def evaluation_tables(record: Record) -> str:
     """Return every Markdown table of an evaluation: accuracy, and all other requested tables."""
-    tables = markdown_tables(RecordView(record.metrics))
-    return "\n".join([accuracy_table(record), *(table.markdown() for table in tables)])
+    view = RecordView(record.metrics)
+    tables = markdown_tables(view)
+    return "\n".join([accuracy_table(record, view), *(table.markdown() for table in tables)])
 
 
-def digest_of(metrics: Metrics, method: str | None) -> tuple[str, str]:
+def digest_of(view: RecordView, method: str | None) -> tuple[str, str]:
     """Return a line with a method and its accuracies, and a line with its published accuracies.
 
     Args:
-        metrics: metrics of a record.
+        view: view of a record.
         method: one of its methods. Both lines are empty for None.
     """
     if method is None:
         return "", ""
-    view = RecordView(metrics)
     measured, published = map(_joined, accuracy_cells(view, method))
     return f"{view.names[method]}: {measured}", published
 
@@ -80,14 +83,14 @@ def _joined(cells: Sequence[str]) -> str:
     return ", ".join(cell or "–" for cell in cells) if any(cells) else "–"
 
 
-def provenance(record: Record, title: str = "Full colour") -> str:
+def provenance(record: Record, view: RecordView, title: str = "Full colour") -> str:
     """Return a line with accuracy in full colour, number of images and seeds, machine and date.
 
     Args:
         record: record of an evaluation.
+        view: its view.
         title: name of the accuracy.
     """
-    view = RecordView(record.metrics)
     low, high = (100 * bound for bound in view.original.interval)
     accuracy = percent(view.original.accuracy, view.std(ORIGINAL))
     text = f"{title}: {accuracy} % (95 % interval {low:.1f} to {high:.1f})"

@@ -17,7 +17,7 @@ from colorcnn.evaluation.statistics import (
 )
 from colorcnn.reporting.markup import MISSING, Cell, Table, percent
 from colorcnn.reporting.naming import attack_title, bits_of, family, plural
-from colorcnn.reporting.view import ORIGINAL, SECOND_METRICS, Metrics, RecordView
+from colorcnn.reporting.view import ORIGINAL, SECOND_METRICS, RecordView
 
 
 def full_table(view: RecordView) -> Table:
@@ -162,13 +162,12 @@ def file_table(view: RecordView) -> Table:
     return Table(["files", "colours", "bits per pixel", "accuracy %"], rows)
 
 
-def text_tables(metrics: Metrics) -> str:
+def text_tables(view: RecordView) -> str:
     """Return every table of an evaluation as plain text: all measurements, classifiers, attacks.
 
     Args:
-        metrics: metrics of a record.
+        view: view of a record.
     """
-    view = RecordView(metrics)
     parts = [full_table(view).text()]
     if view.judges:
         parts.append(f"accuracy % with every classifier\n{transfer_table(view).text()}")

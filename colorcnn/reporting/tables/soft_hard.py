@@ -21,7 +21,7 @@ def soft_hard_table(record: Record) -> str:
     columns = [f"{size} colours" for size in view.sizes]
     titles = {"accuracy of files %, colours used": hard, "accuracy of soft images %, entropy in nats": soft}
     tables = [Table([title, *columns], rows).markdown() for title, rows in titles.items() if rows]
-    return "\n".join([*tables, provenance(record)]) + "\n"
+    return "\n".join([*tables, provenance(record, view)]) + "\n"
 
 
 def _hard(view: RecordView, method: str, size: int) -> str:

@@ -49,7 +49,7 @@ def stored_table(record: Record) -> str:
     original, cost = "Trained on the originals", view.stored(ORIGINAL)
     if cost and not math.isnan(cost.coded):
         original += f" ({cost.coded:,.0f} B)"
-    notes = [*_correlations(view), provenance(record, original)]
+    notes = [*_correlations(view), provenance(record, view, original)]
     error_table = Table(["error / inconsistency, levels of 255", *heads], errors, notes)
     return "\n".join([Table(head, rows).markdown(), error_table.markdown()])
 

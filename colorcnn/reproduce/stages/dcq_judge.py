@@ -156,14 +156,16 @@ class DcqJudgeStage(MeasuringKind):
     def figure(self, record: Record) -> Figure:
         """Draw accuracy over colours and over coded bytes."""
         from colorcnn.reporting.figures.stored import stored_curves
+        from colorcnn.reporting.view import RecordView
 
-        return stored_curves(record.metrics)
+        return stored_curves(RecordView(record.metrics))
 
     def more_figures(self, record: Record) -> dict[str, Figure]:
         """Draw accuracy over error and over inconsistency."""
         from colorcnn.reporting.figures.stored import stored_errors
+        from colorcnn.reporting.view import RecordView
 
-        return {"causes": stored_errors(record.metrics)}
+        return {"causes": stored_errors(RecordView(record.metrics))}
 
     def table(self, record: Record) -> str:
         """Return accuracy and coded bytes, then error and inconsistency: a row for each method."""
@@ -174,9 +176,10 @@ class DcqJudgeStage(MeasuringKind):
     def digest(self, record: Record) -> tuple[str, str]:
         """Return the accuracies of the anchor, or of the first method."""
         from colorcnn.reporting.tables.accuracy import digest_of
+        from colorcnn.reporting.view import RecordView
 
         first = next(iter(record.metrics["methods"]), None)
-        return digest_of(record.metrics, record.config.get("anchor") or first)
+        return digest_of(RecordView(record.metrics), record.config.get("anchor") or first)
 
 
 def _examples(options: DcqJudgeOptions, context: StageContext) -> bytes:

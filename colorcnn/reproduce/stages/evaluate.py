@@ -212,21 +212,23 @@ class EvaluateStage(MeasuringKind):
     def figure(self, record: Record) -> Figure:
         """Draw accuracy over colours and over bits per pixel."""
         from colorcnn.reporting.figures.curves import both_curves
+        from colorcnn.reporting.view import RecordView
 
-        return both_curves(record.metrics)
+        return both_curves(RecordView(record.metrics))
 
     def more_figures(self, record: Record) -> dict[str, Figure]:
         """Draw accuracy under attack and with several classifiers, for each number of colours."""
         from colorcnn.reporting.figures.robustness import robustness_curves
         from colorcnn.reporting.figures.transfer import transfer_map
+        from colorcnn.reporting.view import RecordView
 
-        metrics = record.metrics
+        view = RecordView(record.metrics)
         draw = {"attacks": ("attack", robustness_curves), "judges": ("classifiers", transfer_map)}
         return {
-            f"{ending}-{size}": function(metrics, size)
+            f"{ending}-{size}": function(view, size)
             for key, (ending, function) in draw.items()
-            if key in metrics
-            for size in metrics["sizes"]
+            if key in view.metrics
+            for size in view.sizes
         }
 
     def table(self, record: Record) -> str:
@@ -239,6 +241,7 @@ class EvaluateStage(MeasuringKind):
         """Return the accuracies of ColorCNN+, else of the first ColorCNN, else of the first method."""
         from colorcnn.evaluation.statistics import leading_method
         from colorcnn.reporting.tables.accuracy import digest_of
+        from colorcnn.reporting.view import RecordView
 
-        methods = record.metrics["methods"]
-        return digest_of(record.metrics, leading_method(record.metrics) or next(iter(methods), None))
+        view = RecordView(record.metrics)
+        return digest_of(view, leading_method(record.metrics) or next(iter(view.methods), None))

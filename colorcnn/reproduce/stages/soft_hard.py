@@ -83,8 +83,9 @@ class SoftHardStage(EvaluateStage):
     def figure(self, record: Record) -> Figure:
         """Draw accuracy on soft images over the temperature, and accuracy on files."""
         from colorcnn.reporting.figures.soft_hard import soft_hard_curves
+        from colorcnn.reporting.view import RecordView
 
-        return soft_hard_curves(record.metrics)
+        return soft_hard_curves(RecordView(record.metrics))
 
     def more_figures(self, record: Record) -> dict[str, Figure]:
         """Draw accuracy on files over the number of colours and the size of files."""

@@ -109,8 +109,9 @@ class VQKodakStage(MeasuringKind):
     def figure(self, record: Record) -> Figure:
         """Draw PSNR over bits per pixel."""
         from colorcnn.reporting.figures.vectors import picture_figure
+        from colorcnn.reporting.view import CompressorView
 
-        return picture_figure(record.metrics)
+        return picture_figure(CompressorView(record.metrics))
 
     def table(self, record: Record) -> str:
         """Return bits per pixel and PSNR: a row for each codec, with its BD-rate."""

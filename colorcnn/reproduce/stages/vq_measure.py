@@ -111,8 +111,9 @@ class VQMeasureStage(SourceStage, MeasuringKind):
     def figure(self, record: Record) -> Figure:
         """Draw the signal-to-noise ratio over rate, and each row's excess loss over the best reference."""
         from colorcnn.reporting.figures.vectors import vector_figure
+        from colorcnn.reporting.view import CompressorView
 
-        return vector_figure(record.metrics)
+        return vector_figure(CompressorView(record.metrics))
 
     def table(self, record: Record) -> str:
         """Return loss, rate and signal-to-noise ratio, a row per compressor and a column per lambda."""

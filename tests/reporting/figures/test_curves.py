@@ -28,6 +28,7 @@ from colorcnn.reporting.figures.curves import (
 from colorcnn.reporting.figures.gallery import enlarge, image_grid, picture_rows
 from colorcnn.reporting.figures.style import DARK, styles
 from colorcnn.reporting.naming import colors_and_bits, display_names, family, split_method
+from colorcnn.reporting.view import RecordView
 
 
 def texts(figure) -> list[str]:
@@ -130,36 +131,37 @@ def test_labels_that_are_apart_stay():
 @pytest.mark.parametrize("dark", [False, True])
 @pytest.mark.parametrize("draw", [accuracy_curve, rate_curve, both_curves])
 def test_curves_name_every_method(draw, dark):
-    content = to_png(draw(metrics(), dark=dark))
+    view = RecordView(metrics())
+    content = to_png(draw(view, dark=dark))
     picture = Image.open(io.BytesIO(content)).convert("RGB")
     paper = DARK.paper if dark else "#ffffff"
     assert "#{:02x}{:02x}{:02x}".format(*picture.getpixel((0, 0))) == paper
-    assert {"ColorCNN+", "MedianCut", "full colour 92.1 %"} <= set(texts(draw(metrics(), dark=dark)))
+    assert {"ColorCNN+", "MedianCut", "full colour 92.1 %"} <= set(texts(draw(view, dark=dark)))
 
 
 def test_published_curves_are_dotted_and_said():
     content = metrics()
     content["published"] = {"accuracy": {"median-cut": {"2": 0.1, "4": 0.2, "128": 0.9}}}
-    figure = accuracy_curve(content)
+    figure = accuracy_curve(RecordView(content))
     assert "dotted: published" in texts(figure)
     dotted = [line for line in figure.axes[0].get_lines() if line.get_linestyle() == ":"]
     assert [list(line.get_ydata()) for line in dotted] == [[pytest.approx(10), pytest.approx(20)]]
-    assert "dotted: published" not in texts(accuracy_curve(metrics()))
+    assert "dotted: published" not in texts(accuracy_curve(RecordView(metrics())))
 
 
 def test_a_single_point_and_a_method_without_any_can_be_drawn():
     content = metrics(octree=[0.5])
     content["methods"]["colorcnn"] = {"images_per_second": 0, "scores": {}, "unavailable": {"2": "no"}}
-    assert "Octree" in texts(both_curves(content))
-    assert "ColorCNN" not in texts(both_curves(content))
-    assert to_png(both_curves(content))
+    assert "Octree" in texts(both_curves(RecordView(content)))
+    assert "ColorCNN" not in texts(both_curves(RecordView(content)))
+    assert to_png(both_curves(RecordView(content)))
 
 
 def test_drawing_twice_gives_the_same_file_without_outside_references():
-    first, second = (to_svg(accuracy_curve(metrics())) for _ in range(2))
+    first, second = (to_svg(accuracy_curve(RecordView(metrics()))) for _ in range(2))
     assert first == second
     assert b"<text" not in first  # needs no fonts
-    assert to_png(accuracy_curve(metrics())) == to_png(accuracy_curve(metrics()))
+    assert to_png(accuracy_curve(RecordView(metrics()))) == to_png(accuracy_curve(RecordView(metrics())))
 
 
 class ByRed(nn.Module):

@@ -11,6 +11,7 @@ from colorcnn.reporting.figures.vectors import (
     rate_distortion_figure,
     vector_figure,
 )
+from colorcnn.reporting.view import CompressorView
 from colorcnn.vq.analysis import analytic_gradients, encoder_gradients, quantization_cells, scalar_mapping
 from colorcnn.vq.compressor import VectorCompressor
 from colorcnn.vq.rates import RDPoint
@@ -85,4 +86,4 @@ def test_a_training_that_broke_down_leaves_the_others_readable(loss, scale):
         "rows": {"sphere": {"8": {**point, "loss": loss}}, "vq-ste": {"8": {**point, "loss": 1.01}}},
         "references": {"ecvq": {"8": {**point, "loss": 1.0}}},
     }
-    assert vector_figure(metrics).axes[1].get_yscale() == scale
+    assert vector_figure(CompressorView(metrics)).axes[1].get_yscale() == scale

@@ -8,6 +8,7 @@ from colorcnn.records import Clock
 from colorcnn.reporting.figures.stored import stored_curves, stored_errors
 from colorcnn.reporting.page import write_report
 from colorcnn.reporting.tables.stored import accuracy_gain, stored_table
+from colorcnn.reporting.view import RecordView
 from colorcnn.reproduce.seeds import gather
 
 
@@ -90,7 +91,7 @@ def test_the_gain_at_equal_bytes_is_told_with_its_spread_over_seeds():
 
 def test_causes_are_drawn_for_what_is_not_lossless(record):
     record.metrics["methods"]["random"] = {"scores": {"4": score(0.3, 100, 0)}}
-    error, inconsistency = stored_errors(record.metrics).axes
+    error, inconsistency = stored_errors(RecordView(record.metrics)).axes
     assert error.get_xlabel() == "error, levels of 255"
     assert inconsistency.get_xlabel() == "inconsistency, levels of 255"
     (curve,) = (
@@ -123,7 +124,7 @@ def test_a_report_shows_it(record, tmp_path):
 
 
 def test_one_panel_is_over_colours_and_one_over_coded_bytes(record):
-    left, right = stored_curves(record.metrics).axes
+    left, right = stored_curves(RecordView(record.metrics)).axes
     assert left.get_xlabel() == "colours in an image"
     assert right.get_xlabel() == "coded bytes per image of the whole training set"
     (curve,) = (line for line in right.get_lines() if list(line.get_xdata()) == [54.2, 107.0])

@@ -11,6 +11,7 @@ from colorcnn.records import Clock
 from colorcnn.reporting.figures.canvas import to_png
 from colorcnn.reporting.figures.vectors import cells_figure, mappings_figure, picture_figure, vector_figure
 from colorcnn.reporting.tables.vectors import picture_digest, picture_table, vector_digest, vector_table
+from colorcnn.reporting.view import CompressorView
 from colorcnn.reproduce.seeds import gather
 from colorcnn.reproduce.stages import kind_of_record
 from colorcnn.vq.compressor import VectorCompressor
@@ -145,9 +146,9 @@ def test_figures_of_records_are_drawn():
     plane = VectorCompressor(2, 8.0, "sphere", {"dimension": 2, "size": 5}, width=8)
     scalars = {name: VectorCompressor(1, 8.0, "uq-aun", width=8) for name in "ab"}
     figures = [
-        vector_figure(vectors(1.0, 3.0).metrics, dark=True),
-        vector_figure({"rows": {"sphere": curve(0)}}),
-        picture_figure(pictures().metrics),
+        vector_figure(CompressorView(vectors(1.0, 3.0).metrics), dark=True),
+        vector_figure(CompressorView({"rows": {"sphere": curve(0)}})),
+        picture_figure(CompressorView(pictures().metrics)),
         cells_figure(dict.fromkeys("abcd", plane)),
         mappings_figure(scalars, draws=2),
     ]

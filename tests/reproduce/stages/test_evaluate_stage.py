@@ -12,7 +12,7 @@ import yaml
 from colorcnn.cli import main
 from colorcnn.errors import UsageError
 from colorcnn.records import Clock, read_record
-from colorcnn.reporting.page import summary
+from colorcnn.reporting.page import Entry, summary
 from colorcnn.reproduce.stages.evaluate import EvaluateStage
 
 CONF = Path(__file__).resolve().parents[2] / "conf"
@@ -59,7 +59,7 @@ def test_the_record_holds_attacks_and_judges_and_no_path(folder):
     assert record.config["classifier"] == "judge"
     assert record.config["judges"] == {"trained": "judge", "other": "tiny:classifier"}
     assert record.config["attack_steps"] == 10
-    assert "the classifier judge" in summary(record)
+    assert "the classifier judge" in summary(Entry("", record))
     assert str(folder) not in record.to_json()
 
 
