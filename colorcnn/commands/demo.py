@@ -93,11 +93,16 @@ class Budget:
     train_images: int
     classifier_epochs: int
     quantizer_epochs: int
+    validation_images: int
     test_images: int
 
 
-FULL = Budget(train_images=8000, classifier_epochs=12, quantizer_epochs=12, test_images=2000)
-FAST = Budget(train_images=2000, classifier_epochs=6, quantizer_epochs=2, test_images=500)
+FULL = Budget(
+    train_images=8000, classifier_epochs=12, quantizer_epochs=12, validation_images=1000, test_images=2000
+)
+FAST = Budget(
+    train_images=2000, classifier_epochs=6, quantizer_epochs=2, validation_images=200, test_images=500
+)
 
 
 def main(argv: list[str]) -> int:
@@ -141,7 +146,12 @@ def _run(options: argparse.Namespace, command: str) -> None:
     _quiet_lightning()
     pl.seed_everything(options.seed, verbose=False)
     budget = FAST if options.fast else FULL
-    data = PhotoDigits(train_size=budget.train_images, test_size=budget.test_images, seed=options.seed)
+    data = PhotoDigits(
+        train_size=budget.train_images,
+        validation_size=budget.validation_images,
+        test_size=budget.test_images,
+        seed=options.seed,
+    )
     pace = "about a minute" if options.fast else "4 to 10 minutes on two cores"
     _log.info(f"training two small networks and comparing methods in {options.out}: {pace}")
     if options.resumes:
