@@ -1,10 +1,12 @@
 """The tables of the READMEs say what the committed records say."""
 
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from colorcnn.records import Clock, read_record
 from colorcnn.reproduce.pages import command_of, rendered
@@ -17,6 +19,16 @@ def test_the_tables_agree_with_their_records():
         [sys.executable, ROOT / "tools" / "render_tables.py", "--check"], capture_output=True
     )
     assert done.returncode == 0, done.stderr.decode()
+
+
+def test_figures_are_drawn_from_their_records(tmp_path, import_tool):
+    results = ROOT / "experiments" / "results"
+    for name in ("vq-toy_boomerang_cpu.json", "photo-digits_demo.json"):
+        shutil.copy(results / name, tmp_path)
+    (tmp_path / "vq-toy_boomerang_cpu.png").write_bytes(b"old")
+    assert import_tool("render_tables").redraw(tmp_path) == [tmp_path / "vq-toy_boomerang_cpu.png"]
+    assert Image.open(tmp_path / "vq-toy_boomerang_cpu.png").width > 500
+    assert not (tmp_path / "photo-digits_demo.png").exists(), "a record without a figure keeps none"
 
 
 def test_a_record_of_the_benchmark_becomes_a_table_with_its_targets(tmp_path):

@@ -60,13 +60,29 @@ def write_results(
     else:
         record.write(path)
         say(f"wrote {path}")
-    figure = kind.figure(record)
-    if figure is not None:
-        write_atomically(path.with_suffix(".png"), to_png(figure))
-    for ending, further in kind.more_figures(record).items():
-        write_atomically(path.with_name(f"{path.stem}_{ending}.png"), to_png(further))
+    draw_figures(record, path, kind)
     for name, picture in kind.pictures(planned.jobs_of(stage)[0].folder).items():
         write_atomically(path.with_name(f"{path.stem}_{name}.png"), picture.read_bytes())
+
+
+def draw_figures(record: Record, path: Path, kind: MeasuringKind) -> list[Path]:
+    """Draw the figures of a record beside it.
+
+    Args:
+        record: the record.
+        path: its file.
+        kind: the kind of the stage that measured it.
+
+    Returns:
+        The files of the figures.
+    """
+    main = kind.figure(record)
+    figures = {} if main is None else {path.with_suffix(".png"): main}
+    for ending, further in kind.more_figures(record).items():
+        figures[path.with_name(f"{path.stem}_{ending}.png")] = further
+    for target, figure in figures.items():
+        write_atomically(target, to_png(figure))
+    return list(figures)
 
 
 def gathered_record(plan: Plan, planned: VariantPlan, stage: Stage, kind: MeasuringKind) -> Record:
