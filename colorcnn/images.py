@@ -9,7 +9,7 @@ import stat
 import threading
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
 
 import numpy as np
 from PIL import Image, UnidentifiedImageError
@@ -90,6 +90,29 @@ def frames(
             yield reader.read(frame)
 
 
+class Header(NamedTuple):
+    """The size of an image, before its orientation is applied, and its number of frames."""
+
+    width: int
+    height: int
+    num_frames: int
+
+
+def read_header(source: Source, *, max_pixels: int | None = None, name: str | None = None) -> Header:
+    """Read the size of an image and its number of frames, without decoding it.
+
+    Args:
+        source: a path, bytes or a binary file.
+        max_pixels: maximum number of pixels; by default Pillow's limit.
+        name: name of ``source`` in error messages; by default its path.
+
+    Raises:
+        ColorCNNError: the file is missing, not an image, or empty.
+    """
+    with _opened(source, max_pixels, name) as reader:
+        return Header(*reader.picture.size, reader.num_frames)
+
+
 def num_frames(source: Source, *, max_pixels: int | None = None, name: str | None = None) -> int:
     """Return the number of frames of :func:`frames`.
 
@@ -98,8 +121,7 @@ def num_frames(source: Source, *, max_pixels: int | None = None, name: str | Non
         max_pixels: maximum number of pixels; by default Pillow's limit.
         name: name of ``source`` in error messages; by default its path.
     """
-    with _opened(source, max_pixels, name) as reader:
-        return reader.num_frames
+    return read_header(source, max_pixels=max_pixels, name=name).num_frames
 
 
 def open_picture(

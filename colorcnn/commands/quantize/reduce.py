@@ -1,7 +1,8 @@
-"""Reduce one image to a few colours and encode it as PNG."""
+"""Reduction of one image to a few colours, and its PNG file."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,19 +20,15 @@ from colorcnn.quantizers.rgba import error_with_alpha, png_with_alpha, quantize_
 
 @dataclass(frozen=True)
 class Reduced:
-    """An image of few colours."""
+    """An image of few colours, before it is encoded."""
 
-    png: bytes
     palette: np.ndarray
     """(n, 3) uint8: the visible colours."""
     transparent: bool
     error: float
     """Mean squared error of a pixel, summed over its channels in [0, 1]."""
-
-    @property
-    def bits(self) -> int:
-        """Bits per pixel, from the header of the PNG file."""
-        return self.png[24]
+    encode: Callable[[], bytes]
+    """Function that returns the PNG file."""
 
 
 @dataclass(frozen=True)
@@ -118,17 +115,17 @@ def _reduce_to(colors: int, pixels: Pixels, quantizer: Any, options: QuantizeOpt
         rgba = np.dstack([pixels.colors, pixels.alpha])
         indices, palette = quantize_with_alpha(rgba, colors, seed=options.seed)
         return Reduced(
-            png_with_alpha(indices, palette),
             palette[palette[:, 3] > 0, :3],
             bool((palette[:, 3] == 0).any()),
             error_with_alpha(rgba, palette[indices]),
+            lambda: png_with_alpha(indices, palette),
         )
     transparent = pixels.transparent
     colors = colors if transparent is None else min(colors, 255)
     found = index_visible(quantizer, pixels.colors, pixels.visible, colors, device)
     return Reduced(
-        found.png(transparent=transparent),
         found.compact(transparent=transparent).palette,
         transparent is not None,
         squared_error(pixels.colors, found.pixels(), pixels.visible) if options.quality else 0.0,
+        lambda: found.png(transparent=transparent),
     )
