@@ -13,7 +13,8 @@ import threading
 from collections.abc import Iterator
 from typing import Any
 
-from colorcnn.errors import UnknownName, UsageError
+from colorcnn.errors import UnknownName, UsageError, quoted
+from colorcnn.parallel import parse_workers
 
 TERMINATED = 143
 """Exit status of a command that SIGTERM ended, as a shell reports it."""
@@ -186,6 +187,21 @@ def add_device_option(parser: argparse.ArgumentParser, default: str = "cpu") -> 
     )
 
 
+def add_parallel_option(parser: argparse.ArgumentParser, work: str) -> None:
+    """Add ``--parallel``, which is the same in all commands.
+
+    Args:
+        parser: the parser of a command.
+        work: words for the work that the workers do.
+    """
+    parser.add_argument(
+        "--parallel",
+        action=_Workers,
+        metavar="N|dask://HOST:PORT|ray",
+        help=f"{work} in N processes, or by the workers of a Dask or Ray cluster (default: in threads)",
+    )
+
+
 def check_device(name: str) -> str:
     """Check the name of a device. torch is not asked if the device exists.
 
@@ -202,6 +218,17 @@ class _Device(argparse.Action):
 
     def __call__(self, parser: Any, namespace: Any, values: Any, option_string: str | None = None) -> None:
         setattr(namespace, self.dest, check_device(values))
+
+
+class _Workers(argparse.Action):
+    """Action that reads and stores a choice of workers."""
+
+    def __call__(self, parser: Any, namespace: Any, values: Any, option_string: str | None = None) -> None:
+        try:
+            setattr(namespace, self.dest, parse_workers(values))
+        except UsageError as error:
+            error.problem = f"--parallel is {quoted(values)}"
+            raise
 
 
 def check_seed(seed: int) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from colorcnn.commands.console import check_device
 from colorcnn.errors import UsageError, unknown_name
+from colorcnn.parallel import parse_workers
 from colorcnn.reproduce.places import experiments_folder
 from colorcnn.reproduce.yaml_file import read_yaml
 
@@ -18,22 +19,22 @@ def prepare_arguments(argv: Sequence[str]) -> list[str]:
     """Rewrite a command line for Lightning's parser.
 
     ``--config NAME`` becomes the file of that experiment in the package, ``--force`` alone becomes
-    ``--force=true``, and ``--device NAME`` becomes the accelerator of the trainer.
+    ``--force=true``, and ``--device NAME`` and ``--parallel WORKERS`` become options of the trainer.
 
     Args:
         argv: the sub-command and its options.
 
     Raises:
-        UsageError: there is no experiment or device of that name.
+        UsageError: there is no experiment, device or kind of workers of that name.
     """
     words: list[str] = []
     rest = list(argv)
     while rest:
         word = rest.pop(0)
         option, equals, value = word.partition("=")
-        if option in (*_CONFIG, "--device") and (equals or rest):
+        if option in (*_CONFIG, "--device", "--parallel") and (equals or rest):
             value = value if equals else rest.pop(0)
-            words += _device(value) if option == "--device" else ["--config", find_config(value)]
+            words += _REWRITTEN.get(option, _config)(value)
         elif word == "--force":
             given = rest and rest[0].lower() in ("true", "false")
             words.append(f"--force={rest.pop(0) if given else 'true'}")
@@ -47,6 +48,18 @@ def _device(name: str) -> list[str]:
     devices = [f"--trainer.devices=[{int(index)}]"] if index else []
     devices = ["--trainer.devices=1"] if kind == "cpu" else devices
     return [f"--trainer.accelerator={kind}", *devices]
+
+
+def _workers(text: str) -> list[str]:
+    parse_workers(text)
+    return [f"--trainer.parallel={text}"]
+
+
+def _config(name: str) -> list[str]:
+    return ["--config", find_config(name)]
+
+
+_REWRITTEN = {"--device": _device, "--parallel": _workers}
 
 
 def find_config(name: str) -> str:

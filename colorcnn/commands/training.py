@@ -26,6 +26,7 @@ OWN = {
 }
 """Sub-command -> its options in addition to :data:`COMMON`."""
 _OURS = ("--device", "--allow-module", "--allow_module", "-c")
+_OURS_OF_FIT = ("--parallel",)
 
 ABOUT = {
     "fit": "Train a network as a YAML file describes it. The run's folder is runs/NAME. It keeps the\n"
@@ -84,6 +85,11 @@ that you must trust: --allow-module allows one, only on the command line.
 exit status: 0 when the work is done, 1 when it failed, 2 for a wrong option, 130 and 143 when it was stopped.
 """
 _OWN_HELP = {
+    "--parallel": """\
+  --parallel N|dask://HOST:PORT|ray
+                        make imitation targets and start palettes in N processes, or by the workers of a
+                        Dask or Ray cluster (default: in threads); the training is not affected
+""",
     "--verbose": "  --verbose false       do not print the table of scores\n",
     "--return_predictions": "",  # of use only to Python callers of Lightning
 }
@@ -118,7 +124,8 @@ def help_of(name: str) -> str:
     Args:
         name: a key of :data:`OWN`.
     """
-    own = "".join(_OWN_HELP[option] for option in sorted(OWN[name]))
+    options = sorted({*OWN[name], *(_OURS_OF_FIT if name == "fit" else ())})
+    own = "".join(_OWN_HELP[option] for option in options)
     return HELP.format(name=name, about=ABOUT[name], examples=EXAMPLES[name], own=own, help_all=HELP_ALL)
 
 
@@ -135,7 +142,7 @@ def check_arguments(argv: Sequence[str]) -> None:
     from colorcnn.reproduce.yaml_file import read_yaml
 
     name, options = argv[0], [word.partition("=")[0] for word in argv[1:] if word.startswith("-")]
-    known = {*COMMON, *OWN[name], *_OURS}
+    known = {*COMMON, *OWN[name], *_OURS, *(_OURS_OF_FIT if name == "fit" else ())}
     for option in options:
         below = option.partition(".")[0].rstrip("+")
         if option.startswith("--") and option not in known and below not in PLACES:

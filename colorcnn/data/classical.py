@@ -8,6 +8,7 @@ import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar, Self
 
@@ -21,6 +22,7 @@ from colorcnn.data.cache import array_writer, cache_folder, content_key, read_ar
 from colorcnn.data.datasets import ImageSplit
 from colorcnn.errors import UsageError, unknown_name
 from colorcnn.paletted import Paletted
+from colorcnn.parallel import Workers, connected, in_parallel
 from colorcnn.quantizers import QUANTIZERS, Quantizer, check_num_colors
 
 _SHARE_OF_DEVICE = 0.25  # share of a GPU's free memory for the results of all sizes
@@ -31,13 +33,15 @@ class ClassicalResults(ABC):
     """Base class of a quantizer's results (index maps or palettes) for one split and several palette sizes.
 
     Missing results are computed on construction, on all cores: quantizers process a batch in threads, which
-    is as fast as processes.
+    is as fast as processes. The workers of a cluster get the pixels of a few images with each call, so they
+    need no data set.
 
     Args:
         split: the images; a batch's ``index`` holds positions in it.
         sizes: the palette sizes, each 1..256.
         quantizer: a name in :data:`colorcnn.quantizers.QUANTIZERS`.
         cache_dir: folder of the results, see :func:`colorcnn.data.cache.cache_folder`.
+        workers: processes or a cluster for missing results; None to compute them here.
 
     Raises:
         UsageError: the quantizer is unknown, or ``sizes`` is empty or invalid.
@@ -55,6 +59,8 @@ class ClassicalResults(ABC):
         sizes: Iterable[int],
         quantizer: str = "median-cut",
         cache_dir: str | os.PathLike[str] | None = None,
+        *,
+        workers: Workers | None = None,
     ) -> None:
         if quantizer not in QUANTIZERS:
             raise unknown_name("quantizer", quantizer, QUANTIZERS)
@@ -69,7 +75,8 @@ class ClassicalResults(ABC):
         missing = {size: path for size, path in paths.items() if not path.exists()}
         if missing:
             shapes = {size: (len(split), *self.shape(size)) for size in missing}
-            _compute(split, method(), missing, shapes, self.kept, self.title)
+            with connected(workers):
+                _compute(split, method(), missing, shapes, self.kept, self.title)
         self._kept: dict[int, Tensor] = {size: _as_tensor(read_array(path)) for size, path in paths.items()}
 
     @abstractmethod
@@ -117,7 +124,7 @@ class ClassicalResults(ABC):
 
 
 def _as_tensor(array: np.ndarray) -> Tensor:
-    """Return a tensor of a read-only memory map; it must not be written to."""
+    """Return a tensor of a read-only array, such as a memory map; it must not be written to."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "The given NumPy array is not writable", UserWarning)
         return torch.from_numpy(array)
@@ -163,8 +170,22 @@ def _compute(
         progress = stack.enter_context(
             tqdm(total=len(split) * len(paths), desc=title.capitalize(), unit="image", disable=None)
         )
-        for start in range(0, len(split), chunk):
-            images = torch.from_numpy(split.pixels(slice(start, start + chunk)))
-            for size, append in writers.items():
-                append(kept(quantizer(images, size, channels_last=True)))
-                progress.update(len(images))
+        starts = range(0, len(split), chunk)
+        calls = ((split.pixels(slice(start, start + chunk)),) for start in starts)
+        for results in in_parallel(_Quantized(quantizer, tuple(writers), kept), calls):
+            for append, rows in zip(writers.values(), results):
+                append(rows)
+                progress.update(len(rows))
+
+
+@dataclass(frozen=True)
+class _Quantized:
+    """Callable that returns the cached part of some images (n, H, W, 3) for each palette size."""
+
+    quantizer: Quantizer
+    sizes: tuple[int, ...]
+    kept: Callable[[Paletted], np.ndarray]
+
+    def __call__(self, pixels: np.ndarray) -> list[np.ndarray]:
+        images = _as_tensor(pixels)
+        return [self.kept(self.quantizer(images, size, channels_last=True)) for size in self.sizes]

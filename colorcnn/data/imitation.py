@@ -17,6 +17,7 @@ from colorcnn.data.classical import ClassicalResults, method_version
 from colorcnn.data.datasets import ImageSplit
 from colorcnn.errors import unknown_name
 from colorcnn.paletted import Paletted, to_bytes
+from colorcnn.parallel import Workers
 from colorcnn.quantizers import QUANTIZERS
 from colorcnn.quantizers.batched_wu import wu_index_maps
 
@@ -96,6 +97,7 @@ def open_targets(
     device: torch.device,
     *,
     maps: Literal["cached", "computed"] = "cached",
+    workers: Workers | None = None,
 ) -> ImitationTargets | ComputedTargets:
     """Open the imitation targets of a training.
 
@@ -105,7 +107,8 @@ def open_targets(
         quantizer: a name in :data:`colorcnn.quantizers.QUANTIZERS`.
         device: device of the training.
         maps: ``cached`` on the disk, or ``computed`` for each batch.
+        workers: processes or a cluster that compute missing maps for the disk; None to compute them here.
     """
     if maps == "computed":
         return ComputedTargets(quantizer)
-    return ImitationTargets(train, sizes, quantizer).to(device)
+    return ImitationTargets(train, sizes, quantizer, workers=workers).to(device)

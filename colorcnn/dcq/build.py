@@ -55,7 +55,8 @@ class Build:
         classifier: the classifier as its user names it, for the manifest.
         classifier_input: JSON value that identifies the classifier's weights and image size. An unfinished
             build resumes only if this is unchanged.
-        jobs: number of pieces computed in parallel; -1 is one for each core.
+        jobs: number of pieces computed in parallel; -1 is one for each core, None one for each worker of
+            :func:`colorcnn.parallel.connected`.
         say: function that prints a message for the user.
     """
 
@@ -67,7 +68,7 @@ class Build:
     data: str = ""
     classifier: str | None = None
     classifier_input: Any = None
-    jobs: int = -1
+    jobs: int | None = -1
     say: Callable[[str], None] = lambda message: None
     notes: list[str] = field(default_factory=list)
 

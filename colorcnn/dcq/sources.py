@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from PIL import Image
@@ -78,6 +78,10 @@ class FileImages:
 
     def __len__(self) -> int:
         return len(self.files)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return the state for a worker, whose working folder may be another."""
+        return {**vars(self), "files": [file.absolute() for file in self.files]}
 
     @property
     def key(self) -> str:

@@ -8,15 +8,16 @@ import json
 import shutil
 import zipfile
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import joblib
 import numpy as np
 from tqdm import tqdm
 
 from colorcnn.errors import ColorCNNError, UsageError
 from colorcnn.files import write_atomically
+from colorcnn.parallel import in_parallel
 
 Arrays = Mapping[str, np.ndarray]
 PLAN = "plan.json"
@@ -25,20 +26,20 @@ PLAN = "plan.json"
 class Work:
     """The folder of a running build.
 
-    Each piece of a stage is one file, written atomically. joblib computes the pieces in threads, unless
-    ``joblib.parallel_config`` selects another backend, such as ``loky``, ``dask`` or ``ray``. The workers of
-    a cluster need the images under the same paths.
+    Each piece of a stage is one file, written atomically. The pieces are computed in threads, or by the
+    workers of :func:`colorcnn.parallel.connected`. The workers of a cluster need the images and this folder
+    under the same absolute paths.
 
     Args:
         folder: the folder of the results; created if it is missing.
         plan: JSON description of everything that affects the results. A folder with another plan is refused.
-        jobs: number of pieces computed in parallel; -1 is one for each core.
+        jobs: number of pieces computed in parallel; -1 is one for each core, None one for each worker.
 
     Raises:
         UsageError: the folder holds work with another plan.
     """
 
-    def __init__(self, folder: Path, plan: Mapping[str, Any], *, jobs: int = -1) -> None:
+    def __init__(self, folder: Path, plan: Mapping[str, Any], *, jobs: int | None = -1) -> None:
         self.folder = folder
         self.jobs = jobs
         self.resumed = False
@@ -55,6 +56,10 @@ class Work:
         else:
             shutil.rmtree(folder, ignore_errors=True)  # pieces without a plan may belong to another build
             write_atomically(path, data)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return the state for a worker, whose working folder may be another."""
+        return {**vars(self), "folder": self.folder.absolute()}
 
     def path(self, stage: str, start: int = 0) -> Path:
         """Return the file of a piece.
@@ -149,12 +154,11 @@ class Work:
         if not todo:
             return
         save = keep or (lambda number, result: self.save(stage, result, number))
-        parallel = joblib.Parallel(n_jobs=self.jobs, prefer="threads", return_as="generator_unordered")
-        calls = (joblib.delayed(_numbered)(work, number, prepare(piece)) for number, piece in todo.items())
+        calls = ((number, prepare(piece)) for number, piece in todo.items())
         with tqdm(
             total=len(pieces), initial=len(pieces) - len(todo), desc=describe, unit=unit, disable=None
         ) as bar:
-            for number, result in parallel(calls):
+            for number, result in in_parallel(_Numbered(work), calls, jobs=self.jobs, ordered=False):
                 save(number, result)
                 bar.update()
 
@@ -166,8 +170,14 @@ class Work:
         shutil.rmtree(self.folder, ignore_errors=True)
 
 
-def _numbered(work: Callable[[Any], Any], number: int, piece: Any) -> tuple[int, Any]:
-    return number, work(piece)
+@dataclass(frozen=True)
+class _Numbered:
+    """Callable that returns the number of a piece and its result."""
+
+    work: Callable[[Any], Any]
+
+    def __call__(self, number: int, piece: Any) -> tuple[int, Any]:
+        return number, self.work(piece)
 
 
 def ranges(count: int, step: int) -> dict[int, np.ndarray]:

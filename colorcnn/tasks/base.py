@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import pytorch_lightning as pl
 import torch
@@ -111,6 +111,9 @@ def first_process_first(trainer: pl.Trainer) -> Iterator[None]:
 class Task(pl.LightningModule, ABC):
     """Base class of all trainings; subclasses keep their options in ``self.hparams``."""
 
+    quantizes_first: ClassVar[bool] = False
+    """True if a classical quantizer may work on the training images before the training."""
+
     def __init__(self) -> None:
         super().__init__()
         self.finite = FiniteCheck()
@@ -136,6 +139,10 @@ class Task(pl.LightningModule, ABC):
         Raises:
             UsageError: an option of the trainer is not supported.
         """
+        if getattr(trainer, "workers", None) is not None and not self.quantizes_first:
+            raise UsageError(
+                f"{type(self).__name__} quantizes no images before the training: leave trainer.parallel out."
+            )
 
     def checked(self, loss: Tensor) -> Tensor:
         """Return ``loss``, or stop the training if it is NaN or infinite.

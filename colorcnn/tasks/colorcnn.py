@@ -88,6 +88,7 @@ class ColorCNNTask(ImageTask):
 
     mean: Tensor
     std: Tensor
+    quantizes_first = True
 
     def __init__(
         self,
@@ -172,14 +173,15 @@ class ColorCNNTask(ImageTask):
         if not (starts or sizes):
             return
         limited = self._images_to_see(data) < len(data.train)
+        workers = getattr(self.trainer, "workers", None)
         if isinstance(self.quantizer, PaletteAttention) and starts and not limited:
-            found = StartPalettes(data.train, self.sizes, self.quantizer.start)
+            found = StartPalettes(data.train, self.sizes, self.quantizer.start, workers=workers)
             self.starts = found.to(self.device)
         if sizes:
             method = self.hparams["imitation_method"]
             maps: Literal["cached", "computed"] = self.hparams["imitation_maps"]
             maps = "computed" if limited else maps
-            self.targets = open_targets(data.train, sizes, method, self.device, maps=maps)
+            self.targets = open_targets(data.train, sizes, method, self.device, maps=maps, workers=workers)
 
     def _images_to_see(self, data: ImageDataModule) -> float:
         """Return the number of images that the training will use; smaller than N in a limited run."""

@@ -9,6 +9,8 @@ import pytorch_lightning as pl
 import torch
 from pytorch_lightning.utilities import rank_zero_info
 
+from colorcnn.parallel import parse_workers
+
 Precision = Literal[
     "auto", "32-true", "16-true", "bf16-true", "64-true", "16-mixed", "bf16-mixed", "32", "16", "64", "bf16"
 ]
@@ -28,6 +30,8 @@ class Trainer(pl.Trainer):
             processes, every image once.
         deterministic: True for deterministic algorithms. By default GPU results differ in their last digits
             between runs.
+        parallel: where classical quantizers compute imitation targets and start palettes: a number of
+            processes, ``dask://HOST:PORT`` or ``ray``; None for this process. The training is not affected.
         **options: all other options of Lightning's trainer.
     """
 
@@ -39,8 +43,10 @@ class Trainer(pl.Trainer):
         benchmark: bool | None = None,
         deterministic: bool | Literal["warn"] | None = None,
         use_distributed_sampler: bool = False,
+        parallel: str | None = None,
         **options: Any,
     ) -> None:
+        self.workers = None if parallel is None else parse_workers(parallel)
         if precision == "auto":
             precision = native_precision(accelerator)
             rank_zero_info(f"precision: auto is {precision} on this device")

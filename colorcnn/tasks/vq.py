@@ -156,6 +156,7 @@ class VQTask(Task):
 
     def check_trainer(self, trainer: pl.Trainer) -> None:
         """See :meth:`Task.check_trainer`."""
+        super().check_trainer(trainer)
         if trainer.world_size > 1:
             raise UsageError("A compressor is trained on one device: set trainer.devices to 1.")
         if trainer.overfit_batches:  # type: ignore[attr-defined]

@@ -4,7 +4,6 @@ import json
 import pickle
 from pathlib import Path
 
-import joblib
 import numpy as np
 import pytest
 from dcq_samples import CLASSES, tinted
@@ -86,29 +85,6 @@ def test_a_cpu_looks_at_a_few_images_at_a_time_and_sees_the_same(source, network
     assert len(seen[0]["attention"]) == 40
     for name in ("features", "attention"):
         np.testing.assert_allclose(seen[0][name], seen[1][name], rtol=1e-3, atol=1e-3)
-
-
-def test_processes_give_the_same_bytes_as_threads(source, build) -> None:
-    first = build(source, folder="a")
-    first.run()
-    with joblib.parallel_config("loky", n_jobs=2):
-        second = build(source, folder="b")
-        second.run()
-    assert files_of(first.folder) == files_of(second.folder)
-
-
-def test_a_local_dask_cluster_gives_the_same_bytes(source, build) -> None:
-    distributed = pytest.importorskip("dask.distributed")
-    first = build(source, folder="a", refine=False)
-    first.run()
-    with (
-        distributed.LocalCluster(n_workers=1, threads_per_worker=1, dashboard_address=None) as cluster,
-        distributed.Client(cluster),
-        joblib.parallel_config("dask"),
-    ):
-        second = build(source, folder="b", refine=False)
-        second.run()
-    assert files_of(first.folder) == files_of(second.folder)
 
 
 @pytest.mark.parametrize("stage", ["look", "clusters", "design", "refine"])

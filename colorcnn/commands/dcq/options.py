@@ -7,7 +7,7 @@ import dataclasses
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from colorcnn.commands.console import add_device_option, add_root_options
+from colorcnn.commands.console import add_device_option, add_parallel_option, add_root_options
 from colorcnn.errors import UsageError
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 def add_jobs_option(parser: argparse.ArgumentParser) -> None:
     """Add --jobs."""
     parser.add_argument(
-        "--jobs", type=int, default=-1, metavar="N", help="number of parallel jobs (default: one per core)"
+        "--jobs", type=int, metavar="N", help="number of parallel jobs (default: one per core)"
     )
 
 
@@ -103,6 +103,7 @@ def add_build_options(parser: argparse.ArgumentParser) -> None:
         "or 224 if they differ)")  # fmt: skip
     add_device_option(parser)
     add_jobs_option(parser)
+    add_parallel_option(parser, "work on parts of the data set")
 
 
 def _add_stage_options(parser: argparse.ArgumentParser) -> None:

@@ -19,6 +19,7 @@ from colorcnn.dcq.formats import EXPORTS, check_export
 from colorcnn.dcq.store_folder import check_store
 from colorcnn.errors import UsageError
 from colorcnn.methods import parse_method
+from colorcnn.parallel import connected
 from colorcnn.pretrained import check_classifier
 
 if TYPE_CHECKING:
@@ -106,12 +107,23 @@ def main(argv: list[str]) -> int:
     options = _parser().parse_args(argv)
     options.argv = argv
     check_seed(getattr(options, "seed", 0))
-    if getattr(options, "jobs", None) == 0:
-        raise UsageError("--jobs is 0: give the number of parallel jobs, or -1 for one per core.")
+    options.jobs = _jobs(options)
     run: dict[str, Callable[[argparse.Namespace], int]] = {
         "build": _build, "export": _export, "verify": _verify, "recode": _recode,
     }  # fmt: skip
     return run[options.command](options)
+
+
+def _jobs(options: argparse.Namespace) -> int | None:
+    """Return the number of parallel jobs; None lets the workers of --parallel decide it."""
+    jobs: int | None = getattr(options, "jobs", None)
+    if jobs == 0:
+        raise UsageError("--jobs is 0: give the number of parallel jobs, or -1 for one per core.")
+    if getattr(options, "parallel", None) is None:
+        return -1 if jobs is None else jobs
+    if jobs is not None:
+        raise UsageError("--jobs counts threads, which --parallel replaces: remove one of them.")
+    return None
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -195,7 +207,8 @@ def _build(options: argparse.Namespace) -> int:
                 jobs=options.jobs,
                 say=_log.info,
             )
-            manifest = _run(build, options)
+            with connected(options.parallel):
+                manifest = _run(build, options)
         _draw_examples(source, options.out)
     _print_sizes(manifest)
     return 0
