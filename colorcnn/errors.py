@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import functools
 import os
 import reprlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -138,6 +139,11 @@ def similar_name(name: str, known: Iterable[str]) -> str | None:
         name: the unknown name; case and punctuation are ignored.
         known: the known names.
     """
+    return _similar_name(name, tuple(known))
+
+
+@functools.lru_cache(maxsize=1024)  # an experiment asks of the same words for each of its stages
+def _similar_name(name: str, known: tuple[str, ...]) -> str | None:
     plain = {_letters(one): one for one in known}
     found = difflib.get_close_matches(_letters(name), plain, n=1, cutoff=0.7)
     return plain[found[0]] if found else None

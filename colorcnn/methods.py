@@ -12,7 +12,14 @@ from typing import TYPE_CHECKING, Any, Protocol
 from colorcnn.colors import parse_colors
 from colorcnn.errors import UnknownName, UsageError, check_at_least
 from colorcnn.hub import is_hub_name, is_repository
-from colorcnn.pretrained import available, find_checkpoint, find_device, find_unpublished, load_any
+from colorcnn.pretrained import (
+    available,
+    find_checkpoint,
+    find_device,
+    find_unpublished,
+    is_available,
+    load_any,
+)
 from colorcnn.quantizers import DITHERS, QUANTIZERS, Dithered
 from colorcnn.quantizers.base import check_kept
 from colorcnn.quantizers.keeping import Keeping
@@ -93,15 +100,15 @@ def parse_method(method: str) -> Method:
 
 def _architecture(checkpoint: str) -> str:
     """Return the learned method of a checkpoint."""
-    known = available()
     if is_repository(checkpoint):
         find_checkpoint(checkpoint)  # raises an error that suggests hf:
     on_hub = is_hub_name(checkpoint)
-    if not checkpoint or not (on_hub or checkpoint in known or Path(checkpoint).exists()):
+    published = is_available(checkpoint)
+    if not checkpoint or not (on_hub or published or Path(checkpoint).exists()):
         raise UnknownName("method", checkpoint.partition(":")[0], [*QUANTIZERS, *LEARNED_METHODS])
     from colorcnn.checkpoint_config import read_config
 
-    lightning = None if on_hub or checkpoint in known else find_unpublished(checkpoint)
+    lightning = None if on_hub or published else find_unpublished(checkpoint)
     if lightning is not None:
         from colorcnn.weights import load_lightning
 

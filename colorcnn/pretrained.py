@@ -54,6 +54,12 @@ def available(kind: str | None = None, pattern: str | None = None) -> list[str]:
     return found if kind is None else _of_kind(found, kind)
 
 
+def is_available(name: str) -> bool:
+    """Return True if pretrained weights have this name."""
+    plain = Path(name).name == name  # not a path
+    return plain and any((folder / name / "config.json").exists() for folder in checkpoint_folders())
+
+
 def _of_kind(names: list[str], kind: str) -> list[str]:
     from colorcnn.checkpoint_config import KINDS, read_config
 

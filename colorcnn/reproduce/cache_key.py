@@ -55,8 +55,8 @@ def _weights(description: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
     from colorcnn.models.colorcnn import OF_USE
 
     names = set(pretrained.available())
-    for text in _strings(description):
-        for name in [text, _checkpoint_of_method(text)]:
+    for text in dict.fromkeys(_strings(description)):
+        for name in [text] if text in names else [text, _checkpoint_of_method(text)]:
             if not name:
                 continue
             if name in names or is_hub_name(name) or (Path(name) / "config.json").is_file():

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import functools
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +29,7 @@ def read_yaml(path: Path) -> dict[str, Any]:
     """
     try:
         text = schema.read_file(path, "give a YAML file of a configuration or an experiment", MAX_BYTES)
-        content = yaml.load(text.decode(), Loader=_Loader)
+        content = copy.deepcopy(_parse(text))
     except FileNotFoundError as error:
         name = shortened(str(path), 200)
         raise ColorCNNError(f"{name} could not be read, it does not exist: check its name.") from error
@@ -39,6 +41,11 @@ def read_yaml(path: Path) -> dict[str, Any]:
             f"{path} is not a YAML mapping: give a file of `kind: fit` or `kind: experiment`."
         )
     return content
+
+
+@functools.lru_cache(maxsize=256)  # the stages of an experiment name the same files
+def _parse(text: bytes) -> Any:
+    return yaml.load(text.decode(), Loader=_Loader)
 
 
 class _Loader(_SAFE):
