@@ -2,7 +2,6 @@
 
 import os
 import signal
-import subprocess
 import sys
 import time
 from pathlib import Path
@@ -11,6 +10,7 @@ import pytest
 import pytorch_lightning as pl
 import torch
 import yaml
+from running import Running
 from torch import nn
 
 from colorcnn.cli import main
@@ -19,8 +19,7 @@ from colorcnn.errors import UsageError
 from colorcnn.reproduce.locks import claimed
 from colorcnn.tasks.progress import duration, warnings_about
 
-TESTS = Path(__file__).resolve().parents[1]
-CONF = TESTS / "conf"
+CONF = Path(__file__).resolve().parents[1] / "conf"
 
 
 @pytest.fixture
@@ -126,23 +125,13 @@ def test_two_trainings_of_one_name_are_refused(run, tmp_path, capsys):
 
 @pytest.mark.skipif(os.name != "posix", reason="a signal of POSIX")
 def test_sigterm_ends_a_training_with_143_and_the_command_that_resumes(tmp_path):
-    environment = {
-        **os.environ, "COLORCNN_CACHE": str(tmp_path / "cache"), "OMP_NUM_THREADS": "1",
-        "PYTHONPATH": str(TESTS),
-    }  # fmt: skip
     argv = ["fit", "--config", str(CONF / "classifier.yaml"), "--trainer.max_epochs", "100000"]
-    process = subprocess.Popen(
-        [sys.executable, "-m", "colorcnn", *argv],
-        cwd=tmp_path,
-        env=environment,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+    process = Running(argv, cwd=tmp_path, env={"COLORCNN_CACHE": str(tmp_path / "cache")})
     last = tmp_path / "runs" / "classifier" / "checkpoints" / "last.ckpt"
-    while not last.exists() and process.poll() is None:
+    while not last.exists() and process.returncode is None:
         time.sleep(0.01)
     process.send_signal(signal.SIGTERM)
-    told = process.communicate()[1]
+    told = process.told()
     assert process.returncode == 143, told
     assert "last.ckpt is complete: resume with --ckpt_path last" in told
     assert f"`colorcnn {' '.join(argv)} --ckpt_path last`" in told

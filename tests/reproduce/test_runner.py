@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 import torch
 import yaml
-from halting import halt
 from PIL import Image
+from running import Running, halt
 
 from colorcnn.cli import INTERRUPTED, main
 from colorcnn.errors import ColorCNNError
@@ -134,7 +134,7 @@ def test_a_training_that_was_interrupted_goes_on(stop, copy, whole):
     saving = "colorcnn.tasks.checkpoints.WholeCheckpoints.save_checkpoint"
     process = halt(command, copy / "ready", saving, "last.ckpt")
     process.send_signal(stop)
-    said = process.communicate()[1]
+    said = process.told()
     plus = stage_folder(copy, "plus")
     assert len(epochs(plus)) < 3
     if stop == signal.SIGINT:
@@ -274,10 +274,9 @@ def test_two_processes_share_the_work(copy, tmp_path):
     for stage in ("first-2", "first-4", "accuracy"):
         shutil.rmtree(stage_folder(copy, stage))
     (copy / "results" / "experiment_cpu.json").unlink()
-    command = [sys.executable, "-m", "colorcnn", "reproduce", str(CONF), "--seeds", "1"]
-    command += ["-o", str(copy / "runs"), "--results", str(copy / "results")]
-    both = [subprocess.Popen(command, stderr=subprocess.PIPE, text=True) for _ in range(2)]
-    told = [process.communicate(timeout=300)[1] for process in both]
+    command = ["reproduce", CONF, "--seeds", "1", "-o", copy / "runs", "--results", copy / "results"]
+    both = [Running(command) for _ in range(2)]
+    told = [process.told() for process in both]
     assert [process.returncode for process in both] == [0, 0], told
     starts = [line.split(": ")[1] for text in told for line in text.splitlines() if ": starts in" in line]
     assert len(starts) == len(set(starts)) == 3

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from halting import halt
+from running import halt
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from colorcnn.cli import main
@@ -130,7 +130,7 @@ def test_resuming_an_interrupted_run_gives_the_uninterrupted_numbers(stop, run, 
         env={"COLORCNN_CACHE": str(tmp_path / "cache")},
     )
     process.send_signal(stop)
-    told = process.communicate()[1]
+    told = process.told()
     if stop == signal.SIGINT:
         assert process.returncode == 130
         assert "last.ckpt is complete: resume with --ckpt_path last" in told

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import json
 import shutil
+import signal
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 import yaml
-from halting import halt
 from PIL import Image
+from running import halt
 
 from colorcnn.cli import INTERRUPTED, main
 from colorcnn.evaluation import vq_measures
@@ -139,8 +140,8 @@ def test_what_was_killed_is_gone_on_with(whole, tmp_path):
     without(whole, tmp_path, "vectors", "pictures")
     measuring = "colorcnn.evaluation.vq_measures.measure_vectors"
     process = halt(["reproduce", CONF, *arguments(tmp_path)], tmp_path / "ready", measuring)
-    process.kill()
-    process.communicate()
+    process.send_signal(signal.SIGKILL)
+    process.told()
     assert not list((tmp_path / "runs").glob("pictures-*/state.json"))
     assert reproduce(tmp_path) == 0
     assert same(tmp_path, whole)
