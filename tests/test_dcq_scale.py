@@ -55,6 +55,8 @@ def test_stores_of_several_bits_and_how_fast_they_are_read(tmp_path, pictures, i
 
 def test_two_builds_and_the_line_through_them(tmp_path, pictures, import_tool, monkeypatch):
     tool = import_tool("dcq_scale")
+    measure = tool.measure
+    monkeypatch.setattr(tool, "measure", lambda *args: measure(*args[:2], [*args[2], "--refine-steps", "2"]))
     call(tool, pictures, tmp_path / "out", "--side", "24", monkeypatch=monkeypatch)
     record = read_record(tmp_path / "out" / "results.json")
     few, many = record.metrics["dcq_scale"]
