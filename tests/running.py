@@ -1,4 +1,4 @@
-"""Run `colorcnn` in another process, and halt it at a known point, where a test interrupts it.
+"""Run `colorcnn` or other work in another process, and halt it at a known point, where a test interrupts it.
 
 The processes are forked from a server that imports the libraries once, since importing them takes longer than
 most of these tests.
@@ -11,7 +11,7 @@ import os
 import signal
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from pkgutil import resolve_name
 from typing import Any
@@ -21,30 +21,28 @@ _SERVER.set_forkserver_preload(["colorcnn.commands.lightning", "colorcnn.tasks.c
 
 
 class Running:
-    """A process that runs `colorcnn`, such as :class:`subprocess.Popen`.
+    """A process that does some work, such as :class:`subprocess.Popen`.
 
     Args:
-        argv: arguments of `colorcnn`.
-        cwd: its working folder.
-        env: variables of its environment, beside those of this process.
-        halted: function, text and file of :func:`halt`.
+        work: a function of a module. It may end with :class:`SystemExit`.
+        arguments: its arguments, which can be pickled.
+        cwd: the working folder.
+        env: variables of the environment, beside those of this process.
     """
 
     def __init__(
         self,
-        argv: Sequence[Any],
-        *,
+        work: Callable[..., Any],
+        *arguments: Any,
         cwd: Path | None = None,
         env: Mapping[str, str] | None = None,
-        halted: tuple[str, str, str] | None = None,
     ) -> None:
         number, name = tempfile.mkstemp(suffix=".stderr")
         os.close(number)
         self._told = Path(name)
         environment = {**os.environ, "OMP_NUM_THREADS": "1", **(env or {})}
-        words = [str(word) for word in argv]
-        arguments = (words, str(cwd or Path.cwd()), environment, name, halted)
-        self._process = _SERVER.Process(target=_run, args=arguments)
+        here = str(cwd or Path.cwd())
+        self._process = _SERVER.Process(target=_be, args=(work, arguments, here, environment, name))
         self._process.start()
 
     @property
@@ -66,6 +64,16 @@ class Running:
             self._told.unlink()
 
 
+def run(argv: Sequence[Any], **options: Any) -> Running:
+    """Start `colorcnn`.
+
+    Args:
+        argv: arguments of `colorcnn`.
+        options: options of :class:`Running`.
+    """
+    return Running(_command, [str(word) for word in argv], **options)
+
+
 def halt(argv: Sequence[Any], ready: Path, function: str, named: str = "", **options: Any) -> Running:
     """Start `colorcnn`, and return its process when it has halted.
 
@@ -76,27 +84,31 @@ def halt(argv: Sequence[Any], ready: Path, function: str, named: str = "", **opt
         named: halt after its first call with an argument, a text or a path, that contains this.
         options: options of :class:`Running`.
     """
-    process = Running(argv, halted=(function, named, str(ready)), **options)
+    process = Running(_command, [str(word) for word in argv], (function, named, str(ready)), **options)
     while not ready.exists():
         assert process.returncode is None, f"it ended before it came to {function}: {process.told()}"
         time.sleep(0.01)
     return process
 
 
-def _run(
-    argv: list[str],
+def _be(
+    work: Callable[..., Any],
+    arguments: Sequence[Any],
     folder: str,
     environment: Mapping[str, str],
     told: str,
-    halted: tuple[str, str, str] | None,
 ) -> None:
-    """Be the process: run the command, and end with its exit status."""
+    """Be the process."""
     os.chdir(folder)
     os.environ.clear()
     os.environ.update(environment)
     for number, path in ((1, os.devnull), (2, told)):
         with open(path, "ab") as stream:
             os.dup2(stream.fileno(), number)
+    work(*arguments)
+
+
+def _command(argv: list[str], halted: tuple[str, str, str] | None = None) -> None:
     if halted is not None:
         _halt_after(*halted)
     from colorcnn.cli import main

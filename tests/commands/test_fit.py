@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 import pytorch_lightning as pl
+import running
 import torch
 import yaml
-from running import Running
 from torch import nn
 
 from colorcnn.cli import main
@@ -126,7 +126,7 @@ def test_two_trainings_of_one_name_are_refused(run, tmp_path, capsys):
 @pytest.mark.skipif(os.name != "posix", reason="a signal of POSIX")
 def test_sigterm_ends_a_training_with_143_and_the_command_that_resumes(tmp_path):
     argv = ["fit", "--config", str(CONF / "classifier.yaml"), "--trainer.max_epochs", "100000"]
-    process = Running(argv, cwd=tmp_path, env={"COLORCNN_CACHE": str(tmp_path / "cache")})
+    process = running.run(argv, cwd=tmp_path, env={"COLORCNN_CACHE": str(tmp_path / "cache")})
     last = tmp_path / "runs" / "classifier" / "checkpoints" / "last.ckpt"
     while not last.exists() and process.returncode is None:
         time.sleep(0.01)

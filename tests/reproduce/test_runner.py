@@ -12,10 +12,11 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
+import running
 import torch
 import yaml
 from PIL import Image
-from running import Running, halt
+from running import halt
 
 from colorcnn.cli import INTERRUPTED, main
 from colorcnn.errors import ColorCNNError
@@ -275,7 +276,7 @@ def test_two_processes_share_the_work(copy, tmp_path):
         shutil.rmtree(stage_folder(copy, stage))
     (copy / "results" / "experiment_cpu.json").unlink()
     command = ["reproduce", CONF, "--seeds", "1", "-o", copy / "runs", "--results", copy / "results"]
-    both = [Running(command) for _ in range(2)]
+    both = [running.run(command) for _ in range(2)]
     told = [process.told() for process in both]
     assert [process.returncode for process in both] == [0, 0], told
     starts = [line.split(": ")[1] for text in told for line in text.splitlines() if ": starts in" in line]
