@@ -43,7 +43,7 @@ def quantize(
         channels_last: True if the colours are an array's last dimension; needed only for ambiguous shapes.
         background: colour behind transparent pixels.
         max_pixels: maximum number of pixels per image. By default
-            :data:`colorcnn.images.LEARNED_PIXELS` for ``colorcnn`` and ``colorcnn-plus``, else no limit.
+            :data:`colorcnn.images.LEARNED_PIXELS` for an ONNX file, else no limit.
         device: device of a learned model.
         seed: seed of methods with random numbers.
         options: options of the method: ``quality="best"``, ``space="oklab"``, ``serpentine=True``.

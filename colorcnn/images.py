@@ -43,9 +43,10 @@ _pillow_limit = threading.Lock()
 _STREAM_BYTES = 1 << 29
 
 LEARNED_PIXELS = 4_194_304
-"""Default limit of an image's pixels for a learned quantizer.
+"""Number of pixels up to which a learned quantizer computes an image as a whole.
 
-A small U-Net of width 16 needs 0.7 kB (4 colours) to 1.2 kB (256 colours) per pixel."""
+A small U-Net of width 16 needs 0.7 kB (4 colours) to 1.2 kB (256 colours) per pixel. It is the default limit
+where a method cannot compute in tiles."""
 
 
 def read_image(

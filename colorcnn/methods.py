@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 LEARNED_METHODS = ("colorcnn", "colorcnn-plus", "palette-attention")
 WHOLE_METHODS = ("colorcnn", "colorcnn-plus")
-"""Learned methods whose network computes at an image's full size, which needs much memory."""
+"""Learned methods whose network computes at an image's full size, which takes long for large images."""
 
 ONNX = "onnx"
 """The name of the method of every ONNX file; the file is its checkpoint."""
@@ -124,10 +124,11 @@ def takes_large_images(method: Method) -> bool:
     """Return True if a method's memory hardly grows with the image.
 
     Args:
-        method: a parsed method. Classical methods take large images, and so does palette attention, whose
-            network gets a small copy. The graph of an ONNX file gets the whole image.
+        method: a parsed method. Classical methods take large images, and so do learned ones: the network of
+            palette attention gets a small copy, the others compute in tiles. The graph of an ONNX file gets
+            the whole image.
     """
-    return method.name not in (*WHOLE_METHODS, ONNX)
+    return method.name != ONNX
 
 
 def needs_torch(method: Method) -> bool:

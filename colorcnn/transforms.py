@@ -27,7 +27,7 @@ class Quantize(v2.Transform):
         method: ``NAME[:CHECKPOINT][+DITHER]``, see :func:`colorcnn.methods.load_quantizer`.
         background: colour behind transparent pixels.
         max_pixels: maximum number of pixels per image. By default
-            :data:`colorcnn.images.LEARNED_PIXELS` for ``colorcnn`` and ``colorcnn-plus``, else no limit.
+            :data:`colorcnn.images.LEARNED_PIXELS` for an ONNX file, else no limit.
         options: options of :func:`colorcnn.methods.load_quantizer`: ``device``, ``seed``, ``dither``,
             ``palette``, ``keep``, and those of the method.
 

@@ -235,8 +235,9 @@ class TestQuantize:
         with pytest.raises(UsageError, match=problem):
             colorcnn.quantize(self.PIXELS, **options)
 
-    def test_one_limit_of_pixels_holds_for_learned_methods(self, checkpoints, tmp_path, monkeypatch):
+    def test_one_limit_of_pixels_holds_for_methods_without_tiles(self, checkpoints, tmp_path, monkeypatch):
         monkeypatch.setattr(api, "LEARNED_PIXELS", 50)
+        monkeypatch.setattr(api, "takes_large_images", lambda method: method.name == "octree")
         Image.fromarray(self.PIXELS).save(tmp_path / "a.png")
         for image in (self.PIXELS, tmp_path / "a.png", Image.fromarray(self.PIXELS), [self.PIXELS]):
             with pytest.raises(ColorCNNError, match="is 9 x 6, more than 50 pixels"):

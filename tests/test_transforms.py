@@ -86,7 +86,6 @@ def test_nothing_is_imported_before_it_is_used():
     assert done.stdout == "False\n"
 
 
-def test_palette_attention_takes_photographs_that_other_networks_refuse(monkeypatch):
-    monkeypatch.setattr("colorcnn.transforms.LEARNED_PIXELS", 10)
+def test_networks_take_photographs_of_any_size():
     assert colorcnn.Quantize(4, "palette-attention").max_pixels is None
-    assert colorcnn.Quantize(4, "colorcnn-plus").max_pixels == 10
+    assert colorcnn.Quantize(4, "colorcnn-plus").max_pixels is None

@@ -24,7 +24,7 @@ from colorcnn.explorer.classifying import PictureClassifier
 from colorcnn.explorer.sources import MOST_BYTES, Added, Pixels, Source, bring_to, take_apart
 from colorcnn.images import LEARNED_PIXELS
 from colorcnn.indexed import Indexed, count_indices
-from colorcnn.methods import load_quantizer, parse_method, takes_large_images
+from colorcnn.methods import ONNX, WHOLE_METHODS, load_quantizer, parse_method
 from colorcnn.quantizers import DITHERS, QUANTIZERS, Dithered
 from colorcnn.quantizers.histogram import Histogram
 from colorcnn.quantizers.palette_files import gpl_text
@@ -248,7 +248,7 @@ class Explorer:
         if parsed is None:
             raise UnknownName("method", request.method, self.methods)
         height, width, _ = pixels.colors.shape
-        if not takes_large_images(parsed) and height * width > LEARNED_PIXELS:
+        if parsed.name in (*WHOLE_METHODS, ONNX) and height * width > LEARNED_PIXELS:
             raise ColorCNNError(
                 f"The picture is {width} x {height}, and {parsed.name} takes at most {LEARNED_PIXELS:,} "
                 "pixels: choose a smaller size."

@@ -6,6 +6,7 @@ vocabulary: images (B, 3, H, W), assignment (B, C, H, W), indices (B, H, W), pal
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import overload
 
 import torch
@@ -18,6 +19,7 @@ from colorcnn.vq.estimators import straight_through, unit_ball
 
 __all__ = [
     "Assignment",
+    "color_sums",
     "gumbel_noise",
     "hard_assignment",
     "hard_indices",
@@ -28,12 +30,15 @@ __all__ = [
     "pool_channels",
     "pool_rows",
     "reinmax",
+    "row_slices",
     "simplex_noise",
     "soft_palette",
     "soft_render",
     "straight_through",
     "top_k_softmax",
 ]
+
+_CHUNK = 2**25  # values that are held at once for a large image
 
 Assignment = Tensor | SparseAssignment
 """A soft assignment m(x): dense (B, C, H, W), or only the K nonzero entries of each pixel."""
@@ -221,6 +226,39 @@ def simplex_noise(assignment: Assignment) -> Tensor:
     return inside / inside.sum(dim=1, keepdim=True)
 
 
+def color_sums(images: Tensor, indices: Tensor, num_colors: int) -> Tensor:
+    """Return sums (B, C, 4) float64 over the pixels with each index: red, green, blue, and their number.
+
+    Args:
+        images: (B, 3, H, W).
+        indices: M(x), (B, H, W), each below ``num_colors``.
+        num_colors: C.
+    """
+    batch = images.shape[0]
+    # A float32 sum loses digits over millions of pixels.
+    total = torch.zeros(batch, num_colors, 4, dtype=torch.float64, device=images.device)
+    for rows in row_slices(images.shape, 4):
+        pixels = images[:, :, rows].flatten(2).transpose(1, 2).double()
+        index = indices[:, rows].reshape(batch, -1, 1).long().expand(-1, -1, 4)
+        total = total.scatter_add(1, index, torch.cat([pixels, torch.ones_like(pixels[..., :1])], dim=2))
+    return total
+
+
+def row_slices(shape: torch.Size, channels: int) -> Iterator[slice]:
+    """Yield slices of the rows of images, each with at most 2**25 values. An exported graph has one slice.
+
+    Args:
+        shape: (B, 3, H, W).
+        channels: number of values for each pixel.
+    """
+    if torch.compiler.is_exporting():
+        yield slice(0, shape[2])
+        return
+    rows = max(1, _CHUNK // (shape[0] * channels * shape[3]))
+    for first in range(0, shape[2], rows):
+        yield slice(first, min(first + rows, shape[2]))
+
+
 def hard_palette(images: Tensor, indices: Tensor, num_colors: int) -> Tensor:
     """Return the palette T(x): the mean of the pixels with each index (Eq 3); 0 for an unused index.
 
@@ -232,13 +270,8 @@ def hard_palette(images: Tensor, indices: Tensor, num_colors: int) -> Tensor:
     Returns:
         (B, C, 3) with the type of ``images``.
     """
-    batch = images.shape[0]
-    pixels = images.flatten(2).transpose(1, 2).double()  # a float32 sum loses digits over millions of pixels
-    index = indices.reshape(batch, -1, 1).long()
-    zeros = torch.zeros(batch, num_colors, 3, dtype=torch.float64, device=images.device)
-    sums = zeros.scatter_add(1, index.expand(-1, -1, 3), pixels)
-    counts = zeros[..., :1].scatter_add(1, index, torch.ones_like(pixels[..., :1]))
-    return (sums / counts.clamp_min(1)).to(images.dtype)
+    sums = color_sums(images, indices, num_colors)
+    return (sums[..., :3] / sums[..., 3:].clamp_min(1)).to(images.dtype)
 
 
 def lloyd_steps(images: Tensor, indices: Tensor, palette: Tensor, steps: int) -> tuple[Tensor, Tensor]:
@@ -257,14 +290,18 @@ def lloyd_steps(images: Tensor, indices: Tensor, palette: Tensor, steps: int) ->
         Indices (B, H, W) int64 and palette (B, C, 3).
     """
     colors, wide = palette.shape[1], torch.promote_types(images.dtype, torch.float32)
-    pixels = images.flatten(2).to(wide)
     for _ in range(steps):
         used = torch.zeros(palette.shape[:2], dtype=torch.bool, device=palette.device)
         used.scatter_(1, indices.flatten(1).long(), True)
         # |x - T|^2 / 2 without |x|^2 / 2, which is equal for all colours: a single matrix product.
         choices = palette.to(wide)
         size = torch.where(used, choices.square().sum(dim=2) / 2, torch.inf)
-        indices = torch.baddbmm(-size[..., None], choices, pixels).argmax(dim=1).view_as(indices)
+        parts = []
+        for rows in row_slices(images.shape, colors):
+            pixels = images[:, :, rows].flatten(2).to(wide)
+            scores = torch.baddbmm(-size[..., None], choices, pixels)
+            parts.append(scores.argmax(dim=1).view_as(indices[:, rows]))
+        indices = torch.cat(parts, dim=1)
         palette = hard_palette(images, indices, colors)
     return indices.long(), palette
 

@@ -19,6 +19,7 @@ from colorcnn.errors import UsageError, check_at_least, shortened, unknown_name
 from colorcnn.models.layers import conv_bn_relu
 from colorcnn.models.registry import build
 from colorcnn.models.smp import MULTIPLE, create_smp_model, pad_to_multiple
+from colorcnn.models.tiling import Window
 
 DECODERS = ("narrow", "wide")
 
@@ -59,6 +60,7 @@ class UNet(nn.Module):
         outputs = widths[:-1] if decoder == "wide" else [width, *widths[: depth - 1]]
         inputs = [*outputs[1:], widths[-1]]
         self.multiple = 2**depth
+        self.halo = _reach(depth)
         self.align_corners = decoder == "narrow"
         self.stem = _double_conv(3, width)
         self.down = nn.ModuleList(_double_conv(a, b) for a, b in pairwise(widths))
@@ -70,17 +72,77 @@ class UNet(nn.Module):
     def forward(self, images: Tensor) -> Tensor:
         """Map (B, 3, H, W) to features (B, out_channels, H, W)."""
         height, width = images.shape[2:]
-        features = self.stem(pad_to_multiple(images, self.multiple))
+        return self._run(pad_to_multiple(images, self.multiple), None)[..., :height, :width]
+
+    def tile(self, pixels: Tensor, window: Window) -> Tensor:
+        """Map a part of an image to its features; those within ``halo`` pixels of a cut are not valid.
+
+        Args:
+            pixels: (B, 3, h, w), the part of the image that the window covers.
+            window: the place of the part. Its borders are multiples of ``multiple``.
+
+        Returns:
+            (B, out_channels, h', w'), the size of the window. With ``align_corners`` the features differ from
+            those of the whole image by rounding (a unit or two in the last place), else not at all.
+        """
+        return self._run(pad_to_multiple(pixels, self.multiple), window)
+
+    def _run(self, images: Tensor, window: Window | None) -> Tensor:
+        features = self.stem(images)
         skips = []
         for down in self.down:
             skips.append(features)
             features = down(F.max_pool2d(features, 2))
-        for up, skip in zip(reversed(self.up), reversed(skips)):
-            features = F.interpolate(
-                features, scale_factor=2.0, mode="bilinear", align_corners=self.align_corners
-            )
+        for level, (up, skip) in enumerate(zip(reversed(self.up), reversed(skips))):
+            if window is not None and self.align_corners:
+                features = _doubled(features, window, 2 ** (len(skips) - level))
+            else:
+                features = F.interpolate(
+                    features, scale_factor=2.0, mode="bilinear", align_corners=self.align_corners
+                )
             features = up(torch.cat([skip, features], dim=1))
-        return features[..., :height, :width]
+        return features
+
+
+def _reach(depth: int) -> int:
+    """Return the distance in pixels from which a pixel can change the features of a U-Net.
+
+    Every level has two 3x3 convolutions. Upsampling reads up to one pixel outside.
+    """
+    reach = 2
+    for _ in range(depth):
+        reach = -(-reach // 2) + 2
+    for _ in range(depth):
+        reach = 2 * reach + 2 + 2
+    return reach
+
+
+def _doubled(features: Tensor, window: Window, scale: int) -> Tensor:
+    """Double a part of a map, bilinear with aligned corners: positions depend on the size of the whole map.
+
+    Args:
+        features: (B, D, h, w).
+        window: the part of the image.
+        scale: pixels of the image for each pixel of the map.
+    """
+    first, second, share = _sources(window.height, window.rows, scale, features)
+    share = share[:, None]
+    features = features[:, :, first] * (1 - share) + features[:, :, second] * share
+    first, second, share = _sources(window.width, window.columns, scale, features)
+    features = features[..., first] * (1 - share) + features[..., second] * share
+    return features.contiguous(memory_format=torch.channels_last)
+
+
+def _sources(length: int, part: slice, scale: int, like: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Return two source positions within a part, and the weight of the second, for every doubled position."""
+    size, start, stop = length // scale, part.start // scale, part.stop // scale
+    ends = torch.tensor([size - 1, 2 * size - 1], dtype=like.dtype, device=like.device)
+    place = torch.arange(2 * start, 2 * stop, dtype=like.dtype, device=like.device) * (ends[0] / ends[1])
+    first = place.floor()
+    second = (first + 1).clamp_max(size - 1)
+    # A source before or behind the part is in the overlap, whose features are not used.
+    inside = ((each.long() - start).clamp(0, stop - start - 1) for each in (first, second))
+    return *inside, place - first
 
 
 class DnCNN(nn.Module):
@@ -103,10 +165,21 @@ class DnCNN(nn.Module):
         # The last layer of Zhang et al. has no BatchNorm and no ReLU, so features may be negative.
         self.layers = nn.Sequential(stem, *middle, nn.Conv2d(width, width, 3, padding=1, bias=False))
         self.out_channels = width
+        self.halo, self.multiple = depth, 1
 
     def forward(self, images: Tensor) -> Tensor:
         """Map (B, 3, H, W) to features (B, out_channels, H, W)."""
         return self.layers(images)
+
+    def tile(self, pixels: Tensor, window: Window) -> Tensor:
+        """Map a part of an image to its features; those within ``halo`` pixels of a cut are not valid.
+
+        Args:
+            pixels: (B, 3, h, w).
+            window: unused, because a convolution is the same everywhere.
+        """
+        del window
+        return self(pixels)
 
 
 class SMPBackbone(nn.Module):

@@ -24,7 +24,7 @@ from colorcnn.models.backbones import create_backbone
 from colorcnn.models.learned import LearnedQuantizer
 from colorcnn.models.precision import full_precision
 from colorcnn.models.sparse import SparseAssignment, top_k_of_product
-from colorcnn.paletted import Paletted
+from colorcnn.paletted import Paletted, from_bytes
 from colorcnn.quantizers.base import check_num_colors
 
 ALL_SIZES = tuple(range(1, 65))
@@ -64,6 +64,8 @@ class ColorCNN(LearnedQuantizer):
         hidden: channels of an extra 1x1 convolution before the head (256 in the authors' code); 0 for none,
             as in the paper.
     """
+
+    local = True
 
     def __init__(
         self,
@@ -169,6 +171,8 @@ class ColorCNNPlus(LearnedQuantizer):
         UsageError: the pooling or the palette is unknown, ``own_heads`` has no sizes, a size is larger than
             D, or ``refine_steps`` is used with a soft palette.
     """
+
+    local = True
 
     def __init__(
         self,
@@ -280,8 +284,29 @@ class ColorCNNPlus(LearnedQuantizer):
         return soft_palette(images, self.assign(logits).to(images.dtype)) * used[:, :, None]
 
     def _decide(self, images: Tensor, features: Tensor, num_colors: int) -> Paletted:
-        result = super()._decide(images, features, num_colors)
+        return self._refined(images, super()._decide(images, features, num_colors), num_colors)
+
+    def _refined(self, images: Tensor, result: Paletted, num_colors: int) -> Paletted:
         if not self.refine_steps or num_colors < self.refine_from:
             return result
+        if images.dtype == torch.uint8:
+            images = from_bytes(images, result.palette.dtype)
         indices, palette = lloyd_steps(images, result.indices, result.palette, self.refine_steps)
         return Paletted(indices.to(torch.uint8), palette)
+
+    def color_sums(self, images: Tensor, logits: Tensor, indices: Tensor) -> Tensor:
+        """See :meth:`LearnedQuantizer.color_sums`; a soft palette weights pixels by m(x) (Eq 5)."""
+        if self.test_palette == "hard":
+            return super().color_sums(images, logits, indices)
+        weights = self.assign(logits).flatten(2).double()
+        pixels = torch.cat([images, torch.ones_like(images[:, :1])], dim=1).flatten(2).double()
+        return weights @ pixels.transpose(1, 2)
+
+    def tiled_result(self, images: Tensor, indices: Tensor, sums: Tensor) -> Paletted:
+        """See :meth:`LearnedQuantizer.tiled_result`; Lloyd steps follow."""
+        result = super().tiled_result(images, indices, sums)
+        num_colors = result.palette.shape[1]
+        if self.test_palette == "soft":  # unused rows are 0
+            used = torch.bincount(indices.flatten(), minlength=num_colors) > 0
+            return Paletted(indices, result.palette * used[None, :, None])
+        return self._refined(images, result, num_colors)

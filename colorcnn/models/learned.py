@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -13,12 +13,14 @@ from colorcnn.arrays import as_batch
 from colorcnn.errors import UsageError
 from colorcnn.images import LEARNED_PIXELS
 from colorcnn.models.assignment import (
+    color_sums,
     gumbel_noise,
     hard_indices,
     hard_palette,
 )
 from colorcnn.models.memory import check_memory
 from colorcnn.models.precision import full_precision
+from colorcnn.models.tiling import can_tile, quantize_in_tiles
 from colorcnn.paletted import Paletted, from_bytes
 from colorcnn.quantizers.base import check_num_colors
 from colorcnn.sharing import Shareable
@@ -28,6 +30,8 @@ class LearnedQuantizer(Shareable, ABC):
     """Base class of the learned quantizers: a feature map, logits, and the hard test-time path."""
 
     kind = "quantizer"
+    local: ClassVar[bool] = False
+    """True if a pixel's logits depend on the image only through the backbone's features of that pixel."""
 
     @abstractmethod
     def encode(self, images: Tensor) -> Tensor:
@@ -120,6 +124,9 @@ class LearnedQuantizer(Shareable, ABC):
     def quantize_many(self, images: Tensor, sizes: Sequence[int]) -> dict[int, Paletted]:
         """Quantize one batch to several numbers of colours with a single pass through the backbone.
 
+        Images of more than :data:`colorcnn.images.LEARNED_PIXELS` are computed in tiles if the network allows
+        it, see :mod:`colorcnn.models.tiling`.
+
         Args:
             images: (B, 3, H, W), float in [0, 1] or uint8, on any device.
             sizes: the numbers of colours.
@@ -130,15 +137,27 @@ class LearnedQuantizer(Shareable, ABC):
         """
         for size in sizes:
             check_num_colors(size)
-        device, images = images.device, self._as_floats(images)
+        device = images.device
+        if self._in_tiles(images):
+            with full_precision(next(self.parameters()).device):
+                return quantize_in_tiles(self, images, sizes)
+        images = self.as_floats(images)
         check_memory(self, images, max(sizes, default=1))
         # Always full precision, so that the result does not depend on the precision of a running training.
         with full_precision(images.device):
             features = self.encode(images)
             return {size: self._decide(images, features, size).to(device) for size in sizes}
 
-    def _as_floats(self, images: Tensor) -> Tensor:
-        """Move the images to the device and type of the weights."""
+    def _in_tiles(self, images: Tensor) -> bool:
+        large = images.ndim == 4 and images.shape[2] * images.shape[3] > LEARNED_PIXELS
+        return large and can_tile(self)
+
+    def as_floats(self, images: Tensor) -> Tensor:
+        """Return images (B, 3, H, W) as floats in [0, 1], with the device and type of the weights.
+
+        Raises:
+            UsageError: the shape or the type is invalid.
+        """
         if images.ndim != 4 or images.shape[1] != 3 or 0 in images.shape:
             raise UsageError(
                 f"images are {tuple(images.shape)}: give a batch (B, 3, H, W) with B, H, W >= 1."
@@ -165,6 +184,29 @@ class LearnedQuantizer(Shareable, ABC):
             indices: index map of the logits, (B, H, W).
         """
         return hard_palette(images, indices, logits.shape[1])
+
+    def color_sums(self, images: Tensor, logits: Tensor, indices: Tensor) -> Tensor:
+        """Return what a tile adds to the palette: sums (B, C, 4) of the colours, and their weight.
+
+        Args:
+            images: (B, 3, h, w), the pixels of the tile.
+            logits: (B, C, h, w).
+            indices: index map of the logits, (B, h, w).
+        """
+        return color_sums(images, indices, logits.shape[1])
+
+    def tiled_result(self, images: Tensor, indices: Tensor, sums: Tensor) -> Paletted:
+        """Return the quantized images of an index map that was computed in tiles.
+
+        Args:
+            images: (B, 3, H, W), float in [0, 1] or uint8.
+            indices: (B, H, W) uint8.
+            sums: the sum of :meth:`color_sums` over all tiles.
+        """
+        del images
+        weight = sums[..., 3:]
+        palette = sums[..., :3] / torch.where(weight > torch.finfo(torch.float32).tiny, weight, 1)
+        return Paletted(indices, palette.to(next(self.parameters()).dtype))
 
     def forward(self, images: Any, num_colors: int, **options: Any) -> Paletted:
         """See :meth:`quantize`."""

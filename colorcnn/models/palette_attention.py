@@ -23,7 +23,7 @@ from torch import Tensor, nn
 
 from colorcnn.errors import UsageError, check_at_least, unknown_name
 from colorcnn.graphs import view_size
-from colorcnn.models.assignment import gumbel_noise, hard_palette, straight_through
+from colorcnn.models.assignment import gumbel_noise, hard_palette, row_slices, straight_through
 from colorcnn.models.backbones import create_backbone
 from colorcnn.models.learned import LearnedQuantizer
 from colorcnn.paletted import Paletted, to_bytes
@@ -36,7 +36,6 @@ KEY_FEATURES = {"colour": 3, "relative": 3, "mean": 3, "rank": 1, "size": 1, "sh
 
 _SOFT_UP_TO = 8  # numbers of colours whose nearest-colour term has sharpness 1
 _LEAST_SPREAD = 1.0  # of s, in squared levels of 8 bits: images of at most C colours have no distances
-_CHUNK = 2**25  # scores that are held at once where an image is large
 
 
 class Encoded(NamedTuple):
@@ -287,7 +286,7 @@ def _fit(pixels: Tensor, colors: Tensor, counted: bool) -> tuple[Tensor, Tensor]
     wide = torch.float64 if torch.compiler.is_exporting() else pixels.dtype
     total = pixels.square().sum(dim=(1, 2, 3), dtype=wide)
     counts = torch.zeros(batch, colors_each, dtype=pixels.dtype, device=pixels.device)
-    for rows in _row_slices(pixels.shape, colors_each):
+    for rows in row_slices(pixels.shape, colors_each):
         least, nearest = _distances(pixels[:, :, rows], colors).min(dim=1)
         total = total + least.sum(dim=(1, 2), dtype=wide)
         if counted:
@@ -311,22 +310,9 @@ def _at_least_one(number: Any) -> Any:
     return number.clamp_min(1.0) if isinstance(number, Tensor) else max(1.0, number)
 
 
-def _row_slices(shape: torch.Size, num_colors: int) -> Iterator[slice]:
-    """Slices of an image's rows of which each has at most so many scores as fit into memory well.
-
-    An exported graph has no loop, and one slice.
-    """
-    if torch.compiler.is_exporting():
-        yield slice(0, shape[2])
-        return
-    rows = max(1, _CHUNK // (shape[0] * num_colors * shape[3]))
-    for first in range(0, shape[2], rows):
-        yield slice(first, min(first + rows, shape[2]))
-
-
 def _parts(pixels: Tensor, rounds: Sequence[_Round]) -> Iterator[Tensor]:
     """The scores (B, C, h, W), some rows of the images at a time."""
-    for rows in _row_slices(pixels.shape, rounds[0].colors.shape[1]):
+    for rows in row_slices(pixels.shape, rounds[0].colors.shape[1]):
         yield _scores(pixels, rounds, rows)
 
 

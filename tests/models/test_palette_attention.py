@@ -7,7 +7,6 @@ from hypothesis import strategies as st
 
 from colorcnn.errors import UsageError
 from colorcnn.models import create_model
-from colorcnn.models import palette_attention as module
 from colorcnn.models.assignment import hard_indices, hard_palette
 from colorcnn.models.palette_attention import KEY_FEATURES
 from colorcnn.paletted import from_bytes, to_bytes
@@ -140,7 +139,7 @@ def test_bytes_and_channels_last_mean_the_same_image():
 def test_pieces_of_a_large_image_give_what_the_whole_gives(rounds, monkeypatch):
     model, images = make(trained=True, view=16, rounds=rounds), pictures(1, 3, 50, 37)
     expected = model(images, 6)
-    monkeypatch.setattr(module, "_CHUNK", 6 * 37 * 7)
+    monkeypatch.setattr("colorcnn.models.assignment._CHUNK", 6 * 37 * 7)
     found = model(images, 6)
     assert (found.indices == expected.indices).float().mean() > 0.999  # sums of floats in another order
     with torch.no_grad():

@@ -16,7 +16,7 @@ from colorcnn.commands.quantize.quality import QualityRange, parse_quality
 from colorcnn.errors import UsageError
 from colorcnn.files import check_png_name
 from colorcnn.images import LEARNED_PIXELS
-from colorcnn.methods import DEFAULT_METHOD, LEARNED_METHODS, WHOLE_METHODS, parse_method
+from colorcnn.methods import DEFAULT_METHOD, LEARNED_METHODS, parse_method
 from colorcnn.pretrained import available
 from colorcnn.quantizers import DITHERS, QUANTIZERS, check_num_colors
 
@@ -155,7 +155,7 @@ def _parser(argv: Sequence[str]) -> argparse.ArgumentParser:
         type=int,
         metavar="N",
         help=f"refuse images of more pixels (default: {CLASSICAL_PIXELS}, as in Pillow; {LEARNED_PIXELS} "
-        f"for {' and '.join(WHOLE_METHODS)}, which need more memory)",
+        "for an ONNX file, which needs more memory)",
     )
     return parser
 
