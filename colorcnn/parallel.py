@@ -1,4 +1,4 @@
-"""Parallel calls through joblib: in threads, in processes, or on a Dask or Ray cluster."""
+"""Parallel calls: in threads, in processes, on a Dask or Ray cluster, or on several devices in turns."""
 
 from __future__ import annotations
 
@@ -7,7 +7,9 @@ import logging
 import os
 import re
 import socket
-from collections.abc import Callable, Iterable, Iterator
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from itertools import islice
@@ -227,6 +229,52 @@ def in_parallel(
     with joblib.parallel_config(**config):
         parallel = joblib.Parallel(n_jobs=jobs, prefer="threads", return_as=mode)
     yield from parallel(joblib.delayed(_call)(function, *arguments) for arguments in calls)
+
+
+class Turns:
+    """Functions that take calls in turns, each in a thread of its own, for example one per GPU.
+
+    A single function is called at once, in the caller's thread.
+
+    Args:
+        functions: at least one. Call k since the last :meth:`wait` goes to function k modulo their number.
+    """
+
+    def __init__(self, functions: Sequence[Callable[..., Any]]) -> None:
+        self.functions = list(functions)
+        self._pools = [ThreadPoolExecutor(1) for _ in functions] if len(functions) > 1 else []
+        self._pending: deque[Future[Any]] = deque()
+        self._turn = 0
+
+    def __enter__(self) -> Turns:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for pool in self._pools:
+            pool.shutdown(cancel_futures=True)
+
+    def call(self, *arguments: Any) -> None:
+        """Call the next function, or queue the call; wait if each function has two calls to do.
+
+        Args:
+            arguments: arguments of the call.
+
+        Raises:
+            Exception: this call or an earlier one failed.
+        """
+        turn, self._turn = self._turn, (self._turn + 1) % len(self.functions)
+        if not self._pools:
+            self.functions[turn](*arguments)
+            return
+        self._pending.append(self._pools[turn].submit(self.functions[turn], *arguments))
+        while len(self._pending) > 2 * len(self.functions):
+            self._pending.popleft().result()
+
+    def wait(self) -> None:
+        """Wait until all calls are done. The next call goes to the first function."""
+        while self._pending:
+            self._pending.popleft().result()
+        self._turn = 0
 
 
 def _in_slices(

@@ -259,6 +259,20 @@ def find_device(device: str | torch.device) -> torch.device:
     return found
 
 
+def find_devices(device: str) -> list[str]:
+    """Return the devices that a name stands for: all GPUs of this machine for ``cuda``, else one device.
+
+    Args:
+        device: see :func:`find_device`.
+    """
+    import torch
+
+    found = find_device(device)
+    if found.type == "cuda" and found.index is None and torch.cuda.device_count() > 1:
+        return [f"cuda:{number}" for number in range(torch.cuda.device_count())]
+    return [str(found)]
+
+
 def load_any(name: str) -> tuple[nn.Module, Config]:
     """Load a network and its configuration, on the CPU in evaluation mode.
 

@@ -108,6 +108,7 @@ class Clock:
         config: Mapping[str, Any] | None = None,
         seeds: Mapping[str, int] | None = None,
         device: str = "cpu",
+        num_devices: int = 1,
         libraries: Mapping[str, str] | None = None,
     ) -> Record:
         """Return the record of the work since the start.
@@ -119,16 +120,18 @@ class Clock:
             config: options of the work as JSON values.
             seeds: name -> seed.
             device: the torch device; the record holds its name.
+            num_devices: number of such devices that shared the work.
             libraries: name -> version of further libraries that could change the result.
         """
         wall, cpu = self.elapsed()
+        name = device_name(device)
         return Record(
             command=command,
             config=dict(config or {}),
             seeds=dict(seeds or {}),
             n=n,
             metrics=metrics,
-            device=device_name(device),
+            device=f"{num_devices} x {name}" if num_devices > 1 else name,
             versions={**versions(), **(libraries or {})},
             git=source_revision(),
             wall_seconds=round(wall, 2),

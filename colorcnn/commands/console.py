@@ -170,20 +170,23 @@ def add_root_options(parser: argparse.ArgumentParser) -> None:
     add("--download", action="store_true", help="download the data set if it is missing")
 
 
-def add_device_option(parser: argparse.ArgumentParser, default: str = "cpu") -> None:
+def add_device_option(
+    parser: argparse.ArgumentParser, default: str = "cpu", *, several: bool = False
+) -> None:
     """Add ``--device``, which is the same in all commands.
 
     Args:
         parser: the parser of a command.
         default: the default device.
+        several: True if the command uses all GPUs of the machine.
     """
+    gpus = "cuda is all GPUs, cuda:1 the second alone" if several else "cuda:1 is the second GPU"
     parser.add_argument(
         "--device",
         default=default,
         action=_Device,
         metavar="auto|cpu|cuda|mps",
-        help=f"device of the networks; auto is a GPU if there is one, cuda:1 is the second GPU (default: "
-        f"{default})",
+        help=f"device of the networks; auto is a GPU if there is one, {gpus} (default: {default})",
     )
 
 

@@ -25,6 +25,7 @@ from colorcnn.dcq.storage import Manifest, Sizes, Statistics, shard_entry, shard
 from colorcnn.dcq.store_folder import MANIFEST, NAMES
 from colorcnn.errors import ColorCNNError
 from colorcnn.files import refuse_existing, write_atomically
+from colorcnn.models.replicas import Replicas, modules_of
 from colorcnn.quantizers.k_means import KMeans
 from colorcnn.quantizers.palettes import SharedPalette
 from colorcnn.records import weights_hash
@@ -57,6 +58,7 @@ class Build:
             build resumes only if this is unchanged.
         jobs: number of pieces computed in parallel; -1 is one for each core, None one for each worker of
             :func:`colorcnn.parallel.connected`.
+        devices: devices of a learned quantizer; each gets a copy. empty if it stays where it is.
         say: function that prints a message for the user.
     """
 
@@ -69,6 +71,7 @@ class Build:
     classifier: str | None = None
     classifier_input: Any = None
     jobs: int | None = -1
+    devices: Sequence[str] = ()
     say: Callable[[str], None] = lambda message: None
     notes: list[str] = field(default_factory=list)
 
@@ -107,8 +110,7 @@ class Build:
     def run(self) -> Manifest:
         """Run all stages and return the manifest of the finished store."""
         if self.settings.palettes == "own":
-            colors: Any = OwnColors(self.quantizer or self._k_means(), self.settings.num_colors)
-            return self.finish(self.encode(colors), len(self.source))
+            return self.finish(self.encode(self._own_colors()), len(self.source))
         if self.settings.palettes == "super":
             found = SuperColors(_Designed(self.work), self.larger_palette(), self.settings.space)
             return self.finish(self.encode(found), len(self.source))
@@ -117,8 +119,11 @@ class Build:
         palettes = self.palettes(clusters)
         return self.finish(self.encode(SharedColors(clusters, palettes, self.settings.space)), len(palettes))
 
-    def _k_means(self) -> KMeans:
-        return KMeans(space=self.settings.space, seed=self.settings.seed)
+    def _own_colors(self) -> OwnColors:
+        quantizer = self.quantizer or KMeans(space=self.settings.space, seed=self.settings.seed)
+        if len(self.devices) > 1 and any(modules_of(quantizer)):
+            quantizer = Replicas(quantizer, self.devices)
+        return OwnColors(quantizer, self.settings.num_colors)
 
     def run_classifier(self) -> None:
         """Compute features and attention of all images if a stage needs them."""
@@ -219,7 +224,7 @@ class Build:
 
     def larger_palette(self) -> np.ndarray:
         """Design a palette per image. Return the larger palette (S, 3) uint8 that replaces their colours."""
-        own = OwnColors(self.quantizer or self._k_means(), self.settings.num_colors)
+        own = self._own_colors()
         self.work.pieces("own", self.parts, _Palettes(self.source, own), describe="Palettes of the images")
 
         def compute() -> Arrays:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import chain, zip_longest
 from typing import Any
 
 import torch
@@ -109,6 +110,25 @@ class MetricAccumulator:
             self.palette += rate.palette
             self.pixels += rate.pixels
 
+    def extend(self, parts: Sequence[MetricAccumulator]) -> None:
+        """Add the batches of several devices, which took turns, in the order of the batches.
+
+        Args:
+            parts: measurements of the first device, of the second, and so on.
+        """
+        for name, own in vars(self).items():
+            others = [getattr(part, name) for part in parts]
+            if name == "confusion":
+                counts = [*own, *chain(*others)]
+                self.confusion = [torch.stack(counts).sum(dim=0)] if counts else []
+            elif isinstance(own, list):
+                own += _by_turns(others)
+            elif isinstance(own, dict):
+                for key in dict.fromkeys(chain(*others)):
+                    own.setdefault(key, []).extend(_by_turns([other.get(key, []) for other in others]))
+            else:
+                setattr(self, name, own + sum(others))
+
     def state(self) -> dict[str, Any]:
         """Return the fields for a progress file, with each field's batches concatenated."""
         for parts in [*vars(self).values(), *self.judged.values()]:
@@ -145,6 +165,10 @@ class MetricAccumulator:
             palette_bpp=self.palette / self.pixels,
             **shared,
         )
+
+
+def _by_turns(parts: Sequence[Sequence[Tensor]]) -> list[Tensor]:
+    return [each for turn in zip_longest(*parts) for each in turn if each is not None]
 
 
 def _verdict(flags: Sequence[Tensor], order: Tensor) -> Verdict:

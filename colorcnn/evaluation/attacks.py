@@ -111,19 +111,29 @@ def through_quantizer(
     Raises:
         UsageError: the quantizer has no soft image.
     """
-    soften = getattr(quantizer, "soft", None)
-    if soft and soften is None:
+    if soft and not hasattr(quantizer, "soft"):
         raise UsageError("The quantizer has no soft image: use an `adaptive` attack.")
+    return _ThroughQuantizer(classifier, quantizer, num_colors, soft)
 
-    def network(images: Tensor) -> Tensor:
-        hard = quantizer.quantize_many(images.detach(), [num_colors])[num_colors].render()
+
+@dataclass(frozen=True)
+class _ThroughQuantizer:
+    """Network of :func:`through_quantizer`; an object, because a copy of a function shares its networks."""
+
+    classifier: nn.Module
+    quantizer: Any
+    num_colors: int
+    soft: bool
+
+    def __call__(self, images: Tensor) -> Tensor:
+        size = self.num_colors
+        hard = self.quantizer.quantize_many(images.detach(), [size])[size].render()
         path = images
-        if soft and soften is not None:
-            assignment = soften(images, num_colors)
+        if self.soft:
+            assignment = self.quantizer.soft(images, size)
             path = soft_render(soft_palette(images, assignment), assignment)
-        return classifier(straight_through(hard, path))
-
-    return network
+        logits: Tensor = self.classifier(straight_through(hard, path))
+        return logits
 
 
 def through_codec(classifier: nn.Module, codec: Coder) -> Network:
@@ -134,11 +144,20 @@ def through_codec(classifier: nn.Module, codec: Coder) -> Network:
         codec: codec that writes and reads the images.
     """
 
-    def network(images: Tensor) -> Tensor:
-        decoded = from_bytes(codec(to_bytes(images.detach()))[0]).to(images)
-        return classifier(straight_through(decoded, images))
+    return _ThroughCodec(classifier, codec)
 
-    return network
+
+@dataclass(frozen=True)
+class _ThroughCodec:
+    """Network of :func:`through_codec`."""
+
+    classifier: nn.Module
+    codec: Any
+
+    def __call__(self, images: Tensor) -> Tensor:
+        decoded = from_bytes(self.codec(to_bytes(images.detach()))[0]).to(images)
+        logits: Tensor = self.classifier(straight_through(decoded, images))
+        return logits
 
 
 @dataclass(frozen=True)
@@ -242,7 +261,16 @@ class Attacked:
     def __iter__(self) -> Iterator[Batch]:
         start = self.first
         for batch in self.batches:
-            images, labels = batch.images.to(self.device), batch.labels.to(self.device)
-            changed = self.attack.change(self.network, images, labels, self.epsilon, start)
-            start += len(images)
-            yield type(batch)(changed.cpu(), batch.labels, batch.index)
+            yield self.attacked(batch, start)
+            start += len(batch.images)
+
+    def attacked(self, batch: Batch, start: int) -> Batch:
+        """Return a batch of attacked images.
+
+        Args:
+            batch: the original images.
+            start: position of the first one.
+        """
+        images, labels = batch.images.to(self.device), batch.labels.to(self.device)
+        changed = self.attack.change(self.network, images, labels, self.epsilon, start)
+        return type(batch)(changed.cpu(), batch.labels, batch.index)

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from colorcnn.errors import ColorCNNError, UsageError
 from colorcnn.evaluation.accumulator import Answers
+from colorcnn.models.precision import full_precision
 from colorcnn.paletted import from_bytes
 from colorcnn.recognition import RECOGNITIONS, recognition_of
 
@@ -19,7 +20,7 @@ FrozenClassifiers = nn.Module | Mapping[str, nn.Module]
 
 @torch.inference_mode()
 def predict(classifier: nn.Module, images: Tensor, device: torch.device | str = "cpu") -> Tensor:
-    """Return the logits of a classifier for images.
+    """Return the logits of a classifier for images, in full precision.
 
     Args:
         classifier: maps images (B, 3, H, W) in [0, 1] to logits (B, K), or (B, K, H, W) for every pixel.
@@ -34,7 +35,8 @@ def predict(classifier: nn.Module, images: Tensor, device: torch.device | str = 
         ColorCNNError: the classifier fails. It may be the user's own.
     """
     try:
-        logits = classifier(from_bytes(images.to(device)))
+        with full_precision(torch.device(device)):  # also so that several GPUs give the numbers of one
+            logits = classifier(from_bytes(images.to(device)))
     except Exception as error:
         reason = f"{type(error).__name__}: {error}".splitlines()[0]
         raise ColorCNNError(
@@ -90,13 +92,6 @@ def _check_classes(logits: Tensor, labels: Tensor, num_classes: int | None, name
             f"{name} has {logits.shape[1]} classes and the data have {num_classes}: "
             "use a classifier that was trained on these data."
         )
-
-
-def modules_of(quantizer: object) -> Iterator[nn.Module]:
-    """Yield the network of a quantizer, or of the quantizer inside a wrapper such as ``Dithered``."""
-    for candidate in (quantizer, getattr(quantizer, "quantizer", None)):
-        if isinstance(candidate, nn.Module):
-            yield candidate
 
 
 @contextmanager

@@ -11,9 +11,10 @@ import torch
 from torch import Tensor, nn
 
 from colorcnn.errors import UsageError
-from colorcnn.evaluation.classifier_set import evaluating, modules_of, predict
+from colorcnn.evaluation.classifier_set import evaluating, predict
 from colorcnn.evaluation.passes import QuantizesMany
 from colorcnn.models.assignment import soft_palette, soft_render
+from colorcnn.models.replicas import modules_of
 from colorcnn.paletted import from_bytes, to_bytes
 
 if TYPE_CHECKING:

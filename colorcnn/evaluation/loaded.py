@@ -66,12 +66,13 @@ class LoadedEvaluation:
 
         return InOrder(self.split, self.config.batch_size)
 
-    def measure(self, folder: Path | None = None) -> Evaluation:
+    def measure(self, folder: Path | None = None, devices: Sequence[str] = ()) -> Evaluation:
         """Measure the methods, and their accuracy under attack if the options name attacks.
 
         Args:
             folder: folder of the progress files, used for this configuration alone. An interrupted run
                 resumes from them. None to save no progress.
+            devices: devices that share the work; by default the device of the configuration.
 
         Raises:
             ColorCNNError: no method accepts any of the palette sizes, or a method breaks its contract.
@@ -85,14 +86,14 @@ class LoadedEvaluation:
                 None if folder is None else ProgressFile(folder / f"{content_key(self.split.key, label)}.pt")
             )
 
-        batches = self.batches()
+        batches, devices = self.batches(), devices or [self.config.device]
         result = evaluate(
             self.methods,
             self.classifiers if len(self.classifiers) > 1 else self.classifier,
             batches,
             self.config.colors,
             codecs=self.codecs,
-            device=self.config.device,
+            device=devices,
             num_classes=self.data.num_classes,
             progress_file=progress_file("clean"),
         )
@@ -101,10 +102,14 @@ class LoadedEvaluation:
             raise ColorCNNError(f"No method accepts any of these numbers of colours: {reasons[0]}")
         if not self.config.attacks:
             return result
-        return replace(result, attacks=self._attack(batches, result, progress_file))
+        return replace(result, attacks=self._attack(batches, result, progress_file, devices))
 
     def _attack(
-        self, batches: InOrder, clean: Evaluation, progress_file: Callable[[str], ProgressFile | None]
+        self,
+        batches: InOrder,
+        clean: Evaluation,
+        progress_file: Callable[[str], ProgressFile | None],
+        devices: Sequence[str],
     ) -> Robustness:
         from colorcnn.evaluation.robustness import Defence, measure_robustness
 
@@ -113,7 +118,7 @@ class LoadedEvaluation:
             batches,
             self.methods,
             self.codecs,
-            self.config.device,
+            devices,
             {"num_classes": self.data.num_classes},
             progress_file,
         )

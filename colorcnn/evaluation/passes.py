@@ -60,7 +60,7 @@ class QuantizerPass:
 
     @property
     def images_per_second(self) -> float:
-        """Images per second. The first of several batches is a warm-up and does not count."""
+        """Images per second of one device. The first of several batches is a warm-up and does not count."""
         timed = (self.num_quantized, self.seconds) if self.num_quantized else self.warm_up or (0, 0.0)
         return timed[0] / timed[1] if timed[1] else 0.0
 
@@ -80,6 +80,28 @@ class QuantizerPass:
         self.unavailable = dict(state["unavailable"])
         self.num_quantized, self.seconds = state["made"], state["seconds"]
         self.accepted = True
+
+    def extend(self, parts: Sequence[QuantizerPass]) -> None:
+        """Add what several devices measured in turns, and clear them.
+
+        Args:
+            parts: the measurements of the same method on each device.
+        """
+        for part in parts:
+            part.background.wait()
+            self.unavailable |= part.unavailable
+            self.accepted |= part.accepted
+            self.warm_up = self.warm_up or part.warm_up
+            self.num_quantized += part.num_quantized
+            self.seconds += part.seconds
+            part.num_quantized, part.seconds = 0, 0.0
+        for size in self.unavailable:
+            self.accumulators.pop(size, None)
+        for size, own in self.accumulators.items():
+            own.extend([part.accumulators[size] for part in parts])
+        for part in parts:
+            part.accumulators = {size: MetricAccumulator() for size in self.accumulators}
+            part.accepted = self.accepted
 
     def scores(self, order: Tensor) -> dict[int, Score]:
         """Return palette size -> score; ``order`` (n,) sorts the images into the order of the split."""
@@ -161,6 +183,12 @@ class CodecPass:
     def restore(self, state: Mapping[str, Any]) -> None:
         """Restore saved progress."""
         self.accumulator = MetricAccumulator(**state["tally"])
+
+    def extend(self, parts: Sequence[CodecPass]) -> None:
+        """See :meth:`QuantizerPass.extend`."""
+        self.accumulator.extend([part.accumulator for part in parts])
+        for part in parts:
+            part.accumulator = MetricAccumulator()
 
     def step(self, classifiers: ClassifierSet, originals: Tensor, labels: Tensor) -> None:
         """Write one batch as files, read them, and measure the decoded images.

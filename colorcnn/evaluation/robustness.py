@@ -41,7 +41,7 @@ class Defence:
         batches: uint8 images, labels and index. They are read many times.
         methods: name -> quantizer.
         codecs: name -> codec.
-        device: device of the networks.
+        device: device of the networks, or several.
         options: ``limit``, ``num_classes`` and ``progress`` of the evaluator.
         progress_file: function from the label of an evaluation to its progress file; by default None.
     """
@@ -50,7 +50,7 @@ class Defence:
     batches: Iterable[Batch]
     methods: Mapping[str, QuantizesMany]
     codecs: Mapping[str, Coder] = field(default_factory=dict)
-    device: torch.device | str = "cpu"
+    device: torch.device | str | Sequence[str] = "cpu"
     options: Mapping[str, Any] = field(default_factory=dict)
     progress_file: Callable[[str], ProgressFile | None] = _no_progress
 
@@ -75,7 +75,7 @@ class Defence:
             codecs: name -> codec to measure.
             target: name of the attacked network; empty for the classifier alone.
         """
-        attacked = Attacked(self.batches, attack, network, epsilon, self.device)
+        attacked = Attacked(self.batches, attack, network, epsilon)
         label = f"{attack} {epsilon}/255{target and f', {target}'}"
         return evaluate(
             methods,

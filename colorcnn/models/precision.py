@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -25,10 +26,34 @@ def full_precision(device: torch.device) -> Iterator[None]:
         if device.type != "cuda":
             yield
             return
-        cudnn, matmul = torch.backends.cudnn, torch.backends.cuda.matmul
-        before = cudnn.allow_tf32, matmul.allow_tf32
-        cudnn.allow_tf32, matmul.allow_tf32 = False, False
+        _without_tf32.enter()
         try:
             yield
         finally:
-            cudnn.allow_tf32, matmul.allow_tf32 = before
+            _without_tf32.leave()
+
+
+class _WithoutTF32:
+    """Switch of TF32 for the whole process. The last thread that leaves restores the settings."""
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        self.inside = 0
+        self.before = False, False
+
+    def enter(self) -> None:
+        cudnn, matmul = torch.backends.cudnn, torch.backends.cuda.matmul
+        with self.lock:
+            if not self.inside:
+                self.before = cudnn.allow_tf32, matmul.allow_tf32
+                cudnn.allow_tf32, matmul.allow_tf32 = False, False
+            self.inside += 1
+
+    def leave(self) -> None:
+        with self.lock:
+            self.inside -= 1
+            if not self.inside:
+                torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32 = self.before
+
+
+_without_tf32 = _WithoutTF32()

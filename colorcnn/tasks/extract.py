@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import logging
-import warnings
+import copy
 from collections.abc import Sequence
 from itertools import repeat
-from typing import Any
 
 import numpy as np
-import pytorch_lightning as pl
 import torch
 from PIL import Image
-from pytorch_lightning.callbacks import BasePredictionWriter
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 from tqdm import tqdm
@@ -24,6 +20,7 @@ from colorcnn.dcq.sources import ImageSource
 from colorcnn.dcq.stages import Work, ranges
 from colorcnn.models import frozen
 from colorcnn.paletted import from_bytes
+from colorcnn.parallel import Turns
 
 Piece = tuple[int, Tensor, Tensor | None]
 """The first image's number, images uint8 (B, 3, H, W), and their labels (B,)."""
@@ -64,30 +61,38 @@ class Pieces(Dataset[Piece]):
         return np.asarray(Image.fromarray(picture).resize((width, height), Image.Resampling.BILINEAR))
 
 
-class ExtractionTask(pl.LightningModule):
+class Extraction:
     """Computation of the pooled output of a layer and of attention maps, for batches of images.
 
     Args:
-        network: the classifier, images (B, 3, H, W) in [0, 1] to logits.
+        network: the classifier, images (B, 3, H, W) in [0, 1] to logits; moved to the device and frozen.
         settings: settings of the features and the attention.
+        work: the store of the pieces.
+        device: the device.
     """
 
-    def __init__(self, network: nn.Module, settings: Settings) -> None:
-        super().__init__()
-        self.network = frozen(network)
+    def __init__(self, network: nn.Module, settings: Settings, work: Work, device: str) -> None:
+        self.device = torch.device(device)
         self.settings = settings
+        self.work = work
         self.attends = settings.attends
         attended = settings.attention_layer if self.attends and settings.attention != "rise" else None
         watched = dict.fromkeys(layer for layer in (settings.layer, attended) if layer is not None)
+        self.network = frozen(network.to(self.device))
         self.probe = Probe(network, tuple(watched), attended)
 
-    def predict_step(self, batch: Piece, batch_idx: int) -> tuple[int, dict[str, np.ndarray]]:
-        """Return the first image's number, ``features`` (B, D) and ``attention`` (B, h, w) float16."""
+    def __call__(self, batch: Piece) -> None:
+        """Save ``features`` (B, D) and ``attention`` (B, h, w) float16 of a batch."""
         start, images, labels = batch
-        together = max(1, _AT_ONCE // images[0, 0].numel()) if self.device.type == "cpu" else len(images)
+        on_cpu = self.device.type == "cpu"
+        together = max(1, _AT_ONCE // images[0, 0].numel()) if on_cpu else len(images)
+        images = images.to(self.device)
+        labels = None if labels is None else labels.to(self.device)
         parts = zip(images.split(together), repeat(None) if labels is None else labels.split(together))
         found = [self._extract(part, classes) for part, classes in parts]
-        return start, {name: np.concatenate([one[name] for one in found]) for name in found[0]}
+        self.work.save(
+            NETWORK, {name: np.concatenate([one[name] for one in found]) for name in found[0]}, start
+        )
 
     def _extract(self, images: Tensor, labels: Tensor | None) -> dict[str, np.ndarray]:
         settings = self.settings
@@ -108,40 +113,13 @@ class ExtractionTask(pl.LightningModule):
         return result
 
 
-class _Keep(BasePredictionWriter):
-    """Callback that saves every batch in the process that computed it."""
-
-    def __init__(self, work: Work, total: int) -> None:
-        super().__init__(write_interval="batch")
-        self.work = work
-        self.total = total
-
-    def on_predict_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        self.bar = tqdm(
-            total=self.total,
-            desc="Running the classifier",
-            unit="batch",
-            disable=None if trainer.is_global_zero else True,
-        )
-
-    def write_on_batch_end(
-        self, trainer: pl.Trainer, pl_module: pl.LightningModule, prediction: Any, *others: Any
-    ) -> None:
-        start, arrays = prediction
-        self.work.save(NETWORK, arrays, start)
-        self.bar.update(trainer.world_size)
-
-    def on_predict_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        self.bar.close()
-
-
 def extract(
     network: nn.Module,
     source: ImageSource,
     settings: Settings,
     work: Work,
     *,
-    device: str = "cpu",
+    devices: Sequence[str] = ("cpu",),
     image_size: int | None = None,
     num_workers: int = 0,
 ) -> None:
@@ -152,7 +130,7 @@ def extract(
         source: the images.
         settings: settings of the features and the attention.
         work: the store of the pieces.
-        device: cpu, cuda (all GPUs), or one GPU such as cuda:1.
+        devices: the devices, which take the batches in turns, each with a copy of the classifier.
         image_size: side length of the classifier's input; by default the common size of all images, else 224.
         num_workers: number of processes that read images.
     """
@@ -161,24 +139,11 @@ def extract(
         return
     size = (image_size, image_size) if image_size else _common_size(source)
     loader = DataLoader(Pieces(source, todo, size), batch_size=None, num_workers=num_workers)
-    kind, _, index = device.partition(":")
-    devices = torch.cuda.device_count() if kind == "cuda" else 1
-    logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", module="pytorch_lightning")
-        trainer = pl.Trainer(
-            accelerator="gpu" if kind == "cuda" else kind,
-            devices=[int(index)] if index else devices,
-            # Spawned workers, because those of the usual strategy would each run the whole command again.
-            strategy="ddp_spawn" if devices > 1 and not index else "auto",
-            enable_progress_bar=False,
-            logger=False,
-            enable_checkpointing=False,
-            enable_model_summary=False,
-            inference_mode=False,  # attention needs gradients
-            callbacks=[_Keep(work, len(todo))],
-        )
-        trainer.predict(ExtractionTask(network, settings), loader, return_predictions=False)
+    networks = [network, *(copy.deepcopy(network) for _ in devices[1:])]
+    with Turns([Extraction(each, settings, work, at) for each, at in zip(networks, devices)]) as turns:
+        for batch in tqdm(loader, desc="Running the classifier", unit="batch", disable=None):
+            turns.call(batch)
+        turns.wait()
 
 
 def _common_size(source: ImageSource) -> tuple[int, int]:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from dcq_samples import CLASSES, tinted
 
 from colorcnn.dcq.build import NETWORK, WORK, prepare_folder
@@ -15,8 +16,10 @@ from colorcnn.dcq.sources import ArrayImages, Chosen, FileImages
 from colorcnn.dcq.stages import Work
 from colorcnn.dcq.storage import MANIFEST, Store, read_manifest, verify_store
 from colorcnn.errors import ColorCNNError, UsageError
+from colorcnn.models import create_model
 from colorcnn.quantizers import QUANTIZERS
 from colorcnn.quantizers.spaces import enter
+from colorcnn.tasks.extract import extract
 
 
 def files_of(folder: Path) -> dict[str, bytes]:
@@ -85,6 +88,32 @@ def test_a_cpu_looks_at_a_few_images_at_a_time_and_sees_the_same(source, network
     assert len(seen[0]["attention"]) == 40
     for name in ("features", "attention"):
         np.testing.assert_allclose(seen[0][name], seen[1][name], rtol=1e-3, atol=1e-3)
+
+
+def test_several_devices_see_the_same_as_one(source, network, build, monkeypatch) -> None:
+    """Each image once, under its own number."""
+    monkeypatch.setattr("colorcnn.tasks.extract.EXTRACT_BATCH", 7)
+    found = []
+    for folder, devices in (("a", ["cpu"]), ("b", ["cpu", "cpu"])):
+        job = build(source, folder=folder, network=network)
+        extract(network, source, job.settings, job.work, devices=devices)
+        found.append([job.work.load(NETWORK, start) for start in range(0, 40, 7)])
+    assert [len(piece["features"]) for piece in found[1]] == [7] * 5 + [5]
+    for one, other in zip(*found):
+        for name in ("features", "attention"):
+            np.testing.assert_array_equal(one[name], other[name])
+
+
+def test_a_learned_method_gives_the_same_store_on_several_devices(source, build) -> None:
+    torch.manual_seed(0)
+    model = create_model("colorcnn-plus", backbone_kwargs={"width": 4, "depth": 2}, feature_channels=8).eval()
+    results = []
+    for folder, devices in (("a", ["cpu"]), ("b", ["cpu", "cpu"])):
+        job = build(source, folder=folder, quantizer=model, palettes="own", method="colorcnn-plus:mine")
+        job.devices = devices
+        job.run()
+        results.append(files_of(job.folder))
+    assert results[0] == results[1]
 
 
 @pytest.mark.parametrize("stage", ["look", "clusters", "design", "refine"])

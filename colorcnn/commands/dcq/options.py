@@ -101,7 +101,7 @@ def add_build_options(parser: argparse.ArgumentParser) -> None:
     )
     add("--classifier-size", type=int, metavar="N", help="side of the images it sees (default: their own, "
         "or 224 if they differ)")  # fmt: skip
-    add_device_option(parser)
+    add_device_option(parser, several=True)
     add_jobs_option(parser)
     add_parallel_option(parser, "work on parts of the data set")
 

@@ -178,14 +178,14 @@ def _build(options: argparse.Namespace) -> int:
         raise UsageError(f"{options.out} is a file: give a folder with --out.")
     from colorcnn.dcq.build import Build, prepare_folder
     from colorcnn.methods import load_quantizer
-    from colorcnn.pretrained import find_device
+    from colorcnn.pretrained import find_devices
     from colorcnn.records import weights_hash
 
     settings = build_settings(options)
-    options.device = str(find_device(options.device))
+    devices = find_devices(options.device)
     quantizer = None
     if settings.method is not None:
-        quantizer = load_quantizer(settings.method, options.device, settings.seed, space=options.space)
+        quantizer = load_quantizer(settings.method, devices[0], settings.seed, space=options.space)
     data = _open_data(options)
     source = _source(options, data)
     network = _classifier(options, settings, data)
@@ -197,7 +197,7 @@ def _build(options: argparse.Namespace) -> int:
                 source,
                 settings,
                 options.out,
-                extract=_extractor(network, options) if network is not None else None,
+                extract=_extractor(network, options, devices) if network is not None else None,
                 quantizer=quantizer,
                 data=options.data,
                 classifier=options.classifier,
@@ -205,6 +205,7 @@ def _build(options: argparse.Namespace) -> int:
                 if network is None
                 else [weights_hash(network), options.classifier_size],
                 jobs=options.jobs,
+                devices=devices,
                 say=_log.info,
             )
             with connected(options.parallel):
@@ -316,12 +317,14 @@ def _classifier(options: argparse.Namespace, settings: Settings, data: ImageData
     return load_classifier(options.classifier, data.num_classes)
 
 
-def _extractor(network: nn.Module, options: argparse.Namespace) -> Callable[..., None]:
+def _extractor(
+    network: nn.Module, options: argparse.Namespace, devices: Sequence[str]
+) -> Callable[..., None]:
     from functools import partial
 
     from colorcnn.tasks.extract import extract
 
-    return partial(extract, network, device=options.device, image_size=options.classifier_size)
+    return partial(extract, network, devices=devices, image_size=options.classifier_size)
 
 
 def _export(options: argparse.Namespace) -> int:

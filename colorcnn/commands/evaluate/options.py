@@ -77,7 +77,7 @@ def parse(argv: list[str]) -> argparse.Namespace:
     )
     _add_data_options(parser)
     _add_attack_options(parser)
-    add_device_option(parser)
+    add_device_option(parser, several=True)
     add("--seed", type=int, default=0, metavar="N", help="seed of --limit and random methods (default: 0)")
     add(
         "--published",

@@ -46,20 +46,26 @@ def main(argv: list[str]) -> int:
     check_out(options, command)
     check_names(options, asked)
     from colorcnn.evaluation.loaded import load_evaluation
-    from colorcnn.pretrained import find_device
+    from colorcnn.pretrained import find_devices
 
-    options.device = str(find_device(options.device))
+    devices = find_devices(options.device)
+    options.device = devices[0]
     loaded = load_evaluation(dataclasses.replace(asked, device=options.device))
     for remark in loaded.remarks():
         _log.info(remark)
     with contextlib.nullcontext() if options.out is None else sole_writer(options.out):
         check_out(options, command)  # once more: another process may have written results meanwhile
-        _work(options, loaded, clock, command, published)
+        _work(options, loaded, clock, command, published, devices)
     return 0
 
 
 def _work(
-    options: argparse.Namespace, loaded: LoadedEvaluation, clock: Clock, command: str, published: Any
+    options: argparse.Namespace,
+    loaded: LoadedEvaluation,
+    clock: Clock,
+    command: str,
+    published: Any,
+    devices: list[str],
 ) -> None:
     """Measure, write the results and print them."""
     from colorcnn.reporting.page import Entry
@@ -70,7 +76,8 @@ def _work(
     libraries = loaded.libraries()
     record = earlier_record(options, command, config, libraries)
     if record is None:
-        metrics = loaded.measure(progress_folder(options, command, config, libraries)).to_json()
+        folder = progress_folder(options, command, config, libraries)
+        metrics = loaded.measure(folder, devices).to_json()
         if published is not None:
             metrics["published"] = published
         record = clock.record(
@@ -80,6 +87,7 @@ def _work(
             config=config,
             seeds={"seed": options.seed},
             device=options.device,
+            num_devices=len(devices),
             libraries=libraries,
         )
     entry = Entry("", record)

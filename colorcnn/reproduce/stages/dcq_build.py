@@ -168,4 +168,6 @@ def _extract(options: DcqBuildOptions, context: StageContext, data: ImageDataMod
     from colorcnn.tasks.extract import extract
 
     network = classifiers.load_classifier(options.classifier, data.num_classes)
-    return partial(extract, network, device=context.torch_device(), image_size=options.classifier_size)
+    return partial(
+        extract, network, devices=[str(context.torch_device())], image_size=options.classifier_size
+    )
