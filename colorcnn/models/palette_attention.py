@@ -23,9 +23,11 @@ from torch import Tensor, nn
 
 from colorcnn.errors import UsageError, check_at_least, unknown_name
 from colorcnn.graphs import view_size
+from colorcnn.models import attention_kernels
 from colorcnn.models.assignment import gumbel_noise, hard_palette, row_slices, straight_through
 from colorcnn.models.backbones import create_backbone
 from colorcnn.models.learned import LearnedQuantizer
+from colorcnn.models.stretching import stretched, widened
 from colorcnn.paletted import Paletted, to_bytes
 from colorcnn.quantizers import QUANTIZERS
 from colorcnn.quantizers.base import full_palettes
@@ -202,7 +204,7 @@ class PaletteAttention(LearnedQuantizer):
         """The first round is that of the classical palette, the second that of the palette it gives."""
         pixels = features.pixels
         if start is None:
-            start = self.start_palettes(to_bytes(pixels.detach() / 255), num_colors)
+            start = self.start_palettes(pixels.detach().round().to(torch.uint8), num_colors)
         colors = start.to(pixels)
         sharpness = self.sharpness(_number_of(colors))
         first = self._round(features, colors, sharpness, 0)
@@ -257,8 +259,13 @@ class PaletteAttention(LearnedQuantizer):
             start: as for :meth:`logits`.
         """
         rounds = self._rounds(features, num_colors, start)
-        parts = [part.argmax(dim=1).to(torch.uint8) for part in _parts(features.pixels, rounds)]
-        indices = torch.cat(parts, dim=1)
+        if len(rounds) == 1 and _compiles(features.pixels, rounds[0].colors, rounds[0].attention):
+            indices = torch.cat(list(_compiled_indices(features.pixels.detach(), rounds[0])), dim=1)
+            if _compiles(images) and not images.requires_grad:
+                return Paletted(indices, attention_kernels.mean_colors(images, indices, num_colors))
+        else:
+            parts = [part.argmax(dim=1).to(torch.uint8) for part in _parts(features.pixels, rounds)]
+            indices = torch.cat(parts, dim=1)
         return Paletted(indices, hard_palette(images, indices, num_colors))
 
 
@@ -281,18 +288,35 @@ def _distances(pixels: Tensor, colors: Tensor) -> Tensor:
 
 def _fit(pixels: Tensor, colors: Tensor, counted: bool) -> tuple[Tensor, Tensor]:
     """s (B, 1, 1), the mean squared distance of pixels to their colours, and the colours' shares (B, C)."""
-    batch, colors_each = colors.shape[:2]
-    # PyTorch adds in a tree. Other runtimes add one by one, and lose digits over millions of pixels.
-    wide = torch.float64 if torch.compiler.is_exporting() else pixels.dtype
+    # Sums in float32 depend on their order, and lose digits over millions of pixels.
+    wide = pixels.dtype if pixels.device.type == "mps" else torch.float64
+    if _compiles(pixels, colors):
+        total, counts = attention_kernels.least_distances(pixels, colors)  # exact integers
+        total = total.to(wide)
+    else:
+        total, counts = _least_distances(pixels, colors, counted, wide)
+    area = pixels.shape[2] * pixels.shape[3]
+    spread = (total / area).to(pixels.dtype).clamp_min(_LEAST_SPREAD)
+    return spread[:, None, None], counts.to(pixels.dtype) / area
+
+
+def _least_distances(
+    pixels: Tensor, colors: Tensor, counted: bool, wide: torch.dtype
+) -> tuple[Tensor, Tensor]:
+    """Sums (B,) of squared distances to the nearest colours, and numbers of the pixels of each (B, C)."""
     total = pixels.square().sum(dim=(1, 2, 3), dtype=wide)
-    counts = torch.zeros(batch, colors_each, dtype=pixels.dtype, device=pixels.device)
-    for rows in row_slices(pixels.shape, colors_each):
+    counts = torch.zeros(colors.shape[:2], dtype=pixels.dtype, device=pixels.device)
+    for rows in row_slices(pixels.shape, colors.shape[1]):
         least, nearest = _distances(pixels[:, :, rows], colors).min(dim=1)
         total = total + least.sum(dim=(1, 2), dtype=wide)
         if counted:
             counts.scatter_add_(1, nearest.flatten(1), torch.ones_like(least).flatten(1))
-    area = pixels.shape[2] * pixels.shape[3]
-    return (total / area).to(pixels.dtype).clamp_min(_LEAST_SPREAD)[:, None, None], counts / area
+    return total, counts
+
+
+def _compiles(*tensors: Tensor) -> bool:
+    """Return True if compiled code may replace operations of PyTorch: they are not recorded or translated."""
+    return not torch.compiler.is_compiling() and attention_kernels.serves(*tensors)
 
 
 def _number_of(colors: Tensor) -> int | Tensor:
@@ -321,18 +345,13 @@ def _scores(pixels: Tensor, rounds: Sequence[_Round], rows: slice) -> Tensor:
     total: Any = 0
     for each in rounds:
         near = _distances(pixels[:, :, rows], each.colors) * each.scale[..., None]
-        total = total + near + _stretched(each.attention, pixels.shape[2:], rows)
+        total = total + near + stretched(each.attention, pixels.shape[2:], rows)
     return total
 
 
-def _stretched(maps: Tensor, size: Sequence[int], rows: slice) -> Tensor:
-    """Rows of maps (B, C, h, w) that are enlarged to ``size`` (H, W), bilinear."""
-    height, width = size
-    if tuple(maps.shape[2:]) == (height, width):
-        return maps[:, :, rows]
-    place = torch.arange(rows.start, rows.stop, dtype=maps.dtype, device=maps.device)
-    place = ((place + 0.5) * (maps.shape[2] / height) - 0.5).clamp(0, maps.shape[2] - 1)
-    above = place.floor().long()
-    below = (above + 1).clamp_max(maps.shape[2] - 1)
-    part = torch.lerp(maps[:, :, above], maps[:, :, below], (place - above)[:, None])
-    return F.interpolate(part, (place.shape[0], width), mode="bilinear", align_corners=False)
+def _compiled_indices(pixels: Tensor, only: _Round) -> Iterator[Tensor]:
+    """The indices of the best scores, uint8 (B, h, W), some rows of the images at a time."""
+    maps, scales = only.attention.detach(), only.scale.detach().flatten()
+    for rows in row_slices(pixels.shape, maps.shape[1]):
+        wide, *between = widened(maps, pixels.shape[2:], rows)
+        yield attention_kernels.best_indices(pixels[:, :, rows], only.colors, scales, wide, between)

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from colorcnn.errors import UsageError
-from colorcnn.models import create_model
+from colorcnn.models import attention_kernels, create_model
 from colorcnn.models.assignment import hard_indices, hard_palette
 from colorcnn.models.palette_attention import KEY_FEATURES
 from colorcnn.paletted import from_bytes, to_bytes
@@ -177,3 +177,33 @@ def test_an_attack_gets_the_gradient_of_the_images():
 def test_invalid_options_are_refused(options, message):
     with pytest.raises(UsageError, match=message):
         make(**options)
+
+
+COMPILED = [
+    ({}, (3, 3, 20, 17), 5),
+    ({"key_features": list(KEY_FEATURES), "sharpness": "learned"}, (2, 3, 20, 17), 256),
+    ({"view": 8}, (2, 3, 9, 31), 3),
+    ({"view": 128}, (1, 3, 700, 941), 16),
+]
+
+
+@pytest.mark.parametrize(("options", "shape", "colors"), COMPILED)
+def test_compiled_code_gives_what_the_tensors_give(options, shape, colors, monkeypatch):
+    model, images = make(trained=True, **options), pictures(*shape)
+    found = model(images, colors)
+    monkeypatch.setattr(attention_kernels, "serves", lambda *_: False)
+    expected = model(images, colors)
+    assert torch.equal(found.indices, expected.indices)
+    assert torch.equal(found.palette, expected.palette)
+    assert len(found.indices.unique()) > 1
+
+
+def test_several_threads_share_the_pixels(monkeypatch):
+    model = make(trained=True, view=16)
+    monkeypatch.setattr(attention_kernels, "_WORTH", 1)
+    for shape in ((1, 3, 50, 37), (7, 3, 8, 8), (1, 3, 1, 5)):
+        images = pictures(*shape)
+        monkeypatch.setattr(torch, "get_num_threads", lambda: 1)
+        expected = model(images, 6)
+        monkeypatch.setattr(torch, "get_num_threads", lambda: 3)
+        assert torch.equal(model(images, 6).indices, expected.indices)
