@@ -81,9 +81,7 @@ def index_visible(
         return _whole(visible, np.zeros(0, np.uint8), np.zeros((0, 3), np.uint8))
     if isinstance(quantizer, Dithered):
         plain = index_visible(quantizer.quantizer, pixels, visible, num_colors, device)
-        rows = plain.compact(transparent=~visible).palette
-        filled = np.where(visible[..., None], pixels, rows[0])  # a palette colour has no error to distribute
-        return _whole(visible, *drop_unused(quantizer.assign(filled, rows)[visible], rows))
+        return dither_visible(quantizer, pixels, visible, plain.compact(transparent=~visible).palette)
     if isinstance(quantizer, Keeping):
         plain = index_visible(quantizer.quantizer, pixels, visible, quantizer.room(num_colors), device)
         rows = plain.compact(transparent=~visible).palette
@@ -96,6 +94,21 @@ def index_visible(
     else:
         indices, rows = _run(quantizer, seen, num_colors, device).compact()
     return _whole(visible, indices.reshape(-1), rows)
+
+
+def dither_visible(
+    quantizer: Dithered, pixels: np.ndarray, visible: np.ndarray, palette: np.ndarray
+) -> Indexed:
+    """Dither the visible pixels of an image with a palette that is known.
+
+    Args:
+        quantizer: gives the way to dither.
+        pixels: (H, W, 3) uint8.
+        visible: (H, W) bool, True somewhere.
+        palette: (n, 3) uint8, n >= 1.
+    """
+    filled = np.where(visible[..., None], pixels, palette[0])  # a palette colour has no error to distribute
+    return _whole(visible, *drop_unused(quantizer.assign(filled, palette)[visible], palette))
 
 
 def _learned(

@@ -9,13 +9,15 @@ import re
 import threading
 import time
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+import msgspec
 import numpy as np
 import torch
 from PIL import Image
 
-from colorcnn.alpha import index_visible
+from colorcnn.alpha import dither_visible, index_visible
 from colorcnn.errors import ColorCNNError, UnknownName, UsageError
 from colorcnn.evaluation.metrics import psnr
 from colorcnn.explorer import protocol
@@ -25,6 +27,7 @@ from colorcnn.explorer.sources import MOST_BYTES, Added, Pixels, Source, bring_t
 from colorcnn.images import LEARNED_PIXELS
 from colorcnn.indexed import Indexed, count_indices
 from colorcnn.methods import ONNX, WHOLE_METHODS, load_quantizer, parse_method
+from colorcnn.models.learned import LearnedQuantizer
 from colorcnn.quantizers import DITHERS, QUANTIZERS, Dithered
 from colorcnn.quantizers.histogram import Histogram
 from colorcnn.quantizers.palette_files import gpl_text
@@ -37,6 +40,7 @@ SHOWN_METHODS = 3
 _OPTIMIZED = 1 << 18  # pixels of a file whose smallest form is worth the time
 _DECODED = 1 << 26  # pixels of decoded pictures that are kept
 _QUANTIZED = 1 << 27  # likewise of results
+_FEATURES = 1 << 27  # bytes of a network's features that are kept
 _THUMBNAIL = 96
 _THUMBNAILS = 32 << 20  # bytes
 
@@ -168,9 +172,13 @@ class Explorer:
         found, seconds = self._quantize(request, pixels)
         height, width = found.indices.shape
         hidden = pixels.transparent
-        png = found.png(optimize=height * width <= _OPTIMIZED, transparent=hidden)
-        shown = _over_white(found, pixels)
-        error = _psnr(shown, pixels)
+        # The file is compressed beside the rest, which is about as much work.
+        with ThreadPoolExecutor(1) as pool:
+            file = pool.submit(found.png, optimize=height * width <= _OPTIMIZED, transparent=hidden)
+            shown = _over_white(found, pixels)
+            error = _psnr(shown, pixels)
+            recognition = self._recognition(shown, label, pixels.flat, request.maps)
+        png = file.result()
         title = f"{_plain(name)}-{_plain(request.method)}-c{request.colors}"
         usage = count_indices(found.indices[pixels.visible], len(found.palette))
         return protocol.Quantized(
@@ -188,7 +196,7 @@ class Explorer:
             milliseconds=1000 * seconds,
             gpl=gpl_text(found.palette, title),
             file=title,
-            recognition=self._recognition(shown, label, pixels.flat, request.maps),
+            recognition=recognition,
         )
 
     def warm_up(self) -> None:
@@ -253,11 +261,23 @@ class Explorer:
                 f"The picture is {width} x {height}, and {parsed.name} takes at most {LEARNED_PIXELS:,} "
                 "pixels: choose a smaller size."
             )
-        colors = request.colors if pixels.transparent is None else min(request.colors, 255)
         quantizer = self._quantizer(request.method, request.dither)
-        raw, seconds = self._run(request.method, quantizer, pixels.colors, pixels.visible, colors)
+        if request.dither is not None and not parsed.dither and pixels.visible.any():
+            raw, seconds = self._dithered(quantizer, request, pixels)
+        else:
+            colors = request.colors if pixels.transparent is None else min(request.colors, 255)
+            raw, seconds = self._run(request.method, quantizer, pixels.colors, pixels.visible, colors)
         result = raw.compact(transparent=pixels.transparent), seconds
         return self._results.keep(key, result, raw.indices.size)
+
+    def _dithered(
+        self, quantizer: Dithered, request: protocol.QuantizedRequest, pixels: Pixels
+    ) -> tuple[Indexed, float]:
+        """Dither with the palette of the result without dithering, which may be kept; return all seconds."""
+        plain, seconds = self._quantize(msgspec.structs.replace(request, dither=None), pixels)
+        start = time.perf_counter()
+        found = dither_visible(quantizer, pixels.colors, pixels.visible, plain.palette)
+        return found, seconds + time.perf_counter() - start
 
     def _run(
         self, method: str, quantizer: Any, colors: np.ndarray, visible: np.ndarray, num_colors: int
@@ -284,6 +304,8 @@ class Explorer:
     def _load(self, method: str, dither: str | None) -> Any:
         if dither is None:
             found: Any = load_quantizer(method, self.device, self.seed)
+            if isinstance(found, LearnedQuantizer):  # one picture is asked for in several sizes
+                found.keep_features(_FEATURES)
         else:
             found = Dithered(self._quantizer(method, None), dither)
         # Kernels compile at their first use, which would count as the time of the first picture.

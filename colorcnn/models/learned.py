@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
+from torch.utils._pytree import tree_leaves
 
 from colorcnn.arrays import as_batch
 from colorcnn.errors import UsageError
@@ -32,6 +34,8 @@ class LearnedQuantizer(Shareable, ABC):
     kind = "quantizer"
     local: ClassVar[bool] = False
     """True if a pixel's logits depend on the image only through the backbone's features of that pixel."""
+    _kept: tuple[bytes, Any] | None = None
+    _most_kept = 0
 
     @abstractmethod
     def encode(self, images: Tensor) -> Tensor:
@@ -145,8 +149,30 @@ class LearnedQuantizer(Shareable, ABC):
         check_memory(self, images, max(sizes, default=1))
         # Always full precision, so that the result does not depend on the precision of a running training.
         with full_precision(images.device):
-            features = self.encode(images)
+            features = self._encoded(images)
             return {size: self._decide(images, features, size).to(device) for size in sizes}
+
+    def keep_features(self, most_bytes: int) -> None:
+        """Keep the features of the latest batch, for callers that ask for other numbers of colours later.
+
+        Args:
+            most_bytes: larger features are computed again; 0 keeps none.
+        """
+        self._most_kept, self._kept = most_bytes, None
+
+    def _encoded(self, images: Tensor) -> Any:
+        """Return the features of images, which may be kept from the call before."""
+        if not self._most_kept:
+            return self.encode(images)
+        digest = hashlib.blake2b(f"{images.dtype}{tuple(images.shape)}".encode())
+        digest.update(images.detach().cpu().contiguous().view(torch.uint8).numpy().data)
+        if self._kept is not None and self._kept[0] == digest.digest():
+            return self._kept[1]
+        self._kept = None
+        features = self.encode(images)
+        if sum(each.nbytes for each in tree_leaves(features)) <= self._most_kept:
+            self._kept = digest.digest(), features
+        return features
 
     def _in_tiles(self, images: Tensor) -> bool:
         large = images.ndim == 4 and images.shape[2] * images.shape[3] > LEARNED_PIXELS

@@ -202,3 +202,16 @@ def test_after_warming_up_nothing_is_loaded(explorer, monkeypatch):
     monkeypatch.setattr("colorcnn.explorer.explorer.load_quantizer", None)
     assert len(ask(explorer, dither="ordered").palette) == 4
     assert len(ask(explorer, method="toy-two", colors=2).palette) <= 2
+
+
+def test_dithering_uses_the_palette_that_is_known(explorer, monkeypatch):
+    explorer.warm_up()
+    for picture in ("data-0", "data-2"):
+        plain = ask(explorer, picture, dither=None)
+        monkeypatch.setattr("colorcnn.explorer.explorer.index_visible", None)
+        found = ask(explorer, picture, dither="ordered")
+        monkeypatch.undo()
+        assert {swatch.color for swatch in found.palette} <= {swatch.color for swatch in plain.palette}
+        assert found.milliseconds >= plain.milliseconds
+        fresh = Explorer(explorer.source, ["wu", "wu+ordered"])
+        assert ask(fresh, picture, "wu+ordered").png == found.png

@@ -207,3 +207,22 @@ def test_several_threads_share_the_pixels(monkeypatch):
         expected = model(images, 6)
         monkeypatch.setattr(torch, "get_num_threads", lambda: 3)
         assert torch.equal(model(images, 6).indices, expected.indices)
+
+
+def test_features_of_the_latest_images_may_be_kept():
+    model, passes = make(trained=True), []
+    model.backbone.register_forward_hook(lambda *_: passes.append(1))
+    first, second = pictures(1, 3, 8, 8), pictures(1, 3, 8, 8, seed=1)
+    expected = model(first, 4)
+    model.keep_features(1 << 20)
+    model(first, 2)
+    del passes[:]
+    assert torch.equal(model(first.clone(), 4).indices, expected.indices)
+    assert not passes
+    model(second, 4)
+    assert torch.equal(model(first, 4).indices, expected.indices)
+    assert len(passes) == 2
+    model.keep_features(8)  # too small for any
+    model(first, 4)
+    model(first, 4)
+    assert len(passes) == 4
