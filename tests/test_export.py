@@ -107,7 +107,8 @@ ALMOST = 1 - 1e-4
 def same(graph, model, images, num_colors):
     ours = model.quantize(images, num_colors, channels_last=True).render(torch.uint8)
     theirs = graph(images, num_colors, channels_last=True).render(torch.uint8)
-    return float((ours == theirs).all(dim=1).double().mean())
+    # One pixel of a tie can move the mean of its colour over a half, and so all its pixels by one level.
+    return float(((ours.int() - theirs.int()).abs() <= 1).all(dim=1).double().mean())
 
 
 @pytest.fixture(scope="module")
