@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
-import importlib
 import inspect
 import os
-import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +12,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from colorcnn import trust
 from colorcnn.errors import ColorCNNError, UnknownName, UsageError
 from colorcnn.hub import is_hub_name
+from colorcnn.lazy import import_own
 from colorcnn.pretrained import load_any
 
 
@@ -98,7 +95,7 @@ def _from_timm(name: str) -> nn.Module:
 
     if not timm.is_model(name):
         raise UnknownName("network of timm", name, timm.list_models())
-    network = _fetched(f"timm:{name}", lambda: timm.create_model(name, pretrained=True))
+    network = _downloaded(f"timm:{name}", lambda: timm.create_model(name, pretrained=True))
     config = resolve(network)
     size = tuple(config["input_size"][1:])
     return Prepared(network, config["mean"], config["std"], size, network.num_classes).eval()
@@ -111,13 +108,13 @@ def _from_torchvision(name: str) -> nn.Module:
     if name not in known:
         raise UnknownName("network of torchvision", name, known)
     weights = models.get_model_weights(name).DEFAULT
-    network = _fetched(f"torchvision:{name}", lambda: models.get_model(name, weights=weights))
+    network = _downloaded(f"torchvision:{name}", lambda: models.get_model(name, weights=weights))
     preset, classes = weights.transforms(), weights.meta["categories"]
     size = (preset.crop_size[0], preset.crop_size[0])
     return Prepared(network, preset.mean, preset.std, size, len(classes), classes).eval()
 
 
-def _fetched(spec: str, build: Callable[[], Any]) -> Any:
+def _downloaded(spec: str, build: Callable[[], Any]) -> Any:
     try:
         return build()
     except Exception as error:  # downloads by the libraries fail in many ways
@@ -134,19 +131,7 @@ LIBRARIES: dict[str, Callable[[str], nn.Module]] = {"timm": _from_timm, "torchvi
 
 
 def _own_classifier(spec: str, num_classes: int | None) -> nn.Module:
-    module_name, _, function_name = spec.partition(":")
-    trust.check_module(module_name)
-    try:
-        with _current_folder_first():
-            module = importlib.import_module(module_name)
-        function = getattr(module, function_name)
-    except AttributeError as error:
-        raise UsageError(f"Module {module_name} has no {function_name!r}: check {spec!r}.") from error
-    except Exception as error:  # a user's module may fail in any way
-        reason = f"{type(error).__name__}: {error}"
-        raise UsageError(
-            f"Module {module_name!r} of {spec!r} could not be imported ({reason}): correct it."
-        ) from error
+    function = import_own(spec)
     try:
         takes = "num_classes" in inspect.signature(function).parameters
         model = function(num_classes=num_classes) if takes and num_classes is not None else function()
@@ -156,13 +141,3 @@ def _own_classifier(spec: str, num_classes: int | None) -> nn.Module:
     if not isinstance(model, nn.Module):
         raise ColorCNNError(f"{spec} returned a {type(model).__name__}: return a torch.nn.Module.")
     return model.eval()
-
-
-@contextlib.contextmanager
-def _current_folder_first() -> Iterator[None]:
-    sys.path.insert(0, os.getcwd())
-    try:
-        yield
-    finally:
-        with contextlib.suppress(ValueError):
-            sys.path.remove(os.getcwd())

@@ -5,13 +5,17 @@ from __future__ import annotations
 import dataclasses
 import inspect
 import os
+import sys
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from importlib.machinery import PathFinder
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from colorcnn.colors import parse_colors
 from colorcnn.errors import UnknownName, UsageError, check_at_least
 from colorcnn.hub import is_hub_name, is_repository
+from colorcnn.lazy import import_own
 from colorcnn.pretrained import (
     available,
     find_checkpoint,
@@ -21,7 +25,7 @@ from colorcnn.pretrained import (
     load_any,
 )
 from colorcnn.quantizers import DITHERS, QUANTIZERS, Dithered
-from colorcnn.quantizers.base import check_kept
+from colorcnn.quantizers.base import Quantizer, check_kept
 from colorcnn.quantizers.keeping import Keeping
 from colorcnn.quantizers.palette_files import read_palette
 
@@ -37,6 +41,9 @@ WHOLE_METHODS = ("colorcnn", "colorcnn-plus")
 
 ONNX = "onnx"
 """The name of the method of every ONNX file; the file is its checkpoint."""
+
+OWN = "own"
+"""The name of the method of every quantizer outside of the package; ``module:Class`` is its checkpoint."""
 
 DEFAULT_METHOD = "palette-attention"
 DEFAULTS = {
@@ -77,7 +84,8 @@ def parse_method(method: str) -> Method:
     Args:
         method: ``NAME[:CHECKPOINT][+DITHER]``. The name or path of a learned quantizer's checkpoint, or an
             ONNX file of :mod:`colorcnn.export`, may replace ``NAME:CHECKPOINT``.
-            ``hf:USER/REPO[@REVISION]`` is a checkpoint of the Hugging Face Hub.
+            ``hf:USER/REPO[@REVISION]`` is a checkpoint of the Hugging Face Hub. ``module:Class`` is a
+            quantizer outside of the package; the module is not imported here.
 
     Raises:
         UsageError: the name or the dither is unknown, or a classical method has a checkpoint.
@@ -94,8 +102,21 @@ def parse_method(method: str) -> Method:
         if colon:
             raise UsageError(f"{name} is a classical method and has no checkpoints: write {name}.")
     elif name not in LEARNED_METHODS:
+        if _is_own(head):
+            return Method(OWN, head, dither or None)
         return Method(_architecture(head), head, dither or None)
     return Method(name, checkpoint or DEFAULTS.get(name), dither or None)
+
+
+def _is_own(spec: str) -> bool:
+    """Return True if ``module:Class`` names a module that exists; nothing is imported."""
+    module, _, name = spec.partition(":")
+    if not all(part.isidentifier() for part in (*module.split("."), name)) or Path(spec).exists():
+        return False
+    package = module.partition(".")[0]
+    with suppress(ValueError):  # a module without a description, such as __main__
+        return PathFinder.find_spec(package, [os.getcwd(), *sys.path]) is not None or package in sys.modules
+    return False
 
 
 def _architecture(checkpoint: str) -> str:
@@ -131,13 +152,22 @@ def takes_large_images(method: Method) -> bool:
     return method.name != ONNX
 
 
+def is_classical(method: Method) -> bool:
+    """Return True for a method that is no network, of the package or outside of it.
+
+    Args:
+        method: taken apart by :func:`parse_method`.
+    """
+    return method.name in QUANTIZERS or method.name == OWN
+
+
 def needs_torch(method: Method) -> bool:
     """Return whether a method computes with PyTorch; classical methods and ONNX files do without it.
 
     Args:
         method: taken apart by :func:`parse_method`.
     """
-    return method.name not in QUANTIZERS and method.name != ONNX
+    return not is_classical(method) and method.name != ONNX
 
 
 def load_quantizer(
@@ -156,8 +186,9 @@ def load_quantizer(
 
     Args:
         method: ``NAME[:CHECKPOINT][+DITHER]``. NAME is in :data:`colorcnn.quantizers.QUANTIZERS` or in
-            :data:`LEARNED_METHODS`. CHECKPOINT is a pretrained name, a checkpoint folder or a Lightning .ckpt
-            of ColorCNNTask. DITHER is in :data:`colorcnn.quantizers.DITHERS`.
+            :data:`LEARNED_METHODS`; or ``module:Class`` is a quantizer of your own, which is imported.
+            CHECKPOINT is a pretrained name, a checkpoint folder or a Lightning .ckpt of ColorCNNTask.
+            DITHER is in :data:`colorcnn.quantizers.DITHERS`.
         device: device of a learned model and its images.
         seed: seed of methods with random numbers.
         dither: a name in DITHERS instead of ``+DITHER``; True is ``floyd-steinberg``.
@@ -182,19 +213,12 @@ def load_quantizer(
         raise UsageError(f"serpentine needs dithering and {method} has none: add +floyd-steinberg.")
     if palette is not None:
         return _given_palette(palette, parsed.dither, space, serpentine, {**options, "keep": keep})
-    takes = _options_of(parsed.name)
+    takes = _options_of(parsed)
     if space is not None and ("space" in takes or not parsed.dither):
         options["space"] = space
-    _check_taken(parsed.name, options)
+    _check_taken(parsed, method, options)
     options |= {name: value for name, value in (("seed", seed), ("keep", keep)) if name in takes}
-    if parsed.name in QUANTIZERS:
-        quantizer: Any = QUANTIZERS[parsed.name](**options)
-    elif parsed.name == ONNX:
-        from colorcnn.quantizers.onnx_graph import OnnxQuantizer
-
-        quantizer = OnnxQuantizer(str(parsed.checkpoint))
-    else:
-        quantizer = _learned_quantizer(parsed).to(find_device(device))
+    quantizer = _plain_quantizer(parsed, device, options)
     if keep and "keep" not in takes:
         quantizer = Keeping(quantizer, keep)
     if parsed.dither:
@@ -202,12 +226,24 @@ def load_quantizer(
     return quantizer
 
 
-def _check_taken(method: str, options: Iterable[str]) -> None:
+def _plain_quantizer(parsed: Method, device: str | torch.device, options: dict[str, Any]) -> Any:
+    """Build the quantizer of a method without its dither."""
+    if is_classical(parsed):
+        return _class_of(parsed)(**options)
+    if parsed.name == ONNX:
+        from colorcnn.quantizers.onnx_graph import OnnxQuantizer
+
+        return OnnxQuantizer(str(parsed.checkpoint))
+    return _learned_quantizer(parsed).to(find_device(device))
+
+
+def _check_taken(parsed: Method, method: str, options: Iterable[str]) -> None:
     """Raise UsageError for options that a method does not have; list the methods that have them."""
     for name in options:
-        if name not in _options_of(method):
-            able = ", ".join(other for other in sorted(QUANTIZERS) if name in _options_of(other))
-            raise UsageError(f"{method} has no {name}: {f'choose {able}' if able else 'leave it out'}.")
+        if name not in _options_of(parsed):
+            able = ", ".join(other for other in sorted(QUANTIZERS) if name in _options_of(Method(other)))
+            shown = method if parsed.name == OWN else parsed.name
+            raise UsageError(f"{shown} has no {name}: {f'choose {able}' if able else 'leave it out'}.")
 
 
 def _with_dither(method: str, dither: str | bool | None) -> Method:
@@ -239,10 +275,25 @@ def _given_palette(
     return fixed if dither is None else Dithered(fixed, dither, serpentine=serpentine)
 
 
-def _options_of(method: str) -> set[str]:
+def _options_of(method: Method) -> set[str]:
     """Return the names of the options of a classical method's class."""
-    cls: Any = QUANTIZERS.get(method)
-    return set() if cls is None else set(inspect.signature(cls).parameters)
+    return set(inspect.signature(_class_of(method)).parameters) if is_classical(method) else set()
+
+
+def _class_of(method: Method) -> Any:
+    """Return the class of a classical method; one outside of the package is imported and checked."""
+    if method.name in QUANTIZERS:
+        return QUANTIZERS[method.name]
+    spec = str(method.checkpoint)
+    found = import_own(spec)
+    if not (isinstance(found, type) and issubclass(found, Quantizer)) or inspect.isabstract(found):
+        raise UsageError(
+            f"{spec} is no quantizer",
+            "name a subclass of colorcnn.quantizers.Quantizer that has quantize_pixels",
+            code="not-a-quantizer",
+            name=spec,
+        )
+    return found
 
 
 def _learned_quantizer(method: Method) -> nn.Module:

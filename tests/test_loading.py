@@ -74,7 +74,7 @@ def test_networks_of_torchvision_bring_their_classes(monkeypatch):
     assert model(IMAGES).shape == (2, 1000)
 
 
-def test_weights_that_cannot_be_fetched_are_told_in_a_sentence(monkeypatch):
+def test_weights_that_cannot_be_downloaded_are_told_in_a_sentence(monkeypatch):
     def offline(*_, **__):
         raise OSError("no route to host")
 

@@ -38,7 +38,7 @@ def data_cures(
         download = option("download").removesuffix(" true")
         flag = f"{download} true" if "." in download else download
         return f"name the folder that holds it with {root}" + (
-            f", or fetch it with {flag}" if can_download else ""
+            f", or download it with {flag}" if can_download else ""
         )
 
     return {

@@ -141,7 +141,7 @@ def _parse(argv: list[str]) -> argparse.Namespace:
         help="folder of records and figures (default: experiments/results, else RUNS/results)",
     )
     add_device_option(parser, default="auto")
-    add("--download", action="store_true", help="fetch data sets that are missing")
+    add("--download", action="store_true", help="download data sets that are missing")
     add(
         trust.OPTION,
         action="append",

@@ -202,11 +202,15 @@ def settings_of(name: str, given: Mapping[str, Any]) -> tuple[Settings, list[str
 
 def _check_method(settings: Settings) -> None:
     """Raise UsageError if the settings would discard the index maps of a method."""
-    from colorcnn.methods import LEARNED_METHODS, parse_method
+    from colorcnn.methods import LEARNED_METHODS, OWN, parse_method
 
     if settings.method is None:
         return
     method = parse_method(settings.method)
+    if method.name == OWN:
+        raise UsageError(
+            f"{settings.method} is code outside of colorcnn, which no store can describe: use another one."
+        )
     if method.dither and settings.palettes != "own":
         raise UsageError(
             f"Dithering has no effect with {settings.palettes} palettes: remove +{method.dither} from "

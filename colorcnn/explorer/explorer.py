@@ -26,9 +26,9 @@ from colorcnn.explorer.classifying import PictureClassifier
 from colorcnn.explorer.sources import MOST_BYTES, Added, Pixels, Source, bring_to, take_apart
 from colorcnn.images import LEARNED_PIXELS
 from colorcnn.indexed import Indexed, count_indices
-from colorcnn.methods import ONNX, WHOLE_METHODS, load_quantizer, parse_method
+from colorcnn.methods import ONNX, WHOLE_METHODS, is_classical, load_quantizer, parse_method
 from colorcnn.models.learned import LearnedQuantizer
-from colorcnn.quantizers import DITHERS, QUANTIZERS, Dithered
+from colorcnn.quantizers import DITHERS, Dithered
 from colorcnn.quantizers.histogram import Histogram
 from colorcnn.quantizers.palette_files import gpl_text
 from colorcnn.reporting.naming import display_names
@@ -89,7 +89,7 @@ class Explorer:
             total=0 if self.source is None else len(self.source),
             methods=[
                 protocol.Method(
-                    method, names[method], parsed.name not in QUANTIZERS, method in shown, bool(parsed.dither)
+                    method, names[method], not is_classical(parsed), method in shown, bool(parsed.dither)
                 )
                 for method, parsed in self.methods.items()
             ],
@@ -283,7 +283,7 @@ class Explorer:
         self, method: str, quantizer: Any, colors: np.ndarray, visible: np.ndarray, num_colors: int
     ) -> tuple[Indexed, float]:
         """Return the result of a quantizer and its seconds; one network runs at a time."""
-        learned = self.methods[method].name not in QUANTIZERS
+        learned = not is_classical(self.methods[method])
         with self._networks if learned else contextlib.nullcontext():
             start = time.perf_counter()
             found = index_visible(quantizer, colors, visible, num_colors, self.device if learned else "cpu")

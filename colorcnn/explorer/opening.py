@@ -30,7 +30,7 @@ def open_source(
             default test, or all of a folder without test images.
         root: folder of the data sets.
         image_size: side of the squares that a data set is brought to; files are left as they are.
-        download: fetch a data set that is missing.
+        download: download a data set that is missing.
 
     Returns:
         The pictures, or None without names.

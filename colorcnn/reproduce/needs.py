@@ -17,9 +17,9 @@ _FOLDERS = {
     "VOC2012": "VOCdevkit/VOC2012",
     "VOC2012Masks": "VOCdevkit/VOC2012",
 }
-"""Data set that can be fetched -> the folder below the data root that it is unpacked to."""
+"""Data set that can be downloaded -> the folder below the data root that it is unpacked to."""
 
-_FETCHED_FOLDERS = ("tiny-imagenet-200",)
+_DOWNLOADED_FOLDERS = ("tiny-imagenet-200",)
 
 
 def missing_data(variant: Variant, home: Path) -> list[str]:
@@ -41,9 +41,9 @@ def _reasons(spec: Mapping[str, Any]) -> Iterator[str]:
     root = data_root(options.get("root"))
     if name in _FOLDERS:
         if not (root / _FOLDERS[name]).exists():
-            yield f"{name} is not in {root}; it can be fetched"
+            yield f"{name} is not in {root}; it can be downloaded"
         return
     for folder in (options.get(option) for option in ("path", "folder")):
         if folder is not None and not any(each.is_dir() for each in candidate_folders(str(folder), root)):
-            can = "can be fetched" if folder in _FETCHED_FOLDERS else "cannot be fetched"
+            can = "can be downloaded" if folder in _DOWNLOADED_FOLDERS else "cannot be downloaded"
             yield f"{folder} is not in {root}; it {can}"

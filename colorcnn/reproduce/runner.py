@@ -36,7 +36,7 @@ class Run:
         fit: runs ``colorcnn fit``.
         say: prints a message for the user.
         device: ``auto``, ``cpu``, ``cuda`` ...
-        download: True to fetch data sets that are missing.
+        download: True to download data sets that are missing.
         force: True to replace records of other work.
     """
 

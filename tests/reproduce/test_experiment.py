@@ -308,7 +308,7 @@ def test_a_training_does_not_depend_on_the_published_model_of_its_architecture(m
         ("VectorSource", False),
     ],
 )
-def test_data_sets_are_fetched_that_can_be(data, downloads, tmp_path):
+def test_data_sets_are_downloaded_that_can_be(data, downloads, tmp_path):
     place = StageContext(tmp_path, 3, "cuda:1", True, lambda *_: 0, print)
     found = FitStage._with_surroundings({"data": {"class_path": data}, "trainer": {}}, place)
     assert found["data"].get("init_args", {}).get("download", False) is downloads

@@ -59,11 +59,11 @@ def test_measured_and_published_numbers_stand_below_their_numbers_of_colours(
     ("data", "reason"),
     [
         ({"class_path": "PhotoDigits"}, "not run"),
-        ({"class_path": "CIFAR10"}, "(CIFAR10 is not in {root}; it can be fetched)"),
-        ({"class_path": "ImageFolder", "path": "mine"}, "(mine is not in {root}; it cannot be fetched)"),
+        ({"class_path": "CIFAR10"}, "(CIFAR10 is not in {root}; it can be downloaded)"),
+        ({"class_path": "ImageFolder", "path": "mine"}, "(mine is not in {root}; it cannot be downloaded)"),
         (
             {"class_path": "TinyImageNet200", "folder": "tiny-imagenet-200"},
-            "(tiny-imagenet-200 is not in {root}; it can be fetched)",
+            "(tiny-imagenet-200 is not in {root}; it can be downloaded)",
         ),
     ],
 )

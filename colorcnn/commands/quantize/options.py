@@ -167,8 +167,9 @@ def _add_method(parser: argparse.ArgumentParser) -> None:
         "--method",
         default=DEFAULT_METHOD,
         metavar="NAME[:CHECKPOINT][+DITHER]",
-        help=f"{classical}; or {learned} with a pretrained name, a checkpoint folder or a .ckpt "
-        f"(default: {DEFAULT_METHOD}; pretrained: {', '.join(available('quantizer')) or 'none'})",
+        help=f"{classical}; or {learned} with a pretrained name, a checkpoint folder or a .ckpt; "
+        f"or module:Class, a quantizer of your own (default: {DEFAULT_METHOD}; pretrained: "
+        f"{', '.join(available('quantizer')) or 'none'})",
     )
     add(
         "--dither",

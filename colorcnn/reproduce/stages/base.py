@@ -33,7 +33,7 @@ class StageContext:
         folder: the stage's own folder, below the runs.
         seed: the seed of everything random.
         device: ``auto``, ``cpu``, ``cuda`` ...
-        download: True to fetch data sets that are missing.
+        download: True to download data sets that are missing.
         fit: function that runs ``colorcnn fit``.
         say: function that prints a message for the user.
     """

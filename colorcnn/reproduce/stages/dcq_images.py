@@ -43,7 +43,7 @@ def open_training_data(spec: str | Mapping[str, Any], context: StageContext) -> 
 
     Args:
         spec: a name, or ``class_path`` and ``init_args``.
-        context: its ``download`` states if data sets may be fetched.
+        context: its ``download`` states if data sets may be downloaded.
 
     Returns:
         The data set, and the name that opens it again without its options.
@@ -111,7 +111,7 @@ def open_copies(stored: str | Path, name: str, *, download: bool = False) -> Ima
     Args:
         stored: the folder of the stored training set, ``${stage}``.
         name: the name that opens the originals.
-        download: True to fetch the originals if they are missing.
+        download: True to download the originals if they are missing.
     """
     from colorcnn.data import RecodedFolder
     from colorcnn.dcq.sources import FileImages
