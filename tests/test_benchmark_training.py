@@ -10,6 +10,7 @@ from colorcnn.losses import color_appearance, confidence_entropy, imitation_loss
 from colorcnn.models.assignment import soft_palette, soft_render, top_k_softmax
 from colorcnn.paletted import from_bytes
 from colorcnn.quantizers import QUANTIZERS
+from colorcnn.reproduce.pages import rendered
 
 
 @pytest.fixture
@@ -37,6 +38,9 @@ def test_a_rehearsal_ends_in_a_record_and_a_figure(import_benchmark, tmp_path, c
     assert {"tiny: step", "tiny: evaluation", "tiny: 64 colours to 4"} <= metrics["targets"].keys()
     assert (tmp_path / "figure.png").read_bytes().startswith(b"\x89PNG")
     assert "milliseconds an image" in capsys.readouterr().out
+    page = rendered("<!-- table: results -->\n<!-- end -->\n", tmp_path)
+    assert page.count("| tiny | reference | ") == 3, "two steps and an evaluation"
+    assert "- tiny: peak memory: ratio " in page
 
 
 @pytest.mark.parametrize("options", [["--colors", "3"], ["--networks", "huge"]])

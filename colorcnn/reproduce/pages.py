@@ -19,7 +19,13 @@ from colorcnn.files import write_atomically
 from colorcnn.records import Record, read_record, showing
 from colorcnn.reporting.markup import Table
 from colorcnn.reporting.tables.accuracy import accuracy_table
-from colorcnn.reporting.tables.benchmarks import formats_table, quantizer_table, scale_table, stores_table
+from colorcnn.reporting.tables.benchmarks import (
+    formats_table,
+    quantizer_table,
+    scale_table,
+    stores_table,
+    training_table,
+)
 from colorcnn.reporting.tables.evaluation import margin_table
 from colorcnn.reporting.view import RecordView
 from colorcnn.reproduce.library import record_paths
@@ -145,6 +151,7 @@ def _table(path: Path, links: str, part: str, method: str | None) -> str:
 def _content(record: Record, path: Path, part: str, method: str | None) -> str:
     tables = {
         "quantizers": quantizer_table,
+        "steps": training_table,
         "dcq_formats": formats_table,
         "dcq_scale": scale_table,
         "dcq_stores": stores_table,

@@ -1,4 +1,4 @@
-"""Markdown tables of benchmarks: classical quantizers, and dataset stores."""
+"""Markdown tables of benchmarks: classical quantizers, training steps, and dataset stores."""
 
 from __future__ import annotations
 
@@ -97,6 +97,29 @@ def quantizer_table(record: Record) -> str:
         for method, row in summary.items()
     ]
     return "\n".join([table, Table(["DSSIM, thousandths", *heads], seen).markdown()])
+
+
+def training_table(record: Record) -> str:
+    """Return the time of a training step and of an evaluation beside the reference's, and the targets."""
+    metrics, rows = record.metrics, []
+    for cell in metrics["steps"]:
+        times = cell["milliseconds"]
+        step = [f"{cell['colors']} colours", f"{times['total']:.1f}", f"{times.get('data', 0.0):.3f}"]
+        rows.append([cell["networks"], cell["side"], *step, f"{cell['peak_mib']:,.0f}"])
+    evaluated = [
+        [cell["networks"], cell["side"], f"{cell['milliseconds']:.1f}"] for cell in metrics["evaluations"]
+    ]
+    kind = "time on the clock" if record.config["device"] != "cpu" else "CPU time of one thread"
+    notes = [
+        f"Batches of {record.n} images, median of {record.config['repeats']} steps by turns, {kind}; "
+        f"{record.origin}.\n"
+    ]
+    for name, target in metrics["targets"].items():
+        verdict = "met" if target["met"] else "missed"
+        notes.append(f"- {name}: ratio {target['ratio']:.3f}, at most {target['limit']:.3f}: {verdict}")
+    head = ["networks", "code", "step with", "ms an image", "of them data", "peak memory, MiB"]
+    title = ["networks", "code", "evaluation with six numbers of colours, ms an image"]
+    return "\n".join([Table(head, rows).markdown(), Table(title, evaluated, notes).markdown()])
 
 
 def _costs(row: Mapping[str, Any], number_format: str) -> list[str]:
