@@ -34,12 +34,18 @@ def _sum_of_largest(assignment: SparseAssignment) -> Tensor:
     pixels, (batch, colors) = assignment.values[0, 0].numel(), assignment.shape[:2]
     with torch.no_grad():
         largest = values.new_zeros(batch, colors).scatter_reduce(1, index, values, "amax")
-        image, entry = (values == largest.gather(1, index)).nonzero(as_tuple=True)
-        # Among equal values the first pixel is taken, as in the dense form.
-        color, pixel = image * colors + index[image, entry], entry % pixels
-        first = torch.full((batch * colors,), pixels, device=values.device)
-        first = first.scatter_reduce(0, color, pixel, "amin")
-        chosen = pixel == first[color]
+        largest_here = values == largest.gather(1, index)
+    # Among equal values the first pixel is taken, as in the dense form.
+    if values.device.type != "cpu":  # the positions of the few entries are on the GPU, and reading them waits
+        pixel = torch.arange(values.shape[1], device=values.device) % pixels
+        pixel = torch.where(largest_here, pixel, pixels)
+        first = torch.full((batch, colors), pixels, device=values.device)
+        first = first.scatter_reduce(1, index, pixel, "amin")
+        return (values * (largest_here & (pixel == first.gather(1, index)))).sum()
+    image, entry = largest_here.nonzero(as_tuple=True)
+    color, pixel = image * colors + index[image, entry], entry % pixels
+    first = torch.full((batch * colors,), pixels, device=values.device)
+    chosen = pixel == first.scatter_reduce(0, color, pixel, "amin")[color]
     return values[image[chosen], entry[chosen]].sum()
 
 

@@ -16,7 +16,7 @@ def plan(import_tool, monkeypatch):
 def script(tmp_path, text):
     path = tmp_path / "work.py"
     path.write_text(text)
-    return [sys.executable, str(path)]
+    return [sys.executable, "-I", "-S", str(path)]  # starts in no time
 
 
 COUNTER = """
@@ -41,7 +41,7 @@ def test_a_piece_that_is_cut_off_goes_on_and_leaves_a_record(plan, tmp_path, mon
     command = script(tmp_path, COUNTER)
     piece = plan.Piece("counting", "for the test", lambda _: command)
     monkeypatch.setattr(plan, "GRACE", 20.0)
-    assert not plan.run_piece(piece, tmp_path, 8)
+    assert not plan.run_piece(piece, tmp_path, 4)
     assert "cut off" in plan.list_pieces([piece], tmp_path)
     assert plan.run_piece(piece, tmp_path, 60)
     record = json.loads((tmp_path / "counting" / "record.json").read_text())

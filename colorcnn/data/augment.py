@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from colorcnn.data.datasets import sent
 from colorcnn.errors import UsageError, unknown_name
 from colorcnn.recognition import IGNORED
 
@@ -280,7 +281,7 @@ def _uniform(images: Tensor, generator: torch.Generator | None, *shape: int) -> 
     """Draw numbers in [0, 1) on the generator's device, and move them to the device of ``images``."""
     device = images.device if generator is None else generator.device
     dtype = images.dtype if images.is_floating_point() else torch.float32
-    return torch.rand(shape, generator=generator, device=device, dtype=dtype).to(images.device)
+    return sent(torch.rand(shape, generator=generator, device=device, dtype=dtype), images.device)
 
 
 def _fill_like(images: Tensor, fill: Fill) -> Tensor:

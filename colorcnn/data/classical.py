@@ -19,7 +19,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from colorcnn.data.cache import array_writer, cache_folder, content_key, read_array
-from colorcnn.data.datasets import ImageSplit
+from colorcnn.data.datasets import ImageSplit, sent
 from colorcnn.errors import UsageError, unknown_name
 from colorcnn.paletted import Paletted
 from colorcnn.parallel import Workers, connected, in_parallel
@@ -119,8 +119,8 @@ class ClassicalResults(ABC):
             )
         rows, device = self._kept[num_colors], device or index.device
         if rows.device.type != "cpu":
-            return rows.index_select(0, _sent(index, rows.device)).to(device)
-        return _sent(rows.index_select(0, index.cpu()), device)
+            return rows.index_select(0, sent(index, rows.device)).to(device)
+        return sent(rows.index_select(0, index.cpu()), device)
 
 
 def _as_tensor(array: np.ndarray) -> Tensor:
@@ -128,13 +128,6 @@ def _as_tensor(array: np.ndarray) -> Tensor:
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "The given NumPy array is not writable", UserWarning)
         return torch.from_numpy(array)
-
-
-def _sent(values: Tensor, device: torch.device) -> Tensor:
-    """Copy values to a device; to a GPU through pinned memory, without waiting on the host."""
-    if device.type == "cuda" and values.device.type == "cpu":
-        return values.pin_memory().to(device, non_blocking=True)
-    return values.to(device)
 
 
 def method_version(method: type[Quantizer]) -> str:

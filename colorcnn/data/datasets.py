@@ -14,6 +14,18 @@ from colorcnn.data.cache import content_key
 from colorcnn.errors import UsageError
 
 
+def sent(values: Tensor, device: torch.device) -> Tensor:
+    """Copy values to a device; to a GPU through pinned memory, without waiting on the host.
+
+    Args:
+        values: any tensor.
+        device: the device.
+    """
+    if device.type == "cuda" and values.device.type == "cpu":
+        values = values.pin_memory()
+    return values.to(device, non_blocking=device.type != "cpu")
+
+
 class Batch(NamedTuple):
     """A batch of a DataLoader.
 

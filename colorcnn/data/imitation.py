@@ -19,6 +19,7 @@ from colorcnn.errors import unknown_name
 from colorcnn.paletted import Paletted, to_bytes
 from colorcnn.parallel import Workers
 from colorcnn.quantizers import QUANTIZERS
+from colorcnn.quantizers.batched_median_cut import median_cut_index_maps
 from colorcnn.quantizers.batched_wu import wu_index_maps
 
 __all__ = ["ComputedTargets", "ImitationTargets", "method_version", "open_targets"]
@@ -52,11 +53,14 @@ class ImitationTargets(ClassicalResults):
         return self.lookup(index, num_colors, images.device)
 
 
+_ON_DEVICE = {"median-cut": median_cut_index_maps, "wu": wu_index_maps}
+
+
 class ComputedTargets:
     """Index maps computed for every batch, for data sets whose maps are too large for the disk.
 
-    The maps of all 1.3 million images of ImageNet at six palette sizes would take 390 GB. Wu's maps are
-    computed on the GPU of the images, all others on the CPU.
+    The maps of all 1.3 million images of ImageNet at six palette sizes would take 390 GB. The maps of
+    MedianCut and Wu are computed on the GPU of the images, all others on the CPU. Both give the same maps.
 
     Args:
         quantizer: a name in :data:`colorcnn.quantizers.QUANTIZERS`.
@@ -85,8 +89,8 @@ class ComputedTargets:
         del index
         with torch.no_grad():
             pixels = to_bytes(images)
-            if self.name == "wu" and images.device.type != "cpu":
-                return wu_index_maps(pixels, num_colors)
+            if self.name in _ON_DEVICE and images.device.type != "cpu":
+                return _ON_DEVICE[self.name](pixels, num_colors)
             return self.quantizer(pixels, num_colors).indices
 
 

@@ -36,6 +36,7 @@ SHARPNESSES = ("fixed", "learned")
 KEY_FEATURES = {"colour": 3, "relative": 3, "mean": 3, "rank": 1, "size": 1, "share": 1}
 """Facts about a palette colour that its key is made of, and the number of channels of each."""
 
+_LUMINANCE = (0.299, 0.587, 0.114)  # of red, green and blue, ITU-R BT.601
 _SOFT_UP_TO = 8  # numbers of colours whose nearest-colour term has sharpness 1
 _LEAST_SPREAD = 1.0  # of s, in squared levels of 8 bits: images of at most C colours have no distances
 
@@ -82,6 +83,8 @@ class PaletteAttention(LearnedQuantizer):
         UsageError: a name is unknown, or a number is out of range.
     """
 
+    luminance: Tensor
+
     def __init__(
         self,
         start: str = "wu",
@@ -119,6 +122,8 @@ class PaletteAttention(LearnedQuantizer):
         self.keys = nn.ModuleList(_keys(facts, hidden, channels) for _ in range(rounds))
         self.sharpen = nn.Parameter(torch.zeros(2)) if sharpness == "learned" else None
         self.follow = nn.Parameter(torch.zeros(())) if rounds == 2 else None
+        # A buffer, because numbers of the host would be copied to a GPU in every step.
+        self.register_buffer("luminance", torch.tensor(_LUMINANCE), persistent=False)
 
     def start_palettes(self, images: Tensor, num_colors: int) -> Tensor:
         """Return the classical palettes of images.
@@ -231,7 +236,7 @@ class PaletteAttention(LearnedQuantizer):
         """Return the input of a key, (B, C, F), for colours (B, C, 3) in [0, 1]."""
         mean = colors.mean(dim=1, keepdim=True)
         spread = (colors - mean).square().mean(dim=(1, 2), keepdim=True).sqrt() + 0.01
-        light = colors @ colors.new_tensor([0.299, 0.587, 0.114])
+        light = colors @ self.luminance.to(colors)
         darker = (light[:, None, :] < light[:, :, None]).to(colors).mean(dim=2)
         size = torch.ones_like(light) * (_log2(_number_of(colors)) / 8)
         facts = {

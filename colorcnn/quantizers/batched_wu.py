@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from colorcnn.quantizers.base import check_num_colors
+from colorcnn.quantizers.batched import pieces, squared_distances
 from colorcnn.quantizers.boxes import CELLS
 from colorcnn.quantizers.wu import Wu
 
@@ -49,7 +50,7 @@ def _moments(pixels: Tensor) -> Tensor:
     low, high = values.amin(dim=1, keepdim=True), values.amax(dim=1, keepdim=True)
     scale = torch.where(high > low, CELLS * 0.999999 / (high - low), 0.0)
     cell = ((values - low) * scale).long()
-    flat = (cell * torch.tensor([CELLS**2, CELLS, 1], device=pixels.device)).sum(dim=2)
+    flat = cell[..., 0] * CELLS**2 + cell[..., 1] * CELLS + cell[..., 2]
     flat = flat + torch.arange(batch, device=pixels.device)[:, None] * CELLS**3
     amounts = torch.cat([torch.ones_like(values[..., :1]), values, values.square().sum(2, keepdim=True)], 2)
     table = torch.zeros(batch * CELLS**3, 5, dtype=torch.float64, device=pixels.device)
@@ -145,8 +146,6 @@ def _best_cut(table: Tensor, box: Tensor, sums: Tensor) -> tuple[Tensor, Tensor]
 
 def _nearest(pixels: Tensor, palette: Tensor) -> Tensor:
     """Return the nearest row (B, N) of palettes (B, C, 3) for pixels (B, N, 3); ties go to the first row."""
-    labels = []
-    for image, rows in zip(pixels.to(torch.int32), palette.to(torch.int32)):
-        distance = (image[:, None] - rows[None]).square().sum(dim=2)
-        labels.append(distance.argmin(dim=1))
-    return torch.stack(labels)
+    pixels = pixels.transpose(1, 2)
+    parts = pieces(pixels, palette.shape[1])
+    return torch.cat([squared_distances(pixels[:, :, part], palette).argmin(dim=2) for part in parts], dim=1)

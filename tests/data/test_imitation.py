@@ -1,17 +1,19 @@
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
-from colorcnn.data import ImageSplit, ImitationTargets
+from colorcnn.data import ImageSplit, ImitationTargets, PhotoDigits
 from colorcnn.data import classical as module
 from colorcnn.data.imitation import ComputedTargets, open_targets
 from colorcnn.errors import UsageError
 from colorcnn.paletted import from_bytes
 from colorcnn.quantizers import QUANTIZERS, MedianCut, Quantizer
+from colorcnn.quantizers.batched_median_cut import median_cut_index_maps
 from colorcnn.quantizers.batched_wu import wu_index_maps
 
 
@@ -120,17 +122,56 @@ def test_mistakes_are_named() -> None:
         ImitationTargets(split, [2]).lookup(torch.tensor([0]), 4)
 
 
-@pytest.mark.parametrize("size", [1, 2, 7, 32, 200])
-def test_the_maps_made_on_the_device_are_those_of_wu(size: int) -> None:
-    """Also of images with one colour, with fewer colours than asked for, and of channels that never vary."""
-    pixels = torch.from_numpy(smooth_split(count=5, height=16, width=12).pixels(slice(0, 5)).copy())
+def odd_pixels(height: int = 16, width: int = 12) -> torch.Tensor:
+    """Smooth images; also one with one colour, with few colours, with a constant channel, and noise."""
+    pixels = torch.from_numpy(smooth_split(count=6, height=height, width=width).pixels(slice(0, 6)).copy())
     pixels[1] = 77
     pixels[2] = pixels[2] // 64 * 64
     pixels[3, ..., 1] = 9
-    found = wu_index_maps(pixels.permute(0, 3, 1, 2), size).numpy()
-    expected = QUANTIZERS["wu"]()(pixels, size, channels_last=True).indices.numpy()
+    pixels[4] = torch.randint(
+        256, pixels[4].shape, dtype=torch.uint8, generator=torch.Generator().manual_seed(1)
+    )
+    return pixels
+
+
+@pytest.mark.parametrize(
+    ("size", "height", "width"),
+    [(1, 16, 12), (2, 16, 12), (7, 16, 12), (32, 16, 12), (90, 16, 12), (7, 1, 1), (7, 1, 37)],
+)
+@pytest.mark.parametrize(
+    ("method", "on_device"), [("wu", wu_index_maps), ("median-cut", median_cut_index_maps)]
+)
+def test_the_maps_made_on_the_device_are_those_of_the_quantizer(
+    method: str, on_device: Callable[[torch.Tensor, int], torch.Tensor], size: int, height: int, width: int
+) -> None:
+    pixels = odd_pixels(height, width)
+    found = on_device(pixels.permute(0, 3, 1, 2), size)
+    assert found.dtype == torch.uint8
+    assert int(found.max()) < size
+    expected = QUANTIZERS[method]()(pixels, size, channels_last=True).indices.numpy()
+    for ours, theirs in zip(found.numpy(), expected):
+        assert np.array_equal(as_partition(ours), as_partition(theirs))
+
+
+@pytest.mark.parametrize("size", [4, 32])
+def test_natural_images_have_the_maps_of_median_cut_in_every_pixel(
+    size: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Their boxes often have equal numbers of pixels, so that the order of Pillow's heap decides."""
+    monkeypatch.setattr("colorcnn.quantizers.batched._MOST", 1 << 12)  # in many pieces
+    batch = PhotoDigits(train_size=24, validation_size=1, test_size=1).train
+    pixels = torch.from_numpy(batch.pixels(slice(0, 24)).copy())
+    found = median_cut_index_maps(pixels.permute(0, 3, 1, 2), size).numpy()
+    expected = MedianCut()(pixels, size, channels_last=True).indices.numpy()
     for ours, theirs in zip(found, expected):
         assert np.array_equal(as_partition(ours), as_partition(theirs))
+
+
+def test_large_images_are_left_to_pillow(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("colorcnn.quantizers.batched_median_cut.MOST_PIXELS", 100)
+    pixels = odd_pixels()
+    expected = MedianCut()(pixels, 5, channels_last=True).indices
+    assert torch.equal(median_cut_index_maps(pixels.permute(0, 3, 1, 2), 5), expected)
 
 
 @pytest.mark.parametrize("method", ["median-cut", "wu"])

@@ -10,6 +10,7 @@ from colorcnn.losses import color_appearance, confidence_entropy, imitation_loss
 from colorcnn.models import create_model
 from colorcnn.models.assignment import soft_palette, soft_render, top_k_softmax
 from colorcnn.models.sparse import top_k_of_product, top_k_sparse
+from colorcnn.models.tiling import quantize_in_tiles
 from colorcnn.tasks.finite import FiniteCheck
 
 SIZES = [2, 5, 16, 64]
@@ -34,6 +35,25 @@ def test_quantize_many_gives_the_index_maps_of_the_cpu(allowed, images):
         same = (found[size].indices.cpu() == expected[size].indices).float().mean()
         assert same > 0.9999, "a tie or two may fall the other way"
         torch.testing.assert_close(found[size].palette.cpu(), expected[size].palette, rtol=0, atol=1e-3)
+
+
+@pytest.mark.parametrize("decoder", ["narrow", "wide"])
+def test_tiles_on_the_gpu_give_the_index_maps_of_the_cpu(decoder, monkeypatch):
+    """The image stays on the host; only tiles go to the GPU."""
+    coarse = torch.rand(1, 3, 9, 11, generator=torch.Generator().manual_seed(5))
+    image = torch.nn.functional.interpolate(coarse, (201, 163), mode="bicubic").clamp(0, 1)
+    torch.manual_seed(1)
+    options = {"width": 16, "depth": 2, "decoder": decoder}
+    model = create_model("colorcnn-plus", backbone_kwargs=options).eval()
+    expected = model.quantize_many(image, SIZES)
+    found = quantize_in_tiles(model.to(DEVICE), image, SIZES, 64)
+    for size in SIZES:
+        assert found[size].indices.device.type == "cpu"
+        assert (found[size].indices == expected[size].indices).float().mean() > 0.9999
+    monkeypatch.setattr("colorcnn.models.learned.LEARNED_PIXELS", 1000)
+    again = model.quantize_many(image.to(DEVICE), [SIZES[0]])[SIZES[0]]
+    assert again.indices.device.type == DEVICE
+    assert (again.indices.cpu() == expected[SIZES[0]].indices).float().mean() > 0.9999
 
 
 @pytest.mark.parametrize("form", [top_k_softmax, top_k_sparse])
@@ -105,8 +125,9 @@ def test_losses_are_looked_at_without_waiting():
 
 
 @pytest.mark.parametrize("size", [2, 16, 64])
-def test_targets_made_on_the_device_are_those_of_the_quantizer(size, images):
-    computed = ComputedTargets("wu")
+@pytest.mark.parametrize("method", ["median-cut", "wu"])
+def test_targets_made_on_the_device_are_those_of_the_quantizer(method, size, images):
+    computed = ComputedTargets(method)
     index = torch.arange(len(images))
     expected = computed.of(images, index, size)
     found = computed.of(images.to(DEVICE), index, size)

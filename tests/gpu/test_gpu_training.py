@@ -56,6 +56,13 @@ TASKS = {
     "sparse on both": lambda: ColorCNNTask(
         **QUIET, sizes=[32], quantizer_kwargs=NETWORK, assignment_form="sparse"
     ),
+    "palette-attention": lambda: ColorCNNTask(
+        **QUIET,
+        architecture="palette-attention",
+        sizes=[8],
+        imitation_weight=0.0,
+        quantizer_kwargs={"backbone_kwargs": UNET},
+    ),
     "perceptual and distilled": lambda: ColorCNNTask(
         **QUIET, sizes=[8], quantizer_kwargs=NETWORK, perceptual_weight=0.5, distillation=0.5
     ),
