@@ -9,6 +9,7 @@ from pathlib import Path
 import jsonargparse
 import pytest
 import torch
+import yaml
 
 import colorcnn.data.datamodule
 import colorcnn.data.quantized
@@ -80,6 +81,16 @@ def test_names_are_told_apart():
 def test_no_list_of_mappings_is_merged(name):
     """In which order it would be depends on PyYAML's version, and methods' order decides their key."""
     assert not re.search(r"<<:\s*(\[|\n\s*-)", experiment_files()[name].read_text())
+
+
+def test_trainings_of_images_take_the_precision_of_the_device():
+    """Compressors are trained in float32, which their task demands."""
+    configurations = [yaml.safe_load(path.read_text()) for path in experiments_folder().glob("*/*.yaml")]
+    trainings = [each for each in configurations if each["kind"] == "fit"]
+    assert len(trainings) > 10
+    for each in trainings:
+        if each["model"]["class_path"] != "VQTask":
+            assert each["trainer"]["precision"] == "auto", each["model"]
 
 
 @pytest.mark.slow
