@@ -126,7 +126,8 @@ def _architecture(checkpoint: str) -> str:
     on_hub = is_hub_name(checkpoint)
     published = is_available(checkpoint)
     if not checkpoint or not (on_hub or published or Path(checkpoint).exists()):
-        raise UnknownName("method", checkpoint.partition(":")[0], [*QUANTIZERS, *LEARNED_METHODS])
+        name, colon, _ = checkpoint.partition(":")
+        raise UnknownName("method or module" if colon else "method", name, [*QUANTIZERS, *LEARNED_METHODS])
     from colorcnn.checkpoint_config import read_config
 
     lightning = None if on_hub or published else find_unpublished(checkpoint)
