@@ -76,7 +76,7 @@ def test_it_is_a_classical_method_and_is_imported_when_it_is_used():
 
 def test_the_explorer_offers_it():
     explorer = Explorer(open_source(["photo.png"]), ["halves:Halves", "wu"])
-    assert not explorer.state().methods[0].learned
+    assert (explorer.state().methods[0].name, explorer.state().methods[0].learned) == ("halves:Halves", False)
     found = explorer.quantized(QuantizedRequest(picture="data-0", method="halves:Halves", colors=2))
     assert [swatch.color for swatch in found.palette] == ["#000000", "#ffffff"]
 

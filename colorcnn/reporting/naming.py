@@ -54,6 +54,8 @@ def split_method(method: str) -> tuple[str, str, str]:
     if dither not in DITHERS:
         head, dither = method, ""
     name, _, weights = head.partition(":")
+    if weights.isidentifier() and name.partition(" (")[0] not in _NAMES:
+        return head, "", dither  # module:Class, a quantizer outside of the package
     return name, weights, dither
 
 
