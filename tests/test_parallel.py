@@ -209,6 +209,38 @@ def test_fit_hands_the_workers_to_the_trainer():
     assert raised.value.code == "unknown-workers"
 
 
+def quantized(folder, capsys, *options):
+    """Quantize all photos and return the files, the status and what was printed."""
+    command = ["quantize", "photos", "--recursive", "--colors", "3", "--out-dir", "few", "--force", *options]
+    status = main(command)
+    printed = capsys.readouterr()
+    return status, {path.name: path.read_bytes() for path in (folder / "few").glob("*/*")}, printed
+
+
+@pytest.mark.parametrize(
+    "options", [["--method", "wu"], ["--method", "k-means", "--shared-palette"], ["--palette", "colors.hex"]]
+)
+def test_quantize_gives_the_same_files_and_lines_on_dask(options, cluster, photos, monkeypatch, capsys):
+    monkeypatch.chdir(photos)
+    (photos / "colors.hex").write_text("000000\nff0000\n00ff00\n")
+    (photos / "photos" / "a" / "bad.png").write_bytes(b"no picture")
+    options = options if "--palette" not in options else options[:2]
+    here = quantized(photos, capsys, *options)
+    there = quantized(photos, capsys, *options, "--parallel", f"dask://{cluster}")
+    assert here[0] == there[0] == 1, "one is no picture"
+    assert len(here[1]) == 24
+    assert here[1] == there[1]
+    assert here[2].out == there[2].out
+    assert "bad.png" in there[2].err
+
+
+def test_a_network_is_not_sent_to_workers(photos, capsys, monkeypatch):
+    monkeypatch.chdir(photos)
+    status, files, printed = quantized(photos, capsys, "--method", "palette-attention", "--parallel", "2")
+    assert (status, files) == (2, {})
+    assert "--parallel" in printed.err
+
+
 def test_threads_and_workers_exclude_each_other(capsys):
     assert main(["dcq", "build", "photo-digits", "-o", "out", "--jobs", "2", "--parallel", "2"]) == 2
     assert "--jobs" in capsys.readouterr().err

@@ -1,6 +1,8 @@
 """Locks between processes, also of several machines that share a file system.
 
-A lock is a file. Creating it fails if it exists, also on NFS, so only one process gets it. The file names the
+A lock is a file. Creating it fails if it exists, also on NFS, so only one process gets it. Locks of the
+system (``fcntl``, ``flock``) are not used: on NFS 3 they need a service that is often missing, on some mounts
+they hold only within one machine, and after a crash they can stay until a server restarts. The file names the
 machine and the process that hold it, and a thread renews its time (a heartbeat). A lock is stale, and the
 next process takes it over, if
 
@@ -27,7 +29,7 @@ from pathlib import Path
 from colorcnn.errors import ColorCNNError
 
 STALE_SECONDS = 15 * 60.0
-"""Age in seconds from which a lock of another machine is stale."""
+"""Age in seconds from which a lock of another machine is stale. NFS may show a time that is a minute old."""
 
 BEAT_SECONDS = 30.0
 """Seconds between two renewals."""

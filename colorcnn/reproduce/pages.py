@@ -21,6 +21,7 @@ from colorcnn.reporting.markup import Table
 from colorcnn.reporting.tables.accuracy import accuracy_table
 from colorcnn.reporting.tables.benchmarks import (
     formats_table,
+    memory_table,
     quantizer_table,
     scale_table,
     stores_table,
@@ -155,6 +156,7 @@ def _content(record: Record, path: Path, part: str, method: str | None) -> str:
         "dcq_formats": formats_table,
         "dcq_scale": scale_table,
         "dcq_stores": stores_table,
+        "memory_per_image": memory_table,
     }
     with showing(path):
         if part == "accuracy":

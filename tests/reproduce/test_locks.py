@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import threading
+from contextlib import contextmanager
 
 import pytest
 
@@ -15,9 +16,13 @@ from colorcnn.reproduce import locks
 from colorcnn.reproduce.locks import ClaimedError, claimed
 
 HOLD = """
-import sys, time
+import sys
 from pathlib import Path
+from colorcnn.reproduce import locks
 from colorcnn.reproduce.locks import claimed
+locks.BEAT_SECONDS = float(sys.argv[2])
+if len(sys.argv) > 3:
+    locks._machine = lambda: sys.argv[3]
 with claimed(Path(sys.argv[1])):
     print("held", flush=True)
     sys.stdin.readline()
@@ -29,14 +34,21 @@ def lock(tmp_path):
     return tmp_path / "locks" / "key"
 
 
-@pytest.fixture
-def holder(lock):
+@contextmanager
+def held(lock, *, beat=30.0, machine=()):
     """Another process that holds the lock until a line is written to it."""
-    command = [sys.executable, "-c", HOLD, str(lock)]
+    command = [sys.executable, "-c", HOLD, str(lock), str(beat), *machine]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout.readline() == "held\n"
         yield process
         process.kill()
+
+
+@pytest.fixture
+def holder(lock):
+    """A process of this machine that holds the lock."""
+    with held(lock) as process:
+        yield process
 
 
 def age(lock, seconds):
@@ -80,6 +92,36 @@ def test_a_lock_of_another_machine_that_is_not_renewed_is_taken_over(lock):
     age(lock, locks.STALE_SECONDS + 10)
     with claimed(lock):
         assert json.loads(lock.read_text())["machine"] != "another"
+
+
+def test_a_machine_that_crashed_loses_its_lock_when_it_is_stale(lock):
+    """Two processes as two machines of one file system: this one cannot see that the other has died."""
+    with held(lock, machine=["node-b"]) as process:
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        assert json.loads(lock.read_text()) == {"machine": "node-b", "process": process.pid}
+        with pytest.raises(ClaimedError), claimed(lock):
+            pass
+        age(lock, locks.STALE_SECONDS + 10)
+        with claimed(lock):
+            assert json.loads(lock.read_text())["process"] == os.getpid()
+    assert not list(lock.parent.iterdir())
+
+
+def test_a_machine_that_works_keeps_its_lock(lock):
+    """Its heartbeat makes even a lock fresh that looks stale."""
+    with held(lock, beat=0.02, machine=["node-b"]) as process:
+        age(lock, locks.STALE_SECONDS + 10)
+        then = lock.stat().st_mtime
+        for _ in range(3000):
+            if lock.stat().st_mtime > then:
+                break
+            threading.Event().wait(0.01)
+        with pytest.raises(ClaimedError), claimed(lock):
+            pass
+        process.communicate("go on\n")
+        with claimed(lock):
+            pass
 
 
 def test_a_lock_that_was_just_created_and_is_not_written_yet_holds(lock):

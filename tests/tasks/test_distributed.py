@@ -1,19 +1,20 @@
 """Two processes train and validate as one does at the same global batch."""
 
 import json
-import os
-import subprocess
-import sys
+import socket
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 import pytest
+import pytorch_lightning as pl
+from running import Running
 
 from colorcnn.cli import main
 from colorcnn.data.sampling import EpochSampler, SharedBatches
 from colorcnn.errors import UsageError
 
-TESTS = Path(__file__).resolve().parent.parent
+HERE = Path(__file__).resolve().parent
 
 CONFIG = """
 kind: fit
@@ -44,6 +45,8 @@ trainer: {max_epochs: 2, accelerator: cpu, precision: 32-true}
 
 def arguments(name, batch):
     command = ["fit", "--config", "two.yaml", "--name", name, "--allow-module", "tiny"]
+    command += ["--allow-module", "test_distributed"]
+    command += ["--trainer.callbacks+=test_distributed.DrawnColors"]
     return [*command, "--data.init_args.batch_size", str(batch)]
 
 
@@ -51,27 +54,52 @@ def scores(folder, name):
     return [json.loads(line) for line in (folder / "runs" / name / "scores.jsonl").read_text().splitlines()]
 
 
-def fit_in_two_processes(folder, name, batch):
-    """Train in processes of their own; returns the scores."""
-    environment = {
-        **os.environ,
-        "PYTHONPATH": os.pathsep.join([str(TESTS), os.environ.get("PYTHONPATH", "")]).rstrip(os.pathsep),
-        "COLORCNN_CACHE": str(folder / "cache"),
-        "OMP_NUM_THREADS": "1",
+class DrawnColors(pl.Callback):
+    """Writes the number of colours of every step, in each process."""
+
+    def on_train_batch_end(self, trainer, task, *_):
+        with open(f"drawn-{trainer.world_size}-{trainer.global_rank}.txt", "a") as file:
+            file.write(f"{task.num_colors}\n")
+
+
+def start(folder, rank, port):
+    """Start one of two processes as torchrun does."""
+    variables = {
+        "COLORCNN_CACHE": folder / "cache",
+        "MASTER_ADDR": "127.0.0.1",
+        "MASTER_PORT": port,
+        "WORLD_SIZE": 2,
+        "LOCAL_WORLD_SIZE": 2,
+        "GROUP_RANK": 0,
+        "RANK": rank,
+        "LOCAL_RANK": rank,
+        "TORCHELASTIC_RUN_ID": "two",
     }
-    command = [sys.executable, "-m", "colorcnn", *arguments(name, batch)]
-    command += ["--trainer.strategy", "ddp", "--trainer.devices", "2"]
-    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=300)
-    assert done.returncode == 0, done.stderr
-    return scores(folder, name)
+    options = ["--trainer.strategy", "ddp", "--trainer.devices", "2"]
+    environment = {name: str(value) for name, value in variables.items()}
+    return Running([*arguments("two", 16), *options], cwd=folder, env=environment)
+
+
+@contextmanager
+def two_processes(folder):
+    """Train in two processes while the block runs, and wait for them at its end."""
+    with socket.socket() as some:
+        some.bind(("127.0.0.1", 0))
+        port = some.getsockname()[1]
+    started = [start(folder, rank, port) for rank in (0, 1)]
+    yield
+    for process in started:
+        told = process.told()
+        assert process.returncode == 0, told
 
 
 def test_two_processes_give_the_validation_numbers_of_one(tmp_path, monkeypatch):
     (tmp_path / "two.yaml").write_text(CONFIG)
     monkeypatch.chdir(tmp_path)
-    assert main(arguments("one", 32)) == 0
-    one = scores(tmp_path, "one")
-    two = fit_in_two_processes(tmp_path, "two", 16)
+    monkeypatch.syspath_prepend(str(HERE))
+    with two_processes(tmp_path):
+        assert main(arguments("one", 32)) == 0
+    one, two = scores(tmp_path, "one"), scores(tmp_path, "two")
     assert len(one) == len(two) == 2
     for alone, shared in zip(one, two):
         names = [name for name in alone if name.startswith("val/")]
@@ -80,6 +108,9 @@ def test_two_processes_give_the_validation_numbers_of_one(tmp_path, monkeypatch)
         assert shared["train/num_colors"] == alone["train/num_colors"]
         assert shared["step"] == alone["step"]
     assert one[0] != one[1], "the training moves"
+    drawn = [(tmp_path / f"drawn-{name}.txt").read_text().split() for name in ("1-0", "2-0", "2-1")]
+    assert drawn[0] == drawn[1] == drawn[2]
+    assert len(set(drawn[0])) > 1, "the number of colours changes"
 
 
 def test_shared_epochs_are_one_epoch_of_larger_batches():

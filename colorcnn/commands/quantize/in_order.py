@@ -5,7 +5,11 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import TypeVar
+from functools import partial
+from typing import Any, TypeVar
+
+from colorcnn.errors import ColorCNNError
+from colorcnn.parallel import in_parallel
 
 K = TypeVar("K")
 T = TypeVar("T")
@@ -53,3 +57,29 @@ def in_order(
             yield first, future.result
     finally:  # also after Ctrl-C: calls that run end, the others never start
         pool.shutdown(cancel_futures=True)
+
+
+def in_workers(
+    calls: Iterable[tuple[K, int, Callable[[], T]]],
+) -> Iterator[tuple[K, Callable[[], T]]]:
+    """Run calls by the workers of :func:`colorcnn.parallel.connected`; otherwise as :func:`in_order`.
+
+    Args:
+        calls: a name, the number of pixels, and the work for each image. Names and work can be pickled.
+    """
+    outcomes = in_parallel(_outcome, ((key, work) for key, _, work in calls))
+    for key, value, error in outcomes:
+        yield key, partial(_value_of, value, error)
+
+
+def _outcome(key: K, work: Callable[[], T]) -> tuple[K, T | None, Exception | None]:
+    try:
+        return key, work(), None
+    except (ColorCNNError, OSError) as error:
+        return key, None, error
+
+
+def _value_of(value: Any, error: Exception | None) -> Any:
+    if error is not None:
+        raise error
+    return value

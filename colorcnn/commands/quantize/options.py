@@ -10,13 +10,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from colorcnn.colors import parse_color, parse_colors
-from colorcnn.commands.console import Parser, add_device_option, check_seed
+from colorcnn.commands.console import Parser, add_device_option, add_parallel_option, check_seed
 from colorcnn.commands.quantize.palette import add_palette_options, names_palette
 from colorcnn.commands.quantize.quality import QualityRange, parse_quality
 from colorcnn.errors import UsageError
 from colorcnn.files import check_png_name
 from colorcnn.images import LEARNED_PIXELS
 from colorcnn.methods import DEFAULT_METHOD, LEARNED_METHODS, parse_method
+from colorcnn.parallel import Workers
 from colorcnn.pretrained import available
 from colorcnn.quantizers import DITHERS, QUANTIZERS, check_num_colors
 
@@ -83,6 +84,7 @@ class QuantizeOptions:
     palette: Path | None = None
     strip: bool = False
     serpentine: bool = False
+    parallel: Workers | None = None
 
     def name_of(self, stem: str, ending: str) -> str:
         """Return the name of a result without ``.png``.
@@ -180,6 +182,7 @@ def _add_method(parser: argparse.ArgumentParser) -> None:
         "floyd-steinberg)",
     )
     add_device_option(parser)
+    add_parallel_option(parser, "work of classical methods")
     add("--seed", type=int, default=0, metavar="N", help="seed of random methods (default: 0)")
 
 
@@ -229,6 +232,11 @@ def _check(options: QuantizeOptions) -> None:
     method = parse_method(options.method)
     if options.dither is not None and method.dither is not None:
         raise UsageError(f"--method {options.method} and --dither both name a dither: give one of them.")
+    if options.parallel is not None and options.palette is None and method.name not in QUANTIZERS:
+        raise UsageError(
+            f"--parallel is for classical methods, and {method.name} is a network: choose another method, or "
+            "leave it out."
+        )
     if options.alpha == "full":
         _check_full_alpha(options, method.name, options.dither or method.dither)
 

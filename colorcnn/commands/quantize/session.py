@@ -9,7 +9,7 @@ import os
 import threading
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -21,7 +21,7 @@ from colorcnn.alpha import index_visible
 from colorcnn.commands.console import Results, say
 from colorcnn.commands.messages import CURES
 from colorcnn.commands.quantize.advice import advice
-from colorcnn.commands.quantize.in_order import in_order
+from colorcnn.commands.quantize.in_order import in_order, in_workers
 from colorcnn.commands.quantize.jobs import Job, strip_path, unreadable
 from colorcnn.commands.quantize.options import QuantizeOptions
 from colorcnn.commands.quantize.quality import BELOW_QUALITY, LARGER, largest_error, quality_of
@@ -30,6 +30,7 @@ from colorcnn.commands.quantize.reduce import Pixels, Reduced, read_pixels, redu
 from colorcnn.errors import ColorCNNError, FileExists, apply_cure
 from colorcnn.files import is_taken, write_atomically
 from colorcnn.images import frames, read_header, read_image
+from colorcnn.parallel import connected
 from colorcnn.quantizers import Dithered
 from colorcnn.quantizers.base import is_network
 
@@ -68,6 +69,10 @@ class Session:
         self._model_turn: Any = contextlib.nullcontext()
         if is_network(inner(quantizer)):
             self._model_turn = threading.Lock()  # one network uses all cores, or the GPU, by itself
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return the state for a worker, which prints nothing and has no network."""
+        return {**vars(self), "results": None, "_model_turn": contextlib.nullcontext()}
 
     @property
     def status(self) -> int:
@@ -108,8 +113,13 @@ class Session:
             jobs = self._share(jobs)
         total = sum(len(job.targets) for job in jobs)
         failed: set[str] = set()
-        with tqdm(total=total, unit="image", disable=None, leave=total > 1) as bar:
-            for frame, result in in_order(self._calls(jobs), _workers(total)):
+        with (
+            connected(self.options.parallel),
+            tqdm(total=total, unit="image", disable=None, leave=total > 1) as bar,
+        ):
+            calls = self._calls(jobs)
+            results = in_workers(calls) if self.options.parallel else in_order(calls, _workers(total))
+            for frame, result in results:
                 if frame.job.name in failed:  # an earlier frame failed
                     continue
                 try:
@@ -160,7 +170,9 @@ class Session:
         if count > 1:
             text = f"{job.name} has {count} frames and only the first is used: --all-frames uses all."
             frame = Frame(job, 1, job.targets[0], f"warning: {text}")
-        yield frame, width * height, partial(read_image, job.content, max_pixels=limit, name=job.name)
+        content = job.content  # a worker may have another working folder
+        content = content.absolute() if isinstance(content, Path) and self.options.parallel else content
+        yield frame, width * height, partial(read_image, content, max_pixels=limit, name=job.name)
 
     def _advise(self, job: Job, width: int, height: int) -> None:
         if not self.advised and (found := advice(self.options, (width, height))):
@@ -226,6 +238,7 @@ class Session:
         except MemoryError as error:
             raise ColorCNNError(f"{job.name} does not fit into memory: scale it down first.") from error
         height, width = pixels.visible.shape
+        reduced = replace(reduced, encode=_no_bytes)  # its pixels are not needed any more
         return Encoded((width, height), reduced, png, seconds + time.perf_counter() - start)
 
     def _finish(self, frame: Frame, encoded: Encoded) -> None:
@@ -323,11 +336,15 @@ def _nothing() -> None:
 
 def _raiser(error: Exception) -> Callable[[], Any]:
     """Return a function that raises an error."""
+    return partial(_raise, error)
 
-    def fail() -> Any:
-        raise error
 
-    return fail
+def _raise(error: Exception) -> Any:
+    raise error
+
+
+def _no_bytes() -> bytes:
+    return b""
 
 
 def _strip(reduced: Reduced) -> bytes:

@@ -28,6 +28,20 @@ def scale_table(record: Record) -> str:
     return Table(["images", *_COSTS, "bytes of its JPEG file"], rows, [note]).markdown()
 
 
+def memory_table(record: Record) -> str:
+    """Return the memory of commands for two numbers of images, and what an image adds."""
+    found, many = record.metrics["memory_per_image"], record.metrics["many"]
+    counts = [row["images"] for row in next(iter(found.values()))["rows"]]
+    head = ["command", *(f"{count:,} images" for count in counts), "bytes per image", f"{many:,} images"]
+    rows = []
+    for name, memory in found.items():
+        peaks = [f"{row['peak_bytes'] / 2**20:,.0f} MiB" for row in memory["rows"]]
+        at_many = max(memory["at_many"], *(row["peak_bytes"] for row in memory["rows"]))
+        rows.append([f"`{name}`", *peaks, f"{memory['per_image']:,.0f}", f"{at_many / 2**20:,.0f} MiB"])
+    note = f"The last column follows from the line through both numbers of images; {record.origin}."
+    return Table(head, rows, [note]).markdown()
+
+
 def stores_table(record: Record) -> str:
     """Return time, memory and bytes of stores of one training set, and the time to read images."""
     metrics = record.metrics
