@@ -60,7 +60,12 @@ class Measured:
 
     @classmethod
     def of(cls, request: Request, device: torch.device) -> Measured:
-        """Return empty measurements of a request on a device."""
+        """Return empty measurements.
+
+        Args:
+            request: what is measured.
+            device: device of the networks.
+        """
         methods = request.methods.items()
         return cls(
             {name: QuantizerPass(name, quantizer, request.sizes, device) for name, quantizer in methods},
