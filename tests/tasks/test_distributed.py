@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import pytorch_lightning as pl
-from running import Running
+from running import run
 
 from colorcnn.cli import main
 from colorcnn.data.sampling import EpochSampler, SharedBatches
@@ -77,7 +77,7 @@ def start(folder, rank, port):
     }
     options = ["--trainer.strategy", "ddp", "--trainer.devices", "2"]
     environment = {name: str(value) for name, value in variables.items()}
-    return Running([*arguments("two", 16), *options], cwd=folder, env=environment)
+    return run([*arguments("two", 16), *options], cwd=folder, env=environment)
 
 
 @contextmanager
