@@ -23,7 +23,7 @@ def test_the_memory_of_two_numbers_of_images_and_the_line_through_them(tmp_path,
     monkeypatch.setattr(sys, "argv", ["memory_per_image", str(tmp_path / "out"), "20", "60"])
     assert tool.main() == 0
     assert tool.main() == 0, "nothing is measured again"
-    assert asked == ["fit", "fit", "evaluate", "dcq", "dcq"] * 2
+    assert asked == ["fit", "fit", "evaluate", "dcq"] * 2
     record = read_record(tmp_path / "out" / "results.json")
     assert record.n == 60
     found = record.metrics["memory_per_image"]["evaluate"]

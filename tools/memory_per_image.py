@@ -34,7 +34,6 @@ from colorcnn.records import Clock, Record
 SIDE = 16
 CLASSES = 10
 COLORS = ("2", "16")
-PAPER = ("--recipe", "paper", "--refine-steps", "2")
 _PAUSE = 0.02  # seconds between two looks at a process
 
 FIT = f"""
@@ -95,8 +94,7 @@ def commands(data: Path, out: Path) -> dict[str, list[str]]:
         "fit": fit,
         "fit, cache false": [*fit, "--data.init_args.cache", "false"],
         "evaluate": ["evaluate", str(data), *judge, "--methods", "wu", "--colors", ",".join(COLORS)],
-        "dcq build": [*build, "-o", str(out / "super")],
-        "dcq build --recipe paper": [*build, *PAPER, "-o", str(out / "paper")],
+        "dcq build": [*build, "-o", str(out / "super")],  # dcq_scale.py measures the recipe paper
     }
 
 
