@@ -30,7 +30,9 @@ def test_the_memory_of_two_numbers_of_images_and_the_line_through_them(tmp_path,
     assert [row["images"] for row in found["rows"]] == [20, 60]
     assert found["per_image"] == pytest.approx(300)
     page = rendered("<!-- table: results -->\n<!-- end -->\n", tmp_path / "out")
-    assert "| `evaluate` | 256 MiB | 256 MiB | 300 | 599 MiB |" in page
+    assert "| evaluate | 256.0 MiB | 256.0 MiB | 300 |" in page
+    for name in ("data set", "data set, cache false"):
+        assert record.metrics["memory_per_image"][name]["rows"][1]["peak_bytes"] > 0
 
 
 def test_the_classifier_of_the_tool_has_fixed_weights(import_tool):

@@ -17,16 +17,18 @@ import os
 import subprocess
 import sys
 import time
+import tracemalloc
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from dcq_scale import MANY, line_through
+from dcq_scale import line_through
 from PIL import Image
 from torch import nn
 from tqdm import tqdm
 
+from colorcnn.data.folders import ImageFolder
 from colorcnn.errors import ColorCNNError
 from colorcnn.files import write_atomically
 from colorcnn.records import Clock, Record
@@ -117,6 +119,24 @@ def measure(command: list[str], out: Path) -> int:
     return peak
 
 
+def held_by_data(data: Path, *, cache: bool) -> int:
+    """Return the bytes that an open data set of files holds, by the count of Python's allocator.
+
+    Args:
+        data: the images.
+        cache: True to map the decoded pixels of a file, False to decode files for every batch.
+    """
+    tracemalloc.start()
+    try:
+        module = ImageFolder(str(data), val_size=100, test_size=100, cache=cache)
+        parts = module.train, module.val, module.test
+        held = tracemalloc.get_traced_memory()[0]
+    finally:
+        tracemalloc.stop()
+    assert sum(map(len, parts))
+    return held
+
+
 def own_memory(process: int) -> int:
     """Return the bytes of memory of a process that are no pages of files; 0 if it has ended."""
     try:
@@ -134,6 +154,9 @@ def measured(out: Path, counts: list[int]) -> Record:
         folder = (out / str(count)).resolve()
         data = folder / "images"
         make_images(data, count)
+        for name, cache in (("data set", True), ("data set, cache false", False)):
+            peak = held_by_data(data, cache=cache)
+            rows.setdefault(name, []).append({"images": count, "peak_bytes": peak})
         for name, command in commands(data, folder).items():
             done = folder / f"{name.replace(' ', '-')}.json"
             if not done.exists():
@@ -144,7 +167,7 @@ def measured(out: Path, counts: list[int]) -> Record:
     return clock.record(
         " ".join(["python tools/memory_per_image.py", out.name, *map(str, counts)]),
         n=counts[-1],
-        metrics={"memory_per_image": memory, "many": MANY, "colors": list(COLORS)},
+        metrics={"memory_per_image": memory, "colors": list(COLORS)},
         config={"side": SIDE, "classes": CLASSES},
     )
 

@@ -13,6 +13,7 @@ from colorcnn.data.datasets import ImageSplit, InOrder
 from colorcnn.errors import ColorCNNError, UsageError
 from colorcnn.evaluation.attacks import parse_attack
 from colorcnn.evaluation.codecs import Codec
+from colorcnn.evaluation.devices import Request, open_devices
 from colorcnn.evaluation.evaluate import evaluate
 from colorcnn.evaluation.progress_file import ProgressFile
 from colorcnn.evaluation.robustness import Defence, measure_robustness
@@ -123,6 +124,23 @@ def test_attacks_are_those_of_one_device(kind):
         return measure_robustness(defence, [parse_attack(kind, steps=2)], [8], clean).to_json()
 
     assert attacked(["cpu", "cpu"]) == attacked("cpu")
+
+
+def test_an_evaluation_keeps_few_bytes_per_image():
+    """Positions, and for each method and palette size: recognised, colours, PSNR and SSIM."""
+    request = Request({"cut": MedianCut()}, judge(), batches(), (2, 5), {}, None)
+    with open_devices(request, [torch.device("cpu")]) as opened:
+        for batch in batches():
+            opened.add(batch)
+        held = sizes_of(opened.state())
+    assert held == COUNT * (8 + (1 + 8) + 2 * (1 + 8 + 8 + 8))
+
+
+def sizes_of(state):
+    if isinstance(state, torch.Tensor):
+        return state.nbytes
+    parts = state.values() if isinstance(state, dict) else state if isinstance(state, list) else ()
+    return sum(map(sizes_of, parts))
 
 
 def test_an_error_on_a_device_ends_the_evaluation():

@@ -29,16 +29,18 @@ def scale_table(record: Record) -> str:
 
 
 def memory_table(record: Record) -> str:
-    """Return the memory of commands for two numbers of images, and what an image adds."""
-    found, many = record.metrics["memory_per_image"], record.metrics["many"]
+    """Return the memory of data sets and commands for two numbers of images, and what an image adds."""
+    found = record.metrics["memory_per_image"]
     counts = [row["images"] for row in next(iter(found.values()))["rows"]]
-    head = ["command", *(f"{count:,} images" for count in counts), "bytes per image", f"{many:,} images"]
+    head = ["", *(f"{count:,} images" for count in counts), "bytes per image"]
     rows = []
     for name, memory in found.items():
-        peaks = [f"{row['peak_bytes'] / 2**20:,.0f} MiB" for row in memory["rows"]]
-        at_many = max(memory["at_many"], *(row["peak_bytes"] for row in memory["rows"]))
-        rows.append([f"`{name}`", *peaks, f"{memory['per_image']:,.0f}", f"{at_many / 2**20:,.0f} MiB"])
-    note = f"The last column follows from the line through both numbers of images; {record.origin}."
+        peaks = [f"{row['peak_bytes'] / 2**20:,.1f} MiB" for row in memory["rows"]]
+        rows.append([name, *peaks, f"{memory['per_image']:,.0f}"])
+    note = (
+        "Data sets: what they hold once they are open. Commands: the peak of a process, which varies by tens of "
+        f"MiB from run to run, so that a process with more images can have less; {record.origin}."
+    )
     return Table(head, rows, [note]).markdown()
 
 
