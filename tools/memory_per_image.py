@@ -128,7 +128,7 @@ def held_by_data(data: Path, *, cache: bool) -> int:
     """
     tracemalloc.start()
     try:
-        module = ImageFolder(str(data), val_size=100, test_size=100, cache=cache)
+        module = ImageFolder(str(data), val_size=0.1, test_size=0.1, cache=cache)
         parts = module.train, module.val, module.test
         held = tracemalloc.get_traced_memory()[0]
     finally:

@@ -38,8 +38,8 @@ def memory_table(record: Record) -> str:
         peaks = [f"{row['peak_bytes'] / 2**20:,.1f} MiB" for row in memory["rows"]]
         rows.append([name, *peaks, f"{memory['per_image']:,.0f}"])
     note = (
-        "Data sets: what they hold once they are open. Commands: the peak of a process, which varies by tens of "
-        f"MiB from run to run, so that a process with more images can have less; {record.origin}."
+        "Data sets: what they hold once they are open. Commands: the peak of a process, which varies by tens "
+        f"of MiB from run to run, so that a process with more images can have less; {record.origin}."
     )
     return Table(head, rows, [note]).markdown()
 
