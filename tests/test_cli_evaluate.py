@@ -207,7 +207,7 @@ def test_a_model_that_can_give_nothing_asked_for_is_an_error(folder, capsys, mon
         (["photos", "--classifier", "evaluate_toys:Pair"], 2, "The classifier returned a tuple"),
         (["photos", "--out", "evaluate_toys.py/out"], 1, "Nothing can be written to evaluate_toys.py/out"),
         (["photo-digits", "--on-corrupt", "skip"], 2, "is not a data set of image files"),
-        (["cifar10"], 2, "with --root or COLORCNN_DATA, or fetch it with --download."),
+        (["cifar10"], 2, "with --root or COLORCNN_DATA, or download it with --download."),
         (["photos", "--classifier", "evaluate_toys:of_ten"], 2, "has 10 classes and the data have 3"),
         (["nowhere"], 2, "nowhere"),
         (["empty"], 2, "empty"),

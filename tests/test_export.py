@@ -135,6 +135,23 @@ def test_palette_attention_is_one_graph_for_all_sizes_and_numbers_of_colours(att
     assert (told.start, told.num_colors, told.trained_sizes) == ("wu", None, (2, 4, 8, 16, 32, 64))
 
 
+@pytest.mark.data
+@pytest.mark.slow
+def test_photographs_get_the_index_map_of_pytorch(attention):
+    """Near ties may fall the other way where a runtime adds in another order: one pixel in 20,000 at most."""
+    kodak = sorted((Path(os.environ["COLORCNN_DATA"]) / "kodak").glob("*.png"))[:3]
+    if not kodak:
+        pytest.skip("no Kodak photographs")
+    model, graph = attention
+    quantizer = load_quantizer(str(graph))
+    for path in kodak:
+        pixels = torch.from_numpy(np.array(Image.open(path).convert("RGB")))[None]
+        for num_colors in (4, 16):
+            ours = model.quantize(pixels, num_colors, channels_last=True).indices
+            theirs = quantizer(pixels, num_colors, channels_last=True).indices
+            assert float((ours != theirs).double().mean()) <= 1 / 20_000
+
+
 @pytest.mark.slow
 def test_a_network_that_sees_the_whole_image_gives_the_same_index_map(tmp_path):
     model = lively(create_model("colorcnn-plus", **REFINED))
@@ -259,23 +276,6 @@ def test_the_small_copy_is_pytorchs_area_mean(shape):
     expected = torch.nn.functional.interpolate(images, size, mode="area").numpy()
     assert max(size) <= 24
     assert np.abs(shrunk(images.numpy(), 24) - expected).max() < 2e-5  # PyTorch adds in float32
-
-
-@pytest.mark.data
-@pytest.mark.slow
-def test_photographs_get_the_index_map_of_pytorch(attention):
-    """Near ties may fall the other way where a runtime adds in another order: one pixel in 20,000 at most."""
-    kodak = sorted((Path(os.environ["COLORCNN_DATA"]) / "kodak").glob("*.png"))[:3]
-    if not kodak:
-        pytest.skip("no Kodak photographs")
-    model, graph = attention
-    quantizer = load_quantizer(str(graph))
-    for path in kodak:
-        pixels = torch.from_numpy(np.array(Image.open(path).convert("RGB")))[None]
-        for num_colors in (4, 16):
-            ours = model.quantize(pixels, num_colors, channels_last=True).indices
-            theirs = quantizer(pixels, num_colors, channels_last=True).indices
-            assert float((ours != theirs).double().mean()) <= 1 / 20_000
 
 
 @pytest.mark.data
