@@ -56,8 +56,19 @@ def available(kind: str | None = None, pattern: str | None = None) -> list[str]:
 
 def is_available(name: str) -> bool:
     """Return True if pretrained weights have this name."""
-    plain = Path(name).name == name  # not a path
-    return plain and any((folder / name / "config.json").exists() for folder in checkpoint_folders())
+    return _published(name) is not None
+
+
+def _published(name: str) -> Path | None:
+    """Return the folder of pretrained weights of this name, or None. A path is no name."""
+    if not _looks_like_name(name):
+        return None
+    folders = (folder / name for folder in checkpoint_folders())
+    return next((folder for folder in folders if (folder / "config.json").is_file()), None)
+
+
+def _looks_like_name(name: str) -> bool:
+    return name == Path(name).name and name not in ("", ".", "..")
 
 
 def _of_kind(names: list[str], kind: str) -> list[str]:
@@ -111,11 +122,9 @@ def find_checkpoint(name_or_dir: str | os.PathLike[str]) -> Path:
     if (path / "config.json").is_file():
         return path
     name = os.fspath(name_or_dir)
-    looks_like_name = name == path.name and name not in ("", ".", "..")
-    if looks_like_name:
-        for folder in checkpoint_folders():
-            if (folder / name / "config.json").is_file():
-                return folder / name
+    published = _published(name)
+    if published is not None:
+        return published
     if path.is_dir():
         raise UsageError(
             f"{name} is not a checkpoint: use a folder with config.json and model.safetensors, or a run's "
@@ -123,6 +132,7 @@ def find_checkpoint(name_or_dir: str | os.PathLike[str]) -> Path:
         )
     known = available()
     names = ", ".join(known) or f"none is installed, set {ENVIRONMENT} to a folder of them"
+    looks_like_name = _looks_like_name(name)
     what = "pretrained model" if looks_like_name else "checkpoint folder"
     similar = similar_name(name, known) if looks_like_name else None
     hint = f" (did you mean {similar}?)" if similar else ""

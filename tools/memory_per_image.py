@@ -12,25 +12,24 @@ together. What is done is not done again. Linux only.
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import subprocess
 import sys
 import time
 import tracemalloc
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from dcq_scale import line_through
+from dcq_scale import line_through, once
 from PIL import Image
 from torch import nn
 from tqdm import tqdm
 
 from colorcnn.data.folders import ImageFolder
 from colorcnn.errors import ColorCNNError
-from colorcnn.files import write_atomically
 from colorcnn.records import Clock, Record
 
 SIDE = 16
@@ -146,6 +145,11 @@ def own_memory(process: int) -> int:
     return next((int(line.split()[1]) * 1024 for line in lines if line.startswith("RssAnon")), 0)
 
 
+def measured_row(count: int, command: list[str], out: Path) -> dict[str, Any]:
+    """Return the peak of a command for a number of images."""
+    return {"images": count, "peak_bytes": measure(command, out)}
+
+
 def measured(out: Path, counts: list[int]) -> Record:
     """Measure all commands at both numbers of images; measurements of an earlier call are kept."""
     clock = Clock()
@@ -159,10 +163,7 @@ def measured(out: Path, counts: list[int]) -> Record:
             rows.setdefault(name, []).append({"images": count, "peak_bytes": peak})
         for name, command in commands(data, folder).items():
             done = folder / f"{name.replace(' ', '-')}.json"
-            if not done.exists():
-                found = {"images": count, "peak_bytes": measure(command, folder)}
-                write_atomically(done, json.dumps(found).encode())
-            rows.setdefault(name, []).append(json.loads(done.read_text()))
+            rows.setdefault(name, []).append(once(done, partial(measured_row, count, command, folder)))
     memory = {name: {"rows": both, **line_through(*both, "peak_bytes")} for name, both in rows.items()}
     return clock.record(
         " ".join(["python tools/memory_per_image.py", out.name, *map(str, counts)]),

@@ -88,3 +88,8 @@ class Dithered:
             indices[image] = torch.from_numpy(index_map)
             palette[image, : len(rows)] = from_bytes(torch.from_numpy(rows), palette.dtype)
         return Paletted(indices.to(plain.indices.device), palette.to(plain.palette.device))
+
+
+def undithered(quantizer: Any) -> Any:
+    """Return a quantizer without its dithering."""
+    return quantizer.quantizer if isinstance(quantizer, Dithered) else quantizer

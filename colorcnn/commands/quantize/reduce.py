@@ -13,8 +13,8 @@ from colorcnn.alpha import index_visible
 from colorcnn.commands.quantize.options import OPAQUE, QuantizeOptions
 from colorcnn.commands.quantize.quality import largest_error, squared_error
 from colorcnn.images import flatten
-from colorcnn.quantizers import Dithered
 from colorcnn.quantizers.base import is_network
+from colorcnn.quantizers.dithered import undithered
 from colorcnn.quantizers.rgba import error_with_alpha, png_with_alpha, quantize_with_alpha
 
 
@@ -100,7 +100,7 @@ def _counts(quantizer: Any, most: int) -> list[int]:
     """Return the numbers of colours that a search may try, in order."""
     from colorcnn.quantizers.palettes import Fixed
 
-    inner = quantizer.quantizer if isinstance(quantizer, Dithered) else quantizer
+    inner = undithered(quantizer)
     if isinstance(inner, Fixed):
         return [most]
     if is_network(inner):

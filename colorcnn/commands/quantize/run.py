@@ -16,11 +16,12 @@ from colorcnn.commands.console import say
 from colorcnn.commands.quantize.jobs import make_plan, unreadable
 from colorcnn.commands.quantize.options import CLASSICAL_PIXELS, QuantizeOptions, parse
 from colorcnn.commands.quantize.quantizer import build_quantizer
-from colorcnn.commands.quantize.session import Session, inner
+from colorcnn.commands.quantize.session import Session
 from colorcnn.errors import ColorCNNError, UsageError
 from colorcnn.images import LEARNED_PIXELS, read_bounded
 from colorcnn.methods import needs_torch, parse_method, takes_large_images
 from colorcnn.pretrained import find_device
+from colorcnn.quantizers.dithered import undithered
 
 
 def main(argv: list[str]) -> int:
@@ -91,7 +92,7 @@ def _prepare(options: QuantizeOptions) -> tuple[Any, QuantizeOptions]:
 
 
 def _warn_of_untrained_size(quantizer: Any, options: QuantizeOptions) -> None:
-    sizes = getattr(inner(quantizer), "trained_sizes", ())
+    sizes = getattr(undithered(quantizer), "trained_sizes", ())
     if sizes and options.colors not in sizes:
         say(
             f"warning: this model was trained for {', '.join(map(str, sizes))} colours, not {options.colors}."

@@ -31,8 +31,8 @@ from colorcnn.errors import ColorCNNError, FileExists, apply_cure
 from colorcnn.files import is_taken, write_atomically
 from colorcnn.images import frames, read_header, read_image
 from colorcnn.parallel import connected
-from colorcnn.quantizers import Dithered
 from colorcnn.quantizers.base import is_network
+from colorcnn.quantizers.dithered import undithered
 
 Reader = Callable[[], Image.Image]
 
@@ -67,7 +67,7 @@ class Session:
         self.advised = False
         self.done = self.failed = self.existing = self.larger = self.below = 0
         self._model_turn: Any = contextlib.nullcontext()
-        if is_network(inner(quantizer)):
+        if is_network(undithered(quantizer)):
             self._model_turn = threading.Lock()  # one network uses all cores, or the GPU, by itself
 
     def __getstate__(self) -> dict[str, Any]:
@@ -183,7 +183,7 @@ class Session:
         """Design one palette for all images. Return the jobs whose images could be read."""
         from colorcnn.quantizers.palettes import SharedPalette
 
-        shared = SharedPalette(inner(self.quantizer), self.options.colors or 256)
+        shared = SharedPalette(undithered(self.quantizer), self.options.colors or 256)
         failed: set[str] = set()
         with tqdm(total=len(jobs), unit="image", desc="palette", disable=None, leave=False) as bar:
             for frame, read in in_order(self._pixels(jobs), _workers(len(jobs))):
@@ -314,11 +314,6 @@ class Session:
             write_atomically(path, data, overwrite=self.options.force)
         elif not self.options.skip_existing and not (path.is_file() and path.read_bytes() == data):
             raise FileExists.at(path)
-
-
-def inner(quantizer: Any) -> Any:
-    """Return a quantizer without its dithering."""
-    return quantizer.quantizer if isinstance(quantizer, Dithered) else quantizer
 
 
 def _workers(images: int) -> int:
