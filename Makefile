@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test test-gpu lint docs clean
+.PHONY: demo test test-slow test-gpu lint docs clean
 
 $(VENV)/.installed: setup.cfg pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -26,8 +26,14 @@ lint: $(VENV)/.installed-test
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
+PYTEST := $(BIN)/python -m pytest -n auto --dist worksteal
+
 test: lint
-	$(BIN)/python -m pytest -n auto --dist worksteal
+	$(PYTEST) -m "not slow"
+
+# Whole commands that are interrupted and go on, rehearsals of the tools, notebooks, exported graphs, the site.
+test-slow: $(VENV)/.installed-test
+	$(PYTEST) -m slow
 
 # On a machine with a CUDA device; every stage of `reproduce` takes it by itself.
 test-gpu: $(VENV)/.installed-test

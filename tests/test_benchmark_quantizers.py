@@ -29,6 +29,7 @@ def run(tmp_path, monkeypatch, import_tool):
     return call
 
 
+@pytest.mark.slow
 def test_a_stopped_run_goes_on_and_ends_in_a_record(run, tmp_path, capsys):
     assert run("kodim01", "2,12") == 0
     first = json.loads((tmp_path / "out" / "progress.json").read_text())["done"]["kodim01"]

@@ -20,6 +20,7 @@ def import_benchmark(import_tool, monkeypatch):
     return import_tool
 
 
+@pytest.mark.slow
 def test_a_rehearsal_ends_in_a_record_and_a_figure(import_benchmark, tmp_path, capsys):
     tool = import_benchmark("benchmark_training")
     threads = torch.get_num_threads()

@@ -37,6 +37,7 @@ def build_here(data, store, options):
     return {"images": manifest.images, "wall_seconds": 1.0, "cpu_seconds": 1.0, "peak_bytes": 2**27, **sizes}
 
 
+@pytest.mark.slow
 def test_stores_of_several_bits_and_how_fast_they_are_read(tmp_path, pictures, import_tool, monkeypatch):
     tool = import_tool("dcq_benchmark")
     monkeypatch.setattr(tool, "measure", build_here)
@@ -53,6 +54,7 @@ def test_stores_of_several_bits_and_how_fast_they_are_read(tmp_path, pictures, i
     assert f"n = {record.n} images" in page
 
 
+@pytest.mark.slow
 def test_two_builds_and_the_line_through_them(tmp_path, pictures, import_tool, monkeypatch):
     tool = import_tool("dcq_scale")
     measure = tool.measure

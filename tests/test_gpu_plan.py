@@ -70,6 +70,7 @@ def test_a_failure_is_told_and_tried_again(plan, tmp_path):
     assert "failed (3)" in plan.list_pieces([piece], tmp_path)
 
 
+@pytest.mark.slow
 def test_the_rehearsal_trains(plan, tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("COLORCNN_CACHE", str(tmp_path / "cache"))
     arguments = ["run", "--quick", "--folder", str(tmp_path)]

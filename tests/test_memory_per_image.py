@@ -9,6 +9,7 @@ from colorcnn.records import read_record
 from colorcnn.reproduce.pages import rendered
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="the tool reads /proc")
 def test_the_memory_of_two_numbers_of_images_and_the_line_through_them(tmp_path, import_tool, monkeypatch):
     tool = import_tool("memory_per_image")

@@ -175,6 +175,7 @@ def test_dcq_build_gives_the_same_bytes_on_dask(cluster, photos, monkeypatch):
     assert any(name.endswith(".dcq") for name in here)
 
 
+@pytest.mark.slow
 def test_dcq_build_gives_the_same_bytes_in_processes(photos, monkeypatch):
     monkeypatch.chdir(photos)
     here, there = stores(photos, "2")

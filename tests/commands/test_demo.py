@@ -21,6 +21,7 @@ def tiny_budget(monkeypatch, tmp_path):
     return tmp_path / "demo"
 
 
+@pytest.mark.slow
 def test_a_demo_that_is_stopped_resumes_and_shows_everything(tiny_budget, capsys, monkeypatch):
     argv = ["demo", "--fast", "--out", str(tiny_budget)]
     usual = demo._report

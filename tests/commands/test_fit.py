@@ -123,6 +123,7 @@ def test_two_trainings_of_one_name_are_refused(run, tmp_path, capsys):
     assert run("fit", "--config", CONF / "classifier.yaml", "--trainer.max_epochs", "1") == 0
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.name != "posix", reason="a signal of POSIX")
 def test_sigterm_ends_a_training_with_143_and_the_command_that_resumes(tmp_path):
     argv = ["fit", "--config", str(CONF / "classifier.yaml"), "--trainer.max_epochs", "100000"]

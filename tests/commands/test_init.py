@@ -27,6 +27,7 @@ def photos(tmp_path, monkeypatch):
     return tmp_path / "photos"
 
 
+@pytest.mark.slow
 def test_both_configurations_train(photos, capsys):
     assert main(["init", "photos"]) == 0
     assert capsys.readouterr().out.split() == ["photos-classifier.yaml", "photos-quantizer.yaml"]

@@ -214,6 +214,7 @@ CHECKS = {
 }
 
 
+@pytest.mark.slow
 def test_every_published_row_of_dataset_quantization_is_an_experiments(tmp_path):
     rows = set()
     for name in ("dcq-accuracy-bits", "dcq-ablation"):

@@ -170,6 +170,7 @@ def test_the_same_command_goes_on_from_any_other_point(point, copy, whole, monke
     assert numbers(copy) == numbers(whole)
 
 
+@pytest.mark.slow
 def test_measuring_goes_on_behind_the_images_that_are_done(copy, whole, monkeypatch, capsys):
     """Four batches, of each of which the judge sees seven: originals, and three methods in two sizes."""
     in_batches = edited(copy, "experiment.yaml", "colors: [2, 4]\n", "colors: [2, 4]\n      batch_size: 8\n")
@@ -208,6 +209,7 @@ def test_a_training_that_ended_without_its_marker_is_not_repeated(copy, whole):
     assert numbers(copy) == numbers(whole)
 
 
+@pytest.mark.slow
 def test_more_seeds_add_to_a_record_and_fewer_do_not_replace_it(copy, capsys):
     judge = (stage_folder(copy, "judge") / "state.json").read_bytes()
     assert reproduce(copy, "--seeds", "2") == 0
@@ -256,6 +258,7 @@ def test_two_processes_do_not_work_on_one_stage(tmp_path):
         pass
 
 
+@pytest.mark.slow
 def test_stages_of_other_processes_are_waited_for(copy, monkeypatch, capsys):
     """While another process evaluates with the first seed, this one does all of the second."""
     key = stage_folder(copy, "accuracy").name.rpartition("-")[2]

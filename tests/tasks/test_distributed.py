@@ -93,6 +93,7 @@ def two_processes(folder):
         assert process.returncode == 0, told
 
 
+@pytest.mark.slow
 def test_two_processes_give_the_validation_numbers_of_one(tmp_path, monkeypatch):
     (tmp_path / "two.yaml").write_text(CONFIG)
     monkeypatch.chdir(tmp_path)

@@ -120,6 +120,7 @@ def test_cudnn_chooses_by_speed_unless_results_are_to_repeat(options, benchmark,
     assert torch.backends.cudnn.benchmark is benchmark
 
 
+@pytest.mark.slow
 def test_networks_are_compiled_in_place(monkeypatch):
     """The names of the weights stay, and the results agree; the compiler is one that needs no C++."""
     monkeypatch.setattr("colorcnn.tasks.colorcnn.COMPILER", "aot_eager")

@@ -64,6 +64,7 @@ def test_wandb_keeps_the_picture_offline(wandb, tmp_path, picture):
     assert (pixels(file) == picture).all()
 
 
+@pytest.mark.slow
 def test_mlflow_keeps_the_picture_in_a_local_store(mlflow, tmp_path, picture):
     logger = MLFlowLogger("colours", tracking_uri=f"sqlite:///{tmp_path / 'mlflow.db'}")
     show_picture(logger, KEY, picture, 7, "ours")

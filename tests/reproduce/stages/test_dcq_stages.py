@@ -110,6 +110,7 @@ def test_table_and_figure(whole, capsys, stored_experiment):
     assert "Trained on the originals (" in shown
 
 
+@pytest.mark.slow
 def test_what_is_done_is_not_done_again(copy, stored_experiment, monkeypatch, capsys):
     for kind in ("dcq-build", "dcq-recode", "dcq-judge", "fit"):
         monkeypatch.setattr(KINDS[kind], "run", lambda *_: pytest.fail("it was done again"))
@@ -117,6 +118,7 @@ def test_what_is_done_is_not_done_again(copy, stored_experiment, monkeypatch, ca
     assert capsys.readouterr().err.count("done already") == 17
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("stage", "point"),
     [
