@@ -4,7 +4,8 @@ A table stands between ``<!-- table: NAME -->`` and ``<!-- end -->``. NAME is th
 without its ending: of an evaluation, of the benchmark of the quantizers, or of the benchmarks of stores.
 ``<!-- accuracy: NAME -->`` begins the first table of an evaluation, without the others. The command and a
 link to the record follow each table. ``<!-- margins: NAME METHOD -->`` begins the differences of one method
-of an evaluation to the others. ``<!-- experiments -->`` begins an overview of all experiments, and
+of an evaluation to the others. ``<!-- claims: NAME -->`` begins the claims of a publication with verdicts,
+if the record has them. ``<!-- experiments -->`` begins an overview of all experiments, and
 ``<!-- records -->`` a list of all records with their commands.
 """
 
@@ -27,6 +28,7 @@ from colorcnn.reporting.tables.benchmarks import (
     stores_table,
     training_table,
 )
+from colorcnn.reporting.tables.claims import claims_table, stochastic_table
 from colorcnn.reporting.tables.evaluation import margin_table
 from colorcnn.reporting.view import RecordView
 from colorcnn.reproduce.library import record_paths
@@ -35,7 +37,7 @@ from colorcnn.reproduce.reading import read_experiment
 from colorcnn.reproduce.stages import kind_of_record
 
 _TABLE = re.compile(
-    r"(<!-- (table|accuracy|margins): ([\w.+-]+)(?: ([\w.+:-]+))? -->\n).*?(<!-- end -->)", re.DOTALL
+    r"(<!-- (table|accuracy|margins|claims): ([\w.+-]+)(?: ([\w.+:-]+))? -->\n).*?(<!-- end -->)", re.DOTALL
 )
 _OVERVIEW = re.compile(r"(<!-- experiments -->\n).*?(<!-- end -->)", re.DOTALL)
 _RECORDS = re.compile(r"(<!-- records -->\n).*?(<!-- end -->)", re.DOTALL)
@@ -157,8 +159,11 @@ def _content(record: Record, path: Path, part: str, method: str | None) -> str:
         "dcq_scale": scale_table,
         "dcq_stores": stores_table,
         "memory_per_image": memory_table,
+        "stochastic": stochastic_table,
     }
     with showing(path):
+        if part == "claims":
+            return claims_table(record)
         if part == "accuracy":
             return accuracy_table(record, RecordView(record.metrics))
         if part == "margins":

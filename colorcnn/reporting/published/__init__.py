@@ -1,4 +1,4 @@
-"""Published accuracies, stored as YAML data beside this module.
+"""Published numbers, stored as YAML data beside this module: accuracies, and errors of one quantizer.
 
 Each row names the table of the paper. Curves without printed numbers are not digitised.
 """
@@ -128,6 +128,10 @@ AHEAD_OF_JPEG: dict[str, float] = {
     for method, points in _content(_FILES[0])["ahead_of_jpeg"]["points"].items()
 }
 """Method -> published difference of accuracy to JPEG, at 1 bit and under 0.2 bits per pixel (section 4.4)."""
+
+
+STOCHASTIC: Mapping[str, Any] = _content("stochastic.yaml")
+"""The table of Stochastic Quantization: errors and times for three pictures and five numbers of colours."""
 
 
 def published_table(name: str) -> PublishedTable:
