@@ -8,30 +8,35 @@ from colorcnn.errors import UsageError, unknown_name
 
 EPSILONS = (2, 4, 8)
 STEPS = 10
-ATTACKS = ("fgsm", "pgd")
-PATHS = ("adaptive", "soft")
+QUERIES = 200
+ATTACKS = ("fgsm", "pgd", "square")
+PATHS = {"fgsm": ("adaptive", "soft"), "pgd": ("adaptive", "soft"), "square": ("adaptive",)}
+"""Attack -> ways of it through a quantizer. ``soft`` is a gradient, which Square does not use."""
 
 
-def split_attack(text: str, steps: int = STEPS) -> tuple[str, str]:
-    """Read ``fgsm``, ``pgd``, or either followed by ``:adaptive`` or ``:soft``.
+def split_attack(text: str, steps: int = STEPS, queries: int = QUERIES) -> tuple[str, str]:
+    """Read ``fgsm``, ``pgd`` or ``square``, alone or with ``:adaptive``, or the first two with ``:soft``.
 
     Args:
         text: the attack.
         steps: number of PGD steps, at least 1.
+        queries: number of queries of Square, at least 1.
 
     Returns:
         The name of the attack and its path, which may be empty.
 
     Raises:
-        UsageError: the attack or its path is unknown, or there are no steps.
+        UsageError: the attack or its path is unknown, or there are no steps or queries.
     """
     name, colon, path = text.partition(":")
     if name not in ATTACKS:
         raise unknown_name("attack", name, ATTACKS)
-    if colon and path not in PATHS:
-        raise unknown_name(f"path of {name}", path, PATHS)
+    if colon and path not in PATHS[name]:
+        raise unknown_name(f"path of {name}", path, PATHS[name])
     if steps < 1:
         raise UsageError(f"PGD is given {steps} steps: use at least 1.")
+    if queries < 1:
+        raise UsageError(f"Square is given {queries} queries: use at least 1.")
     return name, path
 
 

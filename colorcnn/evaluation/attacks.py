@@ -1,8 +1,9 @@
-"""Adversarial attacks on classifiers: FGSM and PGD in the L-infinity norm.
+"""Adversarial attacks on classifiers: FGSM, PGD and Square in the L-infinity norm.
 
 An attack knows the classifier alone, or the quantizer as well. Rounding has no gradient. An ``adaptive``
 attack uses the gradient of the identity instead (A. Athalye et al., 2018). A ``soft`` attack uses the
-gradient of a learned quantizer's soft image (Eq 5 and 6), as its training does.
+gradient of a learned quantizer's soft image (Eq 5 and 6), as its training does. Square needs no gradient: its
+adaptive attack asks the classifier about quantized images.
 """
 
 from __future__ import annotations
@@ -16,8 +17,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from colorcnn.errors import UsageError
-from colorcnn.evaluation.attack_options import STEPS, split_attack
+from colorcnn.evaluation.attack_options import QUERIES, STEPS, split_attack
 from colorcnn.evaluation.passes import QuantizesMany
+from colorcnn.evaluation.square import square
 from colorcnn.models.assignment import soft_palette, soft_render, straight_through
 from colorcnn.paletted import from_bytes, to_bytes
 from colorcnn.recognition import IGNORED
@@ -162,18 +164,20 @@ class _ThroughCodec:
 
 @dataclass(frozen=True)
 class Attack:
-    """Attack, and the path of its gradient.
+    """Attack, and its way through a quantizer.
 
     Attributes:
         name: one of :data:`colorcnn.evaluation.attack_options.ATTACKS`.
         path: empty (classifier alone), or one of :data:`colorcnn.evaluation.attack_options.PATHS`.
         steps: number of PGD steps.
-        seed: seed of PGD's random start.
+        queries: number of queries of Square.
+        seed: seed of the random start of PGD, and of all random numbers of Square.
     """
 
     name: str
     path: str = ""
     steps: int = STEPS
+    queries: int = QUERIES
     seed: int = 0
 
     def __str__(self) -> str:
@@ -200,24 +204,29 @@ class Attack:
             if self.name == "fgsm":
                 return to_bytes(fgsm(network, values, labels, epsilon / 255))
             generator = torch.Generator().manual_seed(self.seed * 1_000_003 + start)
-            return to_bytes(
-                pgd(network, values, labels, epsilon / 255, steps=self.steps, generator=generator)
-            )
+            if self.name == "square":
+                found = square(
+                    network, values, labels, epsilon / 255, queries=self.queries, generator=generator
+                )
+            else:
+                found = pgd(network, values, labels, epsilon / 255, steps=self.steps, generator=generator)
+            return to_bytes(found)
 
 
-def parse_attack(text: str, *, steps: int = STEPS, seed: int = 0) -> Attack:
-    """Read ``fgsm``, ``pgd``, or either followed by ``:adaptive`` or ``:soft``.
+def parse_attack(text: str, *, steps: int = STEPS, queries: int = QUERIES, seed: int = 0) -> Attack:
+    """Read an attack, see :func:`colorcnn.evaluation.attack_options.split_attack`.
 
     Args:
         text: the attack.
         steps: number of PGD steps, at least 1.
-        seed: seed of the random start of PGD.
+        queries: number of queries of Square, at least 1.
+        seed: seed of PGD and Square.
 
     Raises:
-        UsageError: the attack or its path is unknown, or there are no steps.
+        UsageError: the attack or its path is unknown, or there are no steps or queries.
     """
-    name, path = split_attack(text, steps)
-    return Attack(name, path, steps, seed)
+    name, path = split_attack(text, steps, queries)
+    return Attack(name, path, steps, queries, seed)
 
 
 class Attacked:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from colorcnn.evaluation.attack_options import EPSILONS, STEPS
+from colorcnn.evaluation.attack_options import EPSILONS, QUERIES, STEPS
 
 if TYPE_CHECKING:
     from colorcnn.evaluation.attacks import Attack
@@ -39,9 +39,10 @@ class EvaluationConfig:
         batch_size: number of images in a batch.
         device: device of the networks.
         options: ``root``, ``image_size`` and ``download`` of a data set that ``data`` names.
-        attacks: ``fgsm`` or ``pgd``, each alone or with ``:adaptive`` or ``:soft``.
+        attacks: names, see :func:`colorcnn.evaluation.attack_options.split_attack`.
         epsilons: strengths of the attacks: largest changes of a value, in 1..255.
         attack_steps: number of PGD steps.
+        attack_queries: number of queries of Square for each image.
     """
 
     data: str | Mapping[str, Any]
@@ -58,6 +59,7 @@ class EvaluationConfig:
     attacks: Sequence[str] = ()
     epsilons: Sequence[int] = EPSILONS
     attack_steps: int = STEPS
+    attack_queries: int = QUERIES
     classes: Mapping[str, Sequence[int | str]] | None = None
 
     @property
@@ -71,8 +73,9 @@ class EvaluationConfig:
         """Return the attacks, parsed.
 
         Raises:
-            UsageError: an attack is unknown or has no steps.
+            UsageError: an attack is unknown, or has no steps or queries.
         """
         from colorcnn.evaluation.attacks import parse_attack
 
-        return [parse_attack(attack, steps=self.attack_steps, seed=self.seed) for attack in self.attacks]
+        budget = {"steps": self.attack_steps, "queries": self.attack_queries, "seed": self.seed}
+        return [parse_attack(attack, **budget) for attack in self.attacks]

@@ -121,7 +121,8 @@ def measure_robustness(
                 {**known.methods, **found.methods},
                 {**known.codecs, **found.codecs},
             )
-    return Robustness(tuple(epsilons), attacks[0].steps, results)
+    queries = next((each.queries for each in attacks if each.name == "square"), None)
+    return Robustness(tuple(epsilons), attacks[0].steps, results, queries)
 
 
 def _same_results(

@@ -212,16 +212,19 @@ class Robustness:
         epsilons: the largest changes of a value, in 0..255 and in ascending order. The first is 0.
         steps: number of PGD steps.
         results: attack -> result.
+        queries: number of queries of Square for each image; None without Square.
     """
 
     epsilons: tuple[int, ...]
     steps: int
     results: Mapping[str, AttackResult]
+    queries: int | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Return JSON values."""
         results = {name: result.to_json() for name, result in self.results.items()}
-        return {"epsilons": list(self.epsilons), "steps": self.steps, "results": results}
+        queries = {} if self.queries is None else {"queries": self.queries}
+        return {"epsilons": list(self.epsilons), "steps": self.steps, **queries, "results": results}
 
     @classmethod
     def from_json(cls, content: Json, n: int | None = None) -> Robustness:
@@ -232,7 +235,7 @@ class Robustness:
             n: number of images, as for :meth:`Verdict.from_json`.
         """
         results = {name: AttackResult.from_json(each, n) for name, each in content["results"].items()}
-        return cls(tuple(content["epsilons"]), content["steps"], results)
+        return cls(tuple(content["epsilons"]), content["steps"], results, content.get("queries"))
 
 
 @dataclass(frozen=True)

@@ -45,6 +45,7 @@ PICTURES = {
 }
 """File name of a figure, without ``.png`` -> its title."""
 
+_ATTACKS = {"fgsm": "FGSM", "pgd": "PGD", "square": "Square"}
 _PATHS = {"": "", "adaptive": " through the quantizer", "soft": " through the soft image"}
 
 
@@ -108,7 +109,7 @@ def colors_and_bits(num_colors: int) -> str:
 def attack_title(attack: str) -> str:
     """Return ``PGD through the quantizer`` for ``pgd:adaptive``."""
     name, _, path = attack.partition(":")
-    return name.upper() + _PATHS[path]
+    return _ATTACKS.get(name, name) + _PATHS[path]
 
 
 def codec_name(codec: str) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -326,14 +326,24 @@ def _attacks(view: RecordView) -> Details:
         _figure(view, robustness_curves, f"Under attack, with {colors_and_bits(size)}", size, wide=True)
         for size in sizes
     ]
-    note = (
-        "Accuracy in % under attack, by the largest change of a value (0 to 255). fgsm and pgd attack the "
-        "classifier without the quantizer. An adaptive attack goes through the quantizer with the gradient "
-        "of the identity, a soft attack with the gradient of a learned quantizer's soft image. PGD takes "
-        f"{view.attacks.steps} steps from a random start."
-    )
     table = attack_table(view, view.attacks.results)
+    note = " ".join(_about_attacks(view))
     return Details("Accuracy under attack", Table(table.head, table.rows, [note]), pictures=curves)
+
+
+def _about_attacks(view: RecordView) -> Iterator[str]:
+    """Return sentences about the attacks that were measured."""
+    names = {attack.partition(":")[0] for attack in view.attacks.results}
+    yield (
+        "Accuracy in % under attack, by the largest change of a value (0 to 255). fgsm, pgd and square "
+        "alone attack the classifier without the quantizer. An adaptive attack goes through the quantizer, "
+        "with the identity's gradient. A soft attack takes the gradient of a learned quantizer's soft image; "
+        "methods without one keep the result of the adaptive attack."
+    )
+    if "pgd" in names:
+        yield f"PGD takes {view.attacks.steps} steps from a random start."
+    if "square" in names:
+        yield f"Square searches at random, with {view.attacks.queries} queries for each image."
 
 
 def _transfer(view: RecordView) -> Details:

@@ -24,6 +24,7 @@ from colorcnn.evaluation.codecs import Codec
 from colorcnn.evaluation.evaluate import evaluate
 from colorcnn.evaluation.robustness import Defence, measure_robustness
 from colorcnn.evaluation.scores import unpack_bits
+from colorcnn.evaluation.square import margin, square
 from colorcnn.models.assignment import soft_palette, soft_render
 from colorcnn.models.colorcnn import ColorCNN, OneForEach
 from colorcnn.paletted import from_bytes
@@ -86,6 +87,50 @@ def test_several_labels_are_attacked_by_their_own_loss():
     assert torch.equal(fgsm(network, images, labels, 0.01), expected)
 
 
+def test_square_needs_no_gradient_and_stays_in_the_ball():
+    """The logits are steps, which have no gradient. The attack lowers the margins."""
+    network, images = curved(), from_bytes(pixels(32))
+
+    def steps(given):
+        return (network(given).detach() * 50).round()
+
+    labels = steps(images).argmax(dim=1)
+    before = margin(steps(images), labels)
+    few, many = (
+        square(steps, images, labels, 0.1, queries=each, generator=torch.Generator().manual_seed(0))
+        for each in (1, 150)
+    )
+    assert (before > 0).float().mean() > 0.8
+    assert (margin(steps(many), labels) <= margin(steps(few), labels)).all()
+    assert (margin(steps(many), labels) <= 0).sum() > (margin(steps(few), labels) <= 0).sum()
+    assert (many - images).abs().max() <= 0.1 + 1e-6
+    assert many.min() >= 0
+    assert many.max() <= 1
+
+
+def test_square_asks_no_more_about_images_that_are_lost():
+    asked = []
+
+    def network(given):
+        asked.append(len(given))
+        return torch.stack([given[:, 0, 0, 0] - 1, torch.zeros(len(given))], dim=1)  # label 0 is never right
+
+    square(network, from_bytes(pixels(5)), torch.tensor([0, 0, 0, 1, 1]), 0.02, queries=4)
+    assert asked == [5, 2, 2, 2]
+
+
+def test_margins_follow_the_kind_of_labels():
+    logits = torch.tensor([[3.0, 1.0, 2.0], [0.0, 1.0, 5.0]])
+    assert margin(logits, torch.tensor([0, 1])).tolist() == [1, -4]
+    assert margin(logits, torch.tensor([[1, 1, 1], [0, 1, 1]])).tolist() == [1, 0]
+    masks = torch.tensor([[[0, 255]], [[2, 1]]])
+    per_pixel = logits[:, :, None, None].expand(2, 3, 1, 2)
+    assert margin(per_pixel, masks).tolist() == [1, 0]  # of the first only one pixel counts; (4 - 4) / 2
+    many = torch.zeros(1, 300)
+    many[0, 255] = 2.0
+    assert margin(many, torch.tensor([255])).item() == 2, "class 255 is a class, where labels are no masks"
+
+
 def test_a_broken_logit_leaves_its_image_alone():
     images = from_bytes(pixels(2))
 
@@ -139,12 +184,13 @@ def test_a_codec_is_attacked_at_the_decoded_image():
     assert torch.equal(found, expected)
 
 
-def test_attacked_images_are_bytes_within_epsilon_and_always_the_same():
+@pytest.mark.parametrize("name", ["pgd", "square"])
+def test_attacked_images_are_bytes_within_epsilon_and_always_the_same(name):
     batches = [Batch(pixels(3), torch.tensor([0, 1, 2]), torch.arange(3))]
-    attack, network = parse_attack("pgd", seed=5), curved()
+    attack, network = parse_attack(name, queries=20, seed=5), curved()
     with torch.inference_mode():  # as in the evaluator
         (one,), (two,) = (list(Attacked(batches, attack, network, 3)) for _ in range(2))
-    (other,) = Attacked(batches, Attack("pgd", seed=6), network, 3)
+    (other,) = Attacked(batches, Attack(name, queries=20, seed=6), network, 3)
     assert one.images.dtype == torch.uint8
     assert torch.equal(one.images, two.images)
     assert not torch.equal(one.images, other.images)
@@ -152,15 +198,16 @@ def test_attacked_images_are_bytes_within_epsilon_and_always_the_same():
     assert torch.equal(next(iter(Attacked(batches, attack, network, 0))).images, pixels(3))
 
 
-@pytest.mark.parametrize("text", ["cw", "fgsm:magic", "pgd:", ""])
+@pytest.mark.parametrize("text", ["cw", "fgsm:magic", "pgd:", "square:soft", ""])
 def test_unknown_attacks_are_refused(text):
     with pytest.raises(UsageError, match="choose one of"):
         parse_attack(text)
 
 
-def test_pgd_takes_at_least_one_step():
+@pytest.mark.parametrize(("name", "budget"), [("pgd", {"steps": 0}), ("square", {"queries": 0})])
+def test_an_attack_takes_at_least_one_step_or_query(name, budget):
     with pytest.raises(UsageError, match="at least 1"):
-        parse_attack("pgd", steps=0)
+        parse_attack(name, **budget)
 
 
 def robustness(attacks=("fgsm", "fgsm:adaptive", "fgsm:soft"), epsilons=(12,)):
@@ -210,6 +257,14 @@ def test_what_has_no_soft_image_is_not_attacked_twice(monkeypatch):
     alone = robustness(attacks=("fgsm:soft",))[1]["results"]
     assert targets == ["", *through] * 2
     assert alone["fgsm:soft"] == both["fgsm:soft"]
+
+
+def test_square_is_measured_alone_and_through_the_quantizer():
+    found = robustness(attacks=["square:adaptive"], epsilons=[12])[1]
+    assert list(found["results"]) == ["square", "square:adaptive"]
+    assert found["queries"] == 200
+    alone, through = (found["results"][name]["methods"]["median-cut"]["4"]["12"] for name in found["results"])
+    assert through["accuracy"] <= alone["accuracy"]
 
 
 def test_an_adaptive_attack_is_measured_with_the_bare_one():

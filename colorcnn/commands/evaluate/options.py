@@ -97,8 +97,9 @@ def parse(argv: list[str]) -> argparse.Namespace:
 
 def _check_combinations(options: argparse.Namespace) -> None:
     if options.attack is None:
-        for name, value in (("--epsilon", options.epsilon), ("--attack-steps", options.attack_steps)):
-            if value is not None:
+        for name in ("epsilon", "attack_steps", "attack_queries"):
+            if getattr(options, name) is not None:
+                name = f"--{name.replace('_', '-')}"
                 raise UsageError(f"{name} is given without an attack: add --attack pgd, or remove {name}.")
     if options.cam and options.out is None:
         raise UsageError("--cam writes images: give a folder with --out.")
@@ -139,8 +140,9 @@ def _add_attack_options(parser: argparse.ArgumentParser) -> None:
     add(
         "--attack",
         metavar="NAME[:PATH],...",
-        help="measure accuracy under attack, too: fgsm or pgd on the classifier alone; with :adaptive "
-        "through each quantizer (straight-through), with :soft through the soft images of learned ones",
+        help="measure accuracy under attack, too: fgsm, pgd or square (which needs no gradient) on the "
+        "classifier alone; with :adaptive through each quantizer (straight-through), with :soft through the "
+        "soft images of learned ones",
     )
     add(
         "--epsilon",
@@ -148,6 +150,7 @@ def _add_attack_options(parser: argparse.ArgumentParser) -> None:
         help="largest change of a value by an attack, in 0 to 255 (default: 2,4,8)",
     )
     add("--attack-steps", type=int, metavar="N", help="number of PGD steps (default: 10)")
+    add("--attack-queries", type=int, metavar="N", help="queries of square for each image (default: 200)")
 
 
 def to_config(options: argparse.Namespace) -> EvaluationConfig:
@@ -208,8 +211,9 @@ def _attack(options: argparse.Namespace) -> dict[str, Any]:
     chosen: dict[str, Any] = {"attacks": [name.strip() for name in options.attack.split(",")]}
     if options.epsilon is not None:
         chosen["epsilons"] = _epsilons(options.epsilon)
-    if options.attack_steps is not None:
-        chosen["attack_steps"] = options.attack_steps
+    for name in ("attack_steps", "attack_queries"):
+        if (value := getattr(options, name)) is not None:
+            chosen[name] = value
     return chosen
 
 
@@ -242,7 +246,7 @@ def check_names(options: argparse.Namespace, config: EvaluationConfig) -> None:
         if not find_codecs(name):
             parse_method(name)
     for name in config.attacks:
-        split_attack(name, config.attack_steps)
+        split_attack(name, config.attack_steps, config.attack_queries)
     check_epsilons(config.epsilons)
 
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from colorcnn.evaluation.config import EvaluationConfig
 
-_ATTACK_OPTIONS = ("attacks", "epsilons", "attack_steps")
+_ATTACK_OPTIONS = ("attacks", "epsilons", "attack_steps", "attack_queries")
 _SAMPLE_SEED = 0
 """Seed of the sample of images. All seeds of an experiment measure the same images."""
 
@@ -76,9 +76,10 @@ class EvaluateOptions(MeasuredOptions):
     """Options of :class:`EvaluateStage`, in addition to :class:`MeasuredOptions`.
 
     Attributes:
-        attacks: ``fgsm`` or ``pgd``, each alone or with ``:adaptive`` or ``:soft``.
+        attacks: names, see :func:`colorcnn.evaluation.attack_options.split_attack`.
         epsilons: strengths of the attacks: the largest change of a value, in 1..255.
         attack_steps: the number of steps of PGD.
+        attack_queries: the number of queries of Square for each image.
         cam: true to draw activation maps, too (the paper's Fig 1).
         published: a table of :data:`colorcnn.reporting.published.PUBLISHED` to show in extra columns.
     """
@@ -86,6 +87,7 @@ class EvaluateOptions(MeasuredOptions):
     attacks: list[Text] = field(default_factory=list)
     epsilons: list[int] = field(default_factory=lambda: [2, 4, 8])
     attack_steps: PositiveInt = 10
+    attack_queries: PositiveInt = 200
     cam: bool = False
     published: str | None = None
 
@@ -106,7 +108,7 @@ class EvaluateStage(MeasuringKind):
     resumes = True
 
     def describe(self, options: Mapping[str, Any], home: Path) -> dict[str, Any]:
-        """See :meth:`StageKind.describe`. Without an attack, the options of attacks are left out.
+        """See :meth:`StageKind.describe`. Options of attacks that do not run are left out.
 
         Raises:
             UsageError: a method, the split or an attack is unknown, or a number is out of range.
@@ -136,8 +138,9 @@ class EvaluateStage(MeasuringKind):
             return {name: value for name, value in description.items() if name not in _ATTACK_OPTIONS}
         from colorcnn.evaluation.attack_options import check_epsilons, split_attack
 
-        for attack in description["attacks"]:
-            split_attack(attack, description["attack_steps"])
+        names = [split_attack(attack, description["attack_steps"])[0] for attack in description["attacks"]]
+        if "square" not in names:
+            del description["attack_queries"]
         check_epsilons(description["epsilons"])
         return description
 
