@@ -28,7 +28,7 @@ from colorcnn.reporting.tables.benchmarks import (
     stores_table,
     training_table,
 )
-from colorcnn.reporting.tables.claims import claims_table, stochastic_table
+from colorcnn.reporting.tables.claims import chapter_table, claims_table, stochastic_table
 from colorcnn.reporting.tables.evaluation import margin_table
 from colorcnn.reporting.view import RecordView
 from colorcnn.reproduce.library import record_paths
@@ -159,6 +159,7 @@ def _content(record: Record, path: Path, part: str, method: str | None) -> str:
         "dcq_scale": scale_table,
         "dcq_stores": stores_table,
         "memory_per_image": memory_table,
+        "palette_chapter": chapter_table,
         "stochastic": stochastic_table,
     }
     with showing(path):

@@ -83,3 +83,65 @@ def _cells(cells: Sequence[Mapping[str, Any]], published: Mapping[str, Any], not
 
 def _cell(mse: float, distance: float, seconds: float) -> str:
     return f"{1e4 * mse:.1f} / {1e3 * distance:.1f} / {seconds:.2f}"
+
+
+def chapter_table(record: Record) -> str:
+    """Return the times of seedings, the errors of colour spaces, and the chapter's recipe beside others."""
+    found = record.metrics["palette_chapter"]
+    config = record.config
+    growing = Table(*_growth(found["growth"], config)).markdown()
+    spaces = found["spaces"]
+    head = ["k-means in the space, % above sRGB"]
+    for size in _sizes(spaces):
+        head += [f"{title}, {size} colours" for title in ("CIEDE2000", "MSE", "1 - SSIM", "CPU time")]
+    keys = ("ciede2000", "mse", "dssim", "seconds")
+    rows = [[name, *_ratios(spaces, "space", name, keys)] for name in _names(spaces, "space")[1:]]
+    note = f"n = {record.n} images of full size, k-means of this package; 95 % intervals in brackets."
+    peers, rule = found["peers"], ("mse", "ciede2000", "seconds")
+    title = ["method"]
+    for size in _sizes(peers):
+        title += [f"MSE, % above k-means best, {size} colours", f"CIEDE2000, % above, {size} colours"]
+        title.append(f"CPU time, % above the recipe, {size} colours")
+    others = [[name, *_ratios(peers, "name", name, rule)] for name in _names(peers, "name")]
+    short, long = config["peer_sides"]
+    last = f"n = {record.n} images of {short} x {long} pixels, seed 123 of scikit-learn; {record.origin}."
+    return "\n".join([growing, Table(head, rows, [note]).markdown(), Table(title, others, [last]).markdown()])
+
+
+def _growth(
+    growth: Mapping[str, Any], config: Mapping[str, Any]
+) -> tuple[list[str], list[list[str]], list[str]]:
+    sizes = sorted({row["pixels"] for each in growth.values() for row in each["rows"]})
+    colors = sorted({row["colors"] for each in growth.values() for row in each["rows"]})
+    ends = [(pixels, count) for pixels in sizes for count in (colors[0], colors[-1])]
+    head = ["seconds", *(f"{pixels:,} pixels, {count} colours" for pixels, count in ends)]
+    rows = []
+    for name, of in growth.items():
+        seconds = {(row["pixels"], row["colors"]): row["seconds"] for row in of["rows"]}
+        cells = [f"{seconds[end]:.4f}" for end in ends]
+        rows.append([name, *cells, f"{of['pixels']:.2f}", f"{of['colors']:.2f}"])
+    note = (
+        f"CPU time of one thread, mean of {config['growth_pictures']} images. The exponents a and b are of "
+        f"time = c N^a K^b, fitted to {len(sizes)} sizes of N pixels and {len(colors)} numbers K of colours."
+    )
+    return [*head, "a", "b"], rows, [note]
+
+
+def _sizes(rows: Sequence[Mapping[str, Any]]) -> list[int]:
+    return sorted({row["colors"] for row in rows})
+
+
+def _names(rows: Sequence[Mapping[str, Any]], key: str) -> list[str]:
+    return list(dict.fromkeys(row[key] for row in rows))
+
+
+def _ratios(rows: Sequence[Mapping[str, Any]], by: str, name: str, keys: Sequence[str]) -> list[str]:
+    """Return the cells of one name: differences in per cent with their intervals, for all sizes."""
+    of = {row["colors"]: row.get("ratios", {}) for row in rows if row[by] == name}
+    found = [of[size].get(key) for size in sorted(of) for key in keys]
+    return [_difference(ratio) if ratio else MISSING for ratio in found]
+
+
+def _difference(ratio: Sequence[float]) -> str:
+    mean, low, high = (100 * (value - 1) for value in ratio)
+    return f"{mean:+.1f}" if high - low < 0.01 else f"{mean:+.1f} ({low:+.1f} to {high:+.1f})"
