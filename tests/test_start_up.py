@@ -109,6 +109,16 @@ def test_classical_methods_quantize_without_torch(picture):
         assert (status, out, imported) == (0, "a-c4.png\n", []), error
 
 
+def test_configurations_are_written_without_torch(picture):
+    for label in ("cats", "dogs"):
+        (picture.parent / "photos" / label).mkdir(parents=True)
+        for number in range(5):
+            (picture.parent / "photos" / label / f"{number}.png").write_bytes(picture.read_bytes())
+    ((_, status, out, error, imported),) = run([["init", "photos"]], cwd=picture.parent)
+    assert (status, imported) == (0, []), error
+    assert out.splitlines() == ["photos-classifier.yaml", "photos-quantizer.yaml"]
+
+
 @pytest.mark.parametrize("name", training.OWN)
 def test_the_help_of_training_knows_the_options_of_its_parser(name, capsys):
     """The full parser is asked: an option that it has and the short check refuses could not be given."""

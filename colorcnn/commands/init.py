@@ -170,13 +170,13 @@ def _find(folder: Path, image_size: int | None) -> Found:
             f"{folder} has no class folders: give a folder of <class>/<image> files, or one with "
             "train/<class>/<image>."
         )
-    from colorcnn.data.folders import ImageFolder
+    from colorcnn.data.class_folders import ClassFolders
     from colorcnn.errors import ColorCNNError
     from colorcnn.images import read_image
 
-    data = ImageFolder(str(folder), root=".")
+    data = ClassFolders(folder)
     files = (data.list_split("train") or ([], []))[0]
-    if len(data.class_names) < 2:
+    if len(data.classes) < 2:
         raise UsageError(f"{folder} has one class: a classifier needs images of two or more.")
     sizes = set()
     for file in files[:: max(1, len(files) // _LOOKED_AT)]:
@@ -186,7 +186,7 @@ def _find(folder: Path, image_size: int | None) -> Found:
             continue  # training reports files that cannot be read
     small = len(sizes) == 1 and max(next(iter(sizes))) <= _LARGEST_SIDE
     side = image_size or (None if small else _LARGEST_SIDE)
-    return Found(len(files), data.class_names, side, "test" in data.parts)
+    return Found(len(files), data.classes, side, "test" in data.parts)
 
 
 def _parse(argv: list[str]) -> argparse.Namespace:

@@ -15,9 +15,10 @@ import torch
 from torch.utils.data import DataLoader
 
 from colorcnn.data.cache import cache_folder
+from colorcnn.data.cuts import stratified_cut
 from colorcnn.data.datasets import Batch, ImageSplit, as_is, join_splits
 from colorcnn.data.registry import data_root
-from colorcnn.data.sampling import EpochSampler, SharedBatches, stratified_cut
+from colorcnn.data.sampling import EpochSampler, SharedBatches
 from colorcnn.errors import ColorCNNError, UsageError, check_at_least, quoted
 from colorcnn.files import write_atomically
 

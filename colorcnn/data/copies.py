@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 
 from colorcnn.data.base import ImageDataModule
+from colorcnn.data.cuts import stratified_cut
 from colorcnn.data.datamodule import open_data
 from colorcnn.data.datasets import ImageSplit
 from colorcnn.data.decode import decode_files
 from colorcnn.data.folders import FolderModule
-from colorcnn.data.sampling import stratified_cut
 from colorcnn.errors import UsageError
 
 _log = logging.getLogger(__name__)

@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
+from colorcnn.data.class_folders import list_images, subfolders
 from colorcnn.data.copies import CopiesModule
 from colorcnn.data.datasets import ImageSplit
 from colorcnn.data.decode import decode_files
-from colorcnn.data.folders import list_images, subfolders
 from colorcnn.errors import UsageError
 
 

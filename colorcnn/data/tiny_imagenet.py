@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 from torchvision.datasets.utils import download_and_extract_archive
 
-from colorcnn.data.folders import FolderModule, Listing, list_images, subfolders
+from colorcnn.data.class_folders import Listing, list_images, subfolders
+from colorcnn.data.folders import FolderModule
 from colorcnn.errors import ColorCNNError, MissingDataset, UsageError
 
 _URL = "http://cs231n.stanford.edu/tiny-imagenet-200.zip"

@@ -13,9 +13,10 @@ import torchvision
 
 from colorcnn.data.base import ImageDataModule
 from colorcnn.data.cache import content_key
+from colorcnn.data.class_folders import Listing
 from colorcnn.data.datasets import ImageSplit
 from colorcnn.data.decode import read_masks, resize_array
-from colorcnn.data.folders import FolderModule, Listing
+from colorcnn.data.folders import FolderModule
 from colorcnn.errors import ColorCNNError, MissingDataset, UsageError, shortened
 
 _Set = TypeVar("_Set")

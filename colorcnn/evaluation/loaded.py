@@ -207,7 +207,7 @@ def _open_data(config: EvaluationConfig) -> ImageDataModule:
 
 def _open_split(data: ImageDataModule, config: EvaluationConfig) -> ImageSplit:
     """Return the split, or a sample of it if ``limit`` is set."""
-    from colorcnn.data.sampling import stratified_cut
+    from colorcnn.data.cuts import stratified_cut
 
     if config.split not in SPLITS:
         raise unknown_name("split", config.split, SPLITS)

@@ -90,7 +90,7 @@ def open_folder(folder: Path, split: str | None) -> FilePictures:
         split: ``train``, ``val``, ``test`` or ``all``; by default test if the folder has test images.
     """
     listed = _ListedFolder(str(folder))
-    split = split or ("test" if "test" in listed.parts else "all")
+    split = split or ("test" if "test" in listed.tree.parts else "all")
     part: ImageSplit = getattr(listed, split)
     files = [Path(str(part.name(position))) for position in range(len(part))]
     labels = [listed.class_names[int(label)] for label in part.labels]

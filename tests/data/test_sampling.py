@@ -6,7 +6,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from colorcnn.data.sampling import EpochSampler, stratified_cut
+from colorcnn.data.cuts import stratified_cut
+from colorcnn.data.sampling import EpochSampler
 from colorcnn.errors import UsageError
 
 
