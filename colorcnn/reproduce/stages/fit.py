@@ -43,15 +43,15 @@ class FitOptions:
         model: changes to the options of the task; or ``class_path`` and ``init_args`` to replace the task.
         data: changes to the options of the data set; or ``class_path`` and ``init_args`` to replace it.
         trainer: changes to the options of the trainer.
-        save: ``whole`` keeps whole checkpoints. ``weights`` keeps only the weights, a third of the size.
-            Until the stage ends, both can be resumed.
+        save: ``weights`` keeps only the weights when the stage has ended, a third of the size. ``whole``
+            keeps whole checkpoints. Until the stage ends, both can be resumed.
     """
 
     config: str | Content = field(default_factory=dict, metadata=described_as("a file's name, or a mapping"))
     model: Content | list[Content] = field(default_factory=dict, metadata=_CHANGES)
     data: Content | list[Content] = field(default_factory=dict, metadata=_CHANGES)
     trainer: Content | list[Content] = field(default_factory=dict, metadata=_CHANGES)
-    save: Literal["whole", "weights"] = "whole"
+    save: Literal["weights", "whole"] = "weights"
 
 
 class FitStage(StageKind):
