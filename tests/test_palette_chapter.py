@@ -51,18 +51,6 @@ def test_errors_are_those_of_the_rendered_picture(tool):
     assert black == pytest.approx({"mse": 255**2 / 2, "ciede2000": 50, "oklab": 50}, rel=1e-3)
 
 
-def test_verdicts_follow_the_ratios(import_tool):
-    tool = import_tool("palette_verdicts")
-    keys = ("mse", "ciede2000", "oklab", "seconds")
-    rows = [
-        {"space": space, "colors": 4, **{key: [scale, 1.1 * scale] for key in keys}, "ssim": [0.5, 0.5]}
-        for space, scale in (("srgb", 1.0), ("oklab", 0.5))
-    ]
-    rows[1]["mse"] = [3.0, 4.0]
-    verdicts = {row["claim"]: row["verdict"] for row in tool._spaces(rows, [])}
-    assert list(verdicts.values()) == ["confirmed", "confirmed", "refuted", "refuted", "confirmed"]
-
-
 def test_the_record_becomes_its_tables(tool, tmp_path, monkeypatch):
     folder = tmp_path / "pictures"
     folder.mkdir()

@@ -30,28 +30,6 @@ def test_errors_are_those_of_the_nearest_colours(tool):
     assert found == pytest.approx({"mse": 1 / 6, "objective": 0.5, "distance": 0.5})
 
 
-def test_the_interval_of_ratios_holds_their_geometric_mean(tool):
-    mean, low, high = tool.interval(np.log([1.0, 2.0, 4.0]))
-    assert mean == pytest.approx(2)
-    assert low < 1 < 4 < high, "three pictures say little"
-    assert tool.interval(np.log([2.0, 2.0])) == pytest.approx([2, 2, 2])
-
-
-def test_verdicts_follow_the_intervals(tool):
-    def verdicts(low, high):
-        rows = [{"name": "sgd", "colors": 4}]
-        ratio = {"ratio": [low, low, high], "early_ratio": [low, low, high]}
-        rows.append({"name": "adam", "colors": 4, "tuning": {"objective": 1, "early": 1}, **ratio})
-        return [
-            tool._compared(rows, "", "", key, better=better)["verdict"]
-            for key, better in (("early_ratio", True), ("ratio", False))
-        ]
-
-    assert verdicts(1.2, 1.3) == ["confirmed", "refuted"]
-    assert verdicts(0.98, 1.01) == ["refuted", "confirmed"]
-    assert verdicts(0.9, 1.3) == ["open", "open"]
-
-
 def test_the_record_becomes_both_tables(tool, pictures, tmp_path, monkeypatch):
     monkeypatch.setattr(tool, "COLORS", (2,))
     monkeypatch.setattr(tool, "RATES", dict.fromkeys(tool.METHODS, (0.01, 0.1)))

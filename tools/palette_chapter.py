@@ -2,8 +2,8 @@
 
 ``python tools/palette_chapter.py KODAK [--out FILE]`` measures three things on every second picture: the CPU
 time of greedy k-means++ and of variance cut against the number of pixels and colours; the error of k-means in
-four colour spaces; and the chapter's recipe beside its own alternatives and this package. It writes a record
-with the claims and their verdicts. Rows of scikit-learn need ``pip install scikit-learn``.
+four colour spaces; and the chapter's recipe beside its own alternatives and this package. Rows of
+scikit-learn need ``pip install scikit-learn``. :mod:`colorcnn.reporting.verdicts.chapter` draws the verdicts.
 """
 
 from __future__ import annotations
@@ -25,7 +25,6 @@ os.environ["NUMBA_NUM_THREADS"] = "1"
 import numpy as np
 import torch
 from color_difference import ciede2000
-from palette_verdicts import add_ratios, claims
 from PIL import Image
 from tqdm import tqdm
 
@@ -352,8 +351,7 @@ def measured(pictures: Sequence[np.ndarray]) -> dict[str, Any]:
             "spaces": spaces(pictures, bar),
             "peers": peers(pictures, bar),
         }
-    add_ratios(parts)
-    return {"palette_chapter": parts, "claims": claims(parts)}
+    return {"palette_chapter": parts}
 
 
 def main(argv: list[str] | None = None) -> int:

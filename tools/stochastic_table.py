@@ -3,8 +3,8 @@
 ``python tools/stochastic_table.py KODAK [--out FILE]`` crops each picture to 438 x 500 pixels, the smallest
 size of the paper. It chooses the learning rate of each optimiser on every second picture and measures on the
 others, with as many rates tried for each. The mosaics of 1, 6 and 12 pictures stand for the paper's three
-resolutions. It writes a record with the claims of the paper and their verdicts. Errors are those of palettes
-of bytes.
+resolutions. Errors are those of palettes of bytes. :mod:`colorcnn.reporting.verdicts.stochastic` draws the
+verdicts from the record.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from scipy.stats import t as student
 from tqdm import tqdm
 
 from colorcnn.errors import ColorCNNError
+from colorcnn.evaluation.statistics import ratio_interval
 from colorcnn.images import find_images, flatten, read_image
 from colorcnn.quantizers.descent import objective
 from colorcnn.quantizers.histogram import Histogram
@@ -52,8 +52,6 @@ EARLY = 10
 """The error is also measured after one pixel in ten."""
 MOSAICS = ((1, 1), (2, 3), (3, 4))
 """Columns and rows of pictures, for the three resolutions of the paper's table."""
-MARGIN = 1.05
-"""Two methods count as equal if the interval of the ratio of their errors is below this number."""
 
 Outcome = dict[str, float]
 
@@ -176,7 +174,7 @@ def judge(
     plain = next(row for row in rows if row["name"] == "sgd")
     for row in rows:
         for key, ratio in (("tuned", "ratio"), ("early", "early_ratio")):
-            row[ratio] = interval(np.array(plain["logs"][key]) - np.array(row["logs"][key]))
+            row[ratio] = ratio_interval(np.array(plain["logs"][key]) - np.array(row["logs"][key]))
     for row in rows:
         del row["logs"]
     for name, quantizer in (("stochastic", Stochastic()), ("k-means", KMeans())):
@@ -209,16 +207,6 @@ def _variant(
 
 def _means(runs: Sequence[Outcome]) -> Outcome:
     return {key: float(np.mean([run[key] for run in runs])) for key in runs[0]}
-
-
-def interval(logs: np.ndarray) -> list[float]:
-    """Return the geometric mean of ratios and its 95 % interval (Student's t over the pictures).
-
-    Args:
-        logs: (n,) logarithms of the ratios.
-    """
-    half = student.ppf(0.975, len(logs) - 1) * logs.std(ddof=1) / len(logs) ** 0.5
-    return [float(value) for value in np.exp(logs.mean() + np.array([0, -half, half]))]
 
 
 def cells(
@@ -266,98 +254,6 @@ def mosaic(crops: Sequence[np.ndarray], columns: int) -> np.ndarray:
     return np.vstack(rows)
 
 
-def claims(variants: Sequence[Mapping[str, Any]], table: Sequence[Mapping[str, Any]]) -> list[dict[str, str]]:
-    """Return the claims with verdicts.
-
-    Args:
-        variants: rows of :func:`judge` of all numbers of colours.
-        table: result of :func:`cells`.
-    """
-    return [
-        _scaling(table),
-        _compared(
-            variants,
-            "adaptive rates converge faster than SGD",
-            "claimed, without numbers",
-            "early_ratio",
-            better=True,
-        ),
-        _compared(
-            variants,
-            "plain SGD with a tuned rate does what the adaptive variants do (a hypothesis of this project)",
-            "–",
-            "ratio",
-            better=False,
-        ),
-        _errors(table),
-    ]
-
-
-def _scaling(table: Sequence[Mapping[str, Any]]) -> dict[str, str]:
-    pairs = [
-        (cell["k-means"], cell[name]) for cell in table for name in ("published", "tuned") if name in cell
-    ]
-    wins = sum(k["seconds"] < sq["seconds"] and k["mse"] < sq["mse"] for k, sq in pairs)
-    last = table[-1]
-    rows = ", ".join(
-        f"{title} {last[name]['seconds']:.1f} s and {1e4 * last[name]['mse']:.1f}"
-        for name, title in (("published", "SQ"), ("tuned", "SQ, tuned rate"), ("k-means", "k-means"))
-        if name in last
-    )
-    return {
-        "claim": "k-means is hard to scale to pictures of millions of colours; SQ is the efficient way",
-        "published": "3 to 106 s for SQ, k-means not measured",
-        "measured": (
-            f"k-means is faster and has the lower MSE in {wins} of {len(pairs)} comparisons; "
-            f"{last['pixels'] / 1e6:.1f} megapixels, {last['colors']} colours, CPU time and MSE (1e-4): "
-            f"{rows}"
-        ),
-        "verdict": "refuted" if wins == len(pairs) else "open",
-    }
-
-
-def _compared(
-    variants: Sequence[Mapping[str, Any]], claim: str, published: str, key: str, *, better: bool
-) -> dict[str, str]:
-    """Return the verdict of a claim about F of SGD over F of the other variant that was best in tuning.
-
-    Args:
-        variants: rows of :func:`judge`.
-        claim: the claim.
-        published: the published numbers.
-        key: the name of the ratio.
-        better: True if the claim is that the others are better, False if it is that SGD is as good.
-    """
-    found, equal, worse = [], [], []
-    for colors in sorted({row["colors"] for row in variants}):
-        others = [row for row in variants if row["colors"] == colors and key in row and row["name"] != "sgd"]
-        best = min(others, key=lambda row: row["tuning"]["early" if key == "early_ratio" else "objective"])
-        mean, low, high = best[key]
-        equal.append(high < MARGIN)
-        worse.append(low > MARGIN)
-        found.append(f"{colors} colours: {mean:.3f} ({low:.3f} to {high:.3f}, {best['name']})")
-    moment = "after a tenth of the pixels" if key == "early_ratio" else "at the end"
-    what = f"F of SGD over F of the other that was best in tuning, {moment}, each with its best rate"
-    true, false = (all(worse), all(equal)) if better else (all(equal), any(worse))
-    return {
-        "claim": claim,
-        "published": published,
-        "measured": f"{what}: {'; '.join(found)}",
-        "verdict": "confirmed" if true else "refuted" if false else "open",
-    }
-
-
-def _errors(table: Sequence[Mapping[str, Any]]) -> dict[str, str]:
-    published = STOCHASTIC["resolutions"]["438x500"]["mse"]
-    own = [cell["published"]["mse"] for cell in table if cell["pictures"] == 1]
-    return {
-        "claim": "MSE of SQ at 438 x 500 with 4 to 36 colours",
-        "published": f"{1e4 * published[0]:.0f}e-4 to {1e4 * published[-1]:.0f}e-4",
-        "measured": f"{1e4 * own[0]:.1f}e-4 to {1e4 * own[-1]:.1f}e-4, as published, other pictures",
-        "verdict": "open: the paper's pictures are not measured here",
-    }
-
-
 def measured(crops: Sequence[np.ndarray]) -> dict[str, Any]:
     """Return the metrics of the record.
 
@@ -374,7 +270,7 @@ def measured(crops: Sequence[np.ndarray]) -> dict[str, Any]:
         variants = [row for colors in COLORS for row in judge(judging, colors, tuned[colors], bar)]
         table = cells(judging, tuned, bar)
     parts = {"tuned": tuned, "variants": variants, "cells": table, "published": STOCHASTIC}
-    return {"stochastic": parts, "claims": claims(variants, table)}
+    return {"stochastic": parts}
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -392,7 +288,7 @@ def main(argv: list[str] | None = None) -> int:
             "python tools/stochastic_table.py KODAK",
             n=len(crops) // 2,
             metrics=measured(crops),
-            config={"crop": [WIDTH, HEIGHT], "tuning_pictures": -(-len(crops) // 2), "margin": MARGIN},
+            config={"crop": [WIDTH, HEIGHT], "tuning_pictures": -(-len(crops) // 2)},
             seeds={"published": SEEDS[0], "second": SEEDS[1]},
         )
         record.write(options.out)

@@ -151,3 +151,16 @@ def against_first(metrics: Metrics) -> dict[str, dict[str, McNemar]]:
     for (method, size), test in corrected(tests).items():
         found[method][size] = test
     return found
+
+
+def ratio_interval(logs: np.ndarray) -> tuple[float, float, float]:
+    """Return the geometric mean of paired ratios and its 95 % interval (Student's t over the pairs).
+
+    Args:
+        logs: (n,) logarithms of the ratios, n >= 2.
+    """
+    from scipy.stats import t
+
+    half = t.ppf(0.975, len(logs) - 1) * logs.std(ddof=1) / len(logs) ** 0.5
+    mean, low, high = np.exp(logs.mean() + np.array([0.0, -half, half])).tolist()
+    return mean, low, high

@@ -28,8 +28,10 @@ from colorcnn.reporting.tables.benchmarks import (
     stores_table,
     training_table,
 )
-from colorcnn.reporting.tables.claims import chapter_table, claims_table, stochastic_table
+from colorcnn.reporting.tables.chapter import chapter_table
+from colorcnn.reporting.tables.claims import claims_table
 from colorcnn.reporting.tables.evaluation import margin_table
+from colorcnn.reporting.tables.stochastic import stochastic_table
 from colorcnn.reporting.view import RecordView
 from colorcnn.reproduce.library import record_paths
 from colorcnn.reproduce.places import experiment_files

@@ -1,4 +1,4 @@
-"""Verdicts on the claims of the sample chapter of Palette Programming, by rules that are set beforehand."""
+"""Verdicts on the claims of P. Väänänen, Palette Programming, 2026, sample chapter 2."""
 
 from __future__ import annotations
 
@@ -6,19 +6,22 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from stochastic_table import MARGIN, interval
+
+from colorcnn.evaluation.statistics import ratio_interval
+from colorcnn.reporting.verdicts.claim import MARGIN, Claim, judged
 
 FREE = 1.25
 """Up to this ratio of CPU times, a change counts as almost free."""
 MEASURES = {"ciede2000": "CIEDE2000", "oklab": "distance in Oklab", "mse": "MSE", "dssim": "1 - SSIM"}
 _GREEDY, _ONE_TRIAL = "scikit-learn, greedy k-means++", "scikit-learn, k-means++ with one trial"
-_RECIPE = "the chapter's recipe"
+RECIPE = "the chapter's recipe"
 
-Claim = dict[str, str]
+Ratio = tuple[float, float, float]
+"""Geometric mean of the ratios of pictures, and its 95 % interval."""
 
 
-def ratios(rows: Sequence[Mapping[str, Any]], name: str, base: str, key: str) -> dict[int, list[float]]:
-    """Return number of colours -> ratio of the errors of two rows: geometric mean and 95 % interval.
+def ratios(rows: Sequence[Mapping[str, Any]], name: str, base: str, key: str) -> dict[int, Ratio]:
+    """Return number of colours -> ratio of the errors of two rows; empty if the record lacks one of them.
 
     Args:
         rows: rows with a name or a space, a number of colours, and lists of errors of the same pictures.
@@ -32,27 +35,19 @@ def ratios(rows: Sequence[Mapping[str, Any]], name: str, base: str, key: str) ->
         of.setdefault(row.get("name") or row["space"], {})[row["colors"]] = np.maximum(values, 1e-9)
     if name not in of or base not in of:
         return {}
-    return {colors: interval(np.log(of[name][colors] / of[base][colors])) for colors in of[name]}
+    return {colors: ratio_interval(np.log(of[name][colors] / of[base][colors])) for colors in of[name]}
 
 
-def claims(parts: Mapping[str, Any]) -> list[Claim]:
+def chapter_claims(parts: Mapping[str, Any]) -> list[Claim]:
     """Return the claims with verdicts; those that need scikit-learn are left out without its rows.
 
     Args:
-        parts: growth, spaces and peers of :mod:`palette_chapter`.
+        parts: growth, spaces and peers of a record of ``tools/palette_chapter.py``.
     """
     found = [*_growth(parts["growth"]), *_spaces(parts["spaces"], parts["peers"])]
-    if any(row["name"] == _RECIPE for row in parts["peers"]):
+    if any(row["name"] == RECIPE for row in parts["peers"]):
         found += _peers(parts["peers"])
     return found
-
-
-def _claim(claim: str, published: str, measured: str, verdict: str) -> Claim:
-    return {"claim": claim, "published": published, "measured": measured, "verdict": verdict}
-
-
-def _judged(confirmed: bool, refuted: bool) -> str:
-    return "confirmed" if confirmed else "refuted" if refuted else "open"
 
 
 def _growth(growth: Mapping[str, Any]) -> list[Claim]:
@@ -61,24 +56,24 @@ def _growth(growth: Mapping[str, Any]) -> list[Claim]:
     own = _times(growth, "greedy k-means++", "variance cut")
     few, many = own[min(own)], own[max(own)]
     found = [
-        _claim(
+        Claim(
             "the time of k-means++ seeding is linear in the number of pixels",
             "O(N)",
             f"exponent {_listed(pixels)}",
-            _judged(all(abs(one - 1) < 0.15 for one in pixels), all(abs(one - 1) > 0.5 for one in pixels)),
+            judged(all(abs(one - 1) < 0.15 for one in pixels), all(abs(one - 1) > 0.5 for one in pixels)),
         ),
-        _claim(
+        Claim(
             "the time of k-means++ seeding grows with the square of the number of colours (footnote 4)",
             "O(K^2)",
             f"exponent {_listed(colors)}",
-            _judged(all(one > 1.8 for one in colors), all(one < 1.5 for one in colors)),
+            judged(all(one > 1.8 for one in colors), all(one < 1.5 for one in colors)),
         ),
-        _claim(
+        Claim(
             "greedy k-means++ and variance cut separate when the number of colours grows",
             "very close at K = 16, then they separate (Figure 2.6)",
             f"greedy k-means++ takes {few:.1f} times as long at {min(own)} colours, {many:.1f} times as long "
             f"at {max(own)} (both compiled, 200 x 298 pixels)",
-            _judged(many > 2 * few, many <= few),
+            judged(many > 2 * few, many <= few),
         ),
     ]
     gains = {
@@ -86,11 +81,11 @@ def _growth(growth: Mapping[str, Any]) -> list[Claim]:
     }
     least = [min(gain.values()) for gain in gains.values()]
     found.append(
-        _claim(
+        Claim(
             "unique colours speed up clustering, and the alternatives benefit too",
             "claimed, without numbers",
             "; ".join(f"{name}: {_range(gain.values())} times as fast" for name, gain in gains.items()),
-            _judged(min(least) > 1, max(least) < 1),
+            judged(min(least) > 1, max(least) < 1),
         )
     )
     return found + (_seeding_of_sklearn(growth) if _GREEDY in growth else [])
@@ -101,17 +96,17 @@ def _seeding_of_sklearn(growth: Mapping[str, Any]) -> list[Claim]:
     most = max(shown)
     gain = _times(growth, _GREEDY, _ONE_TRIAL)
     return [
-        _claim(
+        Claim(
             "scikit-learn's seeding alone can take over a quarter of a second for 200 x 298 pixels",
             "> 0.25 s (Ryzen 7 5700X)",
             f"{shown[most]:.2f} s at {most} colours, {shown[min(shown)]:.2f} s at {min(shown)}",
-            _judged(shown[most] > 0.25, shown[most] <= 0.25),
+            judged(shown[most] > 0.25, shown[most] <= 0.25),
         ),
-        _claim(
+        Claim(
             "k-means++ with one trial runs at least two times faster",
             "> 2",
             f"{_range(gain.values())} times as fast",
-            _judged(min(gain.values()) >= 2, max(gain.values()) < 2),
+            judged(min(gain.values()) >= 2, max(gain.values()) < 2),
         ),
     ]
 
@@ -136,26 +131,26 @@ def _spaces(spaces: Sequence[Mapping[str, Any]], peers: Sequence[Mapping[str, An
         better = [all(one[2] < 1 for one in ratio.values()) for ratio in of.values()]
         worse = all(one[0] >= 1 for ratio in of.values() for one in ratio.values())
         found.append(
-            _claim(
+            Claim(
                 f"a colour space other than sRGB improves the reproduction, by {title}",
                 "claimed, without numbers",
                 _sums(of),
-                _judged(any(better), worse),
+                judged(any(better), worse),
             )
         )
     times = {f"k-means, {space}": ratios(spaces, space, "srgb", "seconds") for space in others}
     times |= {
-        row: ratios(peers, row, _RECIPE, "seconds")
+        row: ratios(peers, row, RECIPE, "seconds")
         for row in ("recipe in Oklab", "recipe in CIELAB")
         if any(peer["name"] == row for peer in peers)
     }
     means = [one[0] for ratio in times.values() for one in ratio.values()]
     found.append(
-        _claim(
+        Claim(
             "a colour space other than sRGB is almost free",
             "claimed, without numbers",
             f"CPU time over that in sRGB: {_sums(times, times=True)}",
-            _judged(max(means) <= FREE, min(means) > FREE),
+            judged(max(means) <= FREE, min(means) > FREE),
         )
     )
     return found
@@ -180,13 +175,13 @@ def _peers(peers: Sequence[Mapping[str, Any]]) -> list[Claim]:
         ("recipe, ten random starts", "ten random starts trade quality for speed"),
         ("scikit-learn, mini-batch", "MiniBatchKMeans trades quality for speed"),
     ):
-        seconds, square = (ratios(peers, name, _RECIPE, key) for key in ("seconds", "mse"))
+        seconds, square = (ratios(peers, name, RECIPE, key) for key in ("seconds", "mse"))
         means = [one[0] for one in seconds.values()]
         measured = f"CPU time of the whole recipe's {_each(seconds)}; MSE {_each(square)}"
-        verdict = _judged(max(means) < 1, min(means) > 1)
-        found.append(_claim(claim, "claimed, without numbers", measured, verdict))
+        verdict = judged(max(means) < 1, min(means) > 1)
+        found.append(Claim(claim, "claimed, without numbers", measured, verdict))
     for name, base, key, claim in (
-        (_RECIPE, "k-means best", "mse", "k-means from k-means++ gives an excellent result"),
+        (RECIPE, "k-means best", "mse", "k-means from k-means++ gives an excellent result"),
         (
             "recipe in Oklab",
             "k-means best in Oklab",
@@ -196,11 +191,11 @@ def _peers(peers: Sequence[Mapping[str, Any]]) -> list[Claim]:
     ):
         ratio = ratios(peers, name, base, key)
         found.append(
-            _claim(
+            Claim(
                 claim,
                 "claimed, without numbers",
                 f"{MEASURES[key]} over that of {base}: {_each(ratio)}",
-                _judged(
+                judged(
                     all(one[2] < MARGIN for one in ratio.values()),
                     all(one[1] > MARGIN for one in ratio.values()),
                 ),
@@ -221,22 +216,3 @@ def _listed(exponents: Sequence[float]) -> str:
 def _range(values: Any) -> str:
     found = list(values)
     return f"{min(found):.1f} to {max(found):.1f}"
-
-
-def add_ratios(parts: Mapping[str, Any]) -> None:
-    """Add the ratios that tables show to the rows: of the spaces to sRGB, of the peers to the best k-means.
-
-    Args:
-        parts: growth, spaces and peers; changed in place.
-    """
-    for rows, base, keys in (
-        (parts["spaces"], "srgb", (*MEASURES, "seconds")),
-        (parts["peers"], "k-means best", ("mse", "ciede2000")),
-        (parts["peers"], _RECIPE, ("seconds",)),
-    ):
-        for row in rows:
-            name = row.get("name") or row["space"]
-            for key in keys:
-                found = ratios(rows, name, base, key).get(row["colors"])
-                if found:
-                    row.setdefault("ratios", {})[key] = found
