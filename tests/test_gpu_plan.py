@@ -5,6 +5,9 @@ import sys
 
 import pytest
 
+from colorcnn.records import read_record
+from colorcnn.reporting.tables.benchmarks import prediction_table
+
 
 @pytest.fixture
 def plan(import_tool, monkeypatch):
@@ -112,3 +115,14 @@ def test_the_prediction_follows_its_assumptions(import_tool, plan):
     device = step["multiplications"] + step["memory"]
     assert step["step"] == pytest.approx(max(device, step["host"]), abs=2e-3)
     assert found[0]["counted"]["teraflops"] > 0
+
+
+def test_a_prediction_is_recorded_and_shown(plan, import_tool, tmp_path, monkeypatch, capsys):
+    prediction = import_tool("gpu_prediction")
+    tiny = prediction.predict(epochs=1, images=256, networks="tiny")
+    monkeypatch.setattr(prediction, "predict", lambda: tiny)
+    assert plan.main(["predict", "--folder", str(tmp_path)]) == 0
+    assert json.loads(capsys.readouterr().out)["gpu_prediction"]["steps"] == 2
+    shown = prediction_table(read_record(tmp_path / "prediction.json"))
+    assert "2 steps" in shown
+    assert "TFLOP at 30% of 989 TFLOP a second" in shown

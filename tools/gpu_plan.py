@@ -290,7 +290,12 @@ def main(argv: list[str] | None = None) -> int:
         if options.action == "predict":
             from gpu_prediction import predict
 
-            print(json.dumps(predict(), indent=1))
+            clock = Clock()
+            metrics = {"gpu_prediction": predict()}
+            clock.record("python tools/gpu_plan.py predict", n=0, metrics=metrics).write(
+                folder / "prediction.json"
+            )
+            print(json.dumps(metrics, indent=1))
             return 0
         if options.action == "run":
             run_plan(plan, folder, options.minutes, options.piece_minutes)

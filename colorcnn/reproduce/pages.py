@@ -23,6 +23,7 @@ from colorcnn.reporting.tables.accuracy import accuracy_table
 from colorcnn.reporting.tables.benchmarks import (
     formats_table,
     memory_table,
+    prediction_table,
     quantizer_table,
     scale_table,
     stores_table,
@@ -160,6 +161,7 @@ def _content(record: Record, path: Path, part: str, method: str | None) -> str:
         "dcq_formats": formats_table,
         "dcq_scale": scale_table,
         "dcq_stores": stores_table,
+        "gpu_prediction": prediction_table,
         "memory_per_image": memory_table,
         "palette_chapter": chapter_table,
         "stochastic": stochastic_table,

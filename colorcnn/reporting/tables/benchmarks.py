@@ -138,6 +138,23 @@ def training_table(record: Record) -> str:
     return "\n".join([Table(head, rows).markdown(), Table(title, evaluated, notes).markdown()])
 
 
+def prediction_table(record: Record) -> str:
+    """Return the predicted time of the paper's training on a GPU, and what the prediction assumes."""
+    found = record.metrics["gpu_prediction"]
+    step, counted, assumed = found["step_milliseconds"], found["counted"], found["assumptions"]
+    peak, moved = assumed["peak"] / 1e12, assumed["bandwidth"] / 1e12
+    multiplied = (
+        f"{counted['teraflops']:.2f} TFLOP at {assumed['utilisation']:.0%} of {peak:,.0f} TFLOP a second"
+    )
+    memory = f"{counted['gigabytes']:.1f} GB at {assumed['memory_share']:.0%} of {moved:.1f} TB a second"
+    host = f"{counted['operations']:,} operations of {1e6 * assumed['launch']:.0f} µs"
+    whole = "the host's time, or that of multiplications and memory together"
+    words = {"multiplications": multiplied, "memory": memory, "host": host, "step": whole}
+    rows = [[name, text, f"{step[name]:.1f}"] for name, text in words.items()]
+    note = f"{found['steps']:,} steps: {found['minutes']:.1f} minutes. Nothing of this was measured on a GPU."
+    return Table(["a step", "counted, and assumed", "ms"], rows, [note]).markdown()
+
+
 def _costs(row: Mapping[str, Any], number_format: str) -> list[str]:
     minutes = (f"{row[key] / 60:.1f} min" for key in ("wall_seconds", "cpu_seconds"))
     sizes = (f"{row[key] / row['images']:{number_format}}" for key in ("coded", "source"))
