@@ -148,7 +148,7 @@ def prediction_table(record: Record) -> str:
     )
     memory = f"{counted['gigabytes']:.1f} GB at {assumed['memory_share']:.0%} of {moved:.1f} TB a second"
     host = f"{counted['operations']:,} operations of {1e6 * assumed['launch']:.0f} µs"
-    whole = "the host's time, or that of multiplications and memory together"
+    whole = "the larger of the host's time and the sum of the other two"
     words = {"multiplications": multiplied, "memory": memory, "host": host, "step": whole}
     rows = [[name, text, f"{step[name]:.1f}"] for name, text in words.items()]
     note = f"{found['steps']:,} steps: {found['minutes']:.1f} minutes. Nothing of this was measured on a GPU."
