@@ -11,9 +11,9 @@ import signal
 import sys
 import threading
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, NoReturn
 
-from colorcnn.errors import UnknownName, UsageError, quoted
+from colorcnn.errors import UnknownName, UsageError, quoted, shortened, similar_name
 from colorcnn.parallel import parse_workers
 
 TERMINATED = 143
@@ -152,12 +152,40 @@ def _write(line: str, stream: Any) -> None:
 class Parser(argparse.ArgumentParser):
     """A parser that keeps the lines of its texts, takes no shortened options, and escapes control characters.
 
+    An error is one sentence without the usage, which has many lines and would hide it. An unknown option is
+    told before a missing one, with the most similar option.
+
     Args:
         options: of :class:`argparse.ArgumentParser`.
     """
 
     def __init__(self, **options: Any) -> None:
         super().__init__(formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False, **options)
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """Parse arguments, as argparse does, after a look at the names of all options."""
+        given = sys.argv[1:] if args is None else list(args)
+        if self._subparsers is None:
+            self._check_names(given[: given.index("--")] if "--" in given else given)
+        return super().parse_known_args(given, namespace)
+
+    def _check_names(self, given: list[str]) -> None:
+        known = [name for name in self._option_string_actions if name.startswith("--")]
+        for word in given:
+            name = word.partition("=")[0]
+            if name.startswith("--") and name not in known:
+                similar = similar_name(shortened(name), known)
+                hint = f" (did you mean {similar}?)" if similar else ""
+                raise UsageError(
+                    f"Unknown option {quoted(name)}{hint}",
+                    f"`{self.prog} --help` lists the options",
+                    code="unknown-option",
+                    name=name,
+                )
+
+    def error(self, message: str) -> NoReturn:
+        """End the process with one sentence."""
+        self.exit(2, f"{self.prog}: error: {message}; `{self.prog} --help` lists the options.\n")
 
     def _print_message(self, message: str, file: Any = None) -> None:
         super()._print_message(printable(message), file)

@@ -22,6 +22,33 @@ def test_an_error_shows_no_control_characters(capsys):
     assert "\x1b" not in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("argv", "told"),
+    [
+        (["quantize", "a.png", "--colours", "4"], "did you mean --colors?"),
+        (["quantize", "a.png", "--colors=4", "--dihter=ordered"], "did you mean --dither?"),
+        (["dcq", "build", "photos", "--colours", "4"], "`colorcnn dcq build --help` lists the options"),
+        (["init"], "required: FOLDER; `colorcnn init --help` lists the options"),
+        (["dcq", "bild"], "`colorcnn dcq --help` lists the options"),
+    ],
+)
+def test_wrong_options_cost_one_sentence(argv, told, capsys):
+    try:
+        status = cli.main(argv)
+    except SystemExit as ended:
+        status = ended.code
+    error = capsys.readouterr().err
+    assert status == 2
+    assert told in error
+    assert error.count("\n") == 1
+
+
+def test_words_behind_two_dashes_are_no_options(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert cli.main(["quantize", "--colors", "4", "--", "--none.png"]) in (1, 2)
+    assert "Unknown option" not in capsys.readouterr().err
+
+
 def test_a_message_that_nobody_can_receive_is_dropped(monkeypatch):
     with open(os.devnull) as closed:
         pass
