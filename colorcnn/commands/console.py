@@ -163,7 +163,15 @@ class Parser(argparse.ArgumentParser):
         super().__init__(formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False, **options)
 
     def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
-        """Parse arguments, as argparse does, after a look at the names of all options."""
+        """Parse arguments, as argparse does, after a look at the names of all options.
+
+        Args:
+            args: the arguments; by default those of the process.
+            namespace: as for argparse.
+
+        Raises:
+            UsageError: an option is unknown.
+        """
         given = sys.argv[1:] if args is None else list(args)
         if self._subparsers is None:
             self._check_names(given[: given.index("--")] if "--" in given else given)
