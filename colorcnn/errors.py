@@ -117,9 +117,8 @@ class UnknownName(UsageError):
     def __init__(self, kind: str, name: object, known: Iterable[str]) -> None:
         names = sorted(known)
         similar = similar_name(shortened(name), names)
-        hint = f" (did you mean {similar}?)" if similar else ""
         super().__init__(
-            f"Unknown {kind} {quoted(name)}{hint}",
+            f"Unknown {kind} {quoted(name)}{did_you_mean(similar)}",
             f"choose one of {', '.join(names[:_LISTED])}{', ...' if len(names) > _LISTED else ''}",
             kind=kind,
             name=name,
@@ -130,6 +129,11 @@ class UnknownName(UsageError):
 
 
 unknown_name = UnknownName
+
+
+def did_you_mean(similar: str | None) -> str:
+    """Return the hint of a message for a result of :func:`similar_name`; empty for None."""
+    return f" (did you mean {similar}?)" if similar else ""
 
 
 def similar_name(name: str, known: Iterable[str]) -> str | None:

@@ -9,7 +9,7 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from colorcnn.errors import ColorCNNError, UnknownName, UsageError, similar_name
+from colorcnn.errors import ColorCNNError, UnknownName, UsageError, did_you_mean, similar_name
 from colorcnn.hub import fetch, fetch_once, is_hub_name, is_repository
 
 if TYPE_CHECKING:
@@ -135,7 +135,7 @@ def find_checkpoint(name_or_dir: str | os.PathLike[str]) -> Path:
     looks_like_name = _looks_like_name(name)
     what = "pretrained model" if looks_like_name else "checkpoint folder"
     similar = similar_name(name, known) if looks_like_name else None
-    hint = f" (did you mean {similar}?)" if similar else ""
+    hint = did_you_mean(similar)
     of_hub = f", hf:{name} for a repository of the Hugging Face Hub" if is_repository(name) else ""
     raise UsageError(
         f"There is no {what} {name!r}{hint}",

@@ -13,7 +13,7 @@ import threading
 from collections.abc import Iterator
 from typing import Any, NoReturn
 
-from colorcnn.errors import UnknownName, UsageError, quoted, shortened, similar_name
+from colorcnn.errors import UnknownName, UsageError, did_you_mean, quoted, shortened, similar_name
 from colorcnn.parallel import parse_workers
 
 TERMINATED = 143
@@ -182,8 +182,7 @@ class Parser(argparse.ArgumentParser):
         for word in given:
             name = word.partition("=")[0]
             if name.startswith("--") and name not in known:
-                similar = similar_name(shortened(name), known)
-                hint = f" (did you mean {similar}?)" if similar else ""
+                hint = did_you_mean(similar_name(shortened(name), known))
                 raise UsageError(
                     f"Unknown option {quoted(name)}{hint}",
                     f"`{self.prog} --help` lists the options",

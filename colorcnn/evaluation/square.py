@@ -62,9 +62,9 @@ def square(
             inside = _squares(corners, side, height, width).to(images.device)[left]
             tried = torch.where(inside, (images[left] + changes[left]).clamp(0, 1), found[left])
             lower = margin(network(tried), labels[left])
-            better = left[lower < margins[left]]
-            found[better] = tried[lower < margins[left]]
-            margins[better] = lower[lower < margins[left]]
+            wins = lower < margins[left]
+            found[left[wins]] = tried[wins]
+            margins[left[wins]] = lower[wins]
     return found
 
 
