@@ -237,8 +237,9 @@ def _overview(entry: Entry, place: int, size: int | None) -> list[str | Cell]:
 
 
 def _units(record: Record) -> str:
-    """Return the unit of a record's ``n``: images or vectors."""
-    return "vectors" if "dimension" in record.metrics else "images"
+    """Return the unit of a record's ``n``: images, vectors or steps."""
+    units = {"dimension": "vectors", "trainings": "steps"}
+    return next((unit for key, unit in units.items() if key in record.metrics), "images")
 
 
 def _is_evaluation(record: Record) -> bool:

@@ -270,3 +270,39 @@ class CompressorView(View):
         """
         best = self.references[self.best].get(trade_off) if self.best else None
         return None if best is None else 100 * (score["loss"] / best["loss"] - 1)
+
+
+class TrainingView(View):
+    """The scores of trainings over their steps.
+
+    Attributes:
+        trainings: name -> score -> step, as text -> value.
+        scores: names of the scores.
+        guides: text -> value of a horizontal line.
+    """
+
+    def __init__(self, metrics: Metrics) -> None:
+        super().__init__(metrics)
+        self.trainings: Curves = metrics["trainings"]
+        self.scores = list(dict.fromkeys(score for curves in self.trainings.values() for score in curves))
+        self.guides: Mapping[str, float] = metrics.get("guides", {})
+
+    def curve(self, name: str, score: str) -> dict[int, float]:
+        """Return step -> value, in the order of the steps; empty without this score.
+
+        Args:
+            name: a training.
+            score: a logged score.
+        """
+        values = {int(step): value for step, value in self.trainings[name].get(score, {}).items()}
+        return dict(sorted(values.items()))
+
+    def std(self, name: str, score: str, step: int) -> float | None:
+        """Return the standard deviation of a value over seeds, or None for a single seed.
+
+        Args:
+            name: a training.
+            score: a logged score.
+            step: a step of its curve.
+        """
+        return self.deviation("trainings", name, score, str(step))

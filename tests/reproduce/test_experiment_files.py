@@ -206,11 +206,17 @@ def check_judge(description, tmp_path):
         assert set(description["rows"]) & printed.keys()
 
 
+def check_curves(description, tmp_path):
+    assert all(path.startswith(str(tmp_path)) for path in description["trainings"].values())
+    assert all(path.endswith("scores.jsonl") for path in description["trainings"].values())
+
+
 CHECKS = {
     "evaluate": check_evaluation,
     "soft-hard": check_evaluation,
     "dcq-build": check_build,
     "dcq-judge": check_judge,
+    "training-curve": check_curves,
 }
 
 

@@ -14,6 +14,7 @@ from colorcnn.reproduce.stages.dcq_recode import DcqRecodeStage
 from colorcnn.reproduce.stages.evaluate import EvaluateStage
 from colorcnn.reproduce.stages.fit import FitStage
 from colorcnn.reproduce.stages.soft_hard import SoftHardStage
+from colorcnn.reproduce.stages.training_curve import TrainingCurveStage
 from colorcnn.reproduce.stages.vq_kodak import VQKodakStage
 from colorcnn.reproduce.stages.vq_measure import VQMeasureStage
 from colorcnn.reproduce.stages.vq_reference import VQReferenceStage
@@ -25,6 +26,7 @@ KINDS: dict[str, StageKind] = {
     "evaluate": EvaluateStage(),
     "fit": FitStage(),
     "soft-hard": SoftHardStage(),
+    "training-curve": TrainingCurveStage(),
     "vq-kodak": VQKodakStage(),
     "vq-measure": VQMeasureStage(),
     "vq-reference": VQReferenceStage(),

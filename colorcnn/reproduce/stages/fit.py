@@ -24,6 +24,7 @@ from colorcnn.reproduce.stages.base import StageContext, StageKind
 from colorcnn.reproduce.yaml_file import read_yaml
 
 CHECKPOINTS = ("last", "best")
+_FILES = {"dynamics": DYNAMICS, "scores": "scores.jsonl"}
 _SECTIONS = ("kind", "seed_everything", "model", "data", "trainer")
 
 
@@ -58,7 +59,8 @@ class FitStage(StageKind):
     """Stage that trains and writes checkpoints.
 
     Its outputs are the last checkpoint (``${name}``) and the best one on validation (``${name.best}``).
-    ``${name.dynamics}`` is the record of the callback TrainingDynamics, if the trainer has that callback.
+    ``${name.scores}`` is the file with the logged scores of every epoch. ``${name.dynamics}`` is the record
+    of the callback TrainingDynamics, if the trainer has that callback.
     """
 
     options_type = FitOptions
@@ -127,8 +129,8 @@ class FitStage(StageKind):
 
     def output(self, folder: Path, part: str) -> Path:
         """See :meth:`StageKind.output`."""
-        if part == "dynamics":
-            return folder / DYNAMICS
+        if part in _FILES:
+            return folder / _FILES[part]
         if part and part not in CHECKPOINTS:
             return super().output(folder, part)
         return folder / "checkpoints" / f"{part or 'last'}.ckpt"
