@@ -22,12 +22,13 @@ class VQKodakOptions:
     """Options of :class:`VQKodakStage`.
 
     Attributes:
-        rows: name -> lambda -> a checkpoint of VQTask for images, such as ``${name}`` of a training.
+        rows: name -> lambda -> a checkpoint of VQTask for images, such as ``${name}`` of a training, or the
+            name of a pretrained codec.
             Compressed files store the row's name as the model name.
         pictures: a folder of images. Its path is absolute, or relative to the current folder or the data
             sets.
         codecs: ``jpeg``, ``webp``, ``avif`` or ``jpeg-xl`` at the usual qualities, or ``jpeg:30`` at one.
-        anchor: the row that BD-rates compare with.
+        anchor: the row or codec that BD-rates compare with.
         published: true to add the paper's BD-rates, which compare with the paper's own UQ-AUN.
     """
 
@@ -38,7 +39,7 @@ class VQKodakOptions:
     published: bool = True
 
     def __post_init__(self) -> None:
-        check_rows(self.rows, [self.anchor])
+        check_rows(self.rows, [None if self.anchor in self.codecs else self.anchor])
 
 
 class VQKodakStage(MeasuringKind):
