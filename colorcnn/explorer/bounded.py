@@ -28,6 +28,11 @@ class Bounded(Generic[T]):
     def __len__(self) -> int:
         return len(self._values)
 
+    def values(self) -> list[T]:
+        """Return all values. This does not count as their use."""
+        with self._lock:
+            return [value for value, _ in self._values.values()]
+
     def get(self, key: Hashable) -> T | None:
         """Return a value, or None if it was never kept or is forgotten."""
         with self._lock:

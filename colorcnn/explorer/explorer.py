@@ -98,6 +98,7 @@ class Explorer:
             size=self.size,
             most_bytes=MOST_BYTES,
             version=__version__,
+            added=[protocol.Picture(f"added-{number}", name) for number, name in self.added.names().items()],
         )
 
     def pictures(self, request: protocol.ListRequest) -> protocol.Pictures:

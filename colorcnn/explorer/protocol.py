@@ -111,6 +111,7 @@ class State(msgspec.Struct):
         size: side of the square that pictures are brought to at the beginning, or None.
         most_bytes: size of the largest file that can be added.
         version: of colorcnn.
+        added: pictures that were added in the page and are still in memory, the oldest first.
     """
 
     title: str
@@ -121,6 +122,7 @@ class State(msgspec.Struct):
     size: int | None
     most_bytes: int
     version: str
+    added: list[Picture]
 
 
 class Likely(msgspec.Struct):

@@ -147,8 +147,12 @@ class Added:
     """Pictures that were added in the page. They stay in memory, the latest ones alone."""
 
     def __init__(self) -> None:
-        self._kept: Bounded[tuple[str, Image.Image]] = Bounded(_ADDED_PIXELS, _ADDED)
+        self._kept: Bounded[tuple[int, str, Image.Image]] = Bounded(_ADDED_PIXELS, _ADDED)
         self._numbers = itertools.count(1)
+
+    def names(self) -> dict[int, str]:
+        """Return number -> name of the pictures in memory, in the order in which they were added."""
+        return dict(sorted((number, name) for number, name, _ in self._kept.values()))
 
     def add(self, name: str, data: bytes) -> int:
         """Decode a file, and return a number for it.
@@ -165,7 +169,7 @@ class Added:
             raise ColorCNNError(f"{name} has more than {MOST_BYTES >> 20} MiB: scale the picture down first.")
         picture = read_image(data, max_pixels=MOST_PIXELS, name=name)
         number = next(self._numbers)
-        self._kept.keep(number, (name, picture), picture.width * picture.height)
+        self._kept.keep(number, (number, name, picture), picture.width * picture.height)
         return number
 
     def get(self, number: int) -> tuple[str, Image.Image]:
@@ -177,4 +181,4 @@ class Added:
         found = self._kept.get(number)
         if found is None:
             raise ColorCNNError("This picture is no longer in memory: add it again.")
-        return found
+        return found[1:]

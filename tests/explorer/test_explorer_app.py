@@ -56,6 +56,9 @@ def test_a_picture_can_be_added(client):
     assert added["name"] == "mine.png"
     found = client.post("/api/quantized", json={**REQUEST, "picture": added["id"]}, headers=OWN)
     assert found.status_code == 200
+    assert client.get("/api/state", headers=OWN).get_json()["added"][-1] == added, (
+        "for a page that is loaded again"
+    )
 
 
 @pytest.mark.parametrize(

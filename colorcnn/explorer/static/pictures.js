@@ -37,10 +37,13 @@ export class Chooser {
 
   // Show the page that holds a picture, and choose the picture.
   async begin(id) {
-    const { total } = this.state;
-    if (!total) return;
-    const position = /^data-\d+$/.test(id || "") ? Math.min(total - 1, Number(id.slice(5))) : 0;
-    await this.jump(position);
+    const { total, added } = this.state;
+    for (const picture of added) this.show(picture);
+    const kept = added.find((picture) => picture.id === id);
+    if (!kept && /^added-/.test(id || "")) this.tell("The picture of this address is no longer in memory: add it again.");
+    if (total && kept) await this.turn(0);
+    else if (total) await this.jump(/^data-\d+$/.test(id || "") ? Number(id.slice(5)) : 0);
+    if (kept) this.pick(kept);
   }
 
   async jump(position) {
@@ -94,20 +97,28 @@ export class Chooser {
     }
   }
 
+  // Show a picture that was added, before the others.
+  show(picture) {
+    $("added").hidden = false;
+    $("added").querySelector("legend").after(this.thumb(picture));
+  }
+
+  tell(text) {
+    $("add-note").textContent = text;
+    $("add-note").hidden = false;
+  }
+
   async add(files) {
-    const note = $("add-note");
-    note.hidden = true;
+    $("add-note").hidden = true;
     let last = null;
     for (const file of files) {
       try {
         const most = this.state.most_bytes;
         if (file.size > most) throw new Error(`${file.name} has more than ${most / 2 ** 20} MiB: scale the picture down first.`);
         last = await send(file);
-        $("added").hidden = false;
-        $("added").querySelector("legend").after(this.thumb(last));
+        this.show(last);
       } catch (error) {
-        note.textContent = error.message;
-        note.hidden = false;
+        this.tell(error.message);
       }
     }
     if (last) this.pick(last);
