@@ -99,7 +99,7 @@ def _announce() -> None:
     global _announced
     if not _announced:
         _announced = True
-        _notes.info("note: compiling the quantizers, which takes up to a minute; later starts reuse the code")
+        _notes.info("note: compiling code of this method, which takes up to a minute; later starts reuse it")
 
 
 def _warn(message: str) -> None:

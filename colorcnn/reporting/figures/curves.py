@@ -204,7 +204,11 @@ def finish(
     lines = [float(value) for line in axes.get_lines() for value in np.asarray(line.get_ydata())]
     lowest, highest = min([full, *lines]), max([full, *lines])
     bottom = max(0, 10 * math.floor((lowest - 3) / 10))
-    axes.set_ylim(bottom, min(102, max(highest, bottom + 10) + 0.08 * max(highest - bottom, 10)))
+    top = min(102, max(highest, bottom + 10) + 0.08 * max(highest - bottom, 10))
+    for end in (_PERCENT * end for curve in curves.values() for at in curve for end in (at.low, at.high)):
+        if math.isfinite(end):  # bands of few images are wide
+            bottom, top = min(bottom, 10 * math.floor(end / 10)), max(top, min(102, end + 1))
+    axes.set_ylim(bottom, top)
     axes.yaxis.set_major_formatter(lambda value, _: f"{value:g} %")
     axes.axhline(full, color=colors.muted, linewidth=1.2, linestyle=(0, (1, 1.5)), zorder=1)
     axes.annotate(

@@ -157,6 +157,15 @@ def test_a_single_point_and_a_method_without_any_can_be_drawn():
     assert to_png(both_curves(RecordView(content)))
 
 
+def test_the_axis_holds_the_wide_bands_of_few_images():
+    content = metrics(octree=[0.6, 0.65])
+    content["methods"]["octree"]["scores"]["2"]["interval"] = [0.42, 0.83]
+    (axes,) = accuracy_curve(RecordView(content)).axes
+    low, high = axes.get_ylim()
+    assert low <= 42
+    assert high >= 83
+
+
 def test_drawing_twice_gives_the_same_file_without_outside_references():
     first, second = (to_svg(accuracy_curve(RecordView(metrics()))) for _ in range(2))
     assert first == second
