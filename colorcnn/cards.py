@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -37,27 +38,29 @@ def model_card(name: str, config: Config, parameters: int, note: str = "", *, sp
         config: configuration, with the hash of the weights.
         parameters: the number of weights.
         note: a paragraph of advice for users.
-        spec: the checkpoint in examples, such as ``hf:USER/REPO``; the name by default.
+        spec: the checkpoint in examples, such as a path or ``hf:USER/REPO``; the name by default.
     """
     spec = spec or name
+    word, text = shlex.quote(spec), json.dumps(spec, ensure_ascii=False)
     if config.kind == "quantizer":
-        colors = config.kwargs.get("num_colors", 4)
+        colors, method = config.kwargs.get("num_colors", 4), f"{config.architecture}:{spec}"
+        text = json.dumps(method, ensure_ascii=False)
         use = (
-            f"colorcnn quantize photo.jpg --colors {colors} --method {config.architecture}:{spec}\n"
+            f"colorcnn quantize photo.jpg --colors {colors} --method {shlex.quote(method)}\n"
             "```\n\n```python\nimport colorcnn\n"
-            f'paletted = colorcnn.quantize("photo.jpg", {colors}, method="{config.architecture}:{spec}")'
+            f'paletted = colorcnn.quantize("photo.jpg", {colors}, method={text})'
         )
     elif config.kind == "compressor":
         use = (
-            f"colorcnn compress photo.png --model {spec} -o photo.cvq\n"
+            f"colorcnn compress photo.png --model {word} -o photo.cvq\n"
             "colorcnn decompress photo.cvq -o back.png\n"
-            f'```\n\n```python\nimport colorcnn\ncodec = colorcnn.from_pretrained("{spec}")\n'
+            f"```\n\n```python\nimport colorcnn\ncodec = colorcnn.from_pretrained({text})\n"
             "reconstruction, quantized = codec(images)  # images (B, 3, H, W) in [0, 1]; quantized.bits"
         )
     else:
         use = (
-            f"colorcnn evaluate DATA --classifier {spec} --methods median-cut,octree --colors 2,4,8\n"
-            f'```\n\n```python\nimport colorcnn\nlogits = colorcnn.from_pretrained("{spec}")(images)  '
+            f"colorcnn evaluate DATA --classifier {word} --methods median-cut,octree --colors 2,4,8\n"
+            f"```\n\n```python\nimport colorcnn\nlogits = colorcnn.from_pretrained({text})(images)  "
             "# (B, 3, H, W) in [0, 1]"
         )
     options = json.dumps(dict(config.kwargs), ensure_ascii=False)

@@ -59,6 +59,13 @@ def is_available(name: str) -> bool:
     return _published(name) is not None
 
 
+def name_of(folder: Path) -> str | None:
+    """Return the name that pretrained weights in a folder have, or None if only the path finds them."""
+    name = folder.resolve().name
+    found = _published(name)
+    return name if found is not None and found.samefile(folder) else None
+
+
 def _published(name: str) -> Path | None:
     """Return the folder of pretrained weights of this name, or None. A path is no name."""
     if not _looks_like_name(name):

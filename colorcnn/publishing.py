@@ -16,6 +16,7 @@ from colorcnn.cards import model_card
 from colorcnn.checkpoint_config import CONFIG, FORMAT_VERSION, WEIGHTS, Config, read_config
 from colorcnn.errors import ColorCNNError, UsageError
 from colorcnn.files import write_atomically
+from colorcnn.pretrained import name_of
 
 RUN_FILES = {"config.yaml": ("fit.yaml", "config.yaml"), "scores.jsonl": ("scores.jsonl",)}
 """File beside the weights -> its possible names in a run; a stage's own configuration comes first."""
@@ -39,7 +40,8 @@ def publish(
         config: the configuration without the hash of the weights.
         name: name of the checkpoint on its card; by default the folder's name.
         note: a paragraph of advice for the model card.
-        spec: the checkpoint in the examples of its card; the name by default.
+        spec: the checkpoint in the examples of its card; by default the folder's name if
+            :func:`colorcnn.pretrained.from_pretrained` finds it by that, else its path.
         overwrite: True to replace an existing checkpoint.
 
     Returns:
@@ -50,6 +52,7 @@ def publish(
     """
     config = weights.save_pretrained(model, folder, config, overwrite=overwrite)
     parameters = sum(parameter.numel() for parameter in model.parameters())
+    spec = spec or name_of(folder) or os.fspath(folder)
     card = model_card(name or folder.resolve().name, config, parameters, note, spec=spec)
     write_atomically(folder / "README.md", card.encode())
     return folder
@@ -124,11 +127,21 @@ def copy_run(ckpt: Path, folder: Path) -> None:
         ckpt: the Lightning checkpoint, in the run's ``checkpoints`` folder.
         folder: the checkpoint folder.
     """
-    for name, candidates in RUN_FILES.items():
-        sources = [ckpt.parent.parent / candidate for candidate in candidates]
-        source = next((source for source in sources if source.is_file()), None)
+    for name in RUN_FILES:
+        source = run_file(ckpt, name)
         if source is not None:
             write_atomically(folder / name, source.read_bytes())
+
+
+def run_file(ckpt: Path, name: str) -> Path | None:
+    """Return a file of a run, or None if the run has none.
+
+    Args:
+        ckpt: the Lightning checkpoint, in the run's ``checkpoints`` folder.
+        name: a key of :data:`RUN_FILES`.
+    """
+    sources = (ckpt.parent.parent / candidate for candidate in RUN_FILES[name])
+    return next((source for source in sources if source.is_file()), None)
 
 
 def write_index(root: Path) -> Path:

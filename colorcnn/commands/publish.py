@@ -5,9 +5,12 @@ from __future__ import annotations
 import argparse
 import dataclasses
 from pathlib import Path
+from typing import Any
+
+import msgspec
 
 from colorcnn.commands.console import Parser
-from colorcnn.errors import ColorCNNError, UsageError
+from colorcnn.errors import ColorCNNError, UsageError, shortened
 from colorcnn.hub import parse_hub_name
 from colorcnn.pretrained import find_lightning
 
@@ -71,11 +74,10 @@ def _publish(options: argparse.Namespace) -> Path:
     from colorcnn.weights import load_lightning
 
     model, config = load_lightning(ckpt)
+    told = {"dataset": options.dataset, "recipe": options.recipe, "seed": options.seed}
     config = dataclasses.replace(
         config,
-        dataset=options.dataset,
-        recipe=options.recipe,
-        seed=options.seed,
+        **_facts_of_run(ckpt) | {name: value for name, value in told.items() if value is not None},
         metrics=read_scores(options.metrics) if options.metrics else {},
         classes=_lines(options.classes) if options.classes else (),
     )
@@ -90,6 +92,42 @@ def _publish(options: argparse.Namespace) -> Path:
     )
     copy_run(ckpt, folder)
     return folder
+
+
+class _Data(msgspec.Struct):
+    """The data set in the configuration of a run."""
+
+    class_path: str = ""
+    init_args: dict[str, Any] = {}
+
+
+class _Run(msgspec.Struct):
+    """The part of a run's configuration that a model card shows."""
+
+    seed_everything: bool | int | None = None
+    data: _Data | str | None = None
+
+
+def _facts_of_run(ckpt: Path) -> dict[str, Any]:
+    """Return the training data, the recipe and the seed in the configuration of a run, if it has one."""
+    from colorcnn import schema
+    from colorcnn.publishing import run_file
+    from colorcnn.reproduce.yaml_file import read_yaml
+
+    path = run_file(ckpt, "config.yaml")
+    if path is None:
+        return {}
+    run = schema.convert(read_yaml(path), _Run, path, "correct it there")
+    facts: dict[str, Any] = {"recipe": "config.yaml"}  # copy_run puts it beside the card
+    if run.data is not None:
+        data = _Data(run.data) if isinstance(run.data, str) else run.data
+        named = data.init_args.get("path")
+        where = Path(named if isinstance(named, str) else data.class_path.rpartition(".")[2])
+        # A card may be shared, so it names no place on a machine.
+        facts["dataset"] = shortened(where.name if where.is_absolute() else where.as_posix())
+    if not isinstance(run.seed_everything, bool):
+        facts["seed"] = run.seed_everything
+    return facts
 
 
 def _push(folder: Path, options: argparse.Namespace) -> str:
@@ -124,9 +162,9 @@ def _parse(argv: list[str]) -> argparse.Namespace:
     )
     add("--private", action="store_true", help="make the repository private, if --push makes it")
     add("--name", help="the checkpoint's name on its card (default: that of OUT)")
-    add("--dataset", default="", help="the training data (default: not recorded)")
-    add("--recipe", default="", help="its experiment file, or a sentence (default: not recorded)")
-    add("--seed", type=int, metavar="N", help="seed of the training (default: not recorded)")
+    add("--dataset", help="the training data (default: that of the run's configuration)")
+    add("--recipe", help="its experiment file, or a sentence (default: config.yaml, the run's)")
+    add("--seed", type=int, metavar="N", help="seed of the training (default: that of the configuration)")
     add("--metrics", type=Path, metavar="JSON", help="its scores: a JSON object, or a record with metrics")
     add("--classes", type=Path, metavar="TXT", help="names of a classifier's classes, one per line, in order")
     add("--note", default="", help="a paragraph for the model card: what to know before use")

@@ -1,5 +1,7 @@
 import configparser
 import json
+import re
+import shlex
 from pathlib import Path
 
 import pytest
@@ -40,10 +42,11 @@ def test_a_codec_is_published_with_the_configuration_of_its_stage(tmp_path, monk
     hyper_parameters = {**options, "network_kwargs": {"width": 4}}
     torch.save({"state_dict": state, "hyper_parameters": hyper_parameters}, run / "checkpoints" / "last.ckpt")
     root = tmp_path / "checkpoints"
+    root.mkdir()
+    monkeypatch.setenv("COLORCNN_CHECKPOINTS", str(root))
     assert main(["publish", str(run), str(root / "codec")]) == 0
     assert (root / "codec" / "config.yaml").read_text() == "kind: fit\n"
     assert "colorcnn compress photo.png --model codec" in (root / "codec" / "README.md").read_text()
-    monkeypatch.setenv("COLORCNN_CHECKPOINTS", str(root))
     reconstruction, quantized = colorcnn.from_pretrained("codec")(IMAGES)
     assert reconstruction.shape == IMAGES.shape
     assert quantized.bits.sum() > 0
@@ -53,6 +56,8 @@ def test_a_training_becomes_a_checkpoint_with_its_card_and_an_index(ckpt, tmp_pa
     (tmp_path / "record.json").write_text(json.dumps({"metrics": {"accuracy": {"1": 0.51239}}, "n": 3}))
     (tmp_path / "classes.txt").write_text("cat\nsea lion\n")
     root = tmp_path / "checkpoints"
+    root.mkdir()
+    monkeypatch.setenv("COLORCNN_CHECKPOINTS", str(root))
     arguments = [
         "publish", str(ckpt), str(root / "toy"), "--index", str(root), "--dataset", "toys",
         "--recipe", "experiments/toy.yaml",
@@ -61,7 +66,6 @@ def test_a_training_becomes_a_checkpoint_with_its_card_and_an_index(ckpt, tmp_pa
     ]  # fmt: skip
     assert main(arguments) == 0
     assert capsys.readouterr().out.split() == [str(root / "toy"), str(root / "index.json")]
-    monkeypatch.setenv("COLORCNN_CHECKPOINTS", str(root))
     assert "toy" in colorcnn.available()
     assert torch.equal(
         colorcnn.from_pretrained("toy").quantize(IMAGES, 4).indices,
@@ -87,11 +91,52 @@ def test_the_card_may_have_another_name_than_the_folder(ckpt, tmp_path):
     assert "\n# mine\n" in (tmp_path / "out" / "README.md").read_text()
 
 
+@pytest.mark.parametrize("place", ["checkpoints/toy", "my models/toy"])
+def test_the_examples_of_a_card_work_where_it_was_published(ckpt, tmp_path, monkeypatch, place):
+    monkeypatch.chdir(tmp_path)
+    assert main(["publish", ckpt.name, place]) == 0
+    card = Path(place, "README.md").read_text()
+    command = shlex.split(re.search(r"^colorcnn .*", card, re.M)[0])
+    (method,) = re.findall(r'method="(.*)"', card)
+    assert command[command.index("--method") + 1] == method
+    assert load_quantizer(method)(IMAGES, 4).indices.shape == (1, 8, 8)
+
+
+def test_a_name_that_stands_for_another_checkpoint_is_not_on_the_card(ckpt, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLORCNN_CHECKPOINTS", "first")
+    for place in ("first/toy", "second/toy"):
+        assert main(["publish", ckpt.name, place]) == 0
+    assert "colorcnn-plus:toy" in Path("first/toy/README.md").read_text()
+    assert "colorcnn-plus:second/toy" in Path("second/toy/README.md").read_text()
+
+
+@pytest.mark.parametrize(
+    ("data", "shown"),
+    [
+        ({"class_path": "colorcnn.data.ImageFolder", "init_args": {"path": "photos"}}, "photos"),
+        ({"class_path": "colorcnn.data.ImageFolder", "init_args": {"path": "/home/me/photos"}}, "photos"),
+        ({"class_path": "colorcnn.data.CIFAR10", "init_args": {"root": None}}, "CIFAR10"),
+        ("PhotoDigits", "PhotoDigits"),
+    ],
+)
+def test_the_card_takes_data_recipe_and_seed_from_the_run(ckpt, tmp_path, data, shown):
+    run = tmp_path / "run"
+    (run / "checkpoints").mkdir(parents=True)
+    ckpt.rename(run / "checkpoints" / "last.ckpt")
+    (run / "config.yaml").write_text(json.dumps({"seed_everything": 0, "data": data}))
+    for options, seed in (((), 0), (("--seed", "7", "--force"), 7)):
+        assert main(["publish", str(run), str(tmp_path / "out"), *options]) == 0
+        card = (tmp_path / "out" / "README.md").read_text()
+        for row in (f"| Trained on | {shown} |", "| Recipe | `config.yaml` |", f"| Seed | {seed} |"):
+            assert row in card
+
+
 def test_a_classifier_has_a_card_of_its_own(tmp_path):
     config = Config("classifier", "resnet9", CLASSES)
     publish(create_model("resnet9", **CLASSES), tmp_path / "net", config)
     card = (tmp_path / "net" / "README.md").read_text()
-    assert "--classifier net" in card
+    assert f"--classifier {tmp_path / 'net'} " in card
     assert "No scores are recorded." in card
 
 
