@@ -218,6 +218,16 @@ def cures(by_code: Mapping[str, Cure]) -> Iterator[None]:
         raise
 
 
+@contextmanager
+def named_by_option() -> Iterator[None]:
+    """Give errors within the context exit code 2, because an option names a file that is missing or wrong."""
+    try:
+        yield
+    except ColorCNNError as error:
+        error.exit_code = UsageError.exit_code
+        raise
+
+
 def apply_cure(error: ColorCNNError, by_code: Mapping[str, Cure]) -> None:
     """Replace the cure of an error if there is one for its code.
 

@@ -14,10 +14,11 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from colorcnn.colors import parse_colors
 from colorcnn.errors import UnknownName, UsageError, check_at_least
-from colorcnn.hub import is_hub_name, is_repository
+from colorcnn.hub import is_hub_name
 from colorcnn.lazy import import_own
 from colorcnn.pretrained import (
     available,
+    check_checkpoint,
     find_checkpoint,
     find_device,
     find_unpublished,
@@ -121,12 +122,13 @@ def _is_own(spec: str) -> bool:
 
 def _architecture(checkpoint: str) -> str:
     """Return the learned method of a checkpoint."""
-    if is_repository(checkpoint):
-        find_checkpoint(checkpoint)  # raises an error that suggests hf:
     on_hub = is_hub_name(checkpoint)
     published = is_available(checkpoint)
     if not checkpoint or not (on_hub or published or Path(checkpoint).exists()):
         name, colon, _ = checkpoint.partition(":")
+        is_path = Path(name).name != name or name.endswith(".ckpt")
+        if is_path and not colon:
+            check_checkpoint(name, "quantizer")  # raises an error that names the missing folder or file
         raise UnknownName("method or module" if colon else "method", name, [*QUANTIZERS, *LEARNED_METHODS])
     from colorcnn.checkpoint_config import read_config
 

@@ -175,7 +175,7 @@ def check_checkpoint(spec: str, kind: str) -> None:
 
     Raises:
         UsageError: the checkpoint does not exist, or is of another kind.
-        ColorCNNError: the .ckpt does not exist, or config.json is damaged.
+        ColorCNNError: config.json is damaged.
     """
     from colorcnn.checkpoint_config import read_config
 
@@ -185,7 +185,7 @@ def check_checkpoint(spec: str, kind: str) -> None:
         if found != kind:
             raise UsageError(f"{spec} is a {found}: use a {kind}.")
     elif not lightning.exists():
-        raise ColorCNNError(f"{lightning} does not exist: check the path.")
+        raise UsageError(f"{lightning} does not exist: check the path.")
 
 
 def check_classifier(spec: str) -> None:
@@ -196,7 +196,7 @@ def check_classifier(spec: str) -> None:
 
     Raises:
         UsageError: the checkpoint does not exist, or is not a classifier.
-        ColorCNNError: the .ckpt does not exist, or config.json is damaged.
+        ColorCNNError: config.json is damaged.
     """
     if ":" not in spec or is_hub_name(spec) or Path(spec).exists():
         check_checkpoint(spec, "classifier")

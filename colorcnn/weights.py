@@ -97,7 +97,8 @@ def load_lightning(path: str | os.PathLike[str]) -> tuple[nn.Module, Config]:
         The network on the CPU in evaluation mode, and its configuration.
 
     Raises:
-        ColorCNNError: the file is missing, damaged, or not a checkpoint of these tasks.
+        UsageError: the file does not exist.
+        ColorCNNError: the file is damaged, or not a checkpoint of these tasks.
     """
     path = Path(path)
     content = _read_lightning(path)
@@ -217,7 +218,7 @@ def _read_lightning(path: Path) -> dict[str, Any]:
             raise EOFError
         content = torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError as error:
-        raise ColorCNNError(f"{path} does not exist: check the path.") from error
+        raise UsageError(f"{path} does not exist: check the path.") from error
     except IsADirectoryError as error:
         raise ColorCNNError(f"{path} is a directory: use a .ckpt file.") from error
     except pickle.UnpicklingError as error:

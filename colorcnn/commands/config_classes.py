@@ -18,7 +18,7 @@ import msgspec
 from jsonargparse import Namespace, _common, set_parsing_settings
 
 from colorcnn import schema, trust
-from colorcnn.errors import UsageError, shortened
+from colorcnn.errors import UsageError, named_by_option, shortened
 from colorcnn.reproduce.yaml_file import read_yaml
 
 _PLAIN = (bool, int, float, complex, str, bytes, type(None), dict, list, tuple, set, object)
@@ -74,7 +74,8 @@ def check_configs(argv: Sequence[str]) -> None:
     words = [part for word in argv for part in (word.split("=", 1) if word.startswith("-") else [word])]
     for word, after in pairwise(words):
         if word in ("--config", "-c") and Path(after).is_file():
-            schema.convert(read_yaml(Path(after)), _Fit, after, "correct it there")
+            with named_by_option():
+                schema.convert(read_yaml(Path(after)), _Fit, after, "correct it there")
 
 
 def denied_import(message: str) -> UsageError | None:

@@ -11,7 +11,7 @@ from tqdm import tqdm
 
 from colorcnn.checkpoint_config import read_config
 from colorcnn.commands.console import Parser
-from colorcnn.errors import ColorCNNError, FileExists, UsageError
+from colorcnn.errors import FileExists, UsageError
 from colorcnn.files import is_taken, write_atomically
 from colorcnn.graphs import PARTS, Graph, plan_graph
 from colorcnn.pretrained import find_checkpoint, find_unpublished
@@ -89,7 +89,7 @@ def _plan(options: argparse.Namespace) -> tuple[Graph, nn.Module | None]:
     if lightning is None:
         return plan_graph(read_config(find_checkpoint(name)), options.colors, options.part), None
     if not lightning.exists():
-        raise ColorCNNError(f"{lightning} does not exist: check the path.")
+        raise UsageError(f"{lightning} does not exist: check the path.")
     from colorcnn.weights import load_lightning
 
     model, config = load_lightning(lightning)

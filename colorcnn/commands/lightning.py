@@ -190,7 +190,7 @@ class ColorCNNCLI(LightningCLI):
         if self._use_checkpoint() is None and not self._get(self.config, "force"):
             last = self._checkpoint("last")
             if last.exists() and not self._get(self.config_init, "trainer").fast_dev_run:
-                raise UsageError(
+                raise ColorCNNError(
                     f"The run {last.parent.parent} exists: continue it with --ckpt_path last, choose another "
                     "--name, or start again with --force true."
                 )

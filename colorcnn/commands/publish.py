@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 
 from colorcnn.commands.console import Parser
-from colorcnn.errors import ColorCNNError, UsageError, shortened
+from colorcnn.errors import UsageError, shortened
 from colorcnn.hub import parse_hub_name
 from colorcnn.pretrained import find_lightning
 
@@ -69,7 +69,7 @@ def _publish(options: argparse.Namespace) -> Path:
             f"{options.run} holds no checkpoint: name a .ckpt that `colorcnn fit` wrote, or a run's folder."
         )
     if not ckpt.exists():
-        raise ColorCNNError(f"{ckpt} does not exist: check the path.")
+        raise UsageError(f"{ckpt} does not exist: check the path.")
     from colorcnn.publishing import copy_run, publish, read_scores
     from colorcnn.weights import load_lightning
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from colorcnn.commands.fit_arguments import prepare_arguments
 from colorcnn.commands.messages import data_cures
-from colorcnn.errors import UnknownName, UsageError
+from colorcnn.errors import UnknownName, UsageError, named_by_option
 
 CURES = data_cures(lambda name: f"--data.init_args.{name}")
 HELP_ALL = "--help-all"
@@ -152,7 +152,8 @@ def check_arguments(argv: Sequence[str]) -> None:
     for file in files:
         if not file.is_file():
             raise UsageError(f"{file} does not exist: give a YAML file, or the name of a training.")
-        read_yaml(file)
+        with named_by_option():
+            read_yaml(file)
     asked = {option.partition(".")[0] for option in options}
     explains = any(option.endswith(".help") or option == "--print_config" for option in options)
     if not files and not explains and not {"--model", "--data"} <= asked:

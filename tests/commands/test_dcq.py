@@ -233,7 +233,7 @@ def test_recode_can_copy_what_pruning_keeps_losslessly(pets: Path, capsys) -> No
         (["--prune", "aum"], 2, "--kept-images"),
         (["--prune", "aum", "--kept-images", "0.5"], 2, "--dynamics"),
         (["--kept-images", "0.5"], 2, "needs --prune"),
-        (["--prune", "random", "--kept-images", "0.5", "--dynamics", "none"], 1, "does not exist"),
+        (["--prune", "random", "--kept-images", "0.5", "--dynamics", "none"], 2, "does not exist"),
         (["--jobs", "0"], 2, "--jobs"),
         (["--space", "srgb", "--clusters", "4"], 2, "CIELAB"),
         (["--clas", "x"], 2, "Unknown option '--clas'"),

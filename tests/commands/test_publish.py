@@ -147,7 +147,7 @@ def test_what_cannot_be_published_is_refused(ckpt, tmp_path, capsys):
     (tmp_path / "wrong.json").write_text('{"metrics": {"methods": {}, "original": 1}}')
     (tmp_path / "empty").mkdir()
     for arguments, status, problem in (
-        ([str(tmp_path / "none.ckpt"), out], 1, "none.ckpt does not exist"),
+        ([str(tmp_path / "none.ckpt"), out], 2, "none.ckpt does not exist"),
         ([str(tmp_path / "empty"), out], 2, "empty holds no checkpoint"),
         ([str(ckpt), out, "--metrics", str(tmp_path / "bad.json")], 2, "is not a JSON object"),
         ([str(ckpt), out, "--metrics", str(tmp_path / "none.json")], 2, "none.json does not exist"),

@@ -17,7 +17,7 @@ from colorcnn.commands.dcq.parser import parse
 from colorcnn.data.registry import check_data
 from colorcnn.dcq.formats import EXPORTS, check_export
 from colorcnn.dcq.store_folder import check_store
-from colorcnn.errors import UsageError
+from colorcnn.errors import UsageError, named_by_option
 from colorcnn.methods import parse_method
 from colorcnn.parallel import connected
 from colorcnn.pretrained import check_classifier
@@ -185,7 +185,8 @@ def _source(options: argparse.Namespace, data: ImageDataModule) -> ImageSource:
         raise UsageError("--prune needs --kept-images, the share of the images to keep, such as 0.1.")
     if options.dropped is not None and not options.prune.startswith("ccs-"):
         raise UsageError(f"--dropped changes nothing for {options.prune}: remove it, or use ccs-...")
-    dynamics = None if options.dynamics is None else read_dynamics(options.dynamics)
+    with named_by_option():
+        dynamics = None if options.dynamics is None else read_dynamics(options.dynamics)
     rows = prune(
         options.prune,
         len(source),

@@ -8,7 +8,7 @@ from typing import Any
 
 from colorcnn.commands.console import Parser, add_device_option, add_root_options
 from colorcnn.commands.evaluate.results import FILES
-from colorcnn.errors import UsageError, check_at_least
+from colorcnn.errors import UsageError, check_at_least, named_by_option
 from colorcnn.evaluation.config import BATCH_SIZE, PALETTE_SIZES, SPLITS, EvaluationConfig
 
 DESCRIPTION = """\
@@ -189,7 +189,8 @@ def _class_map(path: Path | None) -> dict[str, list[int | str]] | None:
         return None
     from colorcnn.class_map import read_class_map
 
-    return read_class_map(path)
+    with named_by_option():
+        return read_class_map(path)
 
 
 def _data_options(options: argparse.Namespace) -> dict[str, Any]:

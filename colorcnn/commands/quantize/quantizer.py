@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 from colorcnn.commands.quantize.options import QuantizeOptions
-from colorcnn.errors import UsageError
+from colorcnn.errors import UsageError, named_by_option
 from colorcnn.methods import load_quantizer, parse_method
 from colorcnn.quantizers import Dithered
 from colorcnn.quantizers.palette_files import read_palette
@@ -45,7 +45,8 @@ def build_quantizer(options: QuantizeOptions) -> tuple[Any, QuantizeOptions]:
     from colorcnn.quantizers.palettes import Fixed
 
     dither = parse_method(options.method).dither
-    palette = read_palette(options.palette)
+    with named_by_option():
+        palette = read_palette(options.palette)
     if options.serpentine and not dither:
         raise UsageError("--serpentine needs dithering: add --dither.")
     options = replace(
