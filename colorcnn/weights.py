@@ -74,7 +74,7 @@ def save_pretrained(
     if (folder / CONFIG).exists() and not overwrite:
         raise ColorCNNError(
             f"{folder} holds a checkpoint already",
-            "choose another name, or allow overwriting",
+            "choose another name, or replace it with overwrite=True",
             code="file-exists",
             path=folder,
         )

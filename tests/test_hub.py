@@ -228,8 +228,9 @@ class TestSaving:
         assert torch.equal(weights(again), weights(model))
         assert replace(again.config, sha256="").to_json() == model.config.to_json()
         assert "A toy." in (folder / "README.md").read_text()
-        with pytest.raises(ColorCNNError, match="holds a checkpoint already"):
+        with pytest.raises(ColorCNNError, match="overwrite=True") as raised:
             again.save_pretrained(folder)
+        assert raised.value.code == "file-exists"
         assert again.save_pretrained(folder, overwrite=True) == folder
 
     def test_a_class_loads_only_its_own(self, tmp_path):

@@ -29,7 +29,7 @@ _log = logging.getLogger(__name__)
 DESCRIPTION = """\
 Train a small classifier on PhotoDigits (handwritten digits blended into photographs; nothing is
 downloaded). Train a ColorCNN+ for it. Then measure how many images the classifier recognises with 2 to 64
-colours from ColorCNN+, MedianCut, MedianCut with dithering, and octree. Under 10 minutes on two cores.
+colours from ColorCNN+, MedianCut, MedianCut with dithering, and octree. About 10 minutes on one core.
 """
 EPILOG = """\
 examples:
@@ -172,7 +172,7 @@ def _parse(argv: list[str]) -> argparse.Namespace:
         epilog=EPILOG,
     )
     add = parser.add_argument
-    add("--fast", action="store_true", help="a smoke test of a minute, whose numbers mean nothing")
+    add("--fast", action="store_true", help="a smoke test of two minutes, whose numbers mean nothing")
     add("-o", "--out", type=Path, default=Path("runs/demo"), metavar="DIR", help="(default: runs/demo)")
     add("--seed", type=int, default=0, metavar="N", help="seed of everything random (default: 0)")
     add_device_option(parser)

@@ -12,6 +12,19 @@ from colorcnn.parallel import parse_workers
 from colorcnn.reproduce.places import experiments_folder
 from colorcnn.reproduce.yaml_file import read_yaml
 
+PLACES = ("--model", "--data", "--trainer", "--print_config")
+"""Options with further options below them, or with a value after an equals sign."""
+
+COMMON = frozenset(
+    ("--config", "--seed_everything", "--name", "--force", "--kind", "--ckpt_path", "--weights_only")
+)
+OWN = {
+    "fit": frozenset[str](),
+    "validate": frozenset(("--verbose",)),
+    "test": frozenset(("--verbose",)),
+    "predict": frozenset(("--return_predictions",)),
+}
+"""Sub-command -> its options in addition to :data:`COMMON`."""
 _CONFIG = ("--config", "-c")
 
 

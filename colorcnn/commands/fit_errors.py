@@ -3,16 +3,24 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import errno
+import inspect
 import logging
+import re
 import threading
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import pairwise
 from pathlib import Path
+from typing import Any
+
+from jsonargparse.typing import import_object
 
 from colorcnn.commands.config_classes import denied_import
-from colorcnn.commands.fit_arguments import resuming_command
-from colorcnn.errors import ColorCNNError, UsageError, shortened
+from colorcnn.commands.fit_arguments import COMMON, OWN, PLACES, resuming_command
+from colorcnn.errors import ColorCNNError, UsageError, did_you_mean, quoted, shortened, similar_name
+from colorcnn.reproduce.yaml_file import read_yaml
 
 _NOISE = (  # messages of Lightning that are of no use to the user
     ".*does not have many workers.*",
@@ -24,6 +32,11 @@ _NOISE = (  # messages of Lightning that are of no use to the user
     ".*You have overridden `on_(before|after)_batch_transfer`.*",
     ".*module.s. in eval mode.*",  # the frozen classifiers
 )
+_UNKNOWN = re.compile(
+    r"does not accept option '([^']+)'|unrecognized arguments: --([^\s=]+)"
+    r"|class_path '([^']+)':\s*Option '([^']+)' is not accepted"
+)
+"""The parser's messages for an unknown option: in a file, on the command line, and of a class."""
 _DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _LAYOUT = ("Does not validate", "Subtypes:", "Errors:", "Given value type", "Expected a <class 'NoneType'>")
 """Beginnings of the lines around the line with the problem in the parser's messages."""
@@ -53,7 +66,9 @@ def explained(error: Exception, argv: Sequence[str], last: Path) -> Exception:
             f"There is not enough memory ({shortened(str(error))}): train on less at a time."
         )
     if ours is None and (isinstance(error, argparse.ArgumentError) or str(error).startswith(_LAYOUT)):
-        ours = UsageError(f"{_essence(str(error))}: see `colorcnn {argv[0]} --help`.")
+        ours = _unknown_option(str(error), argv) or UsageError(
+            f"{_essence(str(error))}: see `colorcnn {argv[0]} --help`."
+        )
     return ours or error
 
 
@@ -86,6 +101,51 @@ def quiet_lightning() -> None:
             usual(raised)
 
     threading.excepthook = quiet_when_full
+
+
+def _unknown_option(message: str, argv: Sequence[str]) -> UsageError | None:
+    """Return our error for an option that the parser does not know, or None if the message is another one."""
+    found = _UNKNOWN.search(message)
+    if found is None:
+        return None
+    option, class_path = found[1] or found[2] or found[4], found[3]
+    section, _, name = option.partition(".")
+    if class_path is not None:
+        name, known = option, _options_of(class_path)
+    elif section == "trainer":
+        known = _options_of("colorcnn.tasks.trainer.Trainer")
+    else:
+        name, known = section, {word.lstrip("-") for word in (*COMMON, *PLACES, *OWN[argv[0]])}
+    file = _file_with(option.rpartition(".")[2], argv)
+    return UsageError(
+        f"{f'{file} has' if file else 'There is'} the unknown option {quoted(option)}"
+        f"{did_you_mean(similar_name(shortened(name), known))}",
+        f"see `colorcnn {argv[0]} --help`",
+        code="unknown-option",
+        name=option,
+    )
+
+
+def _options_of(class_path: str) -> set[str]:
+    """Return the names of the options of a class and of its base classes."""
+    cls = import_object(class_path)
+    found: set[str] = set()
+    for base in cls.__mro__ if inspect.isclass(cls) else (cls,):
+        with contextlib.suppress(ValueError, TypeError):  # a class of C may tell no options
+            found |= inspect.signature(base).parameters.keys()
+    return found
+
+
+def _file_with(key: str, argv: Sequence[str]) -> Path | None:
+    """Return the configuration that has a key at any depth, or None."""
+    files = [Path(after) for word, after in pairwise(argv) if word in ("--config", "-c")]
+    return next((file for file in files if file.is_file() and _has(read_yaml(file), key)), None)
+
+
+def _has(content: Any, key: str) -> bool:
+    if isinstance(content, Mapping):
+        return key in content or any(_has(value, key) for value in content.values())
+    return isinstance(content, list) and any(_has(value, key) for value in content)
 
 
 def _causes(error: BaseException | None) -> Iterator[BaseException]:

@@ -6,25 +6,12 @@ from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
 
-from colorcnn.commands.fit_arguments import prepare_arguments
+from colorcnn.commands.fit_arguments import COMMON, OWN, PLACES, prepare_arguments
 from colorcnn.commands.messages import data_cures
 from colorcnn.errors import UnknownName, UsageError, named_by_option
 
 CURES = data_cures(lambda name: f"--data.init_args.{name}")
 HELP_ALL = "--help-all"
-PLACES = ("--model", "--data", "--trainer", "--print_config")
-"""Options with further options below them, or with a value after an equals sign."""
-
-COMMON = frozenset(
-    ("--config", "--seed_everything", "--name", "--force", "--kind", "--ckpt_path", "--weights_only")
-)
-OWN = {
-    "fit": frozenset[str](),
-    "validate": frozenset(("--verbose",)),
-    "test": frozenset(("--verbose",)),
-    "predict": frozenset(("--return_predictions",)),
-}
-"""Sub-command -> its options in addition to :data:`COMMON`."""
 _OURS = ("--device", "--allow-module", "--allow_module", "-c")
 _OURS_OF_FIT = ("--parallel",)
 

@@ -186,7 +186,9 @@ def warnings_about(trainer: pl.Trainer, task: pl.LightningModule) -> Iterator[st
     chance, number = 1 / data.num_classes, max(1, len(data.val))
     accuracy = float(scores["val/accuracy"])
     if accuracy <= chance + _GUESSING * math.sqrt(chance * (1 - chance) / number):
+        # Else the numbers of a small data set would seem to contradict the words.
+        doubt = " as far as so few images can show" if accuracy > chance else ""
         yield (
-            f"the classifier recognises {accuracy:.1%} of the validation images, no better than guessing "
-            f"({chance:.1%}): train longer, or check the data set and the classifier."
+            f"the classifier recognises {accuracy:.1%} of the {number} validation images, no better than "
+            f"guessing ({chance:.1%}){doubt}: train longer, or check the data set and the classifier."
         )

@@ -1,6 +1,7 @@
 """`colorcnn demo` from end to end, with hardly any training."""
 
 import json
+from pathlib import Path
 
 import pytest
 from PIL import Image
@@ -59,6 +60,14 @@ def _check_results(folder):
     page = (folder / "report.html").read_text()
     assert "PhotoDigits (a smoke test: " in page
     assert "http://" not in page.replace("http://www.w3.org", "")
+
+
+def test_the_pages_and_the_help_state_the_same_time():
+    root = Path(__file__).parents[2]
+    texts = [(root / page).read_text() for page in ("README.md", "docs/pages/index.md")]
+    for text in (*texts, demo.DESCRIPTION):
+        assert "bout 10 minutes on one core" in text
+    assert all("--fast" in text and "two minutes" in text.replace("\n", " ") for text in texts)
 
 
 def test_a_seed_that_cannot_be_meant_is_told(tiny_budget, capsys):

@@ -5,6 +5,8 @@ import signal
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
+from unittest.mock import Mock
 
 import pytest
 import pytorch_lightning as pl
@@ -15,8 +17,11 @@ from torch import nn
 
 from colorcnn.cli import main
 from colorcnn.commands.fit_arguments import find_config, prepare_arguments, resuming_command
+from colorcnn.data.base import ImageDataModule
 from colorcnn.errors import UsageError
 from colorcnn.reproduce.locks import claimed
+from colorcnn.tasks.classifier import ClassifierTask
+from colorcnn.tasks.colorcnn import ColorCNNTask
 from colorcnn.tasks.progress import duration, warnings_about
 
 CONF = Path(__file__).resolve().parents[1] / "conf"
@@ -147,6 +152,32 @@ class _Task(pl.LightningModule):
 def test_a_task_of_another_kind_gives_no_warnings():
     trainer = pl.Trainer(logger=False, enable_checkpointing=False)
     assert list(warnings_about(trainer, _Task())) == []
+
+
+def warned(task, classes, images, **scores):
+    """The warnings about a result, as the FAQ quotes them: ``...`` stands for what differs."""
+    data = Mock(spec=ImageDataModule, multi_label=False, num_classes=classes, val=range(images))
+    return list(warnings_about(SimpleNamespace(callback_metrics=scores, datamodule=data), task))
+
+
+def test_few_validation_images_are_told_with_an_accuracy_above_guessing():
+    task = Mock(spec=ClassifierTask)
+    (warning,) = warned(task, 3, 6, **{"val/accuracy": 0.5})
+    for words in ("50.0% of the 6 validation images", "33.3%", "so few images"):
+        assert words in warning
+    (warning,) = warned(task, 3, 600, **{"val/accuracy": 0.3})
+    assert "so few images" not in warning
+    assert not warned(task, 3, 600, **{"val/accuracy": 0.5})
+
+
+def test_the_page_of_questions_quotes_the_warnings():
+    page = (Path(__file__).parents[2] / "docs" / "pages" / "faq.md").read_text()
+    task = Mock(spec=ColorCNNTask, scored_sizes=(8,))
+    warnings = warned(task, 2, 100, **{"val/colors_8": 1.0, "val/accuracy": 0.5})
+    quoted = [row.split("|")[1].strip() for row in page.splitlines() if row.startswith("| the ")]
+    assert len(quoted) == len(warnings) == 2
+    for row, warning in zip(quoted, warnings, strict=True):
+        assert all(part.strip() in warning for part in row.split("...")), row
 
 
 @pytest.mark.parametrize(

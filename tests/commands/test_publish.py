@@ -82,7 +82,9 @@ def test_a_training_becomes_a_checkpoint_with_its_card_and_an_index(ckpt, tmp_pa
     assert entry["metrics"] == {"accuracy": {"1": 0.51239}}
     assert entry["bytes"] == (root / "toy" / "model.safetensors").stat().st_size
     assert main(arguments) == 1
-    assert "holds a checkpoint already" in capsys.readouterr().err
+    message = capsys.readouterr().err
+    assert "holds a checkpoint already" in message
+    assert "--force" in message
     assert main([*arguments, "--force"]) == 0
 
 

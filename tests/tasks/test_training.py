@@ -245,9 +245,35 @@ def test_help_of_a_subcommand_and_unknown_classes(run, capsys):
 
 
 @pytest.mark.parametrize(
+    ("right", "wrong", "option"),
+    [
+        ("max_epochs:", "max_epoch:", "'trainer.max_epoch' (did you mean max_epochs?)"),
+        ("trainer:", "trainr:", "(did you mean trainer?)"),
+        ("learning_rate:", "learning_rat:", "'learning_rat' (did you mean learning_rate?)"),
+        ("batch_size:", "btch_size:", "'btch_size' (did you mean batch_size?)"),
+    ],
+)
+def test_a_mistyped_option_in_a_file_is_told_with_the_file_and_the_right_name(
+    run, tmp_path, capsys, right, wrong, option
+):
+    text = (CONF / "classifier.yaml").read_text()
+    assert right in text
+    (tmp_path / "typo.yaml").write_text(text.replace(right, wrong))
+    assert run("fit", "--config", "typo.yaml") == 2
+    message = capsys.readouterr().err
+    assert "typo.yaml" in message
+    assert option in message
+
+
+@pytest.mark.parametrize(
     ("option", "value", "problem"),
     [
-        ("--model.init_args.learning_rat", "0.1", "Option 'learning_rat' is not accepted"),
+        (
+            "--model.init_args.learning_rat",
+            "0.1",
+            "'learning_rat' (did you mean learning_rate?)",
+        ),
+        ("--trainer.max_epocs", "1", "'trainer.max_epocs' (did you mean max_epochs?)"),
         ("--model.init_args.optimizer", "adam", "Expected a typing.Literal['sgd', 'adamw']. Got value: adam"),
         ("--model.init_args.augment", "{flips: true}", "Unknown augmentation 'flips'"),
         ("--model.init_args.augment", "{fill: 0}", "multiple values for keyword argument 'fill'"),
