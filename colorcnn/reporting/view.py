@@ -278,14 +278,14 @@ class TrainingView(View):
     Attributes:
         trainings: name -> score -> step, as text -> value.
         scores: names of the scores.
-        guides: text -> value of a horizontal line.
+        guides: score -> text -> value of a horizontal line.
     """
 
     def __init__(self, metrics: Metrics) -> None:
         super().__init__(metrics)
         self.trainings: Curves = metrics["trainings"]
         self.scores = list(dict.fromkeys(score for curves in self.trainings.values() for score in curves))
-        self.guides: Mapping[str, float] = metrics.get("guides", {})
+        self.guides: Mapping[str, Mapping[str, float]] = metrics.get("guides", {})
 
     def curve(self, name: str, score: str) -> dict[int, float]:
         """Return step -> value, in the order of the steps; empty without this score.

@@ -38,7 +38,7 @@ def _draw(axes: Axes, view: TrainingView, score: str, dark: bool) -> None:
             list(curve), list(curve.values()), spread, label=name, color=style.color, marker=style.marker,
             linestyle=style.line, markersize=5, linewidth=1.8, capsize=3 if any(spread) else 0,
         )  # fmt: skip
-    for text, value in view.guides.items():
+    for text, value in view.guides.get(score, {}).items():
         axes.axhline(value, color=colors.muted, linewidth=1.2, linestyle=(0, (1, 1.5)), zorder=1)
         axes.annotate(
             text, (0.01, value), xycoords=("axes fraction", "data"), xytext=(0, 3),

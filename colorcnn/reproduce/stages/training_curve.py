@@ -26,12 +26,12 @@ class TrainingCurveOptions:
     Attributes:
         trainings: name -> ``${name.scores}`` of a stage of kind ``fit``.
         scores: names of logged scores, as in ``scores.jsonl``. There is a panel and a table for each.
-        guides: text -> value of a horizontal line in every panel, such as the loss of a guess.
+        guides: score -> text -> value of a horizontal line in the score's panel, such as the loss of a guess.
     """
 
     trainings: dict[str, str] = field(metadata=described_as("a mapping of names to trainings"))
     scores: list[Text] = field(default_factory=lambda: ["train/loss"])
-    guides: dict[str, int | float] = field(default_factory=dict)
+    guides: dict[str, dict[str, int | float]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         for name in ("trainings", "scores"):

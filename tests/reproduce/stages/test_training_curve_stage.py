@@ -44,7 +44,7 @@ def record(tmp_path):
         "old": write_scores(tmp_path, "old", [2.5, 2.4, 2.3]),
         "new": write_scores(tmp_path, "new", [2.0, 1.0]),
     }
-    description = described(trainings, guides={"guessing": 2.303})
+    description = described(trainings, guides={"train/loss": {"guessing": 2.303}})
     measured = run(description, tmp_path / "stage")
     metrics = KIND.complete(description, dict(measured.metrics))
     return type(measured)(**{**vars(measured), "metrics": metrics, "config": {"kind": "training-curve"}})
@@ -56,7 +56,7 @@ def test_a_record_holds_every_value_at_its_step(record):
         "old": {"train/loss": {"50": 2.5, "100": 2.4, "150": 2.3}},
         "new": {"train/loss": {"50": 2.0, "100": 1.0}},
     }
-    assert record.metrics["guides"] == {"guessing": 2.303}
+    assert record.metrics["guides"] == {"train/loss": {"guessing": 2.303}}
 
 
 def test_the_table_and_the_digest_show_them(record):
