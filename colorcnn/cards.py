@@ -40,29 +40,7 @@ def model_card(name: str, config: Config, parameters: int, note: str = "", *, sp
         note: a paragraph of advice for users.
         spec: the checkpoint in examples, such as a path or ``hf:USER/REPO``; the name by default.
     """
-    spec = spec or name
-    word, text = shlex.quote(spec), json.dumps(spec, ensure_ascii=False)
-    if config.kind == "quantizer":
-        colors, method = config.kwargs.get("num_colors", 4), f"{config.architecture}:{spec}"
-        text = json.dumps(method, ensure_ascii=False)
-        use = (
-            f"colorcnn quantize photo.jpg --colors {colors} --method {shlex.quote(method)}\n"
-            "```\n\n```python\nimport colorcnn\n"
-            f'paletted = colorcnn.quantize("photo.jpg", {colors}, method={text})'
-        )
-    elif config.kind == "compressor":
-        use = (
-            f"colorcnn compress photo.png --model {word} -o photo.cvq\n"
-            "colorcnn decompress photo.cvq -o back.png\n"
-            f"```\n\n```python\nimport colorcnn\ncodec = colorcnn.from_pretrained({text})\n"
-            "reconstruction, quantized = codec(images)  # images (B, 3, H, W) in [0, 1]; quantized.bits"
-        )
-    else:
-        use = (
-            f"colorcnn evaluate DATA --classifier {word} --methods median-cut,octree --colors 2,4,8\n"
-            f"```\n\n```python\nimport colorcnn\nlogits = colorcnn.from_pretrained({text})(images)  "
-            "# (B, 3, H, W) in [0, 1]"
-        )
+    use = _use(config, spec or name)
     options = json.dumps(dict(config.kwargs), ensure_ascii=False)
     facts = {
         "Kind": config.kind,
@@ -91,6 +69,31 @@ def model_card(name: str, config: Config, parameters: int, note: str = "", *, sp
     scores = [f"| {key} | {value} |" for key, value in _flat(config.metrics)]
     lines += ["| score | value |", "|---|---|", *scores] if scores else ["No scores are recorded."]
     return "\n".join(lines) + "\n"
+
+
+def _use(config: Config, spec: str) -> str:
+    """Return commands and Python code that use a checkpoint, as the inside of code blocks."""
+    word, text = shlex.quote(spec), json.dumps(spec, ensure_ascii=False)
+    if config.kind == "quantizer":
+        colors, method = config.kwargs.get("num_colors", 4), f"{config.architecture}:{spec}"
+        text = json.dumps(method, ensure_ascii=False)
+        return (
+            f"colorcnn quantize photo.jpg --colors {colors} --method {shlex.quote(method)}\n"
+            "```\n\n```python\nimport colorcnn\n"
+            f'paletted = colorcnn.quantize("photo.jpg", {colors}, method={text})'
+        )
+    if config.kind == "compressor":
+        return (
+            f"colorcnn compress photo.png --model {word} -o photo.cvq\n"
+            "colorcnn decompress photo.cvq -o back.png\n"
+            f"```\n\n```python\nimport colorcnn\ncodec = colorcnn.from_pretrained({text})\n"
+            "reconstruction, quantized = codec(images)  # images (B, 3, H, W) in [0, 1]; quantized.bits"
+        )
+    return (
+        f"colorcnn evaluate DATA --classifier {word} --methods median-cut,octree --colors 2,4,8\n"
+        f"```\n\n```python\nimport colorcnn\nlogits = colorcnn.from_pretrained({text})(images)  "
+        "# (B, 3, H, W) in [0, 1]"
+    )
 
 
 def front_matter(name: str, config: Config) -> str:
