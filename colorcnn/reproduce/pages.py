@@ -33,6 +33,7 @@ from colorcnn.reporting.tables.chapter import chapter_table
 from colorcnn.reporting.tables.claims import claims_table
 from colorcnn.reporting.tables.evaluation import margin_table
 from colorcnn.reporting.tables.stochastic import stochastic_table
+from colorcnn.reporting.tables.training import jitter_table
 from colorcnn.reporting.view import RecordView
 from colorcnn.reproduce.library import record_paths
 from colorcnn.reproduce.places import experiment_files
@@ -164,6 +165,7 @@ def _content(record: Record, path: Path, part: str, method: str | None) -> str:
         "gpu_prediction": prediction_table,
         "memory_per_image": memory_table,
         "palette_chapter": chapter_table,
+        "seen_through_jitter": jitter_table,
         "stochastic": stochastic_table,
     }
     with showing(path):

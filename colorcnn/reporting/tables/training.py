@@ -1,6 +1,8 @@
-"""Tables of the scores of trainings over their steps."""
+"""Tables of the scores of trainings over their steps, and of what a classifier sees in training."""
 
 from __future__ import annotations
+
+import math
 
 from colorcnn.records import Record
 from colorcnn.reporting.markup import MISSING, Table
@@ -22,6 +24,23 @@ def training_digest(record: Record) -> str:
     view = TrainingView(record.metrics)
     last = {name: list(view.curve(name, view.scores[0]).values())[-1:] for name in view.trainings}
     return "; ".join(f"{name} {values[0]:.3f}" for name, values in last.items() if values)
+
+
+def jitter_table(record: Record) -> str:
+    """Return a classifier's accuracy through jitters: a row for each jitter, a column for each contrast."""
+    found, config = record.metrics["seen_through_jitter"], record.config
+    contrasts = list(dict.fromkeys(row["contrast"] for row in found["rows"]))
+    cells: dict[tuple[str, str], list[str]] = {}
+    for row in found["rows"]:
+        cell = f"{100 * row['accuracy']:.1f} %, {row['loss']:.2f}"
+        cells.setdefault((row["shown"], row["way"]), []).append(cell)
+    head = ["shown", "noise", *(f"contrast / {contrast:g}" for contrast in contrasts)]
+    note = (
+        f"Accuracy and cross-entropy of {config['classifier']}; guessing has {100 / found['classes']:g} % "
+        f"and {math.log(found['classes']):.2f}. n = {record.n:,} {config['split']} images of {config['data']} in "
+        f"batches of {config['batch']}; {record.origin}."
+    )
+    return Table(head, [[*names, *row] for names, row in cells.items()], [note]).markdown()
 
 
 def _table(view: TrainingView, score: str) -> Table:
