@@ -70,6 +70,7 @@ def test_a_missing_classifier_is_told_in_one_sentence(tool, tmp_path, capsys):
     status = tool.main(["photo-digits", "--classifier", "nowhere", "--out", str(tmp_path / "record.json")])
     error = capsys.readouterr().err
     assert status == 2
-    assert error.startswith("seen_through_jitter: error: ") and "nowhere" in error
+    assert error.startswith("seen_through_jitter: error: ")
+    assert "nowhere" in error
     assert error.count("\n") == 1
     assert not (tmp_path / "record.json").exists()

@@ -37,8 +37,8 @@ def jitter_table(record: Record) -> str:
     head = ["shown", "noise", *(f"contrast / {contrast:g}" for contrast in contrasts)]
     note = (
         f"Accuracy and cross-entropy of {config['classifier']}; guessing has {100 / found['classes']:g} % "
-        f"and {math.log(found['classes']):.2f}. n = {record.n:,} {config['split']} images of {config['data']} in "
-        f"batches of {config['batch']}; {record.origin}."
+        f"and {math.log(found['classes']):.2f}. n = {record.n:,} {config['split']} images of {config['data']} "
+        f"in batches of {config['batch']}; {record.origin}."
     )
     return Table(head, [[*names, *row] for names, row in cells.items()], [note]).markdown()
 
