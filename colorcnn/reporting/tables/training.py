@@ -35,10 +35,11 @@ def jitter_table(record: Record) -> str:
         cell = f"{100 * row['accuracy']:.1f} %, {row['loss']:.2f}"
         cells.setdefault((row["shown"], row["way"]), []).append(cell)
     head = ["shown", "noise", *(f"contrast / {contrast:g}" for contrast in contrasts)]
+    guessing = f"{100 / found['classes']:g} % and {math.log(found['classes']):.2f}"
     note = (
-        f"Accuracy and cross-entropy of {config['classifier']}; guessing has {100 / found['classes']:g} % "
-        f"and {math.log(found['classes']):.2f}. n = {record.n:,} {config['split']} images of {config['data']} "
-        f"in batches of {config['batch']}; {record.origin}."
+        f"Accuracy and cross-entropy of {config['classifier']}; guessing has {guessing}. "
+        f"n = {record.n:,} {config['split']} images of {config['data']} in batches of {config['batch']}; "
+        f"{record.origin}."
     )
     return Table(head, [[*names, *row] for names, row in cells.items()], [note]).markdown()
 
