@@ -454,6 +454,9 @@ class TestStreams:
         for word in (
             "1 to 256",
             "median-cut",
+            "hf:USER/REPO",
+            "FILE.onnx",
+            "module:Class",
             "floyd-steinberg",
             "--max-pixels",
             "examples:",

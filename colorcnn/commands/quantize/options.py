@@ -165,13 +165,14 @@ def _parser(argv: Sequence[str]) -> argparse.ArgumentParser:
 def _add_method(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     classical, learned = ", ".join(sorted(QUANTIZERS)), " or ".join(LEARNED_METHODS)
+    pretrained = ", ".join(available("quantizer")) or "none"
     add(
         "--method",
         default=DEFAULT_METHOD,
         metavar="NAME[:CHECKPOINT][+DITHER]",
-        help=f"{classical}; or {learned} with a pretrained name, a checkpoint folder or a .ckpt; "
-        f"or module:Class, a quantizer of your own (default: {DEFAULT_METHOD}; pretrained: "
-        f"{', '.join(available('quantizer')) or 'none'})",
+        help=f"{classical}; or {learned}, or its pretrained name ({pretrained}), checkpoint folder, .ckpt or "
+        "hf:USER/REPO; or FILE.onnx of colorcnn export; or module:Class, a quantizer of your own (default: "
+        f"{DEFAULT_METHOD})",
     )
     add(
         "--dither",
