@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, get_args
 
 import pytorch_lightning as pl
 import torch
@@ -21,7 +21,7 @@ from torch.optim.lr_scheduler import (
 )
 
 from colorcnn.data.datasets import Batch
-from colorcnn.errors import ColorCNNError, UsageError
+from colorcnn.errors import ColorCNNError, UsageError, unknown_name
 from colorcnn.models import ColorCNNPlus
 from colorcnn.paletted import from_bytes
 from colorcnn.tasks.finite import BadLoss, FiniteCheck
@@ -42,8 +42,10 @@ def make_optimizer(
         weight_decay: L2 penalty, 0 or more.
 
     Raises:
-        UsageError: a number is out of range.
+        UsageError: the name is unknown, or a number is out of range.
     """
+    if name not in get_args(OptimizerName):
+        raise unknown_name("optimizer", name, get_args(OptimizerName))
     if not learning_rate > 0 or weight_decay < 0:
         raise UsageError(
             f"learning_rate is {learning_rate:g} and weight_decay is {weight_decay:g}: "
@@ -66,7 +68,12 @@ def make_schedule(
         learning_rate: peak learning rate.
         steps: number of batches in the whole training.
         restart_steps: number of batches between two restarts.
+
+    Raises:
+        UsageError: the name is unknown.
     """
+    if name not in get_args(ScheduleName):
+        raise unknown_name("schedule", name, get_args(ScheduleName))
     if name == "onecycle":
         return OneCycleLR(optimizer, learning_rate, total_steps=steps)
     if name == "cosine-restarts":
@@ -142,6 +149,10 @@ class Task(pl.LightningModule, ABC):
         if getattr(trainer, "workers", None) is not None and not self.quantizes_first:
             raise UsageError(
                 f"{type(self).__name__} quantizes no images before the training: leave trainer.parallel out."
+            )
+        if trainer.max_epochs == -1 and trainer.max_steps == -1:
+            raise UsageError(
+                "Schedules need the number of steps: set trainer.max_epochs or trainer.max_steps."
             )
 
     def checked(self, loss: Tensor) -> Tensor:
@@ -219,8 +230,8 @@ class ImageTask(Task):
             options["weight_decay"],
         )
         steps = int(self.trainer.estimated_stepping_batches)
-        epochs = self.trainer.max_epochs or 1
-        restart_steps = max(1, round(steps / max(1, epochs) * options["restart_epochs"]))
+        batches = self.trainer.num_training_batches * options["restart_epochs"]
+        restart_steps = max(1, round(batches / self.trainer.accumulate_grad_batches))
         schedule = make_schedule(
             optimizer, options["schedule"], options["learning_rate"], steps, restart_steps
         )

@@ -129,7 +129,7 @@ class ColorCNNTask(ImageTask):
         after = AFTER_QUANTIZATION if options["augment"] is None else options["augment"]
         self.augment = Augment(**after, fill=mean)
         self.crop = Augment(crop=options["crop_before"], fill=mean)
-        self.num_colors = self.sizes[0]
+        self.num_colors = 0  # none is drawn yet; a run may resume between two draws
         self.also: list[int] = []
         self.targets: ImitationTargets | ComputedTargets | None = None
         self.starts: StartPalettes | None = None
@@ -202,12 +202,12 @@ class ColorCNNTask(ImageTask):
         return self.global_step / max(1, int(self.trainer.estimated_stepping_batches))
 
     def _is_hard(self) -> bool:
-        epochs = self.trainer.max_epochs or 1
-        return self.current_epoch >= epochs * (1 - self.hparams["straight_through"])
+        share = self.hparams["straight_through"]
+        return share > 0 and self.progress >= 1 - share
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Train on one batch. A new number of colours is drawn every ``task_batches`` batches."""
-        if batch_idx % self.hparams["task_batches"] == 0:
+        if batch_idx % self.hparams["task_batches"] == 0 or not self.num_colors:
             self.num_colors, *self.also = self._select_tasks()
         size = self.num_colors
         images, targets = batch.images, None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
-from typing import Any, Literal
+from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from colorcnn.errors import UsageError, unknown_name
 from colorcnn.tasks.base import OptimizerName, ScheduleName
@@ -178,6 +178,13 @@ FLAT: dict[str, tuple[str, str]] = {
     for each in fields(kind)
 }
 """Flat name of an option -> its group and its name there. Checkpoints keep options by their flat names."""
+_HINTS = {group: get_type_hints(kind) for group, kind in GROUPS.items()}
+_CHOICES = {
+    flat: get_args(_HINTS[group][name])
+    for flat, (group, name) in FLAT.items()
+    if get_origin(_HINTS[group][name]) is Literal
+}
+"""Flat name of an option with a few possible values -> these values."""
 
 
 def grouped(options: Mapping[str, Any]) -> dict[str, Any]:
@@ -212,7 +219,7 @@ def flattened(groups: Iterable[object], flat: Mapping[str, Any]) -> dict[str, An
         flat: options by their flat names, which override the groups.
 
     Raises:
-        UsageError: an option is unknown.
+        UsageError: an option is unknown, or it has a value that is not one of its choices.
     """
     for name in flat:
         if name not in FLAT:
@@ -222,7 +229,11 @@ def flattened(groups: Iterable[object], flat: Mapping[str, Any]) -> dict[str, An
         for name, group in zip(GROUPS, groups, strict=True)
         for option, value in vars(group).items()
     }
-    return {name: flat.get(name, values[key]) for name, key in FLAT.items()}
+    options = {name: flat.get(name, values[key]) for name, key in FLAT.items()}
+    for name, choices in _CHOICES.items():
+        if options[name] not in choices:
+            raise unknown_name(name, options[name], choices)
+    return options
 
 
 DEFAULTS = flattened([kind() for kind in GROUPS.values()], {})

@@ -11,18 +11,16 @@ from pytorch_lightning.utilities import rank_zero_info
 
 from colorcnn.parallel import parse_workers
 
-Precision = Literal[
-    "auto", "32-true", "16-true", "bf16-true", "64-true", "16-mixed", "bf16-mixed", "32", "16", "64", "bf16"
-]
+Precision = Literal["auto", "32-true", "16-mixed", "bf16-mixed", "32", "16", "bf16"]
 
 
 class Trainer(pl.Trainer):
     """Lightning's trainer, which also takes ``precision: auto``.
 
     Args:
-        precision: one of Lightning's values, or ``auto``: ``bf16-mixed`` if the device has instructions for
-            bfloat16, else ``32-true``. A CPU without them is 4 to 12 times slower with bfloat16. None is
-            ``32-true``.
+        precision: one of Lightning's values that keep weights in float32, or ``auto``: ``bf16-mixed`` if the
+            device has instructions for bfloat16, else ``32-true``. A CPU without them is 4 to 12 times slower
+            with bfloat16. None is ``32-true``.
         accelerator: ``auto``, ``cpu``, ``gpu`` or another value of Lightning.
         benchmark: True to time cuDNN's algorithms for each new shape and use the fastest. The choice can
             change the last digits of a result, so the default is True unless ``deterministic`` is given.

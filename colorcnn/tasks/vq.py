@@ -161,10 +161,6 @@ class VQTask(Task):
             raise UsageError("A compressor is trained on one device: set trainer.devices to 1.")
         if trainer.overfit_batches:  # type: ignore[attr-defined]
             raise UsageError("Every step draws a new batch: leave trainer.overfit_batches out.")
-        if trainer.max_epochs == -1 and trainer.max_steps == -1:
-            raise UsageError(
-                "Schedules need the number of steps: set trainer.max_epochs or trainer.max_steps."
-            )
         if trainer.precision != "32-true":
             raise UsageError(
                 f"trainer.precision is {trainer.precision}: rates need 32-true. "

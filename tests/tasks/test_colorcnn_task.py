@@ -13,13 +13,13 @@ from colorcnn.models.assignment import hard_indices, hard_palette, one_hot, soft
 from colorcnn.tasks.colorcnn import ColorCNNTask
 
 
-def make(epoch=0, step=0, **options):
+def make(step=0, **options):
     """A task in the middle of ten epochs of ten steps."""
     network = {"backbone_kwargs": {"width": 4, "depth": 1}}
     options = {"quantizer_kwargs": network, "sizes": [4], **options}
     task = ColorCNNTask(["tiny:classifier"], 10, [0.5] * 3, [0.25] * 3, **options)
     task._trainer = SimpleNamespace(
-        max_epochs=10, current_epoch=epoch, global_step=step, estimated_stepping_batches=100
+        max_epochs=10, current_epoch=step // 10, global_step=step, estimated_stepping_batches=100
     )
     return task
 
@@ -41,8 +41,33 @@ def assignment():
 
 def test_the_soft_image_is_shown_until_the_straight_through_share_begins(images, assignment):
     soft = soft_render(soft_palette(images, assignment), assignment)
-    torch.testing.assert_close(make(epoch=6, straight_through=0.3).render(images, assignment), soft)
-    assert not torch.allclose(make(epoch=7, straight_through=0.3).render(images, assignment), soft)
+    torch.testing.assert_close(make(step=69, straight_through=0.3).render(images, assignment), soft)
+    assert not torch.allclose(make(step=70, straight_through=0.3).render(images, assignment), soft)
+
+
+def test_soft_training_is_soft_where_only_the_number_of_steps_is_given(images, assignment):
+    soft = soft_render(soft_palette(images, assignment), assignment)
+    task = make(step=99)
+    task._trainer.max_epochs = -1  # Lightning's value for max_steps without max_epochs
+    torch.testing.assert_close(task.render(images, assignment), soft)
+
+
+@pytest.mark.parametrize("planned", [{"max_epochs": 4}, {"max_epochs": -1, "max_steps": 20}])
+def test_restarts_count_the_epochs_of_the_data(planned):
+    task = make(restart_epochs=2)
+    task._trainer = SimpleNamespace(
+        estimated_stepping_batches=20, num_training_batches=10, accumulate_grad_batches=2, **planned
+    )
+    schedule = task.configure_optimizers()["lr_scheduler"]["scheduler"]
+    assert schedule.T_0 == 10
+
+
+def test_a_run_that_goes_on_within_an_epoch_draws_its_number_of_colours(images, monkeypatch):
+    task = make(sizes=[2, 4], size_weights=[0, 1], imitation_weight=0.0)
+    monkeypatch.setattr(task, "log", lambda *_, **__: None)
+    monkeypatch.setattr(task, "log_dict", lambda *_: None)
+    task.training_step(Batch(images, torch.zeros(2, dtype=torch.long), torch.arange(2)), 7)
+    assert task.num_colors == 4
 
 
 def test_straight_through_shows_the_hard_image_and_passes_the_gradient_on(images, assignment):

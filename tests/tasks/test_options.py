@@ -41,6 +41,21 @@ def test_flat_and_grouped_options_make_the_same_checkpoint():
         task(imitation_wieght=1.0)
 
 
+@pytest.mark.parametrize(
+    ("option", "value", "choice"),
+    [
+        ("schedule", "one-cycle", "onecycle"),
+        ("optimizer", "adam", "adamw"),
+        ("stand_in", "re-inmax", "reinmax"),
+        ("jitter_noise", "pixel", "per-pixel"),
+        ("imitation_schedule", "sigmoidal", "sigmoid"),
+    ],
+)
+def test_an_unknown_choice_is_refused_in_python_too(option, value, choice):
+    with pytest.raises(UsageError, match=f"Unknown {option} '{value}'.*{choice}"):
+        task(**{option: value})
+
+
 def test_a_checkpoint_of_flat_options_loads(tmp_path):
     old = task(imitation_weight=0.5, crop_before=0)
     content = {"state_dict": old.state_dict(), "hyper_parameters": dict(old.hparams), "epoch": 0}

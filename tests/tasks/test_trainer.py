@@ -1,9 +1,12 @@
 """The trainer's ``precision: auto``."""
 
+from types import SimpleNamespace
+
 import pytest
 import torch
 
-from colorcnn.tasks import trainer
+from colorcnn.errors import UsageError
+from colorcnn.tasks import ClassifierTask, trainer
 from colorcnn.tasks.trainer import Trainer, native_precision
 
 
@@ -30,3 +33,10 @@ def test_metal_computes_float32(monkeypatch):
 def test_other_precisions_are_lightnings(monkeypatch):
     assert Trainer(accelerator="cpu", precision="bf16-mixed", logger=False).precision == "bf16-mixed"
     assert Trainer(accelerator="cpu", logger=False).precision == "32-true"
+
+
+def test_a_training_without_a_number_of_steps_is_refused():
+    task = ClassifierTask("resnet9", 10, [0.5] * 3, [0.25] * 3, network_kwargs={"width": 2})
+    endless = SimpleNamespace(workers=None, max_epochs=-1, max_steps=-1)
+    with pytest.raises(UsageError, match=r"set trainer\.max_epochs or trainer\.max_steps"):
+        task.check_trainer(endless)

@@ -26,6 +26,8 @@ def training_curves(view: TrainingView, *, dark: bool = False) -> Figure:
     figure, axes = new_panels(len(view.scores), 1, dark, _PANEL, _MARGINS)
     for panel, score in zip(axes.flat, view.scores):
         _draw(panel, view, score, dark)
+    # One legend for all panels; the last score, often a validation score, has the fewest points.
+    panel.legend(frameon=False, labelcolor=theme(dark).ink, fontsize=9.5)
     return figure
 
 
@@ -51,4 +53,3 @@ def _draw(axes: Axes, view: TrainingView, score: str, dark: bool) -> None:
     for side, spine in axes.spines.items():
         spine.set_visible(side in ("bottom", "left"))
         spine.set_color(colors.muted)
-    axes.legend(frameon=False, labelcolor=colors.ink, fontsize=9.5)
