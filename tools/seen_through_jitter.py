@@ -125,14 +125,14 @@ def main(argv: list[str] | None = None) -> int:
     torch.set_num_threads(1)
     clock = Clock()
     try:
-        data = open_data(options.data)
+        data, name = open_data(options.data), Path(options.data).name
         classifier = load_classifier(options.classifier, data.num_classes).eval()
         mean, std = (torch.tensor(values)[:, None, None] for values in (data.mean, data.std))
         record = clock.record(
-            f"python tools/seen_through_jitter.py {options.data} --classifier {options.classifier}",
+            f"python tools/seen_through_jitter.py {name} --classifier {options.classifier}",
             n=len(data.val),
             metrics=measured(data.val, classifier, mean, std, options.seed),
-            config={"data": options.data, "classifier": options.classifier, "batch": BATCH, "split": "val"},
+            config={"data": name, "classifier": options.classifier, "batch": BATCH, "split": "val"},
             seeds={"seed": options.seed},
         )
         record.write(options.out)
