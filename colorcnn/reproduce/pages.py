@@ -21,6 +21,7 @@ from colorcnn.records import Record, read_record, showing
 from colorcnn.reporting.markup import Table
 from colorcnn.reporting.tables.accuracy import accuracy_table
 from colorcnn.reporting.tables.benchmarks import (
+    explorer_table,
     formats_table,
     memory_table,
     prediction_table,
@@ -160,6 +161,7 @@ def _content(record: Record, path: Path, part: str, method: str | None) -> str:
         "quantizers": quantizer_table,
         "steps": training_table,
         "dcq_formats": formats_table,
+        "explorer_times": explorer_table,
         "dcq_scale": scale_table,
         "dcq_stores": stores_table,
         "gpu_prediction": prediction_table,
