@@ -48,7 +48,8 @@ def data_cures(
         f"{root})",
         "sizes-differ": f"bring all to one size with {option('image_size')} {{size}}",
         "corrupt-images": f"repair or remove them, or leave them out with {option('on_corrupt')} skip",
-        "wrong-originals": f"name its own data set with {originals}",
+        "wrong-originals": f"name its own data set with {originals}, and "
+        f"repeat its {option('split_seed')} and {option('test_size')}",
         "missing-originals": f"name it with {originals}, or its place with COLORCNN_DATA",
     }
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import logging
 from abc import abstractmethod
+from collections.abc import Sequence
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,7 +16,9 @@ from colorcnn.data.cuts import stratified_cut
 from colorcnn.data.datamodule import open_data
 from colorcnn.data.datasets import ImageSplit
 from colorcnn.data.decode import decode_files
-from colorcnn.data.folders import FolderModule
+from colorcnn.data.folders import FolderModule, ImageFolder
+from colorcnn.data.registry import DATASETS
+from colorcnn.dcq.sources import plain_text
 from colorcnn.errors import UsageError
 
 _log = logging.getLogger(__name__)
@@ -31,18 +35,27 @@ class CopiesModule(ImageDataModule):
         root: the folder of the copies.
         originals: the original data set, a known name or a folder; None uses ``made_from``.
         originals_root: the folder that holds the original data set; default $COLORCNN_DATA, else ``data``.
-        options: options of :class:`ImageDataModule`.
+        test_size: ``test_size`` of the :class:`ImageFolder` that the copies were made from; None is its
+            default.
+        options: options of :class:`ImageDataModule`. ``split_seed`` must be that of the originals if their
+            test split is cut from their images.
     """
 
     made_from: str = ""
     """Original data set, as recorded in the copies."""
 
     def __init__(
-        self, root: str, originals: str | None = None, originals_root: str | None = None, **options: Any
+        self,
+        root: str,
+        originals: str | None = None,
+        originals_root: str | None = None,
+        test_size: int | float | None = None,
+        **options: Any,
     ) -> None:
         super().__init__(root=root, **options)
         self.originals = originals
         self.originals_root = originals_root
+        self.test_size = test_size
 
     @property
     @abstractmethod
@@ -54,6 +67,11 @@ class CopiesModule(ImageDataModule):
     def copied_labels(self) -> np.ndarray:
         """(n,) or (n, classes), the copies' labels."""
 
+    @property
+    def names(self) -> Sequence[str | None]:
+        """The recorded name of the file of each copy's original; None if the copies do not record it."""
+        return [None] * len(self.rows)
+
     @abstractmethod
     def copies(self) -> ImageSplit:
         """Return all copies."""
@@ -63,30 +81,52 @@ class CopiesModule(ImageDataModule):
         """The original data set, or None if ``originals`` is None and it is not found.
 
         Raises:
-            UsageError: ``originals`` is not found, or the copies are of other images.
+            UsageError: ``originals`` is not found, or the copies are of other images, for example because
+                their test split was cut by another ``split_seed``.
         """
-        options = {
+        name = self.originals or self.made_from
+        options: dict[str, Any] = {
             "root": self.originals_root,
             "image_size": self.resize,
             "download": self.download,
             "val_size": self.val_size,
+            "split_seed": self.split_seed,
         }
+        if self.test_size is not None:
+            if name in DATASETS:
+                raise UsageError(f"{name} has its own test split: remove test_size.")
+            options["test_size"] = self.test_size
         try:
-            data = open_data(self.originals or self.made_from, batch_size=self.batch_size, **options)
-            labels = _training_labels(data)
+            data = open_data(name, batch_size=self.batch_size, **options)
+            labels, files = _training_listing(data)
         except UsageError as error:
             if self.originals is not None:
                 raise
             _log.warning("%s: val is cut from the copies, there is no test split (%s)", self.root.name, error)
             return None
-        rows, own = self.rows, self.copied_labels
-        if rows.max() >= len(labels) or not np.array_equal(labels[rows], own):
+        self._check_originals(data, labels, files)
+        return data
+
+    def _check_originals(self, data: ImageDataModule, labels: np.ndarray, files: Sequence[Path]) -> None:
+        """Check that the copies were made from these training images, as far as the copies record them."""
+        rows, names = self.rows, self.names
+        same = rows.max() < len(labels) and np.array_equal(labels[rows], self.copied_labels)
+        if same and files:
+            found = [plain_text(files[row].name) for row in rows]
+            same = all(name in (None, other) for name, other in zip(names, found, strict=True))
+        if not same:
             raise UsageError(
                 f"{self.root.name} was not made from the training images of {data.name}",
-                "give the right data set with originals",
+                "give the right data set with originals, and the split_seed and test_size of the copies",
                 code="wrong-originals",
             )
-        return data
+        cut = isinstance(data, ImageFolder) and "test" not in data.tree.parts
+        if cut and None in names:
+            _log.warning(
+                "%s does not record the files of its originals: make sure that split_seed and test_size are "
+                "those that it was made with",
+                self.root.name,
+            )
 
     def load_split(self, part: str) -> ImageSplit | None:
         """See :meth:`ImageDataModule.load_split`; "train" is all copies."""
@@ -114,17 +154,17 @@ class CopiesModule(ImageDataModule):
         if val is not None:
             return whole, val
         # The same cut as for training on the originals, so that both have the same val images.
-        _, second = stratified_cut(_training_labels(data), self.val_size, self.split_seed)
+        _, second = stratified_cut(_training_listing(data)[0], self.val_size, self.split_seed)
         second = np.random.RandomState(self.split_seed).permutation(second)
         return whole.take(np.flatnonzero(~np.isin(self.rows, second))), _originals(data, second)
 
 
-def _training_labels(data: ImageDataModule) -> np.ndarray:
-    """Return the labels of all training images, without decoding files."""
+def _training_listing(data: ImageDataModule) -> tuple[np.ndarray, list[Path]]:
+    """Return the labels and the files, if any, of all training images, without decoding files."""
     if isinstance(data, FolderModule):
-        listing = data.list_split("train")
-        return np.empty(0) if listing is None else listing[1]
-    return data.required_split("train").labels.numpy()
+        files, labels = data.list_split("train") or ([], np.empty(0))
+        return labels, files
+    return data.required_split("train").labels.numpy(), []
 
 
 def _originals(data: ImageDataModule, rows: np.ndarray) -> ImageSplit:

@@ -99,7 +99,7 @@ class QuantizedFolder(CopiesModule):
         originals_root: the folder that holds the original data set; default $COLORCNN_DATA, else ``data``.
         statistics: channel statistics for the normalisation: those of the ``original`` training images, since
             test images are originals, or of the ``quantized`` images.
-        options: options of :class:`ImageDataModule`.
+        options: ``test_size`` of :class:`CopiesModule`, and options of :class:`ImageDataModule`.
 
     Raises:
         UsageError: the folder is not a store, or an option is out of range.
@@ -133,6 +133,11 @@ class QuantizedFolder(CopiesModule):
     def rows(self) -> np.ndarray:
         """See :class:`CopiesModule`."""
         return self.store.rows
+
+    @property
+    def names(self) -> Sequence[str | None]:
+        """See :class:`CopiesModule`."""
+        return [self.store.name(image) for image in range(len(self.store))]
 
     @property
     def copied_labels(self) -> np.ndarray:
@@ -169,4 +174,6 @@ def training_images(data: ImageDataModule, shorter_side: int | None = None) -> I
         )
     split = data.required_split("train")
     pixels = split.pixels(slice(None))
-    return ArrayImages(pixels, split.labels.numpy(), data.class_names, key=split.key)
+    paths = [split.name(image) for image in range(len(split))]
+    names = [path.rpartition("/")[2] for path in paths if path is not None]
+    return ArrayImages(pixels, split.labels.numpy(), data.class_names, key=split.key, names=names or None)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from colorcnn.data.class_folders import list_images, subfolders
 from colorcnn.data.copies import CopiesModule
 from colorcnn.data.datasets import ImageSplit
 from colorcnn.data.decode import decode_files
+from colorcnn.dcq.originals import read_originals
 from colorcnn.errors import UsageError
 
 
@@ -24,7 +26,7 @@ class RecodedFolder(CopiesModule):
         root: the folder with ``<class>/<row>`` files.
         originals: the original data set, a known name or a folder.
         originals_root: the folder that holds the original data set; default $COLORCNN_DATA, else ``data``.
-        options: options of :class:`ImageDataModule`.
+        options: ``test_size`` of :class:`CopiesModule`, and options of :class:`ImageDataModule`.
 
     Raises:
         UsageError: the folder holds other files, or the original data set is not found or a different one.
@@ -67,6 +69,12 @@ class RecodedFolder(CopiesModule):
     def rows(self) -> np.ndarray:
         """See :class:`CopiesModule`."""
         return self._listing[2]
+
+    @property
+    def names(self) -> Sequence[str | None]:
+        """See :class:`CopiesModule`."""
+        names = read_originals(self.root)
+        return [names.get(str(row)) for row in self.rows]
 
     @property
     def copied_labels(self) -> np.ndarray:

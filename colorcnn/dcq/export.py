@@ -17,6 +17,7 @@ import torch
 from PIL import Image
 from tqdm import tqdm
 
+from colorcnn.dcq.originals import write_originals
 from colorcnn.dcq.sources import ImageSource
 from colorcnn.dcq.stages import ranges
 from colorcnn.dcq.storage import Store
@@ -100,6 +101,8 @@ def recode(
     seed: int = 0,
 ) -> Recoded:
     """Write images as JPEG, WebP or PNG files, ``out/<class>/<row>``, or copy the files they come from.
+
+    The names of the files that the images come from are kept in ``originals.json``.
 
     Args:
         source: the images.
@@ -271,7 +274,10 @@ def _write_all(
     if source.labels.ndim == 2:
         raise UsageError("These images have several labels each and cannot be sorted into class folders.")
     with unfinished(out, f"{describe}\n{source.key}\n{what}\n"):
-        return _write_files(source, out, suffix, encode, jobs, describe, stems)
+        total = _write_files(source, out, suffix, encode, jobs, describe, stems)
+        if not stems:
+            write_originals(out, source)
+        return total
 
 
 @contextmanager

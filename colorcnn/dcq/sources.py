@@ -122,10 +122,17 @@ class ArrayImages:
         labels: (N,) integers, or (N, classes).
         class_names: names of the classes.
         key: key that identifies the images; by default a hash of the pixels.
+        names: names of the files that the images come from; None if there are none.
     """
 
     def __init__(
-        self, pixels: np.ndarray, labels: np.ndarray, class_names: Sequence[str], *, key: str | None = None
+        self,
+        pixels: np.ndarray,
+        labels: np.ndarray,
+        class_names: Sequence[str],
+        *,
+        key: str | None = None,
+        names: Sequence[str] | None = None,
     ) -> None:
         self.pixels = pixels
         self.labels = labels
@@ -133,6 +140,7 @@ class ArrayImages:
         self.image_size = (int(pixels.shape[1]), int(pixels.shape[2]))
         self.rows = np.arange(len(pixels))
         self.key = key or hashlib.blake2b(np.ascontiguousarray(pixels).data, digest_size=12).hexdigest()
+        self.names = names
 
     def __len__(self) -> int:
         return len(self.pixels)
@@ -148,6 +156,10 @@ class ArrayImages:
     def file(self, image: int) -> None:
         """See :class:`ImageSource`."""
         return
+
+    def name(self, image: int) -> str | None:
+        """Return the name of the file that an image comes from, or None if it is unknown."""
+        return None if self.names is None else self.names[image]
 
 
 class Chosen:
@@ -200,3 +212,8 @@ def names_of(source: ImageSource) -> list[str] | None:
     find = getattr(source, "name", None)
     names = [] if find is None else [find(image) for image in range(len(source))]
     return names if names and all(isinstance(name, str) for name in names) else None
+
+
+def plain_text(name: str) -> str:
+    """Return a file name as text that a JSON file can hold."""
+    return name.encode("utf-8", "replace").decode()

@@ -25,6 +25,7 @@ from tqdm import tqdm
 
 from colorcnn import schema
 from colorcnn.dcq.shard import CURE, MOST_IMAGES, Shard
+from colorcnn.dcq.sources import plain_text
 from colorcnn.dcq.store_folder import MANIFEST, NAMES, no_store
 from colorcnn.errors import ColorCNNError, shortened
 from colorcnn.files import write_atomically
@@ -315,8 +316,7 @@ def write_names(root: Path, names: Sequence[str]) -> str:
         root: the folder of the store.
         names: names of the images' files, in the order of the images.
     """
-    safe = [name.encode("utf-8", "replace").decode() for name in names]
-    data = msgspec.json.encode(_Names(safe))
+    data = msgspec.json.encode(_Names([plain_text(name) for name in names]))
     write_atomically(root / NAMES, data)
     return digest(data)
 

@@ -7,8 +7,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from colorcnn.data import ImageFolder, RecodedFolder, training_images
+from colorcnn.data import ImageFolder, QuantizedFolder, RecodedFolder, training_images
+from colorcnn.dcq.build import Build
 from colorcnn.dcq.export import mean_payload, recode
+from colorcnn.dcq.originals import ORIGINALS
+from colorcnn.dcq.settings import recipe
 from colorcnn.dcq.sources import ArrayImages, Chosen
 from colorcnn.errors import UsageError
 
@@ -55,3 +58,43 @@ def test_what_was_not_recoded_is_refused(folder: Path, tmp_path: Path, make_tree
     (tmp_path / "files" / "cat" / "0.png").rename(tmp_path / "files" / "cat" / "tom.png")
     with pytest.raises(UsageError, match=r"tom\.png does not have a row number"):
         RecodedFolder(str(tmp_path / "files"), str(tmp_path / "others"))
+
+
+@pytest.mark.parametrize("image_size", [None, 6])
+@pytest.mark.parametrize("kind", ["recoded", "quantized"])
+def test_no_copy_is_a_val_or_test_image_of_the_cut_it_was_made_with(
+    tmp_path: Path, make_tree, kind: str, image_size: int | None
+) -> None:
+    flat, copies = str(make_tree(tmp_path / "flat", {"cat": 20, "dog": 20})), str(tmp_path / "copies")
+    cut = {"split_seed": 3, "test_size": 0.3, "image_size": image_size}
+    source = training_images(ImageFolder(flat, **cut))
+    if kind == "recoded":
+        recode(source, Path(copies), "png")
+    else:
+        Build(source, recipe("super", bits=2), Path(copies), data=flat).run()
+    opened = RecodedFolder if kind == "recoded" else QuantizedFolder
+    data, own = opened(copies, originals=flat, **cut), ImageFolder(flat, **cut)
+    assert len(data.test) == 12
+    for part in ("val", "test"):
+        mine, theirs = getattr(data, part), getattr(own, part)
+        np.testing.assert_array_equal(mine.pixels(slice(None)), theirs.pixels(slice(None)))
+    assert sorted(data.rows[data.train.rows]) == sorted(own.train.rows)
+    for other in ({"split_seed": 0}, {"test_size": 0.2}):
+        with pytest.raises(UsageError, match=r"not made from .* of flat: .*split_seed and test_size"):
+            opened(copies, originals=flat, **{**cut, **other}).test  # noqa: B018
+
+
+def test_files_of_an_earlier_version_open_with_a_warning(tmp_path: Path, make_tree, caplog) -> None:
+    flat = str(make_tree(tmp_path / "flat", {"cat": 10, "dog": 10}))
+    recode(training_images(ImageFolder(flat)), tmp_path / "files", "png")
+    assert len(RecodedFolder(str(tmp_path / "files"), flat).test) == 4
+    assert not caplog.records
+    (tmp_path / "files" / ORIGINALS).unlink()
+    assert len(RecodedFolder(str(tmp_path / "files"), flat).test) == 4
+    assert "make sure that split_seed and test_size" in caplog.text
+
+
+def test_a_data_set_with_its_own_test_split_takes_no_test_size(folder: Path, tmp_path: Path) -> None:
+    recode(training_images(ImageFolder(str(folder))), tmp_path / "files", "png")
+    with pytest.raises(UsageError, match="photo-digits has its own test split: remove test_size"):
+        RecodedFolder(str(tmp_path / "files"), "photo-digits", test_size=2)

@@ -105,22 +105,29 @@ def pruned(source: ImageSource, pruning: Pruning | None, share: float | None, se
     return Chosen(source, rows)
 
 
-def open_copies(stored: str | Path, name: str, *, download: bool = False) -> ImageSource:
+def open_copies(stored: str | Path, name: str, data: ImageDataModule) -> ImageSource:
     """Open the images of a stored training set.
 
     Args:
         stored: the folder of the stored training set, ``${stage}``.
         name: the name that opens the originals.
-        download: True to download the originals if they are missing.
+        data: the originals, whose options that decide the splits are used again.
     """
-    from colorcnn.data import RecodedFolder
+    from colorcnn.data import ImageFolder, RecodedFolder
     from colorcnn.dcq.sources import FileImages
     from colorcnn.dcq.storage import Store
     from colorcnn.dcq.store_folder import MANIFEST
 
     if (Path(stored) / MANIFEST).exists():
         return Store(Path(stored))
-    copies = RecodedFolder(str(stored), name, download=download)
+    copies = RecodedFolder(
+        str(stored),
+        name,
+        str(data.root),
+        test_size=data.tree.test_size if isinstance(data, ImageFolder) else None,
+        split_seed=data.split_seed,
+        download=data.download,
+    )
     return FileImages(copies.files, copies.copied_labels, copies.class_names)
 
 

@@ -203,7 +203,7 @@ def _examples(options: DcqJudgeOptions, context: StageContext) -> bytes:
         store = row[column]
         if store is None:
             continue
-        copies = open_copies(store, name, download=context.download)
+        copies = open_copies(store, name, data)
         if len(copies) == len(whole):
             rows[title] = copies.read(chosen)
     return to_png(picture_rows(rows))

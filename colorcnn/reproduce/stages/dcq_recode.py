@@ -89,7 +89,7 @@ class DcqRecodeStage(StageKind):
             context.folder,
             whole,
             kept,
-            open_copies(out, name, download=context.download),
+            open_copies(out, name, data),
             bytes={
                 "coded": round(found.payload_bytes * len(kept)),
                 "files": round(found.file_bytes * len(kept)),
