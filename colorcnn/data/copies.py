@@ -147,12 +147,14 @@ class CopiesModule(ImageDataModule):
     def _train_and_val(self) -> tuple[ImageSplit, ImageSplit]:
         data = self.original_data
         whole = self.required_split("train")
+        val = None if data is None else data.load_split("val")
+        if val is not None:
+            return whole, val
+        if not self.val_size:
+            return whole, whole.take(np.arange(0))
         if data is None:
             first, second = stratified_cut(whole.labels.numpy(), self.val_size, self.split_seed)
             return whole.take(first), whole.take(second)
-        val = data.load_split("val")
-        if val is not None:
-            return whole, val
         # The same cut as for training on the originals, so that both have the same val images.
         _, second = stratified_cut(_training_listing(data)[0], self.val_size, self.split_seed)
         second = np.random.RandomState(self.split_seed).permutation(second)

@@ -98,3 +98,14 @@ def test_a_data_set_with_its_own_test_split_takes_no_test_size(folder: Path, tmp
     recode(training_images(ImageFolder(str(folder))), tmp_path / "files", "png")
     with pytest.raises(UsageError, match="photo-digits has its own test split: remove test_size"):
         RecodedFolder(str(tmp_path / "files"), "photo-digits", test_size=2)
+
+
+def test_all_copies_train_without_a_val_split(folder: Path, tmp_path: Path) -> None:
+    source = training_images(ImageFolder(str(folder)))
+    recode(source, tmp_path / "files", "png")
+    Build(source, recipe("super", bits=2), tmp_path / "store", data="gone").run()
+    recoded = RecodedFolder(str(tmp_path / "files"), str(folder), val_size=0)
+    stored = QuantizedFolder(str(tmp_path / "store"), originals=str(folder), val_size=0)
+    for data in (recoded, stored, QuantizedFolder(str(tmp_path / "store"), val_size=0)):
+        assert (len(data.train), len(data.val)) == (24, 0)
+        assert data.val_dataloader() == []
