@@ -15,7 +15,6 @@ from colorcnn.data.base import ImageDataModule
 from colorcnn.data.cuts import stratified_cut
 from colorcnn.data.datamodule import open_data
 from colorcnn.data.datasets import ImageSplit
-from colorcnn.data.decode import decode_files
 from colorcnn.data.folders import FolderModule, ImageFolder
 from colorcnn.data.registry import DATASETS
 from colorcnn.dcq.sources import plain_text
@@ -88,6 +87,7 @@ class CopiesModule(ImageDataModule):
         options: dict[str, Any] = {
             "root": self.originals_root,
             "image_size": self.resize,
+            "short_side": self.short_side,
             "download": self.download,
             "val_size": self.val_size,
             "split_seed": self.split_seed,
@@ -175,10 +175,4 @@ def _originals(data: ImageDataModule, rows: np.ndarray) -> ImageSplit:
     if listing is None or not isinstance(data, FolderModule):
         return data.required_split("train").take(rows)
     files, labels = listing
-    pixels, kept, key = decode_files(
-        [files[row] for row in rows],
-        image_size=data.resize or data.native_size,
-        on_corrupt=data.on_corrupt,
-        cache=data.cache,
-    )
-    return ImageSplit(pixels, labels[rows], key=key, rows=kept)
+    return data.decoded([files[row] for row in rows], labels[rows])

@@ -24,7 +24,7 @@ from colorcnn.images import flatten, open_picture, read_image
 
 ON_CORRUPT = ("error", "skip")
 
-_RECIPE = "1: transparent parts white, shorter side bilinear, centre crop"  # change it if fit_image changes
+_RECIPE = "2: transparent parts white, shorter side bilinear, centre crop"  # change it if fit_image changes
 _Result = TypeVar("_Result")
 _CHUNK = 128  # files per task: few enough for a smooth progress bar
 
@@ -55,7 +55,7 @@ def fit_image(
         (H, W, 3) or (H, W) uint8.
     """
     short_side = short_side or size
-    if size is not None and short_side is not None and image.size != (size, size):
+    if size is not None and short_side is not None and (image.size != (size, size) or short_side != size):
         scale = short_side / min(image.size)
         width, height = (max(short_side, round(side * scale)) for side in image.size)
         image = image.resize((width, height), resample)
@@ -199,6 +199,17 @@ def _read_notes(path: Path) -> _Notes | None:
         return None
 
 
+def fitted_key(key: str, size: int, short_side: int | None = None) -> str:
+    """Return the key of images after :func:`fit_image`.
+
+    Args:
+        key: key of the images before.
+        size: see :func:`fit_image`.
+        short_side: see :func:`fit_image`.
+    """
+    return content_key(key, _RECIPE, f"{size} of {short_side}" if short_side else str(size))
+
+
 def resize_array(
     pixels: np.ndarray, size: int, key: str, short_side: int | None = None
 ) -> tuple[np.ndarray, str]:
@@ -213,7 +224,7 @@ def resize_array(
     Returns:
         (N, size, size, 3) uint8, and its key.
     """
-    key = content_key(key, _RECIPE, f"{size} of {short_side}" if short_side else str(size))
+    key = fitted_key(key, size, short_side)
     path = cache_folder() / "pixels" / f"{key}.npy"
     if not path.exists():
         parts = [pixels[start : start + _CHUNK] for start in range(0, len(pixels), _CHUNK)]

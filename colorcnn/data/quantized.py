@@ -15,7 +15,7 @@ from torch.utils.data import Dataset
 from colorcnn.data.base import ImageDataModule
 from colorcnn.data.copies import CopiesModule
 from colorcnn.data.datasets import ImageSplit
-from colorcnn.data.decode import fit_image
+from colorcnn.data.decode import fit_image, fitted_key
 from colorcnn.data.folders import FolderModule
 from colorcnn.dcq.sources import ArrayImages, FileImages, ImageSource
 from colorcnn.dcq.storage import Store
@@ -61,12 +61,13 @@ class StorePixels:
     Args:
         store: the images.
         size: side of the square images; None if all have one size.
+        short_side: length of the shorter side before the centre crop; default ``size``.
 
     Raises:
         UsageError: sizes differ and ``size`` is None.
     """
 
-    def __init__(self, store: Store, size: int | None) -> None:
+    def __init__(self, store: Store, size: int | None, short_side: int | None = None) -> None:
         common = (size, size) if size else store.image_size
         if common is None:
             raise UsageError(
@@ -77,14 +78,22 @@ class StorePixels:
             )
         self.store = store
         self.size = size
+        self.short_side = short_side
         self.shape = (len(store), *common, 3)
 
     def __getitem__(self, rows: np.ndarray) -> np.ndarray:
         """Decode these images; raise ColorCNNError if the store is damaged."""
         pixels = np.empty((len(rows), *self.shape[1:]), np.uint8)
         for number, picture in enumerate(self.store.read(rows)):
-            pixels[number] = fit_image(Image.fromarray(picture), self.size) if self.size else picture
+            pixels[number] = fit_image(Image.fromarray(picture), self.size, self.short_side)
         return pixels
+
+    @property
+    def key(self) -> str:
+        """Key of the content in cache keys."""
+        if self.size is None:
+            return self.store.key
+        return fitted_key(self.store.key, self.size, self.short_side)
 
 
 class QuantizedFolder(CopiesModule):
@@ -146,7 +155,8 @@ class QuantizedFolder(CopiesModule):
 
     def copies(self) -> ImageSplit:
         """See :meth:`CopiesModule.copies`."""
-        return ImageSplit(StorePixels(self.store, self.resize), self.store.labels, key=self.store.key)
+        pixels = StorePixels(self.store, self.resize, self.short_side)
+        return ImageSplit(pixels, self.store.labels, key=pixels.key)
 
 
 def training_images(data: ImageDataModule, shorter_side: int | None = None) -> ImageSource:

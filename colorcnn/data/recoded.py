@@ -84,7 +84,9 @@ class RecodedFolder(CopiesModule):
     def copies(self) -> ImageSplit:
         """See :meth:`CopiesModule.copies`."""
         files, labels, _ = self._listing
-        pixels, kept, key = decode_files(files, image_size=self.resize or self.native_size)
+        pixels, kept, key = decode_files(
+            files, image_size=self.resize or self.native_size, short_side=self.short_side
+        )
         return ImageSplit(pixels, labels, key=key, rows=kept)
 
     @cached_property

@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 
 from colorcnn.data import ImageFolder, TinyImageNet200, open_data
+from colorcnn.data.decode import fit_image
 from colorcnn.errors import ColorCNNError, UsageError
 
 Maker = Callable[..., Path]
@@ -197,3 +198,10 @@ def test_tiny_imagenet_says_what_is_missing(tmp_path: Path) -> None:
     (tmp_path / "tiny-imagenet-200" / "train" / "n01").mkdir(parents=True)
     with pytest.raises(UsageError, match="has 1 class folders instead of 200"):
         data.setup("fit")
+
+
+def test_an_image_of_the_final_size_is_scaled_to_the_short_side_too() -> None:
+    image = Image.fromarray(np.random.RandomState(0).randint(0, 256, (8, 8, 3)).astype(np.uint8))
+    scaled = np.asarray(image.resize((10, 10), Image.Resampling.BILINEAR))
+    np.testing.assert_array_equal(fit_image(image, 8, 10), scaled[1:9, 1:9])
+    np.testing.assert_array_equal(fit_image(image, 8, 8), np.asarray(image))

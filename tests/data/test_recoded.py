@@ -6,8 +6,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from colorcnn.data import ImageFolder, QuantizedFolder, RecodedFolder, training_images
+from colorcnn.data.decode import fit_image
 from colorcnn.dcq.build import Build
 from colorcnn.dcq.export import mean_payload, recode
 from colorcnn.dcq.originals import ORIGINALS
@@ -109,3 +111,23 @@ def test_all_copies_train_without_a_val_split(folder: Path, tmp_path: Path) -> N
     for data in (recoded, stored, QuantizedFolder(str(tmp_path / "store"), val_size=0)):
         assert (len(data.train), len(data.val)) == (24, 0)
         assert data.val_dataloader() == []
+
+
+def test_copies_are_scaled_to_the_short_side_like_their_originals(folder: Path, tmp_path: Path) -> None:
+    source = training_images(ImageFolder(str(folder)))
+    recode(source, tmp_path / "files", "png")
+    Build(source, recipe("super", bits=2), tmp_path / "store", data=str(folder)).run()
+    options = {"image_size": 6, "short_side": 7, "val_size": 4}
+    original, recoded = (
+        ImageFolder(str(folder), **options),
+        RecodedFolder(str(tmp_path / "files"), str(folder), **options),
+    )
+    stored = QuantizedFolder(str(tmp_path / "store"), **options)
+    for data in (recoded, stored):
+        for part in ("train", "val", "test") if data is recoded else ("val", "test"):
+            mine, theirs = getattr(data, part), getattr(original, part)
+            np.testing.assert_array_equal(mine.pixels(slice(None)), theirs.pixels(slice(None)))
+    first = fit_image(Image.fromarray(stored.store.read([0])[0]), 6, 7)
+    np.testing.assert_array_equal(stored.copies().pixels([0])[0], first)
+    others = (QuantizedFolder(str(tmp_path / "store"), image_size=size, val_size=4) for size in (6, None))
+    assert len({stored.copies().key, *(other.copies().key for other in others)}) == 3
