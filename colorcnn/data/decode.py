@@ -150,6 +150,9 @@ def decode_files(
 ) -> tuple[PixelSource, np.ndarray, str]:
     """Check and decode image files. Results are cached on disk and reused while no file changes.
 
+    A file that could not be read is tried again on every call, since a change of its access rights, or a
+    network that answers again, leaves no trace in the file.
+
     Args:
         files: the image files, at least one.
         image_size: side of the square images, see :func:`fit_image`; None if all have the same size.
@@ -171,7 +174,7 @@ def decode_files(
     folder = cache_folder(cache_dir) / "pixels"
     notes, array = folder / f"{key}.json", folder / f"{key}.npy"
     found = _read_notes(notes)
-    if found is None or (cache and not array.exists()):
+    if found is None or (cache and not array.exists()) or _repaired(files, found):
         _build(files, image_size, short_side, notes, array if cache else None)
         found = msgspec.json.decode(notes.read_bytes(), type=_Notes)
     corrupt = found.corrupt
@@ -208,6 +211,11 @@ def fitted_key(key: str, size: int, short_side: int | None = None) -> str:
         short_side: see :func:`fit_image`.
     """
     return content_key(key, _RECIPE, f"{size} of {short_side}" if short_side else str(size))
+
+
+def _repaired(files: Sequence[Path], found: _Notes) -> bool:
+    """Return True if a file that could not be read can be read now."""
+    return any(not isinstance(_try(files[row], None, None), str) for row in found.corrupt)
 
 
 def resize_array(

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from colorcnn.data import ImageFolder, TinyImageNet200, open_data
+from colorcnn.data import ImageFolder, TinyImageNet200, decode, open_data
 from colorcnn.data.decode import fit_image
 from colorcnn.errors import ColorCNNError, UsageError
 
@@ -97,6 +97,28 @@ def test_different_sizes_and_corrupt_files_are_answered_by_options(tmp_path: Pat
         data.setup(None)
     assert sum(len(split) for split in (data.train, data.val, data.test)) == 14
     assert data.image_size == (8, 8)
+
+
+@pytest.mark.parametrize("cache", [True, False])
+def test_a_file_that_can_be_read_again_is_not_left_out(
+    tmp_path: Path, make_tree: Maker, monkeypatch: pytest.MonkeyPatch, cache: bool
+) -> None:
+    make_tree(tmp_path, {"cat": 5, "dog": 5})
+    options = {"image_size": 8, "test_size": 3, "cache": cache}
+    read = decode.read_image
+
+    def refused(path: Path) -> Image.Image:
+        if path.name == "000.png":
+            raise ColorCNNError(f"{path} cannot be read (Permission denied): check its rights.")
+        return read(path)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(decode, "read_image", refused)
+        for _ in range(2):
+            with pytest.raises(ColorCNNError, match="Permission denied"):
+                ImageFolder(str(tmp_path), **options).setup(None)
+    everything = ImageFolder(str(tmp_path), **options).all
+    assert everything.pixels(slice(None)).any(axis=(1, 2, 3)).tolist() == [True] * 10
 
 
 def test_channel_statistics_are_those_of_the_training_images(tmp_path: Path, make_tree: Maker) -> None:
