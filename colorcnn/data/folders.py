@@ -42,7 +42,7 @@ class FolderModule(ImageDataModule):
     def load_split(self, part: str) -> ImageSplit | None:
         """See :meth:`ImageDataModule.load_split`."""
         listing = self.list_split(part)
-        if listing is None:
+        if listing is None or not listing[0]:
             return None
         return self.decoded(*listing)
 

@@ -84,6 +84,17 @@ def test_mistakes_about_folders_are_one_sentence(tmp_path: Path, make_tree: Make
         ImageFolder(path=str(tmp_path / "set"), on_corrupt="fix")
 
 
+@pytest.mark.parametrize("image_size", [None, 8])
+def test_a_folder_without_test_images_says_so(
+    tmp_path: Path, make_tree: Maker, image_size: int | None
+) -> None:
+    make_tree(tmp_path, {"cat": 5, "dog": 5})
+    data = ImageFolder(str(tmp_path), test_size=0, image_size=image_size)
+    assert len(data.all) == 10
+    with pytest.raises(ColorCNNError, match="has no test images"):
+        data.test  # noqa: B018
+
+
 def test_different_sizes_and_corrupt_files_are_answered_by_options(tmp_path: Path, make_tree: Maker) -> None:
     make_tree(tmp_path, {"cat": 5, "dog": 5})
     make_tree(tmp_path, {"bird": 5}, size=(9, 12))
