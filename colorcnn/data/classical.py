@@ -9,6 +9,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import ClassVar, Self
 
@@ -18,6 +19,7 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
+from colorcnn import quantizers
 from colorcnn.data.cache import array_writer, cache_folder, content_key, read_array
 from colorcnn.data.datasets import ImageSplit, sent
 from colorcnn.errors import UsageError, unknown_name
@@ -26,6 +28,7 @@ from colorcnn.parallel import Workers, connected, in_parallel
 from colorcnn.quantizers import QUANTIZERS, Quantizer, check_num_colors
 
 _SHARE_OF_DEVICE = 0.25  # share of a GPU's free memory for the results of all sizes
+_QUANTIZERS = Path(quantizers.__path__[0])
 _CHUNK_PIXELS = 2**20  # pixels quantized between two steps of the progress bar
 
 
@@ -131,8 +134,11 @@ def _as_tensor(array: np.ndarray) -> Tensor:
 
 
 def method_version(method: type[Quantizer]) -> str:
-    """Return a hash of the source code of a quantizer and its base classes."""
-    sources = []
+    """Return a hash of the source code of a quantizer, its base classes, and all our quantizers.
+
+    Quantizers share code in modules of their folder, so a change of any module changes the hash.
+    """
+    sources = [sources_key(_QUANTIZERS)]
     for ancestor in method.__mro__:
         module = inspect.getmodule(ancestor)
         if module is None or ancestor is object:
@@ -142,6 +148,17 @@ def method_version(method: type[Quantizer]) -> str:
         except (OSError, TypeError):  # defined interactively or compiled: use the name only
             sources.append(f"{ancestor.__module__}.{ancestor.__qualname__}")
     return content_key(*sources)
+
+
+@cache
+def sources_key(folder: Path) -> str:
+    """Return a hash of the Python files in a folder, computed once a process.
+
+    Args:
+        folder: the folder.
+    """
+    files = sorted(folder.glob("*.py"))
+    return content_key(*(part for file in files for part in (file.name, file.read_bytes())))
 
 
 def _compute(

@@ -110,6 +110,20 @@ def test_any_registered_quantizer_can_be_imitated(monkeypatch: pytest.MonkeyPatc
     assert found.sum() == 9 * 6
 
 
+@pytest.mark.parametrize("name", ["wu", "variance-cut", "k-means", "stochastic", "median-cut"])
+def test_a_change_of_any_module_of_the_quantizers_gives_new_targets(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = set()
+    for text in ("RANGE = 1", "RANGE = 2"):
+        folder = tmp_path / text[-1]
+        folder.mkdir()
+        (folder / "boxes.py").write_text(text)
+        monkeypatch.setattr(module, "_QUANTIZERS", folder)
+        found.add(module.method_version(QUANTIZERS[name]))
+    assert len(found) == 2
+
+
 def test_mistakes_are_named() -> None:
     split = smooth_split()
     with pytest.raises(UsageError, match=r"choose one of .*median-cut"):
