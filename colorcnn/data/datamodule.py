@@ -11,6 +11,7 @@ import numpy as np
 
 from colorcnn.data.base import ImageDataModule
 from colorcnn.data.datasets import ImageSplit
+from colorcnn.data.decode import fitted_split
 from colorcnn.data.folders import ImageFolder
 from colorcnn.data.photo_digits import SIZE, photo_digit_masks, photo_digit_scenes, photo_digits
 from colorcnn.data.registry import DATASETS, check_data
@@ -55,8 +56,7 @@ class PhotoDigits(ImageDataModule):
 
     def load_split(self, part: str) -> ImageSplit:
         """See :meth:`ImageDataModule.load_split`."""
-        pixels, labels = self._arrays[part]
-        return ImageSplit(pixels, labels)
+        return fitted_split(*self._arrays[part], self.resize, self.short_side)
 
 
 class PhotoDigitMasks(PhotoDigits):

@@ -17,7 +17,7 @@ from PIL import Image
 from tqdm import tqdm
 
 from colorcnn.data.cache import array_writer, cache_folder, content_key, read_array
-from colorcnn.data.datasets import PixelSource
+from colorcnn.data.datasets import ImageSplit, PixelSource
 from colorcnn.errors import ColorCNNError, UsageError, shortened, unknown_name
 from colorcnn.files import write_atomically
 from colorcnn.images import flatten, open_picture, read_image
@@ -200,6 +200,28 @@ def _read_notes(path: Path) -> _Notes | None:
         return msgspec.json.decode(path.read_bytes(), type=_Notes)
     except (OSError, ValueError, msgspec.DecodeError):
         return None
+
+
+def fitted_split(
+    pixels: np.ndarray, labels: np.ndarray, size: int | None, short_side: int | None = None
+) -> ImageSplit:
+    """Return a split of images in memory, resized with :func:`fit_image`.
+
+    Args:
+        pixels: (N, S, S, 3) uint8.
+        labels: their labels, or masks (N, S, S) uint8, which are resized like the images.
+        size: side of the square; None keeps S.
+        short_side: see :func:`fit_image`.
+    """
+    key = content_key(pixels)
+    if size in (None, pixels.shape[1]) and short_side is None:
+        return ImageSplit(pixels, labels, key=key)
+    size = size or pixels.shape[1]
+    if labels.ndim == 3:
+        nearest = Image.Resampling.NEAREST
+        labels = np.stack([fit_image(Image.fromarray(mask), size, short_side, nearest) for mask in labels])
+    pixels, key = resize_array(pixels, size, key, short_side)
+    return ImageSplit(pixels, labels, key=key)
 
 
 def fitted_key(key: str, size: int, short_side: int | None = None) -> str:

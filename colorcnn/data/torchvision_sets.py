@@ -12,10 +12,9 @@ import numpy as np
 import torchvision
 
 from colorcnn.data.base import ImageDataModule
-from colorcnn.data.cache import content_key
 from colorcnn.data.class_folders import Listing
 from colorcnn.data.datasets import ImageSplit
-from colorcnn.data.decode import read_masks, resize_array
+from colorcnn.data.decode import fitted_split, read_masks
 from colorcnn.data.folders import FolderModule
 from colorcnn.errors import ColorCNNError, MissingDataset, UsageError, shortened
 
@@ -49,12 +48,7 @@ class TorchvisionArrays(ImageDataModule):
         """See :meth:`ImageDataModule.load_split`."""
         if part == "val":
             return None
-        pixels, labels = self.open_torchvision(part)
-        key = content_key(pixels)
-        if self.resize in (None, pixels.shape[1]) and self.short_side is None:
-            return ImageSplit(pixels, labels, key=key)
-        pixels, key = resize_array(pixels, self.resize or pixels.shape[1], key, self.short_side)
-        return ImageSplit(pixels, labels, key=key)
+        return fitted_split(*self.open_torchvision(part), self.resize, self.short_side)
 
 
 class CIFAR10(TorchvisionArrays):

@@ -2,9 +2,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from PIL import Image
 
 import colorcnn.data.photo_digits as module
 from colorcnn.data import open_data
+from colorcnn.data.decode import fit_image
 from colorcnn.data.photo_digits import photo_digit_masks, photo_digit_scenes, photo_digits
 
 
@@ -98,3 +100,17 @@ def test_the_other_sets_have_the_known_statistics(name: str) -> None:
     values = data.train.pixels(slice(None)).reshape(-1, 3) / 255
     assert data.mean == pytest.approx(values.mean(0), abs=1e-2)
     assert data.std == pytest.approx(values.std(0), abs=1e-2)
+
+
+@pytest.mark.parametrize("name", ["photo-digits", "photo-digit-masks", "photo-digit-scenes"])
+def test_images_and_masks_have_the_size_that_is_asked_for(name: str) -> None:
+    sizes = {"train_size": 4, "validation_size": 2, "test_size": 2}
+    own, data = open_data(name, **sizes), open_data(name, image_size=48, short_side=96, **sizes)
+    assert data.image_size == data.train.image_size == (48, 48)
+    pixels, labels = own.train.pixels([1])[0], own.train.labels[1]
+    np.testing.assert_array_equal(data.train.pixels([1])[0], fit_image(Image.fromarray(pixels), 48, 96))
+    if data.masks:
+        mask = np.repeat(np.repeat(labels.numpy(), 3, axis=0), 3, axis=1)[24:72, 24:72]
+        np.testing.assert_array_equal(data.train.labels[1].numpy(), mask)
+    else:
+        assert data.train.labels.tolist() == own.train.labels.tolist()
