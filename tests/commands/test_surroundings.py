@@ -120,7 +120,7 @@ def test_ctrl_c_while_a_file_is_written_leaves_no_half_of_it(name, capsys, monke
 
 @pytest.mark.parametrize(
     ("name", "count"),
-    [("quantize", 1), ("quantize a folder", 8), ("dcq build", 4), ("dcq recode", 4), ("evaluate", 4)],
+    [("quantize", 1), ("quantize a folder", 8), ("dcq build", 4), ("dcq recode", 5), ("evaluate", 4)],
 )
 def test_a_reader_that_has_gone_costs_no_result(name, count, capsys, monkeypatch):
     reading, writing = os.pipe()
