@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 
@@ -8,6 +9,8 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from toy_checkpoints import CLASSES as THREE_CLASSES
+from toy_checkpoints import publish
 
 from colorcnn.cli import main
 from colorcnn.evaluation.scores import unpack_bits
@@ -315,6 +318,18 @@ def test_only_the_same_command_on_the_same_images_completes_interrupted_results(
     (folder / "photos" / "test" / CLASSES[0] / "0.png").unlink()
     assert run(*argv) == 0
     assert read_record("results/record.json").n == before.n - 1
+
+
+def test_other_weights_of_the_same_name_are_measured_anew(folder, monkeypatch):
+    publish(folder, "toy-net", "resnet9", THREE_CLASSES, "classifier")
+    argv = ("photos", "--colors", "2", "-o", "results", "--classifier", "toy-net")
+    stop_before_the_report(monkeypatch, *argv)
+    before = read_record("results/record.json").config["weights"]
+    assert list(before) == ["toy-net"]
+    shutil.rmtree(folder / "toy-net")
+    publish(folder, "toy-net", "resnet9", THREE_CLASSES, "classifier", seed=1)
+    assert run(*argv) == 0
+    assert read_record("results/record.json").config["weights"] != before
 
 
 def test_results_are_not_overwritten_unasked(folder, capsys):

@@ -11,9 +11,9 @@ TWO_COLORS = {"num_colors": 2, "backbone_kwargs": UNET}
 CLASSES = {"num_classes": 3, "width": 4}
 
 
-def publish(root, name, architecture, kwargs, kind="quantizer"):
+def publish(root, name, architecture, kwargs, kind="quantizer", seed=0):
     """Write a checkpoint with random but fixed weights and return its folder."""
-    torch.manual_seed(0)
+    torch.manual_seed(seed)
     model = MODELS[architecture](**kwargs)
     save_pretrained(
         model, root / name, Config(kind=kind, architecture=architecture, kwargs=kwargs, dataset="toy")

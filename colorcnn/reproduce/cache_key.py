@@ -7,13 +7,10 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
-from pathlib import Path
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from colorcnn.errors import ColorCNNError
+from colorcnn.named_weights import named_weights
 
 KEY_LENGTH = 12
 
@@ -38,57 +35,7 @@ def key_of(
         "kind": kind,
         "description": {**description, **in_order},
         "seed": seed,
-        "weights": dict(_weights(description)),
+        "weights": named_weights(description),
     }
     text = json.dumps(content, sort_keys=True, ensure_ascii=False)
     return hashlib.sha256(text.encode()).hexdigest()[:KEY_LENGTH]
-
-
-def _weights(description: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
-    """Yield the names of pretrained models and checkpoint files in a description, each with its hash.
-
-    Options of a model that are not stored in its weights are added to the hash.
-    """
-    from colorcnn import pretrained
-    from colorcnn.checkpoint_config import read_config
-    from colorcnn.hub import is_hub_name
-    from colorcnn.models.colorcnn import OF_USE
-
-    names = set(pretrained.available())
-    for text in dict.fromkeys(_strings(description)):
-        for name in [text] if text in names else [text, _checkpoint_of_method(text)]:
-            if not name:
-                continue
-            if name in names or is_hub_name(name) or (Path(name) / "config.json").is_file():
-                config = read_config(pretrained.find_checkpoint(name))
-                of_use = {key: value for key, value in config.kwargs.items() if key in OF_USE}
-                yield name, [config.sha256, of_use] if of_use else config.sha256
-            elif name.endswith((".ckpt", ".onnx")) and Path(name).is_file():
-                yield name, hashlib.sha256(Path(name).read_bytes()).hexdigest()
-
-
-def _checkpoint_of_method(text: str) -> str | None:
-    """Return the checkpoint in a method, or None if the text is not a method or is a path itself."""
-    from colorcnn.methods import parse_method
-
-    if os.path.exists(text):  # _weights hashes the file at a path; parsing it as a method would load it
-        return None
-    with suppress(ColorCNNError, OSError):
-        return parse_method(text).checkpoint
-    return None
-
-
-def _strings(value: Any) -> Iterator[str]:
-    """Yield every text that may name weights.
-
-    ``architecture`` is skipped, because its value can equal a method's name.
-    """
-    if isinstance(value, str):
-        yield value
-    elif isinstance(value, Mapping):
-        for key, item in value.items():
-            if key != "architecture":
-                yield from _strings(item)
-    elif isinstance(value, list):
-        for item in value:
-            yield from _strings(item)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
 import math
 import time
@@ -157,6 +158,7 @@ class PredictionFiles(BasePredictionWriter):
         super().__init__(write_interval="batch")
         self._split: ImageSplit | None = None
         self._stems: dict[int, str] = {}
+        self._rows: dict[int, list[Any]] = {}
 
     def write_on_batch_end(
         self,
@@ -168,7 +170,7 @@ class PredictionFiles(BasePredictionWriter):
         batch_idx: int,
         dataloader_idx: int,
     ) -> None:
-        """Write one batch below the run's folder.
+        """Write the pictures of one batch below the run's folder; keep a classifier's answers.
 
         Files have the names of the images' own files, or the images' positions in their split.
         """
@@ -177,12 +179,9 @@ class PredictionFiles(BasePredictionWriter):
         data = trainer.datamodule  # type: ignore[attr-defined]
         split = data.test if isinstance(data, ImageDataModule) else None
         if isinstance(prediction, Tensor):
-            folder.mkdir(parents=True, exist_ok=True)
             names = [(split.name(image) if split else None) or image for image in positions]
-            with (folder / "classes.csv").open("a" if batch_idx else "w", newline="") as stream:
-                csv.writer(stream, lineterminator="\n").writerows(
-                    [name, *np.atleast_1d(row)] for name, row in zip(names, prediction.cpu().numpy())
-                )
+            answers = zip(positions, names, prediction.cpu().numpy())
+            self._rows |= {image: [name, *np.atleast_1d(answer).tolist()] for image, name, answer in answers}
             return
         if self._split is not split:
             self._split, self._stems = split, {} if split is None else stems(split)
@@ -190,6 +189,20 @@ class PredictionFiles(BasePredictionWriter):
             for row, image in enumerate(positions):
                 path = folder / self._stems.get(image, f"{image:06d}")
                 paletted[row].save(path.with_name(f"{path.name}-c{size}.png"))
+
+    def on_predict_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Write a classifier's answers of all processes to classes.csv, in the order of the images."""
+        folder, rows = predictions_folder(trainer), self._rows
+        self._rows = {}
+        if trainer.world_size > 1:
+            parts: list[Any] = [None] * trainer.world_size
+            torch.distributed.all_gather_object(parts, rows)
+            rows = {image: row for part in parts for image, row in part.items()}
+        if rows and trainer.is_global_zero:
+            text = io.StringIO()
+            csv.writer(text, lineterminator="\n").writerows(row for _, row in sorted(rows.items()))
+            folder.mkdir(parents=True, exist_ok=True)
+            write_atomically(folder / "classes.csv", text.getvalue().encode())
 
 
 def stems(split: ImageSplit) -> dict[int, str]:

@@ -285,6 +285,23 @@ def test_the_key_follows_the_work_and_the_weights_it_starts_from(tmp_path, monke
     key = key_of("fit", {"start_from": str(checkpoint)}, 1)
     checkpoint.write_bytes(b"2")
     assert key != key_of("fit", {"start_from": str(checkpoint)}, 1)
+    run = tmp_path / "run" / "checkpoints"
+    run.mkdir(parents=True)
+    (run / "best.ckpt").write_bytes(b"1")
+    key = key_of("evaluate", {"classifier": str(run.parent)}, 1)
+    (run / "best.ckpt").write_bytes(b"2")
+    assert key != key_of("evaluate", {"classifier": str(run.parent)}, 1), "the run was trained anew"
+
+
+def test_activation_maps_are_work_only_where_they_are_asked_for():
+    options = {name: value for name, value in EVALUATE.items() if name not in ("name", "kind")}
+    plain, without, maps = (
+        EvaluateStage().describe({**options, **more}, CONF.parent)
+        for more in ({}, {"cam": False}, {"cam": True})
+    )
+    assert plain == without
+    assert maps == {**plain, "cam": True}
+    assert "cam" not in EvaluateStage.cosmetic_options
 
 
 def test_a_training_does_not_depend_on_the_published_model_of_its_architecture(monkeypatch, tmp_path):

@@ -13,9 +13,12 @@ from colorcnn.tasks.callbacks import PredictionFiles
 
 def predict(tmp_path, data, prediction):
     """Write the prediction for the first three test images; return the files' names."""
-    trainer = SimpleNamespace(log_dir=str(tmp_path / "run"), datamodule=data)
-    batch = data.test.__getitems__([0, 1, 2])
-    PredictionFiles().write_on_batch_end(trainer, None, prediction, None, batch, 0, 0)
+    trainer = SimpleNamespace(
+        log_dir=str(tmp_path / "run"), datamodule=data, world_size=1, is_global_zero=True
+    )
+    batch, files = data.test.__getitems__([0, 1, 2]), PredictionFiles()
+    files.write_on_batch_end(trainer, None, prediction, None, batch, 0, 0)
+    files.on_predict_epoch_end(trainer, None)
     folder = tmp_path / "run" / "predictions"
     return sorted(str(file.relative_to(folder)) for file in folder.rglob("*.*"))
 
@@ -48,3 +51,18 @@ def test_images_in_memory_have_their_positions(tmp_path):
     assert predict(tmp_path, data, QUANTIZED) == [f"{image:06d}-c2.png" for image in range(3)]
     predict(tmp_path, data, torch.from_numpy(np.arange(3)))
     assert (tmp_path / "run" / "predictions" / "classes.csv").read_text() == "0,0\n1,1\n2,2\n"
+
+
+def test_the_answers_of_all_processes_are_in_one_file(tmp_path, monkeypatch):
+    data, folder = PhotoDigits(train_size=4, validation_size=4, test_size=4), tmp_path / "run"
+    ranks = [PredictionFiles(), PredictionFiles()]
+    trainer = SimpleNamespace(log_dir=str(folder), datamodule=data, world_size=2, is_global_zero=True)
+    for images, files in zip(([2, 0], [3, 1]), ranks):
+        answers = torch.tensor(images) * 10
+        files.write_on_batch_end(trainer, None, answers, None, data.test.__getitems__(images), 0, 0)
+    kept = [files._rows for files in ranks]
+    monkeypatch.setattr(
+        torch.distributed, "all_gather_object", lambda parts, _: parts.__setitem__(slice(None), kept)
+    )
+    ranks[0].on_predict_epoch_end(trainer, None)
+    assert (folder / "predictions" / "classes.csv").read_text() == "0,0\n1,10\n2,20\n3,30\n"

@@ -18,6 +18,7 @@ from colorcnn.commands.evaluate.results import (
     progress_folder,
     write_results,
 )
+from colorcnn.named_weights import named_weights
 from colorcnn.records import Clock
 
 if TYPE_CHECKING:
@@ -72,7 +73,12 @@ def _work(
 
     if options.cam:
         loaded.check_maps()
-    config = {**loaded.record_config(), "methods": options.methods, "published": options.published}
+    config = {
+        **loaded.record_config(),
+        "methods": options.methods,
+        "published": options.published,
+        "weights": named_weights([*loaded.config.classifiers.values(), *loaded.config.methods.values()]),
+    }
     libraries = loaded.libraries()
     record = earlier_record(options, command, config, libraries)
     if record is None:

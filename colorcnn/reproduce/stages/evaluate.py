@@ -103,7 +103,7 @@ class EvaluateStage(MeasuringKind):
     """Stage that measures accuracy on quantized images, their error and their size."""
 
     options_type: ClassVar[type] = EvaluateOptions
-    cosmetic_options: ClassVar[tuple[str, ...]] = ("published", "cam")
+    cosmetic_options: ClassVar[tuple[str, ...]] = ("published",)
     order_sensitive = ("methods", "classifier")  # the first of each is the reference
     resumes = True
 
@@ -134,6 +134,8 @@ class EvaluateStage(MeasuringKind):
         classifier = description["classifier"]
         for each in classifier.values() if isinstance(classifier, Mapping) else [classifier]:
             check_pretrained(each)
+        if not description.get("cam"):
+            description.pop("cam", None)
         if not description.get("attacks"):
             return {name: value for name, value in description.items() if name not in _ATTACK_OPTIONS}
         from colorcnn.evaluation.attack_options import check_epsilons, split_attack
