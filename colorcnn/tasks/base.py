@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -230,9 +231,14 @@ class ImageTask(Task):
             options["weight_decay"],
         )
         steps = int(self.trainer.estimated_stepping_batches)
-        batches = self.trainer.num_training_batches * options["restart_epochs"]
-        restart_steps = max(1, round(batches / self.trainer.accumulate_grad_batches))
         schedule = make_schedule(
-            optimizer, options["schedule"], options["learning_rate"], steps, restart_steps
+            optimizer, options["schedule"], options["learning_rate"], steps, self._restart_steps()
         )
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+    def _restart_steps(self) -> int:
+        """Return the number of steps between two restarts of the learning rate."""
+        if math.isinf(self.trainer.num_training_batches):  # Lightning has not asked the data yet
+            self.trainer.fit_loop.setup_data()
+        batches = self.trainer.num_training_batches * self.hparams["restart_epochs"]
+        return max(1, round(batches / self.trainer.accumulate_grad_batches))
