@@ -15,8 +15,8 @@ ROOMS = [
     "errors", "compiled", "schema", "trust", "lazy", "version", "files", "parallel", "colors", "indexed",
     "paletted", "srgb", "images", "arrays", "records", "checkpoint_config", "graphs", "sharing", "vq",
     "quantizers", "models", "losses", "recognition", "alpha", "weights", "hub", "pretrained", "compression",
-    "cards", "publishing", "classifiers", "class_map", "methods", "api", "transforms", "export",
-    "dcq", "data", "evaluation", "reporting", "explorer", "tasks", "reproduce", "commands", "cli", "__main__",
+    "cards", "publishing", "classifiers", "class_map", "methods", "named_weights", "api", "transforms",
+    "export", "dcq", "data", "evaluation", "reporting", "explorer", "tasks", "reproduce", "commands", "cli", "__main__",
 ]  # fmt: skip
 NAMED = {"models", "weights", "pretrained", "classifiers", "methods", "api"}
 FORBIDDEN = {"data": NAMED, "evaluation.metrics": {*NAMED, "data"}}
