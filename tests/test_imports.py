@@ -16,7 +16,8 @@ ROOMS = [
     "paletted", "srgb", "images", "arrays", "records", "checkpoint_config", "graphs", "sharing", "vq",
     "quantizers", "models", "losses", "recognition", "alpha", "weights", "hub", "pretrained", "compression",
     "cards", "publishing", "classifiers", "class_map", "methods", "named_weights", "api", "transforms",
-    "export", "dcq", "data", "evaluation", "reporting", "explorer", "tasks", "reproduce", "commands", "cli", "__main__",
+    "export", "dcq", "data", "evaluation", "reporting", "explorer", "tasks", "reproduce", "commands", "cli",
+    "__main__",
 ]  # fmt: skip
 NAMED = {"models", "weights", "pretrained", "classifiers", "methods", "api"}
 FORBIDDEN = {"data": NAMED, "evaluation.metrics": {*NAMED, "data"}}
