@@ -8,7 +8,6 @@ to do.
 
 from __future__ import annotations
 
-import argparse
 import io
 import statistics
 import sys
@@ -17,7 +16,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from large_pictures import read_kodak
+from large_pictures import six_photographs
+from measuring import measure_folder
 from PIL import Image
 from tqdm import tqdm
 from werkzeug.test import Client
@@ -26,13 +26,12 @@ from colorcnn.errors import ColorCNNError
 from colorcnn.explorer.app import App
 from colorcnn.explorer.classifying import load_picture_classifier
 from colorcnn.explorer.explorer import Explorer
-from colorcnn.records import Clock
+from colorcnn.records import Clock, Record
 
 METHODS = ("palette-attention", "k-means", "median-cut", "wu")
 COLORS = (2, 16, 64, 256)
 CLASSIFIER = "resnet9-cifar10"
-PHOTOGRAPHS = (("03", "23"), ("15", "05"), ("08", "20"))
-SIDES = (1536, 1302)  # of a picture of 2 megapixels, put together of six photographs
+SIDES = (1536, 1302)  # of a picture of 2 megapixels, a part of six photographs
 SMALL = 32
 REPEATS = 5
 OUT = Path("experiments/results/explorer_times.json")
@@ -45,8 +44,7 @@ def pictures(folder: Path, repeats: int) -> dict[str, list[bytes]]:
         folder: the Kodak photographs.
         repeats: number of pictures.
     """
-    photographs = np.vstack([np.hstack([read_kodak(folder, each) for each in row]) for row in PHOTOGRAPHS])
-    found: dict[str, list[bytes]] = {}
+    photographs, found = six_photographs(folder), dict[str, list[bytes]]()
     for repeat in range(repeats):
         shifted = np.roll(photographs, 61 * repeat, axis=1)[: SIDES[1], : SIDES[0]]
         picture = Image.fromarray(shifted)
@@ -84,32 +82,28 @@ def measured(explorer: Explorer, files: dict[str, list[bytes]]) -> list[dict[str
     return rows
 
 
-def main(argv: list[str] | None = None) -> int:
-    """Measure all answers, and write the record."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("folder", type=Path, metavar="KODAK", help="folder of the Kodak photographs")
-    parser.add_argument("--out", type=Path, default=OUT, help="the record (default: %(default)s)")
-    options = parser.parse_args(argv)
-    clock = Clock()
-    try:
-        explorer = Explorer(None, METHODS, load_picture_classifier(CLASSIFIER, None))
-        explorer.warm_up()
-        files = pictures(options.folder, REPEATS)
-        measured(explorer, {size: files[size][:1] for size in files})  # compiles, and fills the caches
-        rows = measured(explorer, files)
-    except ColorCNNError as error:
-        print(f"explorer_times: error: {error}", file=sys.stderr)
-        return error.exit_code
-    record = clock.record(
+def recorded(folder: Path, clock: Clock) -> Record:
+    """Return the record of the times of all answers.
+
+    Args:
+        folder: the Kodak photographs.
+        clock: runs since the start.
+    """
+    explorer = Explorer(None, METHODS, load_picture_classifier(CLASSIFIER, None))
+    explorer.warm_up()
+    files = pictures(folder, REPEATS)
+    measured(explorer, {size: files[size][:1] for size in files})  # compiles, and fills the caches
+    return clock.record(
         "python tools/explorer_times.py KODAK",
         config={"classifier": CLASSIFIER, "colors": list(COLORS), "repeats": REPEATS},
         n=REPEATS,
-        metrics={"explorer_times": rows},
+        metrics={"explorer_times": measured(explorer, files)},
     )
-    record.write(options.out)
-    return 0
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Measure, and write the record."""
+    return measure_folder(argv, "explorer_times", __doc__, OUT, recorded)
 
 
 if __name__ == "__main__":

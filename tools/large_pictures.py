@@ -38,13 +38,15 @@ def read_kodak(folder: Path, number: str) -> np.ndarray:
     return np.array(Image.open(path).convert("RGB"))
 
 
+def six_photographs(folder: Path) -> np.ndarray:
+    """Six of the Kodak photographs in one picture, (1536, 1536, 3) uint8."""
+    pairs = (("03", "23"), ("15", "05"), ("08", "20"))
+    return np.vstack([np.hstack([read_kodak(folder, number) for number in pair]) for pair in pairs])
+
+
 def mosaic(folder: Path) -> np.ndarray:
     """The stand-in for the picture of the SQ paper: six photographs, 1200 wide and 1206 high."""
-    rows = [
-        np.hstack([read_kodak(folder, number) for number in pair])
-        for pair in (("03", "23"), ("15", "05"), ("08", "20"))
-    ]
-    return np.vstack(rows)[:1206, :1200].copy()
+    return six_photographs(folder)[:1206, :1200].copy()
 
 
 def judge_stochastic(folder: Path, size: int) -> Judge:

@@ -8,7 +8,6 @@ scikit-learn need ``pip install scikit-learn``. :mod:`colorcnn.reporting.verdict
 
 from __future__ import annotations
 
-import argparse
 import importlib.util
 import os
 import sys
@@ -25,6 +24,7 @@ os.environ["NUMBA_NUM_THREADS"] = "1"
 import numpy as np
 import torch
 from color_difference import ciede2000
+from measuring import measure_folder
 from PIL import Image
 from tqdm import tqdm
 
@@ -37,7 +37,7 @@ from colorcnn.quantizers.histogram import Histogram
 from colorcnn.quantizers.k_means import KMeans
 from colorcnn.quantizers.seeding import plus_plus
 from colorcnn.quantizers.spaces import SPACES, enter, leave
-from colorcnn.records import Clock
+from colorcnn.records import Clock, Record
 
 Result = tuple[np.ndarray, np.ndarray]
 Run = Callable[[np.ndarray, int], Result]
@@ -354,36 +354,33 @@ def measured(pictures: Sequence[np.ndarray]) -> dict[str, Any]:
     return {"palette_chapter": parts}
 
 
+def recorded(folder: Path, clock: Clock) -> Record:
+    """Return the record of all measurements, on one thread.
+
+    Args:
+        folder: the pictures.
+        clock: runs since the start.
+    """
+    torch.set_num_threads(1)
+    pictures = read_pictures(folder)
+    return clock.record(
+        "python tools/palette_chapter.py KODAK",
+        n=len(pictures),
+        metrics=measured(pictures),
+        config={
+            "growth_pictures": min(GROWTH_PICTURES, len(pictures)),
+            "growth_sides": [list(sides) for sides in SIDES],
+            "peer_sides": list(SHOWN),
+            "threads": 1,
+        },
+        seeds={"scikit-learn": SEED, "greedy k-means++": SEED, "k-means": 0},
+        libraries=_libraries(),
+    )
+
+
 def main(argv: list[str] | None = None) -> int:
     """Measure, and write the record."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("folder", type=Path, metavar="KODAK", help="folder of the pictures")
-    parser.add_argument("--out", type=Path, default=OUT, help="the record (default: %(default)s)")
-    options = parser.parse_args(argv)
-    torch.set_num_threads(1)
-    clock = Clock()
-    try:
-        pictures = read_pictures(options.folder)
-        record = clock.record(
-            "python tools/palette_chapter.py KODAK",
-            n=len(pictures),
-            metrics=measured(pictures),
-            config={
-                "growth_pictures": min(GROWTH_PICTURES, len(pictures)),
-                "growth_sides": [list(sides) for sides in SIDES],
-                "peer_sides": list(SHOWN),
-                "threads": 1,
-            },
-            seeds={"scikit-learn": SEED, "greedy k-means++": SEED, "k-means": 0},
-            libraries=_libraries(),
-        )
-        record.write(options.out)
-    except ColorCNNError as error:
-        print(f"palette_chapter: error: {error}", file=sys.stderr)
-        return error.exit_code
-    return 0
+    return measure_folder(argv, "palette_chapter", __doc__, OUT, recorded)
 
 
 def _libraries() -> dict[str, str]:

@@ -9,7 +9,6 @@ verdicts from the record.
 
 from __future__ import annotations
 
-import argparse
 import dataclasses
 import sys
 import time
@@ -18,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from measuring import measure_folder
 from tqdm import tqdm
 
 from colorcnn.errors import ColorCNNError
@@ -27,7 +27,7 @@ from colorcnn.quantizers.descent import objective
 from colorcnn.quantizers.histogram import Histogram
 from colorcnn.quantizers.k_means import KMeans
 from colorcnn.quantizers.stochastic import FAITHFUL, METHODS, Stochastic
-from colorcnn.records import Clock
+from colorcnn.records import Clock, Record
 from colorcnn.reporting.published import STOCHASTIC
 
 OUT = Path("experiments/results/stochastic_table.json")
@@ -273,29 +273,26 @@ def measured(crops: Sequence[np.ndarray]) -> dict[str, Any]:
     return {"stochastic": parts}
 
 
+def recorded(folder: Path, clock: Clock) -> Record:
+    """Return the record of all measurements.
+
+    Args:
+        folder: the pictures.
+        clock: runs since the start.
+    """
+    crops = read_crops(folder)
+    return clock.record(
+        "python tools/stochastic_table.py KODAK",
+        n=len(crops) // 2,
+        metrics=measured(crops),
+        config={"crop": [WIDTH, HEIGHT], "tuning_pictures": -(-len(crops) // 2)},
+        seeds={"published": SEEDS[0], "second": SEEDS[1]},
+    )
+
+
 def main(argv: list[str] | None = None) -> int:
     """Measure, and write the record."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("folder", type=Path, metavar="KODAK", help="folder of the pictures")
-    parser.add_argument("--out", type=Path, default=OUT, help="the record (default: %(default)s)")
-    options = parser.parse_args(argv)
-    clock = Clock()
-    try:
-        crops = read_crops(options.folder)
-        record = clock.record(
-            "python tools/stochastic_table.py KODAK",
-            n=len(crops) // 2,
-            metrics=measured(crops),
-            config={"crop": [WIDTH, HEIGHT], "tuning_pictures": -(-len(crops) // 2)},
-            seeds={"published": SEEDS[0], "second": SEEDS[1]},
-        )
-        record.write(options.out)
-    except ColorCNNError as error:
-        print(f"stochastic_table: error: {error}", file=sys.stderr)
-        return error.exit_code
-    return 0
+    return measure_folder(argv, "stochastic_table", __doc__, OUT, recorded)
 
 
 if __name__ == "__main__":

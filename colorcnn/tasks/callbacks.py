@@ -174,7 +174,6 @@ class PredictionFiles(BasePredictionWriter):
 
         Files have the names of the images' own files, or the images' positions in their split.
         """
-        folder = predictions_folder(trainer)
         positions = batch.index.tolist()
         data = trainer.datamodule  # type: ignore[attr-defined]
         split = data.test if isinstance(data, ImageDataModule) else None
@@ -183,6 +182,7 @@ class PredictionFiles(BasePredictionWriter):
             answers = zip(positions, names, prediction.cpu().numpy())
             self._rows |= {image: [name, *np.atleast_1d(answer).tolist()] for image, name, answer in answers}
             return
+        folder = predictions_folder(trainer)
         if self._split is not split:
             self._split, self._stems = split, {} if split is None else stems(split)
         for size, paletted in prediction.items():

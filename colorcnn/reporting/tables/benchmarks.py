@@ -79,6 +79,22 @@ def formats_table(record: Record) -> str:
     return Table(head, rows, [note]).markdown()
 
 
+def explorer_table(record: Record) -> str:
+    """Return the time of the explorer's answers: median and longest, by picture, method and colours."""
+    colors = [str(count) for count in record.config["colors"]]
+    rows = [
+        [row["picture"], row["method"]]
+        + [f"{row['median_ms'][count]:,.0f} / {row['longest_ms'][count]:,.0f}" for count in colors]
+        for row in record.metrics["explorer_times"]
+    ]
+    note = (
+        f"Time on the clock, ms: median / longest of n = {record.n} different pictures, with the answer of "
+        f"{record.config['classifier']} and its activation map; {record.origin}."
+    )
+    head = ["picture", "method", *(f"{count} colours" for count in colors)]
+    return Table(head, rows, [note]).markdown()
+
+
 def quantizer_table(record: Record) -> str:
     """Return error and time of quantizers, their DSSIM if the record has it, and the missed targets.
 
@@ -163,19 +179,3 @@ def _costs(row: Mapping[str, Any], number_format: str) -> list[str]:
 
 def _line(line: Mapping[str, float], unit: float) -> str:
     return f"{line['start'] / unit:.1f} + {line['per_image'] / unit:.4f} n"
-
-
-def explorer_table(record: Record) -> str:
-    """Return the time of the explorer's answers: median and longest, by picture, method and colours."""
-    colors = [str(count) for count in record.config["colors"]]
-    rows = [
-        [row["picture"], row["method"]]
-        + [f"{row['median_ms'][count]:,.0f} / {row['longest_ms'][count]:,.0f}" for count in colors]
-        for row in record.metrics["explorer_times"]
-    ]
-    note = (
-        f"Time on the clock, ms: median / longest of n = {record.n} different pictures, with the answer of "
-        f"{record.config['classifier']} and its activation map; {record.origin}."
-    )
-    head = ["picture", "method", *(f"{count} colours" for count in colors)]
-    return Table(head, rows, [note]).markdown()
